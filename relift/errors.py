@@ -1,0 +1,39 @@
+"""What goes wrong on the user's side, as exceptions that the command line turns into one line.
+
+Exit status: 0 done; 1 a bug of ours; 2 bad input, refused resume, run in use; 3 stopped by a guard;
+4 out of memory; 5 storage; 130 and 143 signals.
+"""
+
+from __future__ import annotations
+
+
+class ReliftError(Exception):
+    """Base of all errors meant for people: one line that says what is wrong, where, and how to mend it."""
+
+    exit_status = 1
+
+
+class InputError(ReliftError):
+    """Bad input: a file, an option, a configuration key. Nothing has been run or written."""
+
+    exit_status = 2
+
+
+class ResumeRefused(InputError):
+    """The folder holds a run that differs in identity (configuration, data, model) from what was asked for."""
+
+
+class RunInUse(InputError):
+    """Another process writes in this run folder."""
+
+
+class GuardStop(ReliftError):
+    """A guard ended the run: non-finite losses in a row, too many undecided verdicts."""
+
+    exit_status = 3
+
+
+class StoreError(ReliftError):
+    """Storage failed: disk full, unwritable folder, damaged file."""
+
+    exit_status = 5
