@@ -30,7 +30,7 @@ def _field(default: Any, change: Change, description: str, **limits: Any) -> Any
 
 
 class Section(BaseModel):
-    """A frozen part of the configuration. Unknown keys are refused; "none" stands for None where None may stand."""
+    """A frozen part of the configuration: unknown keys are refused, "none" stands for None where that may stand."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -39,9 +39,7 @@ class Section(BaseModel):
     def _read_none(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        optional = {
-            name for name, info in cls.model_fields.items() if type(None) in get_args(info.annotation)
-        }
+        optional = {name for name, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
         return {k: None if v == "none" and k in optional else v for k, v in values.items()}
 
 
@@ -50,28 +48,20 @@ class ModelConfig(Section):
 
     path: str = _field("", "identity", "folder or hub id of the base model")
     revision: str | None = _field(None, "identity", "hub revision")
-    dtype: Literal["float32", "bfloat16"] = _field(
-        "float32", "identity", "type of the weights while training"
-    )
+    dtype: Literal["float32", "bfloat16"] = _field("float32", "identity", "type of the weights while training")
     device: str = _field("auto", "numeric", "auto, cpu or cuda")
 
 
 class DataConfig(Section):
     """Questions and demonstrations; see relift.questions for what may stand here."""
 
-    questions: str = _field(
-        "", "identity", "training questions: .jsonl, .parquet or hf:owner/name[:config]/split"
-    )
-    demonstrations: str | None = _field(
-        None, "identity", "demonstrations; None: those in the questions' own rows"
-    )
+    questions: str = _field("", "identity", "training questions: .jsonl, .parquet or hf:owner/name[:config]/split")
+    demonstrations: str | None = _field(None, "identity", "demonstrations; None: those in the questions' own rows")
     columns: dict[str, str] = _field({}, "identity", "our column name -> theirs")
     prompt: str = _field("chat", "identity", "name of the prompt template")
     max_prompt_tokens: int = _field(1024, "identity", "longest prompt", ge=1)
     max_demo_tokens: int = _field(8192, "identity", "longest demonstration, end token included", ge=1)
-    overlong_prompts: Literal["refuse", "skip"] = _field(
-        "refuse", "identity", "questions whose prompt is too long"
-    )
+    overlong_prompts: Literal["refuse", "skip"] = _field("refuse", "identity", "questions whose prompt is too long")
     bad_demonstrations: Literal["refuse", "skip"] = _field(
         "refuse",
         "identity",
@@ -109,9 +99,7 @@ class OptimizerConfig(Section):
 class RLConfig(Section):
     """The reinforcement learning component."""
 
-    advantage: Literal["mean", "std"] = _field(
-        "mean", "identity", "reward - mean, or that / standard deviation"
-    )
+    advantage: Literal["mean", "std"] = _field("mean", "identity", "reward - mean, or that / standard deviation")
     clip: bool = _field(default=True, change="identity", description="clip the ratio")
     clip_low: float = _field(0.2, "identity", "lower bound is 1 - clip_low", ge=0, lt=1)
     clip_high: float = _field(0.2, "identity", "upper bound is 1 + clip_high", ge=0)
@@ -132,9 +120,7 @@ class SFTConfig(Section):
     """The fine-tuning component."""
 
     batch: int = _field(64, "identity", "demonstrations of one fine-tuning step (M)", ge=1)
-    mean: Literal["tokens", "sequences"] = _field(
-        "tokens", "identity", "mean over tokens, or of sequence means"
-    )
+    mean: Literal["tokens", "sequences"] = _field("tokens", "identity", "mean over tokens, or of sequence means")
     entropy_weight: float = _field(0.0, "identity", "alpha of the entropy bonus", ge=0)
     loss_scale: float = _field(1.0, "identity", "factor on the component (hpt's w)", gt=0)
     phase_steps: int = _field(0, "identity", "sft_rl: fine-tuning steps before RL begins", ge=0)
@@ -148,21 +134,15 @@ class BufferConfig(Section):
         "adaptive", "identity", "fine-tune when M wait; after every RL step; every `every` steps; never"
     )
     every: int = _field(8, "identity", "period of flush = uniform, in steps", ge=1)
-    select: Literal["at_or_below", "above", "any"] = _field(
-        "at_or_below", "identity", "which accuracies enter"
-    )
+    select: Literal["at_or_below", "above", "any"] = _field("at_or_below", "identity", "which accuracies enter")
     threshold: float = _field(0.0, "identity", "p: a question enters when its accuracy is <= p", ge=0, le=1)
     order: Literal["fifo", "lifo", "random"] = _field("fifo", "identity", "who leaves first")
-    dedup: Literal["refresh", "allow"] = _field(
-        "refresh", "identity", "one entry per question, or one per visit"
-    )
+    dedup: Literal["refresh", "allow"] = _field("refresh", "identity", "one entry per question, or one per visit")
     recheck: Literal["latest", "none"] = _field("latest", "identity", "drop when a later group is above p")
     max_age_steps: int | None = _field(None, "identity", "drop after so many steps", ge=1)
     capacity: int | None = _field(None, "identity", "drop the oldest beyond this", ge=1)
     max_uses: int | None = _field(None, "identity", "times one demonstration may be trained on", ge=1)
-    drain: Literal["one", "all"] = _field(
-        "one", "identity", "fine-tuning batches per step: one, or all that are full"
-    )
+    drain: Literal["one", "all"] = _field("one", "identity", "fine-tuning batches per step: one, or all that are full")
 
 
 class ProbeConfig(Section):
@@ -245,17 +225,13 @@ RECIPE_DEFAULTS: dict[str, dict[str, Any]] = {
     # ReLIFT, arXiv 2506.07527; official script of July 2025: clip 0.2/0.28, dual clip 3, alpha 1e-4.
     "relift": {"rl": {"clip_high": 0.28, "dual_clip": 3.0}, "sft": {"entropy_weight": 1e-4}},
     # HPT, official code: r - mean, no clip, sum / L_max, gate at zero correct, norm above 80 skipped.
-    "hpt": {
-        "rl": {"clip": False, "denominator": "max_tokens", "optimizer": {"lr": 5e-6, "skip_grad_norm": 80.0}}
-    },
+    "hpt": {"rl": {"clip": False, "denominator": "max_tokens", "optimizer": {"lr": 5e-6, "skip_grad_norm": 80.0}}},
 }
 
 
 def preset_names() -> list[str]:
     """Names of the presets that ship with relift."""
-    return sorted(
-        p.name[:-5] for p in resources.files("relift.presets").iterdir() if p.name.endswith(".toml")
-    )
+    return sorted(p.name[:-5] for p in resources.files("relift.presets").iterdir() if p.name.endswith(".toml"))
 
 
 def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
@@ -323,9 +299,7 @@ def _own_values(source: str | Path) -> dict[str, Any]:
         return _preset(str(source), where="command line")
     if not path.is_file():
         near = _nearest(str(source), preset_names())
-        raise InputError(
-            f"no configuration file or preset {str(source)!r}{near}; presets: {', '.join(preset_names())}"
-        )
+        raise InputError(f"no configuration file or preset {str(source)!r}{near}; presets: {', '.join(preset_names())}")
     values = _read_toml(path.read_bytes(), where=str(path))
     return _resolve_paths(values, path.resolve().parent)
 
@@ -335,9 +309,7 @@ def _preset(name: str, *, where: str) -> dict[str, Any]:
         raise InputError(
             f"{where}: no preset {name!r}{_nearest(name, preset_names())}; known: {', '.join(preset_names())}"
         )
-    return _read_toml(
-        (resources.files("relift.presets") / f"{name}.toml").read_bytes(), where=f"preset {name}"
-    )
+    return _read_toml((resources.files("relift.presets") / f"{name}.toml").read_bytes(), where=f"preset {name}")
 
 
 def _read_toml(raw: bytes, *, where: str) -> dict[str, Any]:
@@ -398,9 +370,7 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = [n for n, _ in field_changes()] + sorted(
-            {n.rpartition(".")[0] for n, _ in field_changes()} - {""}
-        )
+        known = [n for n, _ in field_changes()] + sorted({n.rpartition(".")[0] for n, _ in field_changes()} - {""})
         return f"unknown key {name!r}{_nearest(name, known)}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
@@ -412,13 +382,9 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     leaf = name.rpartition(".")[2]
     leaves = difflib.get_close_matches(leaf, [k.rpartition(".")[2] for k in known], n=1, cutoff=0.7)
     alike = [k for k in known if leaves and k.rpartition(".")[2] == leaves[0]]
-    close = difflib.get_close_matches(name, alike, n=1, cutoff=0.0) or difflib.get_close_matches(
-        name, known, n=1
-    )
+    close = difflib.get_close_matches(name, alike, n=1, cutoff=0.0) or difflib.get_close_matches(name, known, n=1)
     return f"; nearest: {close[0]}" if close else ""
 
 
 def _spell_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        k: _spell_none(v) if isinstance(v, Mapping) else "none" if v is None else v for k, v in values.items()
-    }
+    return {k: _spell_none(v) if isinstance(v, Mapping) else "none" if v is None else v for k, v in values.items()}

@@ -28,6 +28,7 @@ from relift.schema import UpdateKind
 from relift.trainer.batch import Component, Counts, Loss, NormFn, TrainSequence, Update
 from relift.trainer.losses import ppo_clip, ratio, sft
 
+OldLogprobs = dict[tuple[int, int], np.ndarray] | None  # (q, g) -> log-probabilities before the first update
 STD_EPS = 1e-6  # verl's epsilon beside the standard deviation of a group (TRL: 1e-4)
 
 
@@ -43,7 +44,7 @@ class Rollouts:
 
     @property
     def n_correct_Q(self) -> np.ndarray:
-        return np.where(self.decided_QG, self.reward_QG > 0, False).sum(axis=1)
+        return (self.decided_QG & (self.reward_QG > 0)).sum(axis=1)
 
     @property
     def n_decided_Q(self) -> np.ndarray:
@@ -70,7 +71,7 @@ def advantages(reward_QG: np.ndarray, decided_QG: np.ndarray, *, kind: str) -> n
     reward = np.where(decided_QG, reward_QG, 0.0)
     mean_Q = reward.sum(axis=1, keepdims=True) / np.maximum(n_Q, 1)
     centred = np.where(decided_QG & (n_Q > 1), reward - mean_Q, 0.0)
-    flat_Q = np.where(decided_QG, reward == _first_decided(reward, decided_QG), True).all(axis=1, keepdims=True)
+    flat_Q = (~decided_QG | (reward == _first_decided(reward, decided_QG))).all(axis=1, keepdims=True)
     centred = np.where(flat_Q, 0.0, centred)  # the mean of equal numbers may differ from them by rounding
     if kind == "mean":
         return centred
@@ -144,14 +145,13 @@ def build(config: Config) -> Recipe:
     return RECIPES[config.recipe](config)
 
 
-def rl_updates(part: RLPart, rollouts: Rollouts, advantage_QG: np.ndarray, old_logprobs: OldLogprobs) -> Iterator[Update]:
+def rl_updates(
+    part: RLPart, rollouts: Rollouts, advantage_QG: np.ndarray, old_logprobs: OldLogprobs
+) -> Iterator[Update]:
     """The RL updates of a step: `updates_per_batch` mini-batches of questions, in batch order."""
     for questions in np.array_split(np.arange(len(rollouts.question_ix_Q)), part.updates_per_batch):
         component = rl_component(part, rollouts, advantage_QG, questions, old_logprobs)
         yield Update(UpdateKind.rl, "rl", (component,))
-
-
-OldLogprobs = dict[tuple[int, int], np.ndarray] | None  # (q, g) -> log-probabilities before the step's first update
 
 
 def rl_component(
@@ -195,9 +195,7 @@ def demo_component(part: DemoPart, demos: Sequence[Demo]) -> Component:
     """The fine-tuning component over a batch of demonstrations."""
     chosen = tuple(TrainSequence(d.prompt_ids, d.completion_ids_T) for d in demos)
     counts = Counts(sum(len(d.completion_ids_T) for d in demos), len(demos), len(demos), 0)
-    return Component(
-        "demo", chosen, part.loss, max(part.denominator(counts), 1.0), part.scale, part.entropy_weight
-    )
+    return Component("demo", chosen, part.loss, max(part.denominator(counts), 1.0), part.scale, part.entropy_weight)
 
 
 def demo_update(part: DemoPart, demos: Sequence[Demo]) -> Update:
