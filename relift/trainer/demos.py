@@ -1,0 +1,190 @@
+"""The demonstration buffer: who is beyond reach now, and whose demonstration is trained on next. Numpy only.
+
+An entry is (demonstration, question, step, counts), never tensors. Every change is an event for `demo_events`.
+Its whole state, order included, is `state_dict()`: the same questions come next after a resume.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from relift.config import BufferConfig
+from relift.schema import DemoEvent, seed_of
+from relift.trainer.recipes import Demo
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A demonstration that waits: when it came in, and the counts of the group that brought it."""
+
+    demo_id: str
+    question_ix: int
+    step: int
+    n_correct: int
+    n_attempts: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of `demo_events` but for run_id and event_ix."""
+
+    step: int
+    demo_id: str
+    question_ix: int
+    event: str
+    reason: str | None
+    buffer_len: int
+    age_steps: int | None
+    n_correct: int | None
+    n_attempts: int | None
+
+
+class DemoBuffer:
+    """The buffer of one run.
+
+    `offer` after each step's rollouts, `due` for the batches to train on, `take_events` for the record.
+    The gate (docs/method.md): a question enters when its accuracy over *decided* attempts is at or below the
+    threshold, every attempt was decided (undecided is not wrong), and it has an accepted demonstration.
+    """
+
+    def __init__(self, config: BufferConfig, demos: Sequence[Demo], *, batch: int, seed: int) -> None:
+        self.config = config
+        self.batch = batch
+        self.seed = seed
+        self.demo_by_id = {d.demo_id: d for d in demos}
+        self.demos_of: dict[int, list[Demo]] = {}
+        for demo in demos:
+            self.demos_of.setdefault(demo.question_ix, []).append(demo)
+        self.entries: list[Entry] = []  # oldest first
+        self.uses: Counter[str] = Counter()  # times each demonstration was trained on
+        self._events: list[Event] = []
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def qualifies(self, n_correct: int, n_decided: int, n_attempts: int) -> bool:
+        """Whether a group with these counts sends its question into the buffer."""
+        if n_decided < n_attempts or n_attempts == 0:
+            return False
+        below = n_correct <= self.config.threshold * n_decided
+        return {"at_or_below": below, "above": not below, "any": True}[self.config.select]
+
+    def offer(
+        self, step: int, question_ix_Q: np.ndarray, n_correct_Q: np.ndarray, n_decided_Q: np.ndarray, *, n_attempts: int
+    ) -> None:
+        """Take in a step's counts [Q]: re-check what waits, let questions in, drop what is too old or too many."""
+        for question_ix, n_correct, n_decided in zip(
+            question_ix_Q.tolist(), n_correct_Q.tolist(), n_decided_Q.tolist(), strict=True
+        ):
+            qualifies = self.qualifies(n_correct, n_decided, n_attempts)
+            waiting = [e for e in self.entries if e.question_ix == question_ix]
+            if waiting and not qualifies and n_decided == n_attempts and self.config.recheck == "latest":
+                for entry in waiting:
+                    self._remove(entry, step, DemoEvent.evict, reason="solved")
+            if qualifies and (not waiting or self.config.dedup == "allow"):
+                self._enqueue(step, question_ix, n_correct, n_attempts)
+        self._drop_old(step)
+
+    def due(self, step: int) -> list[list[Demo]]:
+        """The fine-tuning batches of this step, removed from the buffer, in the order they are trained on."""
+        batches: list[list[Demo]] = []
+        while self._is_due(step, done=len(batches)):
+            chosen = self._ordered(step, len(batches))[: self.batch]
+            batches.append([self.demo_by_id[e.demo_id] for e in chosen])
+            for entry in chosen:
+                self.uses[entry.demo_id] += 1
+                self._remove(entry, step, DemoEvent.train)
+        return batches
+
+    def train_now(self, step: int, question_ix: int, n_correct: int, n_attempts: int) -> Demo | None:
+        """Gate `now` (HPT): the demonstration of a question that qualifies, trained on at once, never queued."""
+        demo = self._next_demo(question_ix)
+        if demo is None or not self.qualifies(n_correct, n_attempts, n_attempts):
+            return None
+        self.record_use(step, demo, n_correct, n_attempts)
+        return demo
+
+    def record_use(self, step: int, demo: Demo, n_correct: int | None = None, n_attempts: int | None = None) -> None:
+        """A demonstration is trained on without having waited (SFT phases, HPT)."""
+        self.uses[demo.demo_id] += 1
+        self._events.append(
+            Event(step, demo.demo_id, demo.question_ix, "train", None, len(self.entries), None, n_correct, n_attempts)
+        )
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def state_dict(self) -> dict[str, object]:
+        """Everything that decides what comes next, as JSON values."""
+        return {"entries": [asdict(e) for e in self.entries], "uses": dict(sorted(self.uses.items()))}
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        entries, uses = state["entries"], state["uses"]
+        assert isinstance(entries, list) and isinstance(uses, dict)
+        self.entries = [Entry(**e) for e in entries]
+        self.uses = Counter(uses)
+        self._events = []
+
+    def _is_due(self, step: int, *, done: int) -> bool:
+        config, waiting = self.config, len(self.entries)
+        if config.flush == "never" or waiting == 0 or (done and config.drain == "one"):
+            return False
+        if config.flush == "adaptive" or done:  # what is left after a first batch goes only in full batches
+            return waiting >= self.batch
+        # `all` and `uniform` take what is there, by true counts (the official code does not say).
+        return config.flush == "all" or step % config.every == 0
+
+    def _ordered(self, step: int, done: int) -> list[Entry]:
+        if self.config.order == "lifo":
+            return self.entries[::-1]
+        if self.config.order == "random":
+            rng = np.random.default_rng(seed_of(self.seed, "buffer", done, step, "", 0))
+            return [self.entries[i] for i in rng.permutation(len(self.entries))]
+        return list(self.entries)
+
+    def _next_demo(self, question_ix: int) -> Demo | None:
+        """The least used demonstration of a question, the earliest of those; None when none may be used."""
+        usable = [
+            d
+            for d in self.demos_of.get(question_ix, [])
+            if self.config.max_uses is None or self.uses[d.demo_id] < self.config.max_uses
+        ]
+        return min(usable, key=lambda d: self.uses[d.demo_id], default=None)
+
+    def _enqueue(self, step: int, question_ix: int, n_correct: int, n_attempts: int) -> None:
+        demo = self._next_demo(question_ix)
+        if demo is None:
+            return
+        self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts))
+        self._events.append(
+            Event(step, demo.demo_id, question_ix, "enqueue", None, len(self.entries), 0, n_correct, n_attempts)
+        )
+
+    def _drop_old(self, step: int) -> None:
+        if self.config.max_age_steps is not None:
+            for entry in [e for e in self.entries if step - e.step > self.config.max_age_steps]:
+                self._remove(entry, step, DemoEvent.evict, reason="age")
+        while self.config.capacity is not None and len(self.entries) > self.config.capacity:
+            self._remove(self.entries[0], step, DemoEvent.evict, reason="capacity")
+
+    def _remove(self, entry: Entry, step: int, event: DemoEvent, *, reason: str | None = None) -> None:
+        self.entries.remove(entry)
+        self._events.append(
+            Event(
+                step,
+                entry.demo_id,
+                entry.question_ix,
+                str(event),
+                reason,
+                len(self.entries),
+                step - entry.step,
+                entry.n_correct,
+                entry.n_attempts,
+            )
+        )
