@@ -146,10 +146,14 @@ I16, I32, I64 = pa.int16(), pa.int32(), pa.int64()
 F32, F64, BOOL = pa.float32(), pa.float64(), pa.bool_()
 
 RUN_ID = Column("run_id", CAT, "", "the run this row belongs to; equal to run.json's run_id")
-STEP = Column("step", I32, "steps", "training step after which this was measured; 0 is the base model")
-QUESTION_IX = Column("question_ix", I32, "", "dense index of the question inside this run; across runs join on question_id")
+STEP = Column("step", I32, "steps", "training step: its rollouts are sampled before its updates, its probes after them; 0 is the base model")
+QUESTION_IX = Column(
+    "question_ix", I32, "", "dense index of the question inside this run; across runs join on question_id"
+)
 ORIGIN = Column("origin", CAT, "", "probe, rollout or benchmark; never averaged together")
-DRAW = Column("draw", I16, "", "independent draw of the same questions; bands are assigned on draw 0 and measured on draw 1")
+DRAW = Column(
+    "draw", I16, "", "independent draw of the same questions; bands are assigned on draw 0 and measured on draw 1"
+)
 ATTEMPT = Column("attempt", I32, "", "number of the attempt at this question, from 0")
 
 QUESTIONS = Table(

@@ -35,6 +35,7 @@ class TrainSequence:
     advantage: float = 0.0
     old_logprobs_T: np.ndarray | None = None  # float32
     sampler_logprobs_T: np.ndarray | None = None  # float32
+    attempt: tuple[int, int] | None = None  # (q, g) among the step's rollouts, for the record alone
 
 
 class TokenView(Protocol):

@@ -183,6 +183,7 @@ def rl_component(
                     advantage=float(advantage_QG[q, g]),
                     old_logprobs_T=old,
                     sampler_logprobs_T=answer.logprobs_T,
+                    attempt=(int(q), int(g)),
                 )
             )
     counts = Counts(n_tokens, n_sequences, n_groups, part.max_tokens)
