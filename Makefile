@@ -1,0 +1,92 @@
+# What can be done with a checkout. A fresh clone needs python3 (3.11 or later), make and git; the first target that
+# needs them installs exact versions (constraints.txt) into .venv.
+#
+#   make demo         the whole story on a CPU in minutes        make test         what every change must pass
+#   make check        linters, types, floors, generated docs     make test-slow    tests of over ten seconds
+#   make fault        long fault injection                       make test-peers   compares with TRL (own environment)
+#   make bench        speed measurements                         make schema       rewrites docs/schema.md
+#   make hooks        installs the pre-commit hooks              make clean        removes caches and environments
+#
+# Variables: PYTHON (interpreter that makes the environments), VENV, WORKERS (test processes), OUT and ARGS (demo).
+
+PYTHON  ?= python3
+VENV    ?= .venv
+WORKERS ?= 2
+OUT     ?= runs/demo
+ARGS    ?=
+
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.relift-installed
+TRL       := .venv-trl
+PIP       := -m pip --disable-pip-version-check
+# One thread for each test process: WORKERS processes of several threads each would fight for the cores, and
+# results are compared bit for bit at one thread.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+OFFLINE    := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
+PYTEST     := $(ONE_THREAD) $(OFFLINE) $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo check test test-slow fault test-peers bench schema constraints hooks clean
+
+help:
+	@sed -n '/^#   make/s/^#   //p; /^# Variables/s/^# //p' Makefile
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "relift needs Python 3.11 or later and $(PYTHON) is older: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "$(PYTHON) cannot make a virtual environment: install its venv package or set PYTHON" >&2; exit 2; }
+	$(BIN)/python $(PIP) install --progress-bar off -q -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/relift demo --out $(OUT) $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/make_schema.py --check
+
+test: check
+	$(PYTEST) -n $(WORKERS)
+
+test-slow: $(INSTALLED)
+	$(PYTEST) -n $(WORKERS) -m slow
+
+fault: $(INSTALLED)
+	$(PYTEST) -n $(WORKERS) -m fault
+
+test-peers: $(INSTALLED) $(TRL)/.installed
+	RELIFT_TRL_PYTHON=$(abspath $(TRL)/bin/python) $(PYTEST) -m peers
+
+$(TRL)/.installed: constraints.txt
+	@test -x $(TRL)/bin/python || $(PYTHON) -m venv $(TRL)
+	$(TRL)/bin/python $(PIP) install --progress-bar off -q -c constraints.txt 'trl==1.16.0' -e '.[train]'
+	@touch $@
+
+# Results land in build/bench; one that is worth keeping is copied to benchmarks/results by hand, with its conditions.
+bench: $(INSTALLED)
+	@mkdir -p build/bench
+	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.sampler --out build/bench/sampler.json
+	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.rl_step --out build/bench/rl_step.json
+
+schema: $(INSTALLED)
+	$(BIN)/python docs/make_schema.py
+
+# Renews the pins from what is installed; read the difference and run everything before committing it.
+constraints: $(INSTALLED)
+	@sed -n '/^#/p' constraints.txt > constraints.new
+	@$(BIN)/python $(PIP) freeze --exclude-editable | sed -n 's/+cpu$$//; /^[A-Za-z0-9_.-]*==/p' | LC_ALL=C sort -f >> constraints.new
+	@mv constraints.new constraints.txt
+
+hooks: $(INSTALLED)
+	$(BIN)/pre-commit install
+
+clean:
+	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(TRL)

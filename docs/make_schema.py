@@ -1,0 +1,83 @@
+"""Writes docs/schema.md from relift/schema.py. With --check: fails if the file is not current, and writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import pyarrow as pa
+
+from relift import schema
+from relift.schema import TABLES, Column, DemoEvent, Finish, Origin, Table, UpdateKind, Verdict
+
+TARGET = Path(__file__).with_name("schema.md")
+ENUMS: tuple[type[StrEnum], ...] = (Verdict, Finish, Origin, UpdateKind, DemoEvent)
+
+HEAD = f"""<!-- Written by docs/make_schema.py from relift/schema.py: do not edit, run `make schema`. -->
+# The tables of a run folder (schema version {schema.SCHEMA_VERSION})
+
+Every run folder, trained, evaluated or imported, holds these tables as Parquet files. Counts are stored and rates
+are derived. A missing measurement is null, never 0; *null* below says where that may be. Columns marked *clock*
+are wall-clock times: the one thing in which two identical runs differ. Read them with `relift.store.RunReader`,
+which verifies page checksums and sees committed steps only.
+"""
+
+
+def schema_markdown() -> str:
+    """The whole page."""
+    parts = [HEAD, "| table | one row per | files |\n|---|---|---|"]
+    parts[-1] += "".join(
+        f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} |" for t in TABLES.values()
+    )
+    parts += [_table_markdown(table) for table in TABLES.values()]
+    parts.append("## Enumerations\n")
+    parts[-1] += "".join(
+        f"\n- **{kind.__name__}**: {', '.join(f'`{member.value}`' for member in kind)}. {kind.__doc__}"
+        for kind in ENUMS
+    )
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _table_markdown(table: Table) -> str:
+    key = ", ".join(f"`{name}`" for name in table.key)
+    rows = "".join(_column_markdown(column) for column in table.columns)
+    return (
+        f"## {table.name}\n\nOne row per {table.one_row_per}. Key: {key}.\n\n"
+        f"| column | type | unit | null | meaning |\n|---|---|---|---|---|{rows}"
+    )
+
+
+def _column_markdown(column: Column) -> str:
+    meaning = column.meaning.replace("|", "\\|") + (" (*clock*)" if column.clock else "")
+    null = "null" if column.nullable else ""
+    return f"\n| `{column.name}` | {_type_name(column.type)} | {column.unit} | {null} | {meaning} |"
+
+
+def _type_name(kind: pa.DataType) -> str:
+    return "category" if pa.types.is_dictionary(kind) else str(kind)
+
+
+def _files(table: Table) -> str:
+    if not table.per_step:
+        return f"`{table.name}.parquet`"
+    parts = ".ORIGIN.dDRAW" if "draw" in table.key else ""
+    return f"`{table.name}/step-SSSSSS{parts}.parquet`"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if docs/schema.md is not current")
+    text = schema_markdown()
+    if not parser.parse_args().check:
+        TARGET.write_text(text, encoding="utf-8")
+        return 0
+    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
+        return 0
+    print("docs/schema.md is not what relift/schema.py says: run `make schema` and commit the result", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
