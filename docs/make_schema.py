@@ -28,9 +28,7 @@ which verifies page checksums and sees committed steps only.
 def schema_markdown() -> str:
     """The whole page."""
     parts = [HEAD, "| table | one row per | files |\n|---|---|---|"]
-    parts[-1] += "".join(
-        f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} |" for t in TABLES.values()
-    )
+    parts[-1] += "".join(f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} |" for t in TABLES.values())
     parts += [_table_markdown(table) for table in TABLES.values()]
     parts.append("## Enumerations\n")
     parts[-1] += "".join(
@@ -56,7 +54,9 @@ def _column_markdown(column: Column) -> str:
 
 
 def _type_name(kind: pa.DataType) -> str:
-    return "category" if pa.types.is_dictionary(kind) else str(kind)
+    if pa.types.is_dictionary(kind):
+        return "category"
+    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
 
 
 def _files(table: Table) -> str:
