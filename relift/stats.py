@@ -1,0 +1,289 @@
+"""Intervals, bootstraps, pass@k and the beta-binomial prior: arrays in, arrays out.
+
+Axes: Q questions, N units of any kind, R bootstrap resamples, C columns (a run at a step, say), G groups of
+questions (bands, say). Counts are `n_correct` of `n_decided` attempts; undecided attempts are in neither.
+A rate of nothing is nan. scipy.stats is not imported: scipy.special holds the same functions in a third of
+the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import bdtr, betainc, betaincinv, betaln, digamma, expit, logit, ndtri, stdtr, stdtrit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_CHUNK_WEIGHTS = 4_000_000  # bootstrap weights held at once: 32 MB
+_LOG_SHAPE_BOUNDS = (-8.0, 8.0)  # of ln a and ln b: beyond them the likelihood of real counts is flat
+
+
+def rate(n_correct: ArrayLike, n_decided: ArrayLike) -> Floats:
+    """n_correct / n_decided, nan where nothing was decided. Any shapes that broadcast."""
+    correct, decided = np.broadcast_arrays(np.asarray(n_correct, float), np.asarray(n_decided, float))
+    return np.divide(correct, decided, out=np.full(correct.shape, np.nan), where=decided > 0)
+
+
+def wilson(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Wilson's score interval of a proportion (E. B. Wilson 1927); counts may be fractional sums of rates.
+
+    Returns (low, high), shaped like the inputs; nan where n_decided is 0.
+    """
+    n = np.asarray(n_decided, float)
+    p = rate(n_correct, n)
+    z2 = float(ndtri(0.5 + level / 2)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    # rounding must not move the ends past 0 and 1, which the formula reaches exactly at p = 0 and 1
+    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
+
+
+def clopper_pearson(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Exact interval of a proportion (Clopper and Pearson 1934), as quantiles of beta distributions.
+
+    Returns (low, high), shaped like the inputs; nan where n_decided is 0.
+    """
+    c, n = np.broadcast_arrays(np.asarray(n_correct, float), np.asarray(n_decided, float))
+    tail = (1 - level) / 2
+    low = np.where(c > 0, betaincinv(np.maximum(c, 1), n - c + 1, tail), 0.0)
+    high = np.where(c < n, betaincinv(c + 1, np.maximum(n - c, 1), 1 - tail), 1.0)
+    measured = n > 0
+    return np.where(measured, low, np.nan), np.where(measured, high, np.nan)
+
+
+@dataclass(frozen=True)
+class MeanEstimate:
+    """A mean over questions with its interval for "questions like these"."""
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    n_questions: int
+    method: str  # logit_t or wilson
+
+
+def mean_over_questions(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
+    """Mean accuracy over Q questions with the interval that holds for questions like these.
+
+    Logit-t: ln(A / (1 - A)) +- t * SE / (A (1 - A)), mapped back, SE = sd of the questions' rates / sqrt(Q).
+    With one attempt a question, or where SE is 0 (all questions equal), Wilson with n = Q instead: an
+    interval of width 0 would claim what nobody knows. Questions without a decided attempt are left out.
+    Raises ValueError if none is left.
+    """
+    correct, decided = np.asarray(n_correct, float), np.asarray(n_decided, float)
+    measured = decided > 0
+    rate_Q = rate(correct[measured], decided[measured])
+    if not len(rate_Q):
+        raise ValueError("mean_over_questions: no question has a decided attempt")
+    one_attempt = bool((decided[measured] <= 1).all())
+    return _mean_of_rates(rate_Q, level=level, force_wilson=one_attempt)
+
+
+def logit_t(rate_Q: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
+    """`mean_over_questions` for rates that are already at hand (pass@k, cover)."""
+    return _mean_of_rates(np.asarray(rate_Q, float), level=level, force_wilson=False)
+
+
+def _mean_of_rates(rate_Q: Floats, *, level: float, force_wilson: bool) -> MeanEstimate:
+    n = len(rate_Q)
+    value = float(rate_Q.mean())
+    error = float(rate_Q.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    # at a mean of 0 or 1 the error is 0 too, so the logit below is finite
+    if force_wilson or n == 1 or error < 1e-12:
+        low, high = wilson(value * n, n, level=level)
+        return MeanEstimate(value, float(low), float(high), error, n, "wilson")
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error / (value * (1 - value))
+    centre = float(logit(value))
+    return MeanEstimate(value, float(expit(centre - half)), float(expit(centre + half)), error, n, "logit_t")
+
+
+@dataclass(frozen=True)
+class DifferenceEstimate:
+    """A mean paired difference with its interval and two-sided p value."""
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    p_value: float
+    n_questions: int
+
+
+def paired_t(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
+    """Mean of paired differences with Student's t interval; nan differences (not shared) are left out.
+
+    If all differences are equal and not 0 the t statistic is undefined: error, ends and p value are then nan,
+    never a width of 0. Raises ValueError with fewer than two differences.
+    """
+    difference = np.asarray(difference_Q, float)
+    difference = difference[~np.isnan(difference)]
+    n = len(difference)
+    if n < 2:
+        raise ValueError(f"paired_t: needs at least two shared questions, got {n}")
+    value = float(difference.mean())
+    error = float(difference.std(ddof=1) / np.sqrt(n))
+    if error < 1e-15:
+        if value == 0:  # the two runs never differ: no evidence against no difference
+            return DifferenceEstimate(0.0, float("nan"), float("nan"), 0.0, 1.0, n)
+        return DifferenceEstimate(value, float("nan"), float("nan"), float("nan"), float("nan"), n)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error
+    p_value = 2 * float(stdtr(n - 1, -abs(value) / error))
+    return DifferenceEstimate(value, value - half, value + half, error, p_value, n)
+
+
+def mcnemar_exact(n_only_a: ArrayLike, n_only_b: ArrayLike) -> Floats:
+    """Exact two-sided McNemar test: questions solved only by A against only by B, as a fair coin.
+
+    Returns p values, 1 where there is no discordant question.
+    """
+    a, b = np.asarray(n_only_a, int), np.asarray(n_only_b, int)
+    return np.minimum(1.0, 2 * bdtr(np.minimum(a, b).astype(float), a + b, 0.5))
+
+
+def holm(p_value_N: ArrayLike) -> Floats:
+    """Holm's step-down adjustment (Holm 1979): adjusted p values in the order given."""
+    p = np.asarray(p_value_N, float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, stepped)
+    return adjusted
+
+
+def pass_at_k(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
+    """Chance that k of the attempts, drawn without replacement, hold a correct one: 1 - C(n-c, k) / C(n, k).
+
+    Unbiased (Chen et al. 2021, arXiv 2107.03374). Shaped like the inputs. Raises ValueError if any n < k:
+    padding such questions would bias the mean.
+    """
+    c, n = np.broadcast_arrays(np.asarray(n_correct, float), np.asarray(n_decided, float))
+    if k < 1 or (n < k).any():
+        raise ValueError(f"pass_at_k: k = {k} needs that many decided attempts, the least is {n.min():.0f}")
+    missed = np.ones(c.shape)
+    for i in range(k):  # as a product: the binomials themselves overflow
+        missed *= np.maximum(n - c - i, 0) / (n - i)
+    return 1 - missed
+
+
+def bootstrap_weights(n_units: int, resamples: int, *, seed: int, cluster_N: ArrayLike | None = None) -> Iterator[Ints]:
+    """Weights ~ Multinomial(N, 1/N) of resampling the units with replacement, in blocks (r, N), r summing to R.
+
+    With `cluster_N` (a label per unit) whole clusters are resampled. The same seed gives the same weights
+    whatever the block size, so that runs compared with the same weights are compared on the same questions.
+    """
+    if cluster_N is None:
+        n_drawn, cluster_of_N = n_units, None
+    else:
+        labels, cluster_of_N = np.unique(np.asarray(cluster_N), return_inverse=True)
+        n_drawn = len(labels)
+    if n_drawn == 0 or resamples == 0:
+        return
+    rng = np.random.default_rng(seed)
+    block = max(1, _CHUNK_WEIGHTS // max(n_units, n_drawn))
+    for first in range(0, resamples, block):
+        rows = min(block, resamples - first)
+        drawn = rng.integers(n_drawn, size=(rows, n_drawn)) + np.arange(rows)[:, None] * n_drawn
+        weights = np.bincount(drawn.ravel(), minlength=rows * n_drawn).reshape(rows, n_drawn)
+        yield weights if cluster_of_N is None else weights[:, cluster_of_N]
+
+
+def bootstrap_ratios(
+    numerator_QC: Floats,
+    denominator_QC: Floats,
+    group_Q: Ints,
+    *,
+    n_groups: int,
+    resamples: int,
+    seed: int,
+    cluster_Q: ArrayLike | None = None,
+) -> Floats:
+    """Resampled sum(w * numerator) / sum(w * denominator) of each group and column: (R, G, C).
+
+    `group_Q` is the question's group, -1 for none. All questions are resampled together, so groups and
+    columns share their weights. A resample without any denominator is nan.
+    """
+    estimates = np.full((resamples, n_groups, numerator_QC.shape[1]), np.nan)
+    first = 0
+    for weight_RQ in bootstrap_weights(len(group_Q), resamples, seed=seed, cluster_N=cluster_Q):
+        rows = slice(first, first + len(weight_RQ))
+        first = rows.stop
+        for group in range(n_groups):
+            inside = np.flatnonzero(group_Q == group)
+            weight = weight_RQ[:, inside].astype(float)
+            estimates[rows, group] = rate(weight @ numerator_QC[inside], weight @ denominator_QC[inside])
+    return estimates
+
+
+def percentile_interval(estimate_R: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Percentile interval along the first axis, resamples that are nan left out; nan where all are."""
+    if not len(estimate_R):
+        empty = np.full(estimate_R.shape[1:], np.nan)
+        return empty, empty
+    tail = (1 - level) / 2
+    missing = np.isnan(estimate_R).all(axis=0)
+    filled = np.where(missing, 0.0, estimate_R)  # nanquantile warns of columns that are nan throughout
+    low, high = np.nanquantile(filled, [tail, 1 - tail], axis=0)
+    return np.where(missing, np.nan, low), np.where(missing, np.nan, high)
+
+
+@dataclass(frozen=True)
+class BetaPrior:
+    """Beta(a, b) over the questions' true rates; log_likelihood in nats, binomial coefficients left out."""
+
+    a: float
+    b: float
+    log_likelihood: float
+
+
+def beta_binomial_fit(
+    n_correct: ArrayLike,
+    n_decided: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    start: BetaPrior | None = None,
+) -> BetaPrior:
+    """Beta(a, b) of largest likelihood: max over a, b of sum ln B(a + c, b + n - c) - ln B(a, b).
+
+    Questions without a decided attempt say nothing and are left out. ln a and ln b are kept within +-8, where
+    the maximum lies when all questions look alike. `weights` counts each question so often (bootstrap).
+    Raises ValueError if no question was measured.
+    """
+    from scipy.optimize import minimize  # late: it costs 0.1 s at import, and readers do not need it
+
+    c, n = np.asarray(n_correct, float), np.asarray(n_decided, float)
+    weight = np.ones(len(c)) if weights is None else np.asarray(weights, float)
+    measured = (n > 0) & (weight > 0)
+    if not measured.any():
+        raise ValueError("beta_binomial_fit: no question has a decided attempt")
+    # few counts are distinct, however many the questions: (c, n) is packed into one number
+    packed, where = np.unique(c[measured] * 1e6 + n[measured], return_inverse=True)
+    weight_of = np.bincount(where, weights=weight[measured])
+    c, n = np.floor(packed / 1e6), packed % 1e6
+    total = weight_of.sum()
+
+    def negative(log_shape: Floats) -> tuple[float, Floats]:
+        a, b = np.exp(log_shape)
+        value = weight_of @ (betaln(a + c, b + n - c) - betaln(a, b))
+        shared = digamma(a + b) - digamma(a + b + n)
+        gradient_a = weight_of @ (digamma(a + c) - digamma(a) + shared)
+        gradient_b = weight_of @ (digamma(b + n - c) - digamma(b) + shared)
+        return -value / total, -np.array([gradient_a * a, gradient_b * b]) / total
+
+    first = np.zeros(2) if start is None else np.log([start.a, start.b])
+    options: dict[str, Any] = {"ftol": 1e-13, "gtol": 1e-9, "maxiter": 500}
+    found = minimize(negative, first, jac=True, method="L-BFGS-B", bounds=[_LOG_SHAPE_BOUNDS] * 2, options=options)
+    a, b = np.exp(found.x)
+    return BetaPrior(float(a), float(b), float(-found.fun * total))
+
+
+def beta_below(n_correct: ArrayLike, n_decided: ArrayLike, *, a: float, b: float, epsilon: float) -> Floats:
+    """Posterior P(p < epsilon | c of n) under Beta(a, b): I_epsilon(a + c, b + n - c), shaped like the inputs."""
+    c, n = np.asarray(n_correct, float), np.asarray(n_decided, float)
+    return np.asarray(betainc(a + c, b + n - c, epsilon), float)
