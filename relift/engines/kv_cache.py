@@ -1,0 +1,128 @@
+"""Keys and values of the sampler's rows, in buffers that stay where they are, and attention over them.
+
+Column c of a row holds the token at position c of its sequence, so rows of different lengths stand side by side
+without padding in front, and nothing that a row computes depends on its neighbours' lengths.
+
+Axes: R rows (answers being written), P prompts of a prefill, H heads of keys and values, M query heads of each,
+C columns of the buffer, W columns attended to (W <= C), L columns of a prefill, D width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+from transformers.cache_utils import Cache
+
+from relift.errors import InputError
+
+COLUMN_MULTIPLE = 32  # widths grow in these steps, so that kernels see few shapes
+ATTENTION = "relift_sampler"
+
+
+def round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+class KVCache(Cache):
+    """A transformers cache whose rows are filled, advanced and moved independently.
+
+    `begin_prefill` or `begin_decode` says what the next forward pass does; `update` is called by the model's layers.
+    """
+
+    def __init__(self, *, rows: int) -> None:
+        super().__init__(layers=[])
+        self.rows = rows
+        self.columns = 0
+        self.buffers: list[tuple[torch.Tensor, torch.Tensor]] = []  # one (keys, values) a layer, each [R, H, C, D]
+        self._prompt_of_row_R: torch.Tensor | None = None
+        self._first_row = 0
+        self._width = 0
+        self._position_R = torch.empty(0, dtype=torch.long)
+        self._row_R = torch.empty(0, dtype=torch.long)
+
+    def reserve(self, columns: int) -> None:
+        """Make room for `columns` columns, keeping what is there."""
+        if columns <= self.columns:
+            return
+        extra = round_up(columns, COLUMN_MULTIPLE) - self.columns
+        self.columns += extra
+        self.buffers = [(F.pad(k, (0, 0, 0, extra)), F.pad(v, (0, 0, 0, extra))) for k, v in self.buffers]
+
+    def begin_prefill(self, *, first_row: int, prompt_of_row_R: torch.Tensor) -> None:
+        """The next pass runs P prompts; rows `first_row`, ... receive the prompt that `prompt_of_row_R` names."""
+        self._first_row, self._prompt_of_row_R = first_row, prompt_of_row_R
+
+    def begin_decode(self, *, position_R: torch.Tensor, width: int) -> None:
+        """The next pass runs one token of each of the first R rows, at `position_R` < `width`."""
+        self._prompt_of_row_R, self._position_R, self._width = None, position_R, width
+        self._row_R = torch.arange(len(position_R), device=position_R.device)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store a layer's new keys and values, [., H, ., D]; return those that its queries may look at."""
+        while layer_idx >= len(self.buffers):  # the first pass of a call shows heads, width and dtype
+            shape = (self.rows, key_states.shape[1], self.columns)
+            self.buffers.append(
+                (
+                    key_states.new_zeros(*shape, key_states.shape[-1]),
+                    value_states.new_zeros(*shape, value_states.shape[-1]),
+                )
+            )
+        keys_RHCD, values_RHCD = self.buffers[layer_idx]
+        if self._prompt_of_row_R is not None:
+            source_R, columns = self._prompt_of_row_R, key_states.shape[2]
+            rows = slice(self._first_row, self._first_row + len(source_R))
+            keys_RHCD[rows, :, :columns] = key_states[source_R]
+            values_RHCD[rows, :, :columns] = value_states[source_R]
+            return key_states, value_states
+        keys_RHCD[self._row_R, :, self._position_R] = key_states[:, :, 0]
+        values_RHCD[self._row_R, :, self._position_R] = value_states[:, :, 0]
+        n_rows = len(self._row_R)
+        return keys_RHCD[:n_rows, :, : self._width], values_RHCD[:n_rows, :, : self._width]
+
+    def move(self, source_R: torch.Tensor, target_R: torch.Tensor, *, width: int) -> None:
+        """Copy rows `source_R` onto rows `target_R` (disjoint sets), the first `width` columns."""
+        for layer in self.buffers:
+            for buffer_RHCD in layer:
+                buffer_RHCD[target_R, :, :width] = buffer_RHCD[source_R, :, :width]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Positions are always given, so nobody needs this; models ask for it all the same."""
+        return 0
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    **kwargs: object,
+) -> tuple[torch.Tensor, None]:
+    """Attention of a prefill (causal, no mask) or of one token a row (additive mask [R, 1, 1, W]).
+
+    query [., H*M, ., D], key and value [., H, ., D]; returns [., queries, H*M, D]. One batched product per row and
+    head is faster on a CPU than the fused kernel for a single query.
+    Raises InputError for models whose attention is not the plain one.
+    """
+    for name in ("softcap", "s_aux", "position_bias"):
+        if kwargs.get(name) is not None:
+            raise InputError(f"{type(module).__name__} uses {name}, which the torch sampler lacks; use another engine")
+    if attention_mask is None:
+        grouped = query.shape[1] != key.shape[1]
+        out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+        return out.transpose(1, 2), None
+    rows, query_heads, _, head_dim = query.shape
+    query_RHMD = query.reshape(rows, key.shape[1], -1, head_dim) * (head_dim**-0.5 if scaling is None else scaling)
+    scores_RHMW = (query_RHMD @ key.transpose(-1, -2)).add_(attention_mask)
+    weights_RHMW = torch.softmax(scores_RHMW, dim=-1, dtype=torch.float32).to(value.dtype)
+    return (weights_RHMW @ value).reshape(rows, 1, query_heads, -1), None
+
+
+# A name of our own in transformers' table of attention functions: models read it from their own configuration, so
+# models that do not ask for it never see it. No mask function goes with it: masks are made by the sampler.
+AttentionInterface.register(ATTENTION, attend)
