@@ -1,0 +1,26 @@
+"""Where the checkout's files are, for the tests that read the repository itself."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+LINKS = ("analysis", "dashboards", "benchmarks")  # top-level folders, installed as relift.NAME
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def product_files() -> Iterator[tuple[str, Path]]:
+    """(module name, file) of every module that is installed; the links' targets once, under relift."""
+    for folder, prefix in ((ROOT / "relift", "relift"), *((ROOT / name, f"relift.{name}") for name in LINKS)):
+        for path in sorted(folder.rglob("*.py")):
+            relative = path.relative_to(folder)
+            if prefix == "relift" and relative.parts[0] in LINKS:
+                continue
+            parts = [prefix, *relative.with_suffix("").parts]
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path

@@ -1,0 +1,170 @@
+"""What our source never does: unpickle, evaluate data, read tables without checksums, name a machine.
+
+Opening a stranger's run folder or grading any answer must run no code of theirs (docs/reliability.md).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.repository import ROOT, product_files
+
+# Modules whose import is a finding: they unpickle, or their parsers evaluate.
+BANNED_IMPORTS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml", "diskcache"}
+# Calls by their last name, whatever they are called on.
+BANNED_CALLS = {
+    "read_pickle", "to_pickle", "parse_expr", "sympify", "parse_latex_antlr",
+    # collectives of torch.distributed that pickle
+    "all_gather_object", "gather_object", "broadcast_object_list", "scatter_object_list", "send_object_list",
+    "recv_object_list",
+    # the default storage of torch's distributed checkpoints pickles its metadata
+    "FileSystemWriter", "FileSystemReader",
+}  # fmt: skip
+BANNED_BUILTINS = {"eval", "exec", "compile", "__import__"}
+BANNED_ON_TORCH = {"load", "save"}
+PARQUET_READS = {"read_parquet", "read_table", "ParquetFile", "ParquetDataset", "read_pandas", "read_feather"}
+
+
+def findings(source: str, *, where: str) -> list[str]:
+    """What the scan objects to, as "line: reason". `where` is the module name."""
+    tree = ast.parse(source)
+    found = [*_imports(tree, where), *_calls(tree, where)]
+    return [f"{where}:{line}: {reason}" for line, reason in sorted(found)]
+
+
+def _imports(tree: ast.AST, where: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module or ''}.{alias.name}" for alias in node.names] + [node.module or ""]
+        else:
+            continue
+        for name in names:
+            if name.partition(".")[0] in BANNED_IMPORTS:
+                yield node.lineno, f"imports {name}"
+            if name in {"torch.load", "torch.save", "sympy.sympify", "sympy.parse_expr"}:
+                yield node.lineno, f"imports {name}"
+            if name == "pyarrow.dataset" and not _is_store(where):
+                yield node.lineno, "pyarrow.dataset does not verify checksums: use relift.store"
+
+
+def _calls(tree: ast.AST, where: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        if name in BANNED_CALLS:
+            yield node.lineno, f"calls {name}"
+        if isinstance(function, ast.Name) and name in BANNED_BUILTINS:
+            yield node.lineno, f"calls {name}"
+        if isinstance(function, ast.Attribute) and name in BANNED_ON_TORCH and ast.unparse(function.value) == "torch":
+            yield node.lineno, f"calls torch.{name}: it pickles; use safetensors"
+        for option in ("allow_pickle", "trust_remote_code"):
+            if option in keywords and _is_true(keywords[option]):
+                yield node.lineno, f"{option}=True"
+        if name in PARQUET_READS and not _is_store(where) and not _verifies(keywords):
+            yield node.lineno, f"{name} outside relift.store without page_checksum_verification=True"
+
+
+def _is_store(where: str) -> bool:
+    return f"{where}.".startswith("relift.store.")
+
+
+def _is_true(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and bool(value.value)
+
+
+def _verifies(keywords: dict[str | None, ast.expr]) -> bool:
+    return "page_checksum_verification" in keywords and _is_true(keywords["page_checksum_verification"])
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*item, id=item[0]) for item in product_files()])
+def test_source_is_clean(module: str, path: Path) -> None:
+    assert findings(path.read_text(encoding="utf-8"), where=module) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "import pickle",
+        "import dill as serializer",
+        "from joblib import load",
+        "def f():\n    import yaml",
+        "import torch\nx = torch.load(path, weights_only=True)",
+        "import torch\ntorch.save(x, path)",
+        "from torch import load",
+        "np.load(path, allow_pickle=True)",
+        "pd.read_pickle(path)",
+        "frame.to_pickle(path)",
+        "eval(text)",
+        "exec(text)",
+        "sympy.sympify(answer)",
+        "parse_expr(answer)",
+        "AutoModel.from_pretrained(path, trust_remote_code=True)",
+        "dist.broadcast_object_list(box)",
+        "pd.read_parquet(path)",
+        "pq.read_table(path)",
+        "pq.read_table(path, page_checksum_verification=False)",
+        "import pyarrow.dataset as ds",
+        "from pyarrow import dataset",
+    ],
+)
+def test_scan_finds(planted: str) -> None:
+    assert len(findings(planted, where="relift.planted")) >= 1
+
+
+@pytest.mark.parametrize(
+    ("innocent", "where"),
+    [
+        ("model.eval()", "relift.trainer.learner"),
+        ("re.compile(pattern)", "relift.cli"),
+        ("safetensors.torch.load_file(path)", "relift.cli"),
+        ("np.load(path, allow_pickle=False)", "relift.cli"),
+        ("load(path, trust_remote_code=allowed)", "relift.cli"),
+        ("pq.read_table(path, page_checksum_verification=True)", "relift.questions"),
+        ("pq.ParquetFile(path)", "relift.store.reader"),
+    ],
+)
+def test_scan_lets_pass(innocent: str, where: str) -> None:
+    assert findings(innocent, where=where) == []
+
+
+# Paths of one machine, written so that this file does not hold one.
+MACHINE_PATH = re.compile(
+    r"(?<![\w./>$~-])/(?:" + "|".join(("work", "opt", "root", "home", "Users", "mnt", "tmp")) + r")/\w"
+)
+TEXT = (".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".cfg", "", ".svg", ".csv", ".ipynb", ".sh")
+SKIPPED = re.compile(
+    r"(^|/)(\.git|\.venv[^/]*|build|dist|runs|\.cache|__pycache__|[^/]*\.egg-info|\.[a-z_]+_cache|\.hypothesis)(/|$)"
+)
+
+
+def text_files() -> Iterator[Path]:
+    for path in sorted(ROOT.rglob("*")):
+        name = path.relative_to(ROOT).as_posix()
+        if path.suffix in TEXT and not SKIPPED.search(name) and path.is_file() and not path.is_symlink():
+            yield path
+
+
+def test_no_file_names_a_machine() -> None:
+    named = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for path in text_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert named == []
+
+
+def test_machine_paths_are_recognised() -> None:
+    for folder in ("work", "opt", "home", "tmp"):
+        assert MACHINE_PATH.search(f"see /{folder}/x") and MACHINE_PATH.search(f'"/{folder}/x"')
+    assert not MACHINE_PATH.search("relift/work/x") and not MACHINE_PATH.search("https://example.org/home/x")
