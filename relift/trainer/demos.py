@@ -100,10 +100,15 @@ class DemoBuffer:
                 self._remove(entry, step, DemoEvent.train)
         return batches
 
-    def train_now(self, step: int, question_ix: int, n_correct: int, n_attempts: int) -> Demo | None:
+    @property
+    def waiting(self) -> set[int]:
+        """question_ix of the questions in the buffer."""
+        return {e.question_ix for e in self.entries}
+
+    def train_now(self, step: int, question_ix: int, n_correct: int, n_decided: int, *, n_attempts: int) -> Demo | None:
         """Gate `now` (HPT): the demonstration of a question that qualifies, trained on at once, never queued."""
         demo = self._next_demo(question_ix)
-        if demo is None or not self.qualifies(n_correct, n_attempts, n_attempts):
+        if demo is None or not self.qualifies(n_correct, n_decided, n_attempts):
             return None
         self.record_use(step, demo, n_correct, n_attempts)
         return demo

@@ -17,38 +17,20 @@ Numbers are configuration (relift.config, presets); this file holds the structur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relift.config import Config
-from relift.engines.base import Completion
 from relift.schema import UpdateKind
+from relift.trainer.answers import Answers
 from relift.trainer.batch import Component, Counts, Loss, NormFn, TrainSequence, Update
 from relift.trainer.losses import ppo_clip, ratio, sft
 
 OldLogprobs = dict[tuple[int, int], np.ndarray] | None  # (q, g) -> log-probabilities before the first update
 STD_EPS = 1e-6  # verl's epsilon beside the standard deviation of a group (TRL: 1e-4)
-
-
-@dataclass(frozen=True)
-class Rollouts:
-    """One step's answers: completions_QG[q][g], what the grader said of them, and the prompts."""
-
-    question_ix_Q: np.ndarray  # int32
-    prompt_ids_Q: Sequence[tuple[int, ...]]
-    completions_QG: Sequence[Sequence[Completion]]
-    reward_QG: np.ndarray  # float64, 1 correct, 0 wrong; meaningless where not decided
-    decided_QG: np.ndarray  # bool
-
-    @property
-    def n_correct_Q(self) -> np.ndarray:
-        return (self.decided_QG & (self.reward_QG > 0)).sum(axis=1)
-
-    @property
-    def n_decided_Q(self) -> np.ndarray:
-        return self.decided_QG.sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -131,7 +113,11 @@ class Recipe:
     rl: RLPart | None
     demo: DemoPart | None
     gate: str  # never | now | buffer | stream (every step of the SFT phase)
-    sft_phase: Callable[[int], bool]  # step -> the step takes demonstrations from the stream, no rollouts
+    sft_steps: float  # the first steps, which take demonstrations from the stream and sample nothing; inf: all
+
+    def sft_phase(self, step: int) -> bool:
+        """Whether a step (from 1) belongs to the phase of fine-tuning alone."""
+        return step <= self.sft_steps
 
     @property
     def optimizers(self) -> tuple[str, ...]:
@@ -145,17 +131,15 @@ def build(config: Config) -> Recipe:
     return RECIPES[config.recipe](config)
 
 
-def rl_updates(
-    part: RLPart, rollouts: Rollouts, advantage_QG: np.ndarray, old_logprobs: OldLogprobs
-) -> Iterator[Update]:
+def rl_updates(part: RLPart, answers: Answers, advantage_QG: np.ndarray, old_logprobs: OldLogprobs) -> Iterator[Update]:
     """The RL updates of a step: `updates_per_batch` mini-batches of questions, in batch order."""
-    for questions in np.array_split(np.arange(len(rollouts.question_ix_Q)), part.updates_per_batch):
-        component = rl_component(part, rollouts, advantage_QG, questions, old_logprobs)
+    for questions in np.array_split(np.arange(len(answers.question_ix_Q)), part.updates_per_batch):
+        component = rl_component(part, answers, advantage_QG, questions, old_logprobs)
         yield Update(UpdateKind.rl, "rl", (component,))
 
 
 def rl_component(
-    part: RLPart, rollouts: Rollouts, advantage_QG: np.ndarray, questions: np.ndarray, old_logprobs: OldLogprobs
+    part: RLPart, answers: Answers, advantage_QG: np.ndarray, questions: np.ndarray, old_logprobs: OldLogprobs
 ) -> Component:
     """The RL component over some questions of the step.
 
@@ -169,8 +153,8 @@ def rl_component(
         if part.drop_flat_groups and not signal_Q[q]:
             continue
         n_groups += 1
-        for g in np.flatnonzero(rollouts.decided_QG[q]):
-            answer = rollouts.completions_QG[q][g]
+        for g in np.flatnonzero(answers.decided_QG[q]):
+            answer = answers.completions_QG[q][g]
             n_tokens += len(answer.token_ids_T)
             n_sequences += 1
             if advantage_QG[q, g] == 0 and part.entropy_weight == 0:
@@ -178,7 +162,7 @@ def rl_component(
             old = None if old_logprobs is None else old_logprobs[int(q), int(g)]
             chosen.append(
                 TrainSequence(
-                    prompt_ids=rollouts.prompt_ids_Q[q],
+                    prompt_ids=answers.prompt_ids_Q[q],
                     completion_ids_T=answer.token_ids_T,
                     advantage=float(advantage_QG[q, g]),
                     old_logprobs_T=old,
@@ -205,14 +189,14 @@ def demo_update(part: DemoPart, demos: Sequence[Demo]) -> Update:
 
 
 def mixed_updates(
-    recipe: Recipe, rollouts: Rollouts, advantage_QG: np.ndarray, demo_of_Q: Sequence[Demo | None], old: OldLogprobs
+    recipe: Recipe, answers: Answers, advantage_QG: np.ndarray, demo_of_Q: Sequence[Demo | None], old: OldLogprobs
 ) -> Iterator[Update]:
     """HPT: a question with a demonstration here is trained on that, its rollouts dropped; the rest by RL; one step."""
     assert recipe.rl is not None and recipe.demo is not None
     for questions in np.array_split(np.arange(len(demo_of_Q)), recipe.rl.updates_per_batch):
         by_rl = np.array([q for q in questions if demo_of_Q[q] is None], dtype=int)
         demos = [demo for q in questions if (demo := demo_of_Q[q]) is not None]
-        parts = [rl_component(recipe.rl, rollouts, advantage_QG, by_rl, old)] if len(by_rl) else []
+        parts = [rl_component(recipe.rl, answers, advantage_QG, by_rl, old)] if len(by_rl) else []
         parts += [demo_component(recipe.demo, demos)] if demos else []
         kind = UpdateKind.mixed if len(parts) == 2 else UpdateKind.sft if demos else UpdateKind.rl
         yield Update(kind, recipe.demo.optimizer, tuple(parts))
@@ -246,26 +230,23 @@ def _demo_part(config: Config, *, optimizer: str) -> DemoPart:
 
 
 def _sft(config: Config) -> Recipe:
-    return Recipe("sft", None, _demo_part(config, optimizer="sft"), "stream", lambda step: True)
+    return Recipe("sft", None, _demo_part(config, optimizer="sft"), "stream", math.inf)
 
 
 def _sft_rl(config: Config) -> Recipe:
-    def first_phase(step: int) -> bool:
-        return step <= config.sft.phase_steps
-
-    return Recipe("sft_rl", _rl_part(config), _demo_part(config, optimizer="sft"), "stream", first_phase)
+    return Recipe("sft_rl", _rl_part(config), _demo_part(config, optimizer="sft"), "stream", config.sft.phase_steps)
 
 
 def _rl_only(config: Config) -> Recipe:
-    return Recipe(config.recipe, _rl_part(config), None, "never", lambda step: False)
+    return Recipe(config.recipe, _rl_part(config), None, "never", 0)
 
 
 def _relift(config: Config) -> Recipe:
-    return Recipe("relift", _rl_part(config), _demo_part(config, optimizer="sft"), "buffer", lambda step: False)
+    return Recipe("relift", _rl_part(config), _demo_part(config, optimizer="sft"), "buffer", 0)
 
 
 def _hpt(config: Config) -> Recipe:
-    return Recipe("hpt", _rl_part(config), _demo_part(config, optimizer="rl"), "now", lambda step: False)
+    return Recipe("hpt", _rl_part(config), _demo_part(config, optimizer="rl"), "now", 0)
 
 
 RECIPES: dict[str, Callable[[Config], Recipe]] = {

@@ -1,0 +1,98 @@
+"""The door every demonstration passes before it may be trained on: answer check, length check, no duplicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from relift.errors import InputError
+from relift.grading.base import Grader, Judgement, Submission
+from relift.schema import Demonstration, Verdict
+from relift.trainer.recipes import Demo
+from relift.trainer.run import Item
+
+SHOWN = 5  # demonstrations named in a refusal
+
+
+def admit(
+    demonstrations: Sequence[Demonstration],
+    items: Mapping[str, Item],
+    graders: Mapping[str, Grader],
+    *,
+    encode: Callable[[str], list[int]],
+    end_token: int,
+    max_tokens: int,
+    bad: str,
+) -> tuple[list[Demo], pd.DataFrame]:
+    """The demonstrations that may be trained on, and the rows of `demonstrations` for all that were offered.
+
+    `items` by question_id; `bad` is data.bad_demonstrations: "refuse" raises one InputError that names what failed,
+    "skip" records the refusals. A demonstration is never cut: it fits, end token included, or it stays out.
+    """
+    judged = _judge(demonstrations, items, graders)
+    accepted: list[Demo] = []
+    rows: list[dict[str, object]] = []
+    problems: list[str] = []
+    seen: set[str] = set()
+    for number, (demonstration, judgement) in enumerate(zip(demonstrations, judged, strict=True), start=1):
+        item = items[demonstration.question_id]
+        token_ids = [*encode(demonstration.text), end_token]
+        reason = _reason(demonstration, judgement, n_tokens=len(token_ids), max_tokens=max_tokens, seen=seen)
+        seen.add(demonstration.demo_id)
+        if reason is None:
+            ids = np.array(token_ids, dtype=np.int32)
+            accepted.append(Demo(demonstration.demo_id, item.question_ix, item.prompt_ids, ids))
+        else:
+            problems.append(f"{reason} (number {number}: {demonstration.text[:40]!r})")
+        if reason == "duplicate":
+            continue  # demo_id is the key of the table: its first appearance has the row
+        rows.append(
+            {
+                "demo_id": demonstration.demo_id,
+                "question_ix": item.question_ix,
+                "source": demonstration.source,
+                "text": demonstration.text,
+                "n_tokens": len(token_ids),
+                "verified": judgement.verdict is Verdict.correct,
+                "accepted": reason is None,
+                "reject_reason": reason,
+            }
+        )
+    if problems and bad == "refuse":
+        counts = Counter(p.split(" ", 1)[0] for p in problems)
+        raise InputError(
+            f"{len(problems)} of {len(demonstrations)} demonstrations cannot be trained on: "
+            f"{', '.join(f'{n} {reason}' for reason, n in counts.items())}; first: {'; '.join(problems[:SHOWN])}; mend "
+            'them, or set data.bad_demonstrations = "skip" to record them and leave them out'
+        )
+    return accepted, pd.DataFrame(rows)
+
+
+def _judge(
+    demonstrations: Sequence[Demonstration], items: Mapping[str, Item], graders: Mapping[str, Grader]
+) -> list[Judgement]:
+    judged: dict[int, Judgement] = {}
+    for kind, grader in graders.items():
+        mine = [i for i, d in enumerate(demonstrations) if items[d.question_id].question.answer_kind == kind]
+        pairs = [Submission(items[demonstrations[i].question_id].question.answer, demonstrations[i].text) for i in mine]
+        judged |= dict(zip(mine, grader.grade(pairs), strict=True))
+    return [judged[i] for i in range(len(demonstrations))]
+
+
+def _reason(
+    demonstration: Demonstration, judgement: Judgement, *, n_tokens: int, max_tokens: int, seen: set[str]
+) -> str | None:
+    if not demonstration.text.strip():
+        return "empty"
+    if demonstration.demo_id in seen:
+        return "duplicate"
+    if n_tokens > max_tokens:
+        return "too_long"
+    if judgement.verdict is Verdict.correct:
+        return None
+    if judgement.verdict is Verdict.undecided:
+        return "undecided"
+    return "no_final_answer" if judgement.rule.startswith("none.") else "wrong_answer"

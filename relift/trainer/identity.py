@@ -1,0 +1,105 @@
+"""What makes a run this run: fingerprints of configuration, data, model and surroundings, and their comparison."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from relift.config import Config, field_changes, flatten
+from relift.errors import ResumeRefused
+from relift.schema import Demonstration, Question
+
+PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
+
+
+def digest(value: object) -> str:
+    """Hash of a JSON value (16 bytes, hex)."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def data_fingerprint(questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> dict[str, object]:
+    """Row counts and a hash of all contents *in order*: a row added, removed, moved or edited changes it."""
+    return {
+        "questions": len(questions),
+        "demonstrations": len(demonstrations),
+        "hash": digest([[asdict(q) for q in questions], [asdict(d) for d in demonstrations]]),
+    }
+
+
+def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
+    """Hash of the names and contents of the files of a folder that match."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
+        total.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
+    """What must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
+    values = flatten(config.model_dump())
+    fields = {name: values[name] for name, change in field_changes() if change == "identity" and name not in PATHS}
+    return json.loads(json.dumps({"config": fields, **fingerprints}))
+
+
+def surroundings(config: Config, *, world_size: int, torch_version: str, isa: str) -> dict[str, object]:
+    """What changes bits but not what is computed: another value resumes with `exact = false`."""
+    values = flatten(config.model_dump())
+    numeric = {name: values[name] for name, change in field_changes() if change == "numeric"}
+    return {**numeric, "world_size": world_size, "torch": torch_version, "isa": isa, "machine": platform.machine()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes, for the record."""
+    return {name: version(name) for name in ("relift", "numpy", "pandas", "pyarrow")} | {
+        "python": platform.python_version()
+    }
+
+
+def compare(
+    stored: Mapping[str, object], now: Mapping[str, object], *, folder: Path, allowed: Collection[str] = ()
+) -> None:
+    """Refuse a resume whose identity differs, naming every difference in one line."""
+    differences = [
+        d for name in {**stored, **now} for d in _differences(name, stored.get(name), now.get(name), allowed)
+    ]
+    if differences:
+        raise ResumeRefused(
+            f"{folder} holds another run: {'; '.join(differences)}; use another folder, or put the value back"
+        )
+
+
+def changed_tunables(stored: Mapping[str, object], config: Config, *, folder: Path, allowed: Collection[str]) -> dict:
+    """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
+    values = json.loads(json.dumps(flatten(config.model_dump())))
+    changed = {
+        name: [stored[name], values[name]]
+        for name, change in field_changes()
+        if change == "tunable" and name in stored and stored[name] != values[name]
+    }
+    for name, (old, new) in changed.items():
+        if name not in allowed:
+            raise ResumeRefused(
+                f"{folder}: {name} was {old!r} and is now {new!r}; to go on with the new value: --allow-change {name}"
+            )
+    return changed
+
+
+def _differences(name: str, old: object, new: object, allowed: Collection[str]) -> list[str]:
+    if old == new:
+        return []
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = sorted({*old, *new})
+        return [
+            d
+            for k in keys
+            for d in _differences(k if name == "config" else f"{name}.{k}", old.get(k), new.get(k), allowed)
+        ]
+    return [f"{name} is {old!r} there, {new!r} here"]

@@ -1,0 +1,78 @@
+"""The parts of a running training, as the loop sees them. Numpy only: tests script any of them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from relift.config import Config
+from relift.engines.base import Engine
+from relift.grading.base import Grader
+from relift.schema import Question
+from relift.trainer.batch import TrainSequence, Update, UpdateStats
+from relift.trainer.demos import DemoBuffer
+from relift.trainer.recipes import Demo, Recipe
+from relift.trainer.record import Record
+from relift.trainer.stream import Stream
+
+
+class LearnerLike(Protocol):
+    """What the loop asks of a learner; relift.trainer.learner.Learner is the one that trains."""
+
+    def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]: ...
+    def forward_backward(self, update: Update) -> None: ...
+    def optim_step(self, optimizer: str) -> UpdateStats: ...
+    def model_state_dict(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of the run with its place in the tables and its rendered prompt."""
+
+    question: Question
+    question_ix: int
+    prompt_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a progress display may show of a finished step."""
+
+    step: int
+    reward: float | None  # mean over the decided rollouts
+    probe_accuracy: float | None  # mean over the decided probe attempts; None where the step had no probe
+    buffer_len: int
+    updates: int
+    generated_tokens: int
+    seconds: float
+
+
+@dataclass
+class Run:
+    """Everything the loop works with; made by setup.open_run, or by hand in tests."""
+
+    config: Config
+    recipe: Recipe
+    train_items: Sequence[Item]
+    probe_items: Sequence[Item]  # probed every `probe.every` steps
+    ends_items: Sequence[Item]  # probed at step 0 and at the end alone
+    demos: Sequence[Demo]
+    question_stream: Stream | None  # None: the recipe samples no rollouts
+    demo_stream: Stream | None  # None: the recipe has no phase of fine-tuning alone
+    engine: Engine
+    graders: dict[str, Grader]  # by answer_kind
+    learner: LearnerLike
+    decode: Callable[[Sequence[np.ndarray]], list[str]]
+    stop_token_ids: tuple[int, ...]
+    record: Record
+    buffer: DemoBuffer
+    save: Callable[[Run, str | None], None]  # writes a checkpoint of kind base, train, final; None: unscheduled
+    take_over_base: Callable[[Run], bool] = lambda run: False  # step 0 from another run, where configured
+    warn: Callable[[str], None] = lambda line: None
+    on_step: Callable[[StepReport], None] = lambda report: None
+    stop_requested: Callable[[], bool] = lambda: False
+    step: int | None = None  # last finished step; None: not even the base was probed
+    skipped_in_a_row: int = 0

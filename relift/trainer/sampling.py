@@ -1,0 +1,80 @@
+"""Asking questions: prompts to an engine, texts to a grader, both back as one object.
+
+Axes: Q questions, G attempts at each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from relift.engines.base import Request, Sampling
+from relift.errors import GuardStop
+from relift.grading.base import Judgement, Submission
+from relift.schema import Origin, Verdict, seed_of
+from relift.trainer.answers import Answers
+from relift.trainer.run import Item, Run
+
+WARN_UNDECIDED = 0.02  # share of undecided verdicts that is worth a line
+
+
+def ask(
+    run: Run, items: Sequence[Item], sampling: Sampling, *, n: int, origin: Origin, draw: int, step: int
+) -> Answers:
+    """n graded answers to each question. The seed of an attempt depends on nothing but what names it."""
+    requests = [
+        Request(
+            item.prompt_ids,
+            tuple(seed_of(run.config.seed, str(origin), draw, step, item.question.question_id, g) for g in range(n)),
+        )
+        for item in items
+    ]
+    completions_QG = run.engine.generate(requests, sampling)
+    texts = iter(run.decode([c.token_ids_T for row in completions_QG for c in row]))
+    texts_QG = [[next(texts) for _ in row] for row in completions_QG]
+    submissions_QG = [
+        [Submission(item.question.answer, text, c.finish) for text, c in zip(row, completions, strict=True)]
+        for item, row, completions in zip(items, texts_QG, completions_QG, strict=True)
+    ]
+    answers = Answers(
+        question_ix_Q=np.array([item.question_ix for item in items], dtype=np.int32),
+        prompt_ids_Q=[item.prompt_ids for item in items],
+        completions_QG=completions_QG,
+        judgements_QG=grade(run, items, submissions_QG),
+        texts_QG=texts_QG,
+        version=run.engine.policy_version,
+    )
+    guard_undecided(run, answers, where=f"step {step}, {origin}")
+    return answers
+
+
+def grade(run: Run, items: Sequence[Item], submissions_QG: Sequence[Sequence[Submission]]) -> list[list[Judgement]]:
+    """Every answer by the scorer of its question's kind; the order of the questions is kept."""
+    judged: list[list[Judgement]] = [[] for _ in items]
+    for kind, grader in run.graders.items():
+        mine = [q for q, item in enumerate(items) if item.question.answer_kind == kind]
+        flat = [submission for q in mine for submission in submissions_QG[q]]
+        try:
+            verdicts = iter(grader.grade(flat))
+        except Exception as error:  # the one blanket catch: whatever a grader does, undecided is never wrong
+            run.warn(f"grader {grader.name} failed on {len(flat)} answers, which stay undecided: {error!r}")
+            verdicts = iter([Judgement(Verdict.undecided, "none.crash")] * len(flat))
+        for q in mine:
+            judged[q] = [next(verdicts) for _ in submissions_QG[q]]
+    return judged
+
+
+def guard_undecided(run: Run, answers: Answers, *, where: str) -> None:
+    """Warn of undecided verdicts; stop before they reach an update when there are too many."""
+    share = 1 - answers.decided_QG.mean()
+    if share <= WARN_UNDECIDED:
+        return
+    rules = Counter(j.rule for row in answers.judgements_QG for j in row if j.verdict is Verdict.undecided)
+    line = (
+        f"{where}: {share:.1%} of the verdicts are undecided ({', '.join(f'{r} {n}' for r, n in rules.most_common(3))})"
+    )
+    if share > run.config.guard.max_undecided:
+        raise GuardStop(f"{line}; the limit is guard.max_undecided = {run.config.guard.max_undecided}: mend the grader")
+    run.warn(line)
