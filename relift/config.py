@@ -211,21 +211,27 @@ class Config(Section):
         return self
 
 
-# What a recipe's name stands for, beneath presets and files. Sources: docs/method.md, table of recipes.
+def _rl(advantage: str, low: float, high: float, dual: str | float, denominator: str, **more: Any) -> dict[str, Any]:
+    values = {"advantage": advantage, "clip": True, "clip_low": low, "clip_high": high, "dual_clip": dual}
+    return {"rl": {**values, "denominator": denominator, "drop_flat_groups": False, **more}}
+
+
+# What a recipe's name stands for: laid down where a layer names the recipe, beneath that layer's own values, so that
+# `--set recipe=grpo` over a ReLIFT preset is GRPO. Numbers: docs/method.md, table of recipes.
 RECIPE_DEFAULTS: dict[str, dict[str, Any]] = {
     "sft": {},
     # Limozin et al., arXiv 2604.23747: clip 0.2/0.28, token mean, no std.
-    "sft_rl": {"rl": {"clip_high": 0.28}},
+    "sft_rl": _rl("mean", 0.2, 0.28, "none", "tokens"),
     # Shao et al., arXiv 2402.03300: mean of sequence means, advantage / std, clip 0.2.
-    "grpo": {"rl": {"advantage": "std", "denominator": "sequences"}},
+    "grpo": _rl("std", 0.2, 0.2, "none", "sequences"),
     # Liu et al., arXiv 2503.20783: no std, sum / (sequences x L_max).
-    "drgrpo": {"rl": {"denominator": "max_tokens"}},
+    "drgrpo": _rl("mean", 0.2, 0.2, "none", "max_tokens"),
     # Yu et al., arXiv 2503.14476: clip 0.2/0.28, token mean, groups without signal left out (not refilled).
-    "dapo": {"rl": {"advantage": "std", "clip_high": 0.28, "drop_flat_groups": True}},
-    # ReLIFT, arXiv 2506.07527; official script of July 2025: clip 0.2/0.28, dual clip 3, alpha 1e-4.
-    "relift": {"rl": {"clip_high": 0.28, "dual_clip": 3.0}, "sft": {"entropy_weight": 1e-4}},
-    # HPT, official code: r - mean, no clip, sum / L_max, gate at zero correct, norm above 80 skipped.
-    "hpt": {"rl": {"clip": False, "denominator": "max_tokens", "optimizer": {"lr": 5e-6, "skip_grad_norm": 80.0}}},
+    "dapo": _rl("std", 0.2, 0.28, "none", "tokens", drop_flat_groups=True),
+    # ReLIFT's script of July 2025: clip 0.2/0.28, dual clip 3, alpha 1e-4.
+    "relift": {**_rl("mean", 0.2, 0.28, 3.0, "tokens"), "sft": {"entropy_weight": 1e-4}},
+    # HPT, official code: r - mean, no clip, sum / L_max, updates whose norm exceeds 80 skipped.
+    "hpt": _rl("mean", 0.2, 0.2, "none", "max_tokens", clip=False, optimizer={"skip_grad_norm": 80.0}),
 }
 
 
@@ -237,9 +243,9 @@ def preset_names() -> list[str]:
 def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     """The resolved configuration of a TOML file or preset.
 
-    Layers, later ones win: defaults of the models, RECIPE_DEFAULTS, the preset named by `extends`, the file,
-    `overrides` as "key.path=value" (TOML values; what is no TOML value is a string). Relative paths in a file
-    are relative to that file. Raises InputError naming file, key and the nearest known key.
+    Layers, later ones win: defaults of the models, the preset named by `extends`, the file, `overrides` as
+    "key.path=value" (TOML values; what is no TOML value is a string); beneath each layer that names a recipe stand
+    that recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming file, key and the nearest known key.
     """
     own = _own_values(source)
     layers: list[Mapping[str, Any]] = [own]
@@ -248,11 +254,9 @@ def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
         layers[0] = {k: v for k, v in layers[0].items() if k != "extends"}
         layers.insert(0, _preset(str(name), where=str(source)))
     layers.append(_parse_overrides(overrides))
-    merged: dict[str, Any] = {}
+    merged: dict[str, Any] = dict(RECIPE_DEFAULTS[Config.model_fields["recipe"].default])
     for layer in layers:
-        merged = _merge(merged, layer)
-    recipe = merged.get("recipe", Config.model_fields["recipe"].default)
-    merged = _merge(RECIPE_DEFAULTS.get(str(recipe), {}), merged)
+        merged = _merge(_merge(merged, RECIPE_DEFAULTS.get(str(layer.get("recipe")), {})), layer)
     return parse_config(merged, where=str(source))
 
 
@@ -295,7 +299,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _own_values(source: str | Path) -> dict[str, Any]:
     path = Path(source)
-    if str(source) in preset_names() and not path.exists():
+    if str(source) in preset_names() and not path.is_file():
         return _preset(str(source), where="command line")
     if not path.is_file():
         near = _nearest(str(source), preset_names())
