@@ -245,7 +245,8 @@ def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
 
     Layers, later ones win: defaults of the models, the preset named by `extends`, the file, `overrides` as
     "key.path=value" (TOML values; what is no TOML value is a string); beneath each layer that names a recipe stand
-    that recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming file, key and the nearest known key.
+    that recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming file, key
+    and the nearest known key.
     """
     own = _own_values(source)
     layers: list[Mapping[str, Any]] = [own]
