@@ -78,8 +78,6 @@ def test_caps(text: str, gold: str, rule: str) -> None:
 PIECES = st.sampled_from(
     [r"\boxed{", r"\fbox {", "{", "}", "\\", "66", "1,000", ".", "/", "-", "$", "\x00", "\ud800", "\n"]
 )
-    [r"\boxed{", r"\fbox {", "{", "}", "\\", "66", "1,000", ".", "/", "-", "$", "\x00", "\ud800", "\n"]
-)
 
 
 @settings(max_examples=300, deadline=None)
