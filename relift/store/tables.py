@@ -1,0 +1,297 @@
+"""Tables as files: their names, frames cast to the schema, bytes that depend on the rows alone, verified reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from relift.errors import StoreError
+from relift.schema import TABLES, Column, Origin, Table
+from relift.store.files import sha256_of
+
+PER_STEP = tuple(name for name, table in TABLES.items() if table.per_step)
+WHOLE = tuple(name for name, table in TABLES.items() if not table.per_step)
+NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # what may become a part of a path
+RESPONSE_GROUP_ROWS = 1_024  # a page of answers is fetched without decoding the others
+_STEP = r"step-(\d{6,9})"
+_ORIGINS = "|".join(Origin)
+_TABLE_FILE = re.compile(rf"{_STEP}(?:\.({_ORIGINS})\.d(\d{{1,4}}))?(?:\.p(\d{{1,9}}))?\.parquet")
+_COMMIT_FILE = re.compile(rf"{_STEP}(\.[A-Za-z0-9][A-Za-z0-9._-]{{0,60}})?\.json")
+_CONSTANT = ("run_id", "origin", "draw", "step")  # the same in every row of a per-step file
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file of a per-step table. `origin` and `draw` are None in tables without them, `part` mostly is."""
+
+    path: Path
+    table: str
+    step: int
+    origin: str | None = None
+    draw: int | None = None
+    part: int | None = None
+
+
+def table_file(
+    root: Path, table: str, *, step: int, origin: str | None, draw: int | None, part: int | None
+) -> TableFile:
+    """Where these rows live. Raises ValueError for what has no place: wrong table, origin, negative numbers."""
+    if table not in PER_STEP:
+        raise ValueError(f"{table!r} is not a per-step table ({', '.join(PER_STEP)})")
+    numbers = {"step": step, "draw": draw, "part": part}
+    for name, number in numbers.items():
+        if number is not None and not 0 <= number < 10**9:
+            raise ValueError(f"{table}: {name} is {number}, must be at least 0")
+    has_origin = any(column.name == "origin" for column in TABLES[table].columns)
+    if has_origin != (origin is not None) or (draw is not None and not has_origin):
+        raise ValueError(f"{table}: origin and draw {'are' if has_origin else 'do not'} belong to this table's files")
+    name = f"step-{step:06d}"
+    if origin is not None:
+        draw = 0 if draw is None else draw
+        name += f".{Origin(origin).value}.d{draw}"
+    if part is not None:
+        name += f".p{part}"
+    return TableFile(root / table / f"{name}.parquet", table, step, origin, draw, part)
+
+
+def parse_table_file(root: Path, relative: str) -> TableFile | None:
+    """The inverse: None for a name that is not a per-step table's (records are data; names are never trusted)."""
+    table, _, name = relative.partition("/")
+    match = _TABLE_FILE.fullmatch(name)
+    if table not in PER_STEP or match is None:
+        return None
+    step, origin, draw, part = match.groups()
+    return TableFile(
+        root / table / name, table, int(step), origin, None if draw is None else int(draw),
+        None if part is None else int(part),
+    )  # fmt: skip
+
+
+def commit_name(step: int, suffix: str) -> str:
+    name = f"step-{step:06d}{suffix}.json"
+    if not _COMMIT_FILE.fullmatch(name):
+        raise ValueError(f"commit suffix {suffix!r} must be a dot and letters, digits, '.', '_' or '-'")
+    return name
+
+
+def commit_step(name: str) -> int | None:
+    """Step of a commit record by its file name; None for other files."""
+    match = _COMMIT_FILE.fullmatch(name)
+    return int(match.group(1)) if match else None
+
+
+def conform(table: Table, frame: pd.DataFrame | pa.Table, constants: Mapping[str, Any]) -> pa.Table:
+    """The frame as this table: columns in order, cast, sorted by key; absent constants and nullables filled in.
+
+    In a pandas column NaN means "missing" if the column is nullable and is kept as a number if it is not; hand over
+    an Arrow table to keep both. Raises ValueError naming the columns (a bug of the caller) for unknown or missing
+    columns, values that do not fit the type, nulls where none may be, constants that differ, duplicate keys.
+    """
+    names = list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
+    known = [column.name for column in table.columns]
+    unknown = [name for name in names if name not in known]
+    missing = [c.name for c in table.columns if c.name not in names and not c.nullable and c.name not in constants]
+    if unknown or missing or len(set(names)) < len(names):
+        raise ValueError(f"{table.name}: unknown columns {unknown}, missing columns {missing} (of {names})")
+    arrays = {column.name: _column(table, column, frame, names, constants) for column in table.columns}
+    arrow = pa.table(arrays)
+    arrow = _in_key_order(table, arrow) if table.per_step else _whole_checked(table, arrow)
+    # Encoded last, so that dictionaries stand in order of first appearance: equal rows, equal bytes.
+    columns = [
+        arrow.column(c.name).combine_chunks().cast(c.type) if pa.types.is_dictionary(c.type) else arrow.column(c.name)
+        for c in table.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=table.arrow_schema())
+
+
+def _plain(column: Column) -> pa.DataType:
+    return column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+
+
+def _column(
+    table: Table, column: Column, frame: pd.DataFrame | pa.Table, names: Sequence[str], constants: Mapping[str, Any]
+) -> pa.Array:
+    name, plain = column.name, _plain(column)
+    if name not in names:
+        return pa.repeat(pa.scalar(constants.get(name), plain), len(frame))
+    try:
+        if isinstance(frame, pa.Table):
+            array = frame.column(name).combine_chunks()
+        else:
+            series = frame[name]
+            array = pa.array(series, from_pandas=column.nullable or series.dtype.kind != "f")
+        array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        array = array.cast(plain)
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise ValueError(f"{table.name}.{name}: values do not fit {plain}: {error}") from error
+    if array.null_count and not column.nullable:
+        raise ValueError(f"{table.name}.{name}: {array.null_count} nulls in a column that has none")
+    if name in constants and len(frame) and not pc.all(pc.equal(array, pa.scalar(constants[name], plain))).as_py():
+        raise ValueError(f"{table.name}.{name}: not {constants[name]!r} in every row of this file")
+    return array
+
+
+def row_key(table: str) -> tuple[str, ...]:
+    """What tells the rows of one per-step file apart; they are stored in this order, the same for every table of
+    one set of attempts, so that the answers of one question lie together."""
+    if table == "responses":
+        return ("question_ix", "attempt")
+    return tuple(name for name in TABLES[table].key if name not in _CONSTANT)
+
+
+def _in_key_order(table: Table, arrow: pa.Table) -> pa.Table:
+    keys = [arrow.column(name).to_numpy() for name in row_key(table.name)]
+    order = np.lexsort(keys[::-1])
+    if not np.array_equal(order, np.arange(len(order))):
+        arrow = arrow.take(pa.array(order))
+        keys = [key[order] for key in keys]
+    if len(order) > 1:
+        same = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+        if same.any():
+            row = int(np.flatnonzero(same)[0])
+            what = ", ".join(f"{n} {k[row]}" for n, k in zip(row_key(table.name), keys, strict=True))
+            raise ValueError(f"{table.name}: {int(same.sum())} duplicate keys, the first is {what}")
+    if table.name == "responses":
+        if not np.array_equal(arrow.column("response_id").to_numpy(), np.arange(len(order))):
+            raise ValueError(
+                "responses: response_id is not the row number in order of question_ix and attempt; "
+                "relift.store.split_responses numbers them"
+            )
+    return arrow
+
+
+def _whole_checked(table: Table, arrow: pa.Table) -> pa.Table:
+    uniques: list[Sequence[str]] = [table.key]
+    if table.name == "questions":
+        uniques.append(("question_ix",))
+    for names in uniques:
+        keys = arrow.select(list(names)).to_pandas()
+        if keys.duplicated().any():
+            first = keys[keys.duplicated()].iloc[0].to_dict()
+            raise ValueError(f"{table.name}: {int(keys.duplicated().sum())} duplicate keys, the first is {first}")
+    return arrow
+
+
+def split_responses(attempts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Attempts with a column `text` (null: not kept) as the rows of `attempts` and of `responses`.
+
+    Sorts by question_ix and attempt and numbers the kept texts: response_id is the row in the responses file.
+    """
+    attempts = attempts.sort_values(["question_ix", "attempt"], kind="stable", ignore_index=True)
+    kept = attempts["text"].notna().to_numpy()
+    ids = np.where(kept, np.cumsum(kept) - 1, -1)
+    columns = [n for n in ("run_id", "origin", "draw", "step", "question_ix", "attempt", "text") if n in attempts]
+    responses = attempts.loc[kept, columns].reset_index(drop=True)
+    responses.insert(0, "response_id", np.arange(len(responses), dtype=np.int64))
+    attempts = attempts.drop(columns="text")
+    attempts["response_id"] = pd.array(ids, dtype="Int64")
+    attempts.loc[~kept, "response_id"] = pd.NA
+    return attempts, responses
+
+
+def encode(table: Table, arrow: pa.Table) -> bytes:
+    """The Parquet file: the same rows give the same bytes (no time, no pandas metadata)."""
+    sink = pa.BufferOutputStream()
+    many = 1 << 20
+    pq.write_table(
+        arrow, sink, compression="zstd", write_page_checksum=True, write_page_index=True,
+        row_group_size=RESPONSE_GROUP_ROWS if table.name == "responses" else many,
+    )  # fmt: skip
+    return sink.getvalue().to_pybytes()
+
+
+def footer_of(data: bytes) -> bytes:
+    """The Parquet footer with its length and magic: the schema, the offsets and the statistics.
+
+    Page checksums do not cover it, so its SHA-256 is kept in the commit record.
+    """
+    size = int.from_bytes(data[-8:-4], "little")
+    return data[-8 - size :]
+
+
+def read_parquet(
+    path: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    question_ixs: Collection[int] | None = None,
+    footer_sha256: str | None = None,
+) -> pa.Table:
+    """Rows of one file, page checksums verified, and the footer's where its SHA-256 is known.
+
+    `question_ixs` reads only the row groups that can hold these questions, then filters. Raises StoreError naming
+    the file if it is damaged, FileNotFoundError if it is gone.
+    """
+    try:
+        with open(path, "rb") as file:  # held open: a file that is replaced meanwhile is still read whole
+            metadata = _verified_footer(path, file, footer_sha256)
+            parquet = pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True)
+            wanted = list(parquet.schema_arrow.names) if columns is None else list(columns)
+            if question_ixs is None:
+                return parquet.read(columns=wanted, use_threads=False)
+            ask = pa.array(sorted(set(question_ixs)), pa.int32())
+            groups = _groups_with(parquet, np.asarray(ask))
+            with_key = wanted if "question_ix" in wanted else [*wanted, "question_ix"]
+            rows = parquet.read_row_groups(groups, columns=with_key, use_threads=False)
+            return rows.filter(pc.is_in(rows.column("question_ix"), ask)).select(wanted)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StoreError(f"{path}: damaged or unreadable ({reason}); `relift check` lists what else is") from error
+
+
+def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> pa.Table:
+    """Rows of a table that is kept whole, none if there is no file. `known`: run.json's hashes by file name.
+
+    Raises StoreError if the file matches none of its hashes.
+    """
+    if table not in WHOLE:
+        raise ValueError(f"{table!r} is not one of {', '.join(WHOLE)}")
+    path = root / f"{table}.parquet"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return TABLES[table].arrow_schema().empty_table()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error
+    if sha256_of(data) not in known.get(path.name, ()):
+        raise StoreError(f"{path}: damaged: run.json knows another SHA-256; `relift check` lists what else is")
+    return pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+
+
+def _verified_footer(path: Path, file: Any, footer_sha256: str | None) -> pq.FileMetaData:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 65_536))
+    tail = file.read()
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if not 12 <= length <= size or tail[-4:] != b"PAR1":
+        raise ValueError("no Parquet footer")
+    if length > len(tail):
+        file.seek(size - length)
+        tail = file.read()
+    footer = tail[-length:]
+    if footer_sha256 is not None and sha256_of(footer) != footer_sha256:
+        raise ValueError("the footer does not match its checksum")
+    return pq.read_metadata(pa.BufferReader(footer))
+
+
+def _groups_with(parquet: pq.ParquetFile, ask_sorted: np.ndarray) -> list[int]:
+    ix = parquet.schema_arrow.get_field_index("question_ix")
+    groups = []
+    for group in range(parquet.num_row_groups):
+        statistics = parquet.metadata.row_group(group).column(ix).statistics
+        if statistics is not None and statistics.has_min_max:
+            first = np.searchsorted(ask_sorted, statistics.min)
+            if first == len(ask_sorted) or ask_sorted[first] > statistics.max:
+                continue
+        groups.append(group)
+    return groups

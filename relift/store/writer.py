@@ -1,0 +1,448 @@
+"""The one writer of a run folder. Nothing else writes there.
+
+Order of guarantees: content is on disk before a name points at it; all files of a step before its commit record;
+the commit record before the checkpoint. What no commit record names does not exist for readers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from relift.errors import InputError, RunInUse, StoreError
+from relift.schema import SCHEMA_VERSION, TABLES
+from relift.store.checkpoints import Checkpoints, SavedCheckpoint, checkpoint_folder, steps_with_weights
+from relift.store.files import (
+    DEL,
+    DISK,
+    TMP,
+    Disk,
+    make_folder,
+    read_record,
+    record_bytes,
+    remove_quietly,
+    remove_tree,
+    sha256_of,
+    sha256_of_file,
+    storing,
+    tmp_name,
+    write_atomic,
+)  # fmt: skip
+from relift.store.tables import (
+    NAME_PART,
+    PER_STEP,
+    WHOLE,
+    TableFile,
+    commit_name,
+    commit_step,
+    conform,
+    encode,
+    footer_of,
+    parse_table_file,
+    read_whole,
+    table_file,
+)  # fmt: skip
+
+LOCK, HOLDER, STARTING, RUN_JSON, CONFIG = ".lock", ".writer.json", ".starting", "run.json", "config.toml"
+LOCK_SECONDS = 0.3  # `relift check` holds the lock for an instant to see whether a writer lives
+_OURS = ("schema_version", "run_id", "starts", "files", "body_sha256")  # fields of run.json that only we set
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A table file written under its temporary name, waiting for the commit."""
+
+    file: TableFile
+    tmp: Path
+    entry: dict[str, Any]  # what the commit record will say of it
+
+
+class RunWriter:
+    """Takes the folder for writing until closed; a context manager.
+
+    Raises RunInUse if another process has it, InputError if it cannot be a run folder, StoreError if it is damaged
+    or storage fails. `on_event` is told, in one line, of what was skipped or repaired. `disk` is for tests.
+    """
+
+    folder: Path
+    is_new: bool
+    run_json: dict[str, Any]
+
+    def __init__(self, folder: Path, *, on_event: Callable[[str], None] | None = None, disk: Disk = DISK):
+        self.folder = Path(folder).absolute()
+        self._disk = disk
+        self._on_event: Callable[[str], None] = on_event or (lambda event: None)
+        self._pending: list[_Pending] = []
+        self._failed = False
+        self._checkpoints = Checkpoints(self.folder, disk=disk, on_event=self._on_event)
+        _require_run_folder(self.folder)
+        try:
+            make_folder(disk, self.folder)
+            self._lock = _take_lock(self.folder)
+        except OSError as error:
+            reason = f"{error.strerror or error} (errno {error.errno})"
+            raise InputError(f"{self.folder}: cannot write there: {reason}; choose another folder") from error
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release(force=True)
+            raise
+
+    def _open(self) -> None:
+        _require_run_folder(self.folder)  # again: it may have changed while nobody had the lock
+        holder = {"host": socket.gethostname(), "pid": os.getpid()}
+        with storing(self.folder, disk=self._disk):
+            self._clear_leftovers()
+        write_atomic(self._disk, self.folder / HOLDER, (json.dumps(holder) + "\n").encode())
+        self.is_new = not (self.folder / RUN_JSON).exists()
+        self.run_json = {} if self.is_new else _read_run_json(self.folder)
+
+    def _clear_leftovers(self) -> None:
+        """Removes what a killed writer left: temporary files, half-deleted ones, a start that did not finish."""
+        for folder in (self.folder, *(self.folder / name for name in (*PER_STEP, "commits", "weights"))):
+            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+                if path.name.startswith((TMP, DEL)):
+                    remove_tree(self._disk, path)
+        if (self.folder / STARTING).exists():
+            if not (self.folder / RUN_JSON).exists():
+                for name in (CONFIG, *(f"{table}.parquet" for table in WHOLE)):
+                    self._disk.unlink(self.folder / name)
+                self._disk.fsync(self.folder)
+            self._disk.unlink(self.folder / STARTING)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drops what was not committed and frees the folder. Twice does no harm."""
+        try:
+            self._drop_pending()
+            if self._lock.is_locked:
+                remove_quietly(self._disk, [self.folder / HOLDER])
+        finally:
+            self._lock.release(force=True)
+
+    # ---- the run -----------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        *,
+        run_json: dict[str, Any],
+        config_toml: str,
+        questions: pd.DataFrame | pa.Table,
+        demonstrations: pd.DataFrame | pa.Table | None,
+    ) -> None:
+        """Lays a new run: run.json (which must hold run_id) lands last, so the run exists entirely or not at all."""
+        if not self.is_new:
+            raise ValueError(f"{self.folder} holds a run already")
+        run_id = run_json.get("run_id")
+        if not isinstance(run_id, str) or not NAME_PART.fullmatch(run_id):
+            raise ValueError(f"run.json needs a run_id of letters, digits, '.', '_' and '-', not {run_id!r}")
+        contents = {CONFIG: config_toml.encode()}
+        frames = {"questions": questions, "demonstrations": demonstrations}
+        for table, frame in frames.items():
+            if frame is not None:
+                rows = conform(TABLES[table], frame, {"run_id": run_id})
+                contents[f"{table}.parquet"] = encode(TABLES[table], rows)
+        # The marker says that the files beside it are ours until run.json has landed: an unfinished start may then
+        # be cleared away, but a user's own questions.parquet never is.
+        write_atomic(self._disk, self.folder / STARTING, b"")
+        for name, data in contents.items():
+            write_atomic(self._disk, self.folder / name, data)
+        body = {
+            **run_json,
+            "schema_version": SCHEMA_VERSION,
+            "starts": [{"start": 1, "from_step": None}],
+            "files": {name: [sha256_of(data)] for name, data in contents.items()},
+        }
+        self._write_run_json(body)
+        self.is_new = False
+        with storing(self.folder, disk=self._disk):
+            self._disk.unlink(self.folder / STARTING)
+
+    def update_run_json(self, **fields: Any) -> None:
+        """Sets fields of run.json; the file is rewritten whole."""
+        taken = [name for name in fields if name in _OURS]
+        if taken:
+            raise ValueError(f"run.json: {taken} are set by the store alone")
+        self._write_run_json({**self._require_run(), **fields})
+
+    def _write_run_json(self, body: dict[str, Any]) -> None:
+        write_atomic(self._disk, self.folder / RUN_JSON, record_bytes(body))
+        self.run_json = body
+
+    def _require_run(self) -> dict[str, Any]:
+        if self.is_new:
+            raise ValueError("start the run first")
+        if self._failed:
+            raise StoreError(
+                f"{self.folder}: an earlier write failed; start again, the run goes on from its checkpoint"
+            )
+        return self.run_json
+
+    @property
+    def _start(self) -> int:
+        return len(self.run_json["starts"])
+
+    # ---- tables ------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        table: str,
+        frame: pd.DataFrame | pa.Table,
+        *,
+        step: int,
+        origin: str | None = None,
+        draw: int | None = None,
+        part: int | None = None,
+    ) -> None:
+        """Writes one file of a per-step table; it counts from the next commit on. `draw` is 0 unless given.
+
+        run_id, step, origin and draw are filled in when absent, missing nullable columns become null, rows are
+        sorted by key. Raises ValueError for a frame that does not fit (see relift.store.tables.conform), StoreError.
+        """
+        run = self._require_run()
+        if origin is not None and draw is None:
+            draw = 0
+        file = table_file(self.folder, table, step=step, origin=origin, draw=draw, part=part)
+        if any(pending.file.path == file.path for pending in self._pending):
+            raise ValueError(f"{file.path.name}: {table} of this step, origin, draw and part was written already")
+        constants = {"run_id": run["run_id"], "step": step, "origin": file.origin, "draw": file.draw}
+        rows = conform(TABLES[table], frame, constants)
+        data = encode(TABLES[table], rows)
+        entry = {
+            "bytes": len(data), "sha256": sha256_of(data),
+            "footer_sha256": sha256_of(footer_of(data)), "rows": len(rows),
+        }  # fmt: skip
+        pending = _Pending(file, tmp_name(file.path), entry)
+        self._pending.append(pending)
+        with self._failing(), storing(file.path, disk=self._disk, n_bytes=len(data)):
+            make_folder(self._disk, file.path.parent)
+            self._disk.write(pending.tmp, data)
+
+    def commit(self, step: int, *, suffix: str = "") -> None:
+        """Makes all files written since the last commit durable, then lays the record that makes them count.
+
+        A second commit of a step (another draw, a part of an evaluation) needs a suffix such as ".probe-d1".
+        Raises StoreError; then nothing of this step counts, and this writer writes no more.
+        """
+        run = self._require_run()
+        others = sorted({pending.file.step for pending in self._pending} - {step})
+        record = self.folder / "commits" / commit_name(step, suffix)
+        if others or record.exists():
+            raise ValueError(f"{record.name}: " + (f"files of steps {others} wait" if others else "committed already"))
+        disk, pending = self._disk, self._pending
+        with self._failing(), storing(self.folder, disk=disk):
+            for item in pending:
+                disk.fsync(item.tmp)
+            for item in pending:
+                disk.replace(item.tmp, item.file.path)
+            for parent in sorted({item.file.path.parent for item in pending}):
+                disk.fsync(parent)
+        files = {item.file.path.relative_to(self.folder).as_posix(): item.entry for item in pending}
+        body = {
+            "schema_version": SCHEMA_VERSION, "run_id": run["run_id"], "step": step, "start": self._start,
+            "files": dict(sorted(files.items())),
+        }  # fmt: skip
+        with self._failing():
+            write_atomic(disk, record, record_bytes(body))
+        self._pending = []
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """After a StoreError inside, this writer writes no more: once an fsync has failed the kernel may have dropped
+        the pages, and trying again could only seem to work."""
+        try:
+            yield
+        except StoreError:
+            self._failed = True
+            self._drop_pending()
+            raise
+
+    def _drop_pending(self) -> None:
+        remove_quietly(self._disk, [pending.tmp for pending in self._pending])
+        self._pending = []
+
+    @property
+    def committed_step(self) -> int | None:
+        """The newest committed step."""
+        steps = [step for step, _ in self._commits()]
+        return max(steps, default=None)
+
+    def _commits(self) -> list[tuple[int, Path]]:
+        folder = self.folder / "commits"
+        found = [(commit_step(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted((step, path) for step, path in found if step is not None)
+
+    def write_whole(self, table: str, frame: pd.DataFrame | pa.Table) -> None:
+        """Rewrites questions, demonstrations, checkpoints or scores. Readers see the old rows or the new ones."""
+        if table not in WHOLE:
+            raise ValueError(f"{table!r} is not one of {', '.join(WHOLE)}")
+        run = self._require_run()
+        path = self.folder / f"{table}.parquet"
+        data = encode(TABLES[table], conform(TABLES[table], frame, {"run_id": run["run_id"]}))
+        # run.json names the hashes that are right before and after the rename, so no instant looks damaged
+        known = run["files"].get(path.name, [])
+        now = sha256_of_file(path) if path.exists() else None
+        hashes = [*(sha for sha in known if sha == now), sha256_of(data)]
+        with self._failing():
+            self._write_run_json({**run, "files": {**run["files"], path.name: hashes}})
+            write_atomic(self._disk, path, data)
+
+    def read_whole(self, table: str) -> pd.DataFrame:
+        """The rows of a table that is kept whole; an empty frame with its columns if there is none yet."""
+        rows = read_whole(self.folder, table, self.run_json.get("files", {}))
+        return rows.to_pandas()
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, step: int, write_files: Callable[[Path], None], *, info: dict[str, Any]) -> Path:
+        """Saves what `write_files(folder)` puts into an empty folder, after the step's commit; returns its path.
+
+        `info` must be JSON. What write_files raises is passed on, and nothing is left of the checkpoint.
+        Raises StoreError if twice the last checkpoint does not fit on the disk.
+        """
+        self._require_run()
+        return self._checkpoints.save(step, write_files, info=info)
+
+    def checkpoints(self) -> Iterator[SavedCheckpoint]:
+        """Verified checkpoints, newest first; bad ones are reported through on_event and skipped."""
+        return self._checkpoints.verified()
+
+    def retire_checkpoints(self, *, keep: int, protect: Collection[int] = ()) -> list[int]:
+        """Deletes checkpoints older than the newest `keep` good ones, never going below 2; returns their steps.
+
+        Their rows in `checkpoints` lose their path first, so no row points at nothing.
+        """
+        self._require_run()
+        steps = self._checkpoints.retirable(keep=keep, protect=protect)
+        rows = self.read_whole("checkpoints")
+        gone = rows["step"].isin(steps) & rows["path"].notna()
+        if gone.any():
+            self.write_whole("checkpoints", rows.assign(path=rows["path"].where(~gone, None)))
+        self._checkpoints.delete(steps)
+        return steps
+
+    # ---- resuming ----------------------------------------------------------------------------------------------
+
+    def roll_back(self, step: int | None) -> None:
+        """Begins a new start from the checkpoint of `step` (None: from nothing): what lies past it is set aside.
+
+        Commit records past it, then table files that are past it or that no record names, then checkpoints, move to
+        orphaned/start-000N/; rows past it leave `checkpoints` and `scores`. Never touches teacher.jsonl.
+        May be interrupted anywhere and repeated. Raises StoreError.
+        """
+        run = self._require_run()
+        self._drop_pending()
+        start = {"start": self._start + 1, "from_step": step}
+        self._write_run_json({**run, "starts": [*run["starts"], start]})  # first: its number is used once
+        limit = -1 if step is None else step
+        aside = self.folder / "orphaned" / f"start-{self._start:04d}"
+        # newest first, so that whatever happens the records left are those up to some step
+        self._set_aside([path for at, path in reversed(self._commits()) if at > limit], aside)
+        self._set_aside(self._unnamed_files(), aside)
+        self._set_aside(
+            [checkpoint_folder(self.folder, at) for at in steps_with_weights(self.folder) if at > limit], aside
+        )
+        for table in ("checkpoints", "scores"):
+            rows = self.read_whole(table)
+            if (rows["step"] > limit).any():
+                self.write_whole(table, rows[rows["step"] <= limit])
+
+    def _unnamed_files(self) -> list[Path]:
+        named: set[Path] = set()
+        for _, path in self._commits():
+            named.update(self.folder / name for name in read_record(path)["files"])
+        found: list[Path] = []
+        for table in PER_STEP:
+            folder = self.folder / table
+            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+                if path not in named and parse_table_file(self.folder, f"{table}/{path.name}") is not None:
+                    found.append(path)
+        return found
+
+    def _set_aside(self, paths: list[Path], aside: Path) -> None:
+        if not paths:
+            return
+        with storing(aside, disk=self._disk):
+            for path in paths:
+                target = aside / path.relative_to(self.folder)
+                make_folder(self._disk, target.parent)
+                self._disk.replace(path, target)
+            for folder in sorted({path.parent for path in paths}):
+                self._disk.fsync(aside / folder.relative_to(self.folder))
+                self._disk.fsync(folder)
+        self._on_event(f"set aside {len(paths)} of {paths[0].parent.name}/ in {aside.relative_to(self.folder)}")
+
+
+def _read_run_json(folder: Path) -> dict[str, Any]:
+    body = read_record(folder / RUN_JSON)
+    version = body.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(f"{folder}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update relift")
+    return body
+
+
+def _require_run_folder(folder: Path) -> None:
+    """Refuses, before anything is written, a folder that holds something else than a run."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, not a folder; choose another folder")
+    if not folder.is_dir() or (folder / RUN_JSON).exists() or (folder / STARTING).exists():
+        return
+    try:
+        foreign = sorted(path.name for path in folder.iterdir() if not _is_leftover(path))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot read: {error.strerror}; choose another folder") from error
+    if foreign:
+        raise InputError(f"{folder}: holds {foreign[0]!r} but no run.json: choose an empty folder or that of a run")
+
+
+def _is_leftover(path: Path) -> bool:
+    return path.name in (LOCK, HOLDER) or path.name.startswith(TMP)
+
+
+def _take_lock(folder: Path) -> FileLock:
+    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunInUse(f"{folder}: {_holder(folder)} is writing there; wait for it or choose another folder") from None
+    return lock
+
+
+def _holder(folder: Path) -> str:
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:  # the holder names itself just after it has the lock
+        try:
+            holder = json.loads((folder / HOLDER).read_bytes())
+            host, pid = str(holder["host"]), int(holder["pid"])
+            if host != socket.gethostname() or _lives(pid):
+                return f"process {pid} on {host}"
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        time.sleep(0.02)
+    return "another process"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
