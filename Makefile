@@ -81,7 +81,8 @@ schema: $(INSTALLED)
 # Renews the pins from what is installed; read the difference and run everything before committing it.
 constraints: $(INSTALLED)
 	@sed -n '/^#/p' constraints.txt > constraints.new
-	@$(BIN)/python $(PIP) freeze --exclude-editable | sed -n 's/+cpu$$//; /^[A-Za-z0-9_.-]*==/p' | LC_ALL=C sort -f >> constraints.new
+	@$(BIN)/python $(PIP) freeze --all --exclude pip --exclude-editable \
+	  | sed -n 's/+cpu$$//; /^[A-Za-z0-9_.-]*==/p' | LC_ALL=C sort -f >> constraints.new
 	@mv constraints.new constraints.txt
 
 hooks: $(INSTALLED)
