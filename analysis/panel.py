@@ -1,0 +1,108 @@
+"""Trajectory rows laid out question by column, where a column is one run at one step.
+
+Axes: Q questions (rows of the bands frame), C columns. This is where the rules hold that all measurements by
+band share: one origin, joined on question_id, base bands and base measurements from different draws, and no
+top-up draw in a rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from relift.errors import InputError
+
+RATE_DRAWS = 2  # draws 0 and 1; later ones are top-ups, chosen by outcome, which would bias a rate
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Sums over the draws that count, by question and column; `columns` has run_id, run, step."""
+
+    question_ids: pd.Index
+    columns: pd.DataFrame
+    sum_QC: dict[str, NDArray[np.float64]]
+
+    def column_of(self, run_id: str, step: int) -> int | None:
+        """Position of a run's step among the columns, or None."""
+        found = np.flatnonzero((self.columns["run_id"] == run_id) & (self.columns["step"] == step))
+        return int(found[0]) if len(found) else None
+
+
+def with_labels(trajectories: pd.DataFrame) -> pd.DataFrame:
+    """The frame with plain string columns run_id and run; a run without a label is called by its run_id."""
+    run_id = trajectories["run_id"].astype(object)
+    run = trajectories["run"].astype(object) if "run" in trajectories else run_id
+    return trajectories.assign(run_id=run_id, run=run)
+
+
+def one_origin(trajectories: pd.DataFrame) -> str | None:
+    """The origin of all rows (None of an empty frame); InputError if there are several."""
+    origins = sorted({str(o) for o in trajectories["origin"].unique()})
+    if len(origins) > 1:
+        raise InputError(f"trajectories of origins {', '.join(origins)} in one frame: read one origin at a time")
+    return origins[0] if origins else None
+
+
+def run_id_of(trajectories: pd.DataFrame, run: str | None) -> str:
+    """The run_id meant by `run`: a run_id, a label that one run has, or None where there is one run."""
+    named = with_labels(trajectories)[["run_id", "run"]].drop_duplicates()
+    if run is None:
+        meant = named
+    else:
+        meant = named[(named["run_id"] == run) | (named["run"] == run)]
+    if len(meant) != 1:
+        runs = ", ".join(f"{row.run} ({row.run_id})" for row in named.itertuples())
+        asked = "the base run must be named" if run is None else f"'{run}' means {len(meant)} runs"
+        raise InputError(f"{asked}; the frame holds: {runs or 'no run'}")
+    return str(meant["run_id"].iloc[0])
+
+
+def base_of_bands(bands: pd.DataFrame) -> tuple[str, int]:
+    """run_id and draw that the bands were assigned by."""
+    if bands.empty:
+        raise InputError("no question has been given a band: the bands frame is empty")
+    return str(bands["run_id"].iloc[0]), int(bands["draw"].iloc[0])
+
+
+def check_measure_draw(bands: pd.DataFrame, measure_draw: int, *, allow_same_draw: bool) -> None:
+    """InputError where the attempts that assigned the bands would also measure them."""
+    if measure_draw == base_of_bands(bands)[1] and not allow_same_draw:
+        raise InputError(
+            f"bands were assigned by draw {measure_draw}, which cannot measure step 0 too: chance would look "
+            "like change; probe step 0 once more, or pass allow_same_draw=True"
+        )
+    if measure_draw >= RATE_DRAWS:
+        raise InputError(f"draw {measure_draw} is a top-up: it was chosen by outcome and cannot measure a rate")
+
+
+def lay_out(trajectories: pd.DataFrame, bands: pd.DataFrame, *, sums: Sequence[str], measure_draw: int) -> Panel:
+    """Sum the columns `sums` by question and (run, step): `measure_draw` at step 0, draws 0 and 1 later.
+
+    Questions without a row in a column have sums of 0; questions that `bands` does not know are left out.
+    """
+    one_origin(trajectories)
+    step, draw = trajectories["step"].to_numpy(), trajectories["draw"].to_numpy()
+    measuring = np.where(step == 0, draw == measure_draw, draw < RATE_DRAWS)
+    question_ids = pd.Index(bands["question_id"].astype(object))
+    row = question_ids.get_indexer(pd.Index(trajectories["question_id"].astype(object)))
+    kept = with_labels(trajectories[measuring & (row >= 0)])
+    row = row[measuring & (row >= 0)]
+
+    run_codes, run_ids = pd.factorize(kept["run_id"])  # order of appearance
+    key = run_codes * (int(step.max(initial=0)) + 1) + kept["step"].to_numpy()
+    keys, first, column = np.unique(key, return_index=True, return_inverse=True)
+    columns = kept.iloc[first][["run_id", "run", "step"]].reset_index(drop=True)
+    shape = (len(question_ids), len(keys))
+    cell = row * shape[1] + column
+    sum_QC = {name: _sum_by(cell, kept[name].to_numpy(float), shape) for name in sums}
+    return Panel(question_ids, columns, sum_QC)
+
+
+def _sum_by(cell: NDArray[np.intp], value: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    total = np.bincount(cell, weights=value, minlength=shape[0] * shape[1])
+    return total.astype(float).reshape(shape)  # bincount of nothing is of integers

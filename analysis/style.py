@@ -1,0 +1,176 @@
+"""How figures for print look, and how they are saved: one rc dictionary, one style per run, four files.
+
+Figures are built on matplotlib.figure.Figure, without pyplot, whose global state is not safe in a server's
+threads. matplotlib is imported when a figure is made: reading a run must not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAGE_WIDTH = 5.5  # inches: the text block of ICLR and NeurIPS; an ICML column is 3.25, an ACL column 3.03
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "figure.dpi": 150,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # TrueType: submission systems refuse Type 3
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "relift",  # else the ids inside an svg differ from run to run
+}
+
+# ordered bands: four points of viridis, dark to bright, never the qualitative set
+BAND_COLOURS = {"Hardest": "#440154", "Hard": "#31688E", "Medium": "#35B779", "Easy": "#B5DE2B"}
+GREY = "#E3E3E3"  # what cannot be told from noise
+
+
+@dataclass(frozen=True)
+class RunStyle:
+    """Colour (Okabe and Ito 2008), dash pattern and marker of one run: each alone tells it from the others."""
+
+    label: str
+    colour: str
+    dash: Any
+    marker: str
+
+    def line(self) -> dict[str, Any]:
+        """Keywords for Axes.plot."""
+        return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
+
+
+_METHODS = {
+    "base": RunStyle("base", "#000000", (0, (1, 1.5)), "."),
+    "rl": RunStyle("RL", "#0072B2", "solid", "o"),
+    "sft": RunStyle("SFT", "#E69F00", (0, (5, 1.5)), "s"),
+    "sft_matched": RunStyle("SFT, matched", "#56B4E9", (0, (2, 1)), "v"),
+    "relift": RunStyle("ReLIFT", "#D55E00", (0, (6, 1, 1, 1)), "D"),
+    "sft_rl": RunStyle("SFT, then RL", "#009E73", (0, (3, 1, 1, 1, 1, 1)), "^"),
+}
+_OTHERS = [
+    ("#CC79A7", (0, (4, 1)), "P"),
+    ("#F0E442", "solid", "X"),
+    ("#999999", (0, (3, 2)), "<"),
+    ("#0072B2", (0, (1, 1)), ">"),
+    ("#D55E00", (0, (8, 2)), "h"),
+]
+
+
+def run_styles(names: Iterable[str]) -> dict[str, RunStyle]:
+    """A style for each run name: our methods always look the same, others follow in order of appearance."""
+    styles: dict[str, RunStyle] = {}
+    others = 0
+    for name in dict.fromkeys(str(n) for n in names):
+        if name in _METHODS:
+            styles[name] = _METHODS[name]
+        else:
+            colour, dash, marker = _OTHERS[others % len(_OTHERS)]
+            styles[name] = RunStyle(name, colour, dash, marker)
+            others += 1
+    return styles
+
+
+def context() -> AbstractContextManager[None]:
+    """The rc settings of this module, for the length of a `with`; global settings come back after it."""
+    from matplotlib import rc_context
+
+    return rc_context(RC)
+
+
+def new_axes(rows: int, columns: int, *, height: float, width: float = PAGE_WIDTH, **options: Any) -> Any:
+    """Axes (rows, columns) on a new Figure of `width` x `height` inches with constrained layout."""
+    from matplotlib.figure import Figure
+
+    with context():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+        for one in axes.flat:
+            finish_ticks(one)
+    return axes
+
+
+def finish_ticks(axes: Axes) -> None:
+    """Fix tick sizes now: matplotlib makes ticks when it draws, which may be outside `context`."""
+    axes.tick_params(labelsize=RC["xtick.labelsize"], width=RC["xtick.major.width"], length=2.5)
+
+
+def whole_steps(axes: Axes) -> None:
+    """At most five whole-number ticks on the x axis, labelled as training steps."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.set_xlabel("training step")
+
+
+def legend_above(figure: Figure, styles: Mapping[str, RunStyle], *, columns: int = 6) -> None:
+    """One legend of the runs for the whole figure, outside at the top; none for a single run."""
+    from matplotlib.lines import Line2D
+
+    if len(styles) < 2:
+        return
+    handles = [Line2D([], [], label=style.label, **style.line()) for style in styles.values()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(columns, len(handles)), handlelength=2.6)
+
+
+def text_colour(colour: Any) -> str:
+    """Black or white, whichever contrasts more with `colour` (WCAG 2.1: at least 4.5 to 1 on any colour)."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"
+
+
+def save_figure(figure: Figure, folder: Path | str, name: str, frame: pd.DataFrame) -> list[Path]:
+    """Write `name`.pdf, .svg, .png (300 dpi) and .csv, the frame behind the figure; returns the four paths.
+
+    The same frame gives the same bytes: dates and versions are left out of the metadata. Makes the folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    metadata: dict[str, dict[str, Any]] = {
+        "pdf": {"CreationDate": None, "Creator": "relift", "Producer": None},
+        "svg": {"Date": None, "Creator": "relift"},
+        "png": {"Software": None},
+    }
+    paths = []
+    with context():
+        for kind, entries in metadata.items():
+            paths.append(folder / f"{name}.{kind}")
+            figure.savefig(paths[-1], format=kind, metadata=entries)
+    paths.append(folder / f"{name}.csv")
+    frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
+    return paths
+
+
+def count_range(values: Iterable[float]) -> str:
+    """ "8", or "7 to 8", or "?" of nothing: for captions."""
+    seen = np.unique([int(v) for v in values if pd.notna(v)])
+    if not len(seen):
+        return "?"
+    return str(seen[0]) if len(seen) == 1 else f"{seen[0]} to {seen[-1]}"
