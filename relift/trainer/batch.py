@@ -49,7 +49,8 @@ class TokenView(Protocol):
     old_logprob: Any
     advantage: Any
     entropy: Any  # current entropy of the next-token distribution, detached; None where no loss asked for it
-    by_sequence_mean: Callable[[Any], Any]
+
+    def by_sequence_mean(self, x: Any, /) -> Any: ...
 
 
 TokenFn = Callable[[Any, TokenView], Any]  # (xp, view) -> one value per token; xp is numpy or torch
@@ -94,7 +95,9 @@ class Component:
     loss: Loss
     denominator: float  # N_k > 0, from counts over all processes
     scale: float = 1.0
-    entropy_weight: float = 0.0  # beta_k: adds -beta/N * sum_t H_t to the loss; 0 spends no entropy gradient
+    # beta_k: adds -beta/N * sum_t H_t to the loss (each H_t over |y| too where the loss is a per-sequence mean; the
+    # scale does not apply); 0 spends no entropy gradient
+    entropy_weight: float = 0.0
 
 
 @dataclass(frozen=True)

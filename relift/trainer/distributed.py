@@ -1,0 +1,38 @@
+"""Several processes, one learner: FSDP2 over torch.distributed. One process is the plain case of the same functions."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def world() -> tuple[int, int]:
+    """(rank, world size); (0, 1) without a process group."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
+    """Sum in place over all processes, the same result on each."""
+    if world()[1] > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def full(tensor: torch.Tensor) -> torch.Tensor:
+    """The whole tensor: itself, or gathered from all processes onto the CPU (every process must call)."""
+    tensor = tensor.detach()
+    return tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def like(tensor: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
+    """A copy of a whole tensor with type, device and sharding of `layout`. No communication: each takes its part."""
+    tensor = tensor.to(dtype=layout.dtype, device=layout.device, copy=True)
+    if not isinstance(layout, DTensor):
+        return tensor
+    return distribute_tensor(tensor, layout.device_mesh, layout.placements, src_data_rank=None)

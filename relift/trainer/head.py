@@ -1,0 +1,97 @@
+"""From the last hidden state to log-probability and entropy of each completion token, in chunks, keeping no logits.
+
+Axes: C completion tokens, D hidden size, V vocabulary.
+
+With z = (W h + b)/T, p = softmax(z), H = -sum_v p_v log p_v:
+
+    d log p_y / d z_v = [v = y] - p_v          d H / d z_v = -p_v (log p_v + H)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+CHUNK_ELEMENTS = 2**24  # logits computed at once: 64 MiB in float32
+
+
+class TokenScores(torch.autograd.Function):
+    """(hidden_CD, weight_VD, bias_V or None, target_C, temperature, entropy_grad) -> (logprob_C, entropy_C).
+
+    The backward pass computes the logits again, chunk by chunk; if all of them fit into one chunk they are kept.
+    Without `entropy_grad` the entropy is a number to record, not differentiable.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_CD: torch.Tensor,
+        weight_VD: torch.Tensor,
+        bias_V: torch.Tensor | None,
+        target_C: torch.Tensor,
+        temperature: float,
+        entropy_grad: bool,  # noqa: FBT001 - torch passes these by position
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        chunks = _chunks(len(target_C), len(weight_VD))
+        logprob_C = torch.empty(len(target_C), dtype=torch.float32, device=hidden_CD.device)
+        if hidden_CD.dtype == torch.float64:
+            logprob_C = logprob_C.double()
+        entropy_C = torch.empty_like(logprob_C)
+        logprobs_CV = None
+        for chunk in chunks:
+            logprobs_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, temperature)
+            logprob_C[chunk] = logprobs_CV.gather(1, target_C[chunk, None])[:, 0]
+            entropy_C[chunk] = -(logprobs_CV.exp() * logprobs_CV).sum(-1)
+        ctx.save_for_backward(
+            hidden_CD, weight_VD, bias_V, target_C, entropy_C, logprobs_CV if len(chunks) == 1 else None
+        )
+        ctx.temperature, ctx.entropy_grad = temperature, entropy_grad
+        if not entropy_grad:
+            ctx.mark_non_differentiable(entropy_C)
+        return logprob_C, entropy_C
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        hidden_CD, weight_VD, bias_V, target_C, entropy_C, kept_CV = ctx.saved_tensors
+        grad_logprob_C, grad_entropy_C = grads
+        grad_hidden_CD = torch.empty_like(hidden_CD)
+        grad_weight_VD = torch.zeros_like(weight_VD)
+        grad_bias_V = None if bias_V is None else torch.zeros_like(bias_V)
+        for chunk in _chunks(len(target_C), len(weight_VD)):
+            logprobs_CV = kept_CV
+            if logprobs_CV is None:
+                logprobs_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, ctx.temperature)
+            p_CV = logprobs_CV.exp()
+            if ctx.entropy_grad and grad_entropy_C is not None:
+                factor_CV = (logprobs_CV + entropy_C[chunk, None]).mul_(-grad_entropy_C[chunk, None])
+            else:
+                factor_CV = torch.zeros_like(entropy_C[chunk, None])
+            if grad_logprob_C is not None:
+                factor_CV = factor_CV.sub_(grad_logprob_C[chunk, None])
+            grad_CV = p_CV.mul_(factor_CV)
+            if grad_logprob_C is not None:
+                grad_CV.scatter_add_(1, target_C[chunk, None], grad_logprob_C[chunk, None])
+            grad_CV = grad_CV.div_(ctx.temperature).to(weight_VD.dtype)
+            grad_hidden_CD[chunk] = grad_CV @ weight_VD
+            grad_weight_VD.addmm_(grad_CV.T, hidden_CD[chunk])
+            if grad_bias_V is not None:
+                grad_bias_V += grad_CV.sum(0)
+        return grad_hidden_CD, grad_weight_VD, grad_bias_V, None, None, None
+
+
+def _chunks(n_tokens: int, vocabulary: int) -> list[slice]:
+    size = max(1, CHUNK_ELEMENTS // vocabulary)
+    return [slice(start, min(start + size, n_tokens)) for start in range(0, n_tokens, size)]
+
+
+def _log_softmax(
+    hidden_CD: torch.Tensor, weight_VD: torch.Tensor, bias_V: torch.Tensor | None, temperature: float
+) -> torch.Tensor:
+    """Float32 at least, whatever the weights are."""
+    logits_CV = torch.nn.functional.linear(hidden_CD, weight_VD, bias_V)
+    if logits_CV.dtype in (torch.float16, torch.bfloat16):
+        logits_CV = logits_CV.float()
+    if temperature != 1.0:
+        logits_CV = logits_CV.div_(temperature)
+    return torch.log_softmax(logits_CV, dim=-1)

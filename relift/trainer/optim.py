@@ -1,0 +1,106 @@
+"""One named optimizer: AdamW, its own schedule, its own clip. Several of them may share the same weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from relift.errors import InputError
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """AdamW (Loshchilov & Hutter, arXiv 1711.05101) with decoupled weight decay on *all* parameters, torch's default.
+
+    The schedule counts the steps that were made with this optimizer: linear warm-up to `lr` (the first step already
+    has lr/warmup_steps), then constant, or a linear or cosine descent that ends at final_ratio * lr after
+    `total_steps`. Clipping: the gradient is scaled by min(1, max_grad_norm/(norm + 1e-6)), as torch does; None does
+    not clip. A norm above `skip_grad_norm` makes no step at all.
+    """
+
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    warmup_steps: int = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    total_steps: int | None = None
+    final_ratio: float = 0.0
+    max_grad_norm: float | None = 1.0
+    skip_grad_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.schedule != "constant" and self.total_steps is None:
+            raise InputError(f"optimizer: schedule {self.schedule!r} needs total_steps, the step at which it ends")
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of the step after `step` steps were made."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        if self.schedule == "constant" or self.total_steps is None:
+            return self.lr
+        share = min(1.0, (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps))
+        left = 1 - share if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * share))
+        return self.lr * (self.final_ratio + (1 - self.final_ratio) * left)
+
+
+class NamedOptimizer:
+    """AdamW over named parameters, with a count of its steps. Moments come into being with the first step."""
+
+    def __init__(self, name: str, spec: OptimizerSpec, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+        self.name = name
+        self.spec = spec
+        self.parameters = dict(parameters)
+        self.reset()
+
+    def reset(self) -> None:
+        """As after construction: no moments, schedule at its beginning."""
+        self.steps = 0
+        self._adamw = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=self.spec.lr,
+            betas=self.spec.betas,
+            eps=self.spec.eps,
+            weight_decay=self.spec.weight_decay,
+            fused=True,
+        )
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return self.spec.lr_at(self.steps)
+
+    def step(self) -> None:
+        """One AdamW step on the gradients in place; a parameter without one takes part with gradient 0."""
+        for parameter in self.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        for group in self._adamw.param_groups:
+            group["lr"] = self.lr
+        self._adamw.step()
+        self.steps += 1
+
+    def moments(self) -> dict[str, torch.Tensor]:
+        """The live tensors by name, "<parameter>/exp_avg" and "<parameter>/exp_avg_sq"; none before the first step."""
+        if self.steps == 0:
+            return {}
+        state = self._adamw.state
+        return {f"{n}/{m}": state[p][m] for n, p in self.parameters.items() for m in MOMENTS}
+
+    def load(self, steps: int, moments: Mapping[str, torch.Tensor]) -> None:
+        """Continue after `steps` steps with these moments (of the parameters' own layout)."""
+        self.reset()
+        self.steps = steps
+        if steps == 0:
+            return
+        for name, parameter in self.parameters.items():
+            state = self._adamw.state[parameter]
+            state["step"] = torch.tensor(float(steps), device=parameter.device)  # one for all: no parameter sits out
+            for moment in MOMENTS:
+                state[moment] = moments[f"{name}/{moment}"]
