@@ -63,27 +63,27 @@ def versions() -> dict[str, str]:
     }
 
 
-def compare(
-    stored: Mapping[str, object], now: Mapping[str, object], *, folder: Path, allowed: Collection[str] = ()
-) -> None:
+def tunables(config: Config) -> dict[str, object]:
+    """Fields that may change on a resume when the change is allowed by name."""
+    values = flatten(config.model_dump())
+    return json.loads(json.dumps({name: values[name] for name, change in field_changes() if change == "tunable"}))
+
+
+def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: Path) -> None:
     """Refuse a resume whose identity differs, naming every difference in one line."""
-    differences = [
-        d for name in {**stored, **now} for d in _differences(name, stored.get(name), now.get(name), allowed)
-    ]
+    differences = [d for name in {**stored, **now} for d in _differences(name, stored.get(name), now.get(name))]
     if differences:
         raise ResumeRefused(
             f"{folder} holds another run: {'; '.join(differences)}; use another folder, or put the value back"
         )
 
 
-def changed_tunables(stored: Mapping[str, object], config: Config, *, folder: Path, allowed: Collection[str]) -> dict:
+def changed_tunables(
+    stored: Mapping[str, object], config: Config, *, folder: Path, allowed: Collection[str]
+) -> dict[str, object]:
     """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
-    values = json.loads(json.dumps(flatten(config.model_dump())))
-    changed = {
-        name: [stored[name], values[name]]
-        for name, change in field_changes()
-        if change == "tunable" and name in stored and stored[name] != values[name]
-    }
+    values = tunables(config)
+    changed = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
     for name, (old, new) in changed.items():
         if name not in allowed:
             raise ResumeRefused(
@@ -92,14 +92,10 @@ def changed_tunables(stored: Mapping[str, object], config: Config, *, folder: Pa
     return changed
 
 
-def _differences(name: str, old: object, new: object, allowed: Collection[str]) -> list[str]:
+def _differences(name: str, old: object, new: object) -> list[str]:
     if old == new:
         return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = sorted({*old, *new})
-        return [
-            d
-            for k in keys
-            for d in _differences(k if name == "config" else f"{name}.{k}", old.get(k), new.get(k), allowed)
-        ]
+        return [d for k in keys for d in _differences(k if name == "config" else f"{name}.{k}", old.get(k), new.get(k))]
     return [f"{name} is {old!r} there, {new!r} here"]

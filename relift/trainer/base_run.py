@@ -1,0 +1,51 @@
+"""Step 0 taken over from another run: the same base, probes, seeds and decoding give the same answers anyway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from relift.errors import InputError
+from relift.schema import Origin
+from relift.store import RunReader
+from relift.trainer.run import Run
+
+MUST_AGREE = (
+    "config.seed", "config.data.prompt", "config.data.max_prompt_tokens", "config.probe.attempts", "config.model.dtype",
+    "model", "tokenizer", "probe",
+)  # fmt: skip
+
+
+def take_over_base(run: Run) -> bool:
+    """Write step 0 of `probe.base_run` as this run's own; False when none is configured.
+
+    Raises InputError unless everything that an answer depends on is the same there.
+    """
+    if run.config.probe.base_run is None:
+        return False
+    reader = RunReader(Path(run.config.probe.base_run))
+    mine, theirs = run.record.writer.run_json, reader.run_json
+    differing = [name for name in MUST_AGREE if _look_up(mine, name) != _look_up(theirs, name)]
+    differing += [name for name in ("surroundings", "engine", "graders") if mine[name] != theirs[name]]
+    differing += ["decodings.probe"] if mine["decodings"]["probe"] != theirs["decodings"]["probe"] else []
+    if differing:
+        raise InputError(
+            f"probe.base_run = {reader.folder}: differs in {', '.join(differing)}; leave probe.base_run out"
+        )
+    if reader.steps("attempts", origin="probe", draw=1)[:1] != [0]:
+        raise InputError(f"probe.base_run = {reader.folder}: its step 0 is not there yet; run it first")
+    ids = reader.read("questions", columns=["question_id", "question_ix"]).set_index("question_ix")["question_id"]
+    place = {i.question.question_id: i.question_ix for i in (*run.probe_items, *run.ends_items)}
+    for draw in (0, 1):
+        at = {"origin": "probe", "draws": [draw], "steps": [0]}
+        frame = reader.read("attempts", **at).drop(columns=["run_id", "origin", "draw", "step"])
+        texts = reader.read("responses", columns=["response_id", "text"], **at).set_index("response_id")["text"]
+        frame["text"] = frame.pop("response_id").map(texts)
+        frame["question_ix"] = frame["question_ix"].map(ids).map(place)
+        run.record.write_attempts(0, Origin.probe, draw, frame, texts=True)
+    return True
+
+
+def _look_up(run_json: dict[str, Any], name: str) -> object:
+    section, _, key = name.partition(".")
+    return run_json["identity"][section][key] if key else run_json["identity"][section]

@@ -1,0 +1,130 @@
+"""What a checkpoint holds, and how a run is put back to it. The files' protocol is the store's (relift.store).
+
+weights/step-000120/
+    config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
+    state.safetensors   moments of every optimizer, exposures, random state of torch
+    state.json          step, totals, demonstration buffer in order, optimizers' counts, other random states
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from relift.errors import StoreError
+from relift.store import SavedCheckpoint
+from relift.trainer.learner import Learner
+from relift.trainer.record import Totals
+from relift.trainer.run import Run
+
+STATE = "state.safetensors"
+WriteModel = Callable[[Path, dict[str, torch.Tensor]], None]
+
+
+def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
+    """A checkpoint of the last finished step. `kind` None: unscheduled, it leaves no row in `checkpoints`."""
+    assert run.step is not None and isinstance(run.learner, Learner)
+    step, writer = run.step, run.record.writer
+    tensors, scalars = run.learner.state_dict()
+    weights = run.learner.model_state_dict()
+    tensors |= {
+        "record/rl_exposures": torch.from_numpy(run.record.rl_exposures),
+        "record/sft_exposures": torch.from_numpy(run.record.sft_exposures),
+        "random/torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    state = {
+        "step": step,
+        "totals": vars(run.record.totals),
+        "buffer": run.buffer.state_dict(),
+        "learner": scalars,
+        "random": {"python": random.getstate(), "numpy": _numpy_state()},
+    }
+    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row()}
+
+    def write(folder: Path) -> None:
+        write_model(folder, weights)
+        there = {f"model/{name}" for path in folder.glob("model*.safetensors") for name in names_in(path)}
+        rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
+        save_file(rest, folder / STATE)
+        (folder / "state.json").write_text(json.dumps(state, allow_nan=False))
+
+    writer.save_checkpoint(step, write, info={"row": row})
+    if row is not None:
+        keep_row(run, row)
+
+
+def keep_row(run: Run, row: dict[str, Any]) -> None:
+    """Add the row to `checkpoints`, retire old weights, and note which folders are left."""
+    writer = run.record.writer
+    table = writer.read_whole("checkpoints")
+    table = table[table["step"] < row["step"]]
+    frame = pd.concat([table, pd.DataFrame([{"run_id": writer.run_json["run_id"], **row}])], ignore_index=True)
+    protect = frame.loc[frame["kind"] != "train", "step"].tolist()
+    writer.retire_checkpoints(keep=run.config.checkpoint.keep, protect=protect)
+    kept = {p.name for p in (writer.folder / "weights").glob("step-*")}
+    paths = [f"weights/step-{int(s):06d}" for s in frame["step"]]
+    frame["path"] = [p if Path(p).name in kept else None for p in paths]
+    writer.write_whole("checkpoints", frame)
+
+
+def restore(run: Run, checkpoint: SavedCheckpoint) -> None:
+    """Put learner, buffer, totals and random states back to a verified checkpoint, and publish its weights."""
+    assert isinstance(run.learner, Learner)
+    state = json.loads((checkpoint.path / "state.json").read_text())
+    wanted = run.learner.state_dict()[0].keys()  # a tied head is in the files, but no parameter of its own
+    model_files = sorted(checkpoint.path.glob("model*.safetensors"))
+    weights = {f"model/{n}": t for path in model_files for n, t in load_tensors(path).items()}
+    tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(checkpoint.path / STATE)
+    run.step = state["step"]
+    run.record.totals = Totals.load(state["totals"])
+    run.record.rl_exposures = tensors.pop("record/rl_exposures").numpy()
+    run.record.sft_exposures = tensors.pop("record/sft_exposures").numpy()
+    run.buffer.load_state_dict(state["buffer"])
+    version, numbers, gauss = state["random"]["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    _set_numpy_state(state["random"]["numpy"])
+    torch.set_rng_state(tensors.pop("random/torch"))
+    cuda = tensors.pop("random/cuda", None)
+    if cuda is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(cuda)
+    run.learner.load_state_dict(tensors, state["learner"])
+    run.engine.publish(run.learner.model_state_dict(), version=run.step)
+    row = checkpoint.info["row"]
+    if row is not None and row["step"] not in set(run.record.writer.read_whole("checkpoints")["step"]):
+        keep_row(run, row)  # the run died between the checkpoint and its row
+
+
+def names_in(path: Path) -> list[str]:
+    """Names of the tensors of a safetensors file."""
+    with safe_open(path, framework="pt") as file:
+        return list(file.keys())
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, copied out of it."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name).clone() for name in list(file.keys())}
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from None
+
+
+def _numpy_state() -> list[Any]:
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return [name, np.asarray(keys).tolist(), position, has_gauss, gauss]
+
+
+def _set_numpy_state(state: list[Any]) -> None:
+    name, keys, position, has_gauss, gauss = state
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))

@@ -1,0 +1,92 @@
+"""`relift train`: a configuration and a folder in, a finished run out; progress on a terminal, signals obeyed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from relift.config import load_config
+from relift.trainer.run import StepReport
+
+
+def run_training(
+    source: str, out: Path | None, *, overrides: Sequence[str], allow_changes: Sequence[str], quiet: bool
+) -> None:
+    """Train to the end, or until a signal: then the run is saved at the next step and the process exits as it should
+    (130 after Ctrl-C, 143 after SIGTERM). A second signal ends it at once; committed steps are safe."""
+    config = load_config(source, overrides=overrides)
+    folder = out or Path("runs") / (config.name or config.recipe)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from relift.trainer.loop import Interrupted, train  # torch takes seconds: not before the configuration is read
+    from relift.trainer.setup import open_run
+
+    console = Console(stderr=True, quiet=quiet)
+    with (
+        stop_on_signals() as received,
+        open_run(config, folder, allow_changes=allow_changes, warn=_warn(console)) as run,
+    ):
+        run.stop_requested = lambda: bool(received)
+        with progress(console, total=config.steps, done=run.step or 0, label=folder.name) as show:
+            run.on_step = show
+            try:
+                train(run)
+            except Interrupted:
+                run.record.writer.update_run_json(status="interrupted")
+                console.print(f"stopped after step {run.step}; start the same command again to continue")
+                sys.exit(128 + received[0])
+        run.record.writer.update_run_json(status="done")
+    console.print(f"done: {folder}  (verify it: relift check {folder})")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[list[int]]:
+    """The list of signals received so far; the second one acts as usual."""
+    received: list[int] = []
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+    for number in usual:
+        signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress(console: Console, *, total: int, done: int, label: str) -> Iterator[Callable[[StepReport], None]]:
+    """A bar with the last scores on a terminal; a line every tenth of the way elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[scores]}"), console=console) as bars:
+        task = bars.add_task(label, total=total, completed=done, scores="")
+        scores: dict[str, str] = {}
+
+        def show(report: StepReport) -> None:
+            if report.reward is not None:
+                scores["reward"] = f"{report.reward:.2f}"
+            if report.probe_accuracy is not None:
+                scores["probe"] = f"{report.probe_accuracy:.3f}"
+            scores["buffer"] = str(report.buffer_len)
+            scores["tokens/s"] = f"{report.generated_tokens / max(report.seconds, 1e-9):,.0f}"
+            text = "  ".join(f"{k} {v}" for k, v in scores.items())
+            bars.update(task, completed=report.step, scores=text)
+            if not console.is_terminal and report.step % max(1, total // 10) == 0:
+                console.print(f"{label}: step {report.step} of {total}  {text}")
+
+        yield show
+
+
+def _warn(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(f"warning: {line}", highlight=False, markup=False)
