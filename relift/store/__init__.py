@@ -1,9 +1,19 @@
 """The run folder: one writer, one reader, and a check that does not trust either."""
 
+from relift.store.check import CheckReport, check_run
 from relift.store.checkpoints import SavedCheckpoint
 from relift.store.reader import RunReader
 from relift.store.tables import TableFile, split_responses
 from relift.store.trajectories import trajectories_of
 from relift.store.writer import RunWriter
 
-__all__ = ["RunReader", "RunWriter", "SavedCheckpoint", "TableFile", "split_responses", "trajectories_of"]
+__all__ = [
+    "CheckReport",
+    "RunReader",
+    "RunWriter",
+    "SavedCheckpoint",
+    "TableFile",
+    "check_run",
+    "split_responses",
+    "trajectories_of",
+]
