@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,13 @@ def test_contracts_name_all_light_modules(contract: str) -> None:
     named = set(CONTRACTS[contract]["source_modules"])
     assert named == WITHOUT_TORCH[contract] & present
     assert CONTRACTS[contract]["forbidden_modules"] == list(HEAVY)
+
+
+def test_every_module_of_the_embedded_world_has_a_floor() -> None:
+    """The floors ignore `arith` as a whole, so a module that only the contract of arith names would escape them."""
+    within = {f"arith.{name}" for layer in CONTRACTS["arith"]["layers"] for name in re.findall(r"\w+", layer)}
+    floors = {name for layer in CONTRACTS["floors"]["layers"] for name in re.findall(r"[\w.]+", layer)}
+    assert {name for name in floors if name.startswith("arith.")} == within
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
