@@ -25,7 +25,7 @@ MAX_PADDING = 1.25  # a bucket's padded size over its tokens: beyond, another SD
 
 @dataclass(frozen=True)
 class Bucket:
-    """Tokens start .. stop of N: n_rows sequences, at most `longest` tokens each; padded_place_N = row * longest + i."""
+    """Tokens start .. stop of N: n_rows sequences of up to `longest` tokens. padded_place_N: row * longest + i."""
 
     start: int
     stop: int

@@ -1,15 +1,47 @@
-"""Several processes, one learner: FSDP2 over torch.distributed. One process is the plain case of the same functions."""
+"""Several processes, one learner: FSDP2 over torch.distributed. One process is the plain case of the same functions.
+
+Start the processes with torchrun; every process runs the same program on the same data and calls the learner with
+equal arguments. On a CPU the backend is gloo.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def start(device: torch.device) -> None:
+    """Join the process group that torchrun announces in the environment; nothing to do without one, or twice."""
+    if dist.is_torchelastic_launched() and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
 def world() -> tuple[int, int]:
     """(rank, world size); (0, 1) without a process group."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def shard(root: torch.nn.Module, layers: list[torch.nn.Module], device: torch.device) -> None:
+    """Spread the parameters of `root` over all processes (FSDP2), its layers gathered one at a time.
+
+    What belongs to no layer (embedding, head, last norm) is gathered for the whole of root's forward pass, so that a
+    tied head finds its weights there.
+    """
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    for layer in layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(root, mesh=mesh)
+
+
+def forget_gathered(root: Any) -> None:
+    """Let go of what a forward pass without backward left gathered: it would be stale after the next step."""
+    if world()[1] > 1:
+        root.reshard()
 
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
@@ -26,7 +58,7 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
-    """What this process holds of a tensor."""
+    """What this process holds of a tensor, not a copy."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 

@@ -93,3 +93,8 @@ def _ranges(length_S: np.ndarray) -> np.ndarray:
 
 def _join(parts: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
     return np.concatenate([np.asarray(part, np.int64) for part in parts]) if parts else np.zeros(0, np.int64)
+
+
+_NONE = np.zeros(0, np.int64)
+EMPTY = MicroBatch(_NONE, np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64), _NONE, _NONE, _NONE)
+"""No sequence, but one token, since a model cannot run on none."""
