@@ -16,7 +16,7 @@ import pandas as pd
 from relift import stats
 from relift.analysis import style
 from relift.analysis.bands import BANDS, Cuts, codes_of, counts_of_bands
-from relift.analysis.panel import Panel, base_of_bands, check_measure_draw, lay_out
+from relift.analysis.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions
 
 Which = Literal["all", "correct", "other"]
 
@@ -38,11 +38,17 @@ def band_accuracy(
     bound_low/high the mean had all undecided attempts been wrong, or right
     change         mean of the question's rate minus its rate in `measure_draw` of the base run's step 0; its
                    interval is null where it cannot be told (all questions changed alike)
+    Only questions probed in every run and at every step of the frame enter, so that lines compare like with like.
     Step 0 is measured by `measure_draw`, later steps by their draws 0 and 1; top-ups never enter. Raises
     InputError where `measure_draw` assigned the bands, unless `allow_same_draw` (then stamped `same_draw`).
     """
     check_measure_draw(bands, measure_draw, allow_same_draw=allow_same_draw)
-    panel = lay_out(trajectories, bands, sums=("n_attempts", "n_correct", "n_undecided"), measure_draw=measure_draw)
+    panel = lay_out(
+        matched_questions(trajectories),
+        bands,
+        sums=("n_attempts", "n_correct", "n_undecided"),
+        measure_draw=measure_draw,
+    )
     correct_QC, attempts_QC = panel.sum_QC["n_correct"], panel.sum_QC["n_attempts"]
     undecided_QC = panel.sum_QC["n_undecided"]
     decided_QC = attempts_QC - undecided_QC
@@ -162,6 +168,7 @@ def band_lengths(
     intervals bootstrap questions (95 %). Draws as in `band_accuracy`.
     """
     check_measure_draw(bands, measure_draw, allow_same_draw=allow_same_draw)
+    trajectories = matched_questions(trajectories)
     all_tokens = trajectories["mean_tokens"].to_numpy(float) * trajectories["n_attempts"].to_numpy(float)
     correct_tokens = np.nan_to_num(
         trajectories["mean_tokens_correct"].to_numpy(float) * trajectories["n_correct"].to_numpy(float)
@@ -202,7 +209,9 @@ def band_lengths(
 
 
 def plot_band_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F1: four panels, hardest first, a line per run with its interval. Returns the four Axes."""
+    """F1: four panels, hardest first, a line per run with its interval, a level line for a base run.
+
+    Returns the four Axes."""
     axes = _four_panels(axes)
     _draw_band_lines(frame, axes, value="accuracy")
     for one in axes:
@@ -244,7 +253,10 @@ def _draw_band_lines(frame: pd.DataFrame, axes: Any, *, value: str) -> None:
             for (_, run), line in in_band.groupby(["run_id", "run"], sort=False):
                 look = styles[str(run)]
                 one.fill_between(line["step"], line["low"], line["high"], color=look.colour, alpha=0.15, linewidth=0)
-                one.plot(line["step"], line[value], **look.line())
+                if set(line["step"]) == {0} and frame["step"].max() > 0:
+                    one.axhline(line[value].iloc[0], color=look.colour, linestyle=look.dash)
+                else:
+                    one.plot(line["step"], line[value], **look.line())
             counts = in_band["band_counts"].dropna().unique()
             attempts = frame["band_attempts"].iloc[0]
             title = f"{band}, {counts[0]} of {attempts}" if len(counts) else f"{band}, of {attempts}"

@@ -80,6 +80,24 @@ def check_measure_draw(bands: pd.DataFrame, measure_draw: int, *, allow_same_dra
         raise InputError(f"draw {measure_draw} is a top-up: it was chosen by outcome and cannot measure a rate")
 
 
+def matched_questions(trajectories: pd.DataFrame) -> pd.DataFrame:
+    """The rows of questions that were probed in every run and at every step of the frame.
+
+    Some questions may be probed at the two ends alone; in a mean over questions they would look like change.
+    InputError if there is no such question.
+    """
+    question, question_ids = pd.factorize(trajectories["question_id"])
+    run, _ = pd.factorize(trajectories["run_id"])
+    step, steps = pd.factorize(trajectories["step"])
+    columns, column = np.unique(run * max(1, len(steps)) + step, return_inverse=True)
+    shape = (len(question_ids), len(columns))
+    n_rows_QC = np.bincount(question * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
+    matched_Q = np.count_nonzero(n_rows_QC, axis=1) == shape[1]
+    if len(trajectories) and not matched_Q.any():
+        raise InputError("no question was probed in every run and at every step: select runs, steps or splits")
+    return trajectories[matched_Q[question]]
+
+
 def lay_out(trajectories: pd.DataFrame, bands: pd.DataFrame, *, sums: Sequence[str], measure_draw: int) -> Panel:
     """Sum the columns `sums` by question and (run, step): `measure_draw` at step 0, draws 0 and 1 later.
 

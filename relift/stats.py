@@ -283,7 +283,7 @@ def beta_binomial_fit(
     return BetaPrior(float(a), float(b), float(-found.fun * total))
 
 
-def beta_below(n_correct: ArrayLike, n_decided: ArrayLike, *, a: float, b: float, epsilon: float) -> Floats:
+def beta_below(n_correct: ArrayLike, n_decided: ArrayLike, *, a: ArrayLike, b: ArrayLike, epsilon: float) -> Floats:
     """Posterior P(p < epsilon | c of n) under Beta(a, b): I_epsilon(a + c, b + n - c), shaped like the inputs."""
     c, n = np.asarray(n_correct, float), np.asarray(n_decided, float)
-    return np.asarray(betainc(a + c, b + n - c, epsilon), float)
+    return np.asarray(betainc(np.asarray(a) + c, np.asarray(b) + n - c, epsilon), float)

@@ -1,0 +1,223 @@
+"""Readers of run folders, one per grain: several runs in one frame, joined on what is the same everywhere.
+
+Every frame has run_id and `run`, the label of figures: run.json's "name", else the folder's name. Rows of a
+question carry question_id; question_ix is dense inside one run and must never be joined on across runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
+
+from relift.errors import InputError
+from relift.store import RunReader
+
+RunPath = str | PathLike[str]
+Runs = RunPath | Sequence[RunPath]
+
+
+def open_runs(runs: Runs) -> list[RunReader]:
+    """A reader per run folder. InputError if a folder holds no run, or two hold the same one."""
+    paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
+    readers = [RunReader(Path(fspath(path))) for path in paths]
+    seen: dict[str, Path] = {}
+    for reader in readers:
+        if reader.run_id in seen:
+            raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
+        seen[reader.run_id] = reader.folder
+    return readers
+
+
+def label_of(reader: RunReader) -> str:
+    """What figures call the run."""
+    return str(reader.run_json.get("name") or reader.folder.name)
+
+
+def read_runs(*runs: RunPath) -> pd.DataFrame:
+    """One row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
+    rows = []
+    for reader in open_runs(runs):
+        plain = {k: v for k, v in reader.run_json.items() if v is None or isinstance(v, str | int | float)}
+        key = {"run_id": reader.run_id, "run": label_of(reader), "folder": str(reader.folder)}
+        rows.append({**key, "committed_step": reader.committed_step, **{k: v for k, v in plain.items() if k != "name"}})
+    return pd.DataFrame(rows)
+
+
+def read_questions(runs: Runs) -> pd.DataFrame:
+    """One row per run and question."""
+    return _gather(runs, lambda reader: reader.read("questions"))
+
+
+def read_trajectories(
+    runs: Runs,
+    *,
+    origin: str = "probe",
+    steps: Collection[int] | None = None,
+    draws: Collection[int] | None = None,
+    splits: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """One row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only."""
+
+    def read(reader: RunReader) -> pd.DataFrame:
+        wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
+        kept = None if splits is None else _ixs_of(reader, "split", splits)
+        frame = reader.read("trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept)
+        return _with_question_id(reader, frame)
+
+    return _gather(runs, read)
+
+
+def read_attempts(
+    runs: Runs,
+    *,
+    origin: str,
+    steps: Collection[int],
+    questions: Collection[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """One row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
+
+    def read(reader: RunReader) -> pd.DataFrame:
+        wanted = None if columns is None else _with_keys(columns, ("run_id", "draw", "step", "question_ix", "attempt"))
+        kept = None if questions is None else _ixs_of(reader, "question_id", questions)
+        frame = reader.read("attempts", columns=wanted, origin=origin, steps=steps, question_ixs=kept)
+        return _with_question_id(reader, frame)
+
+    return _gather(runs, read)
+
+
+def read_responses(
+    runs: Runs,
+    *,
+    step: int,
+    questions: Collection[str],
+    attempts: Collection[int] | None = None,
+    origin: str = "probe",
+) -> pd.DataFrame:
+    """One row per answer text that was kept, of these question_ids at one step (and of these attempt numbers)."""
+
+    def read(reader: RunReader) -> pd.DataFrame:
+        kept = _ixs_of(reader, "question_id", questions)
+        frame = reader.read("responses", origin=origin, steps=[step], question_ixs=kept)
+        if attempts is not None:
+            frame = frame[frame["attempt"].isin(list(attempts))]
+        return _with_question_id(reader, frame)
+
+    return _gather(runs, read)
+
+
+def read_updates(runs: Runs) -> pd.DataFrame:
+    """One row per run and optimizer step."""
+    return _gather(runs, lambda reader: reader.read("updates"))
+
+
+def read_checkpoints(runs: Runs) -> pd.DataFrame:
+    """One row per run and checkpoint."""
+    return _gather(runs, lambda reader: reader.read("checkpoints"))
+
+
+def read_scores(runs: Runs) -> pd.DataFrame:
+    """One row per run and score."""
+    return _gather(runs, lambda reader: reader.read("scores"))
+
+
+def read_demonstrations(runs: Runs) -> pd.DataFrame:
+    """One row per run and demonstration, with question_id."""
+    return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demonstrations")))
+
+
+def read_demo_events(runs: Runs) -> pd.DataFrame:
+    """One row per run and event of a demonstration, with question_id."""
+    return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demo_events")))
+
+
+def iter_attempts(run: RunPath, *, origin: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """The columns asked for, one frame per file: for passes over a table that does not fit into memory."""
+    (reader,) = open_runs([run])
+    for _, table in reader.iter_tables("attempts", columns=list(columns), origin=origin):
+        yield table.to_pandas()
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
+
+    n_correct_QT: NDArray[np.int16]
+    n_decided_QT: NDArray[np.int16]
+    step_T: NDArray[np.int64]
+    question_ix_Q: NDArray[np.int64]
+
+
+def read_cube(run: RunPath, *, origin: str = "probe", draw: int = 0) -> Cube:
+    """The counts of `trajectories`, file by file, so that only the cube itself is held in memory."""
+    (reader,) = open_runs([run])
+    question_ix_Q = np.sort(reader.read("questions", columns=["question_ix"])["question_ix"].to_numpy(np.int64))
+    counts: dict[int, tuple[NDArray[np.int16], NDArray[np.int16]]] = {}
+    columns = ["question_ix", "n_correct", "n_attempts", "n_undecided"]
+    for file, table in reader.iter_tables("trajectories", columns=columns, origin=origin, draws=[draw]):
+        correct_Q, decided_Q = counts.setdefault(
+            file.step, (np.zeros(len(question_ix_Q), np.int16), np.zeros(len(question_ix_Q), np.int16))
+        )
+        row = np.searchsorted(question_ix_Q, table["question_ix"].to_numpy())
+        correct_Q[row] = table["n_correct"].to_numpy()
+        decided_Q[row] = table["n_attempts"].to_numpy() - table["n_undecided"].to_numpy()
+    step_T = np.array(sorted(counts), dtype=np.int64)
+    empty = np.zeros((len(question_ix_Q), 0), np.int16)
+    return Cube(
+        n_correct_QT=np.stack([counts[t][0] for t in step_T.tolist()], axis=1) if len(step_T) else empty,
+        n_decided_QT=np.stack([counts[t][1] for t in step_T.tolist()], axis=1) if len(step_T) else empty,
+        step_T=step_T,
+        question_ix_Q=question_ix_Q,
+    )
+
+
+def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
+    frames = []
+    for reader in open_runs(runs):
+        frame = read(reader)
+        frame = frame.drop(columns=[c for c in ("run_id", "run") if c in frame])
+        for position, (name, value) in enumerate((("run_id", reader.run_id), ("run", label_of(reader)))):
+            codes = np.zeros(len(frame), dtype=np.int8)
+            constant = pd.Categorical.from_codes(codes, categories=pd.Index([value], dtype=object))
+            frame.insert(position, name, pd.Series(constant, index=frame.index))
+        frames.append(frame)
+    return _stacked(frames)
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The frames below each other; categorical columns stay categorical, over all their values."""
+    if len(frames) == 1:
+        return frames[0]
+    columns: dict[str, Any] = {}
+    for name in frames[0].columns:
+        parts = [frame[name] for frame in frames]
+        if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
+            columns[name] = union_categoricals(parts)
+        else:
+            columns[name] = pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns)
+
+
+def _with_keys(columns: Sequence[str], keys: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys((*keys, *(c for c in columns if c not in ("run", "question_id")))))
+
+
+def _ixs_of(reader: RunReader, column: str, values: Collection[str]) -> list[int]:
+    questions = reader.read("questions", columns=["question_ix", column])
+    return [int(ix) for ix in questions.loc[questions[column].isin(list(values)), "question_ix"]]
+
+
+def _with_question_id(reader: RunReader, frame: pd.DataFrame) -> pd.DataFrame:
+    questions = reader.read("questions", columns=["question_id", "question_ix"]).sort_values("question_ix")
+    position = np.searchsorted(questions["question_ix"].to_numpy(), frame["question_ix"].to_numpy())
+    identity = pd.Categorical.from_codes(position, categories=pd.Index(questions["question_id"], dtype=object))
+    return frame.assign(question_id=identity)

@@ -1,0 +1,300 @@
+"""Moves between bands beside the moves that chance alone makes (figure F3).
+
+A question that answers 0 of 8 today and 1 of 8 tomorrow need not have learnt anything. So each matrix stands
+beside its null, the same matrix for a model that did not change, and what counts is the excess.
+Axes: Q questions; matrices are (band_from, band_to), both in the order of BANDS; R resamples.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import betaln, gammaln
+
+from relift import stats
+from relift.analysis import style
+from relift.analysis.bands import BANDS, PAPER, Cuts, band_codes, codes_of, sure_band_codes
+from relift.analysis.panel import Panel, base_of_bands, check_measure_draw, lay_out, with_labels
+from relift.errors import InputError
+
+Null = Literal["draws", "fitted"]
+N_BANDS = len(BANDS)
+NULL_DRAW = 1  # the base draw that the null moves to
+
+
+def band_transitions(
+    trajectories: pd.DataFrame,
+    bands: pd.DataFrame,
+    *,
+    step: int | None = None,
+    null: Null = "draws",
+    resamples: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One row per run, band_from and band_to: what share of a band's questions is in which band at `step`.
+
+    `step`: None is each run's last. `band_from` is that of `bands`. With A the assigned band, B the band of the
+    base run's draw 1 at step 0, T the band at `step` (draw 0), over questions that have all three:
+    share = sum 1[A=i] 1[T=j] / sum 1[A=i]; null_share the same with B; excess = share - null_share, with its
+    95 % bootstrap interval by question (`low`, `high`). `significant`: the interval excludes 0 and the exact
+    McNemar test of B against T (`p_value`), which guards small bands, has p <= .05; 16 cells, unadjusted.
+    null="fitted", for runs with one base draw: both sides of the null are redrawn from a beta prior fitted to
+    the base draw, refitted in each resample; there is no McNemar test then.
+    `n_from` questions of the band entered, `n_unmeasured` did not, for want of a sure band.
+    Raises InputError if a draw or the step is missing, or if B and T were made of different attempts each.
+    """
+    if null == "draws":
+        check_measure_draw(bands, NULL_DRAW, allow_same_draw=False)
+    labelled = with_labels(trajectories)
+    is_first_draw = (labelled["draw"] == 0) & (labelled["step"] > 0)
+    is_null_draw = (labelled["draw"] == NULL_DRAW) & (labelled["step"] == 0)
+    panel = lay_out(
+        labelled[is_first_draw | is_null_draw],
+        bands,
+        sums=("n_attempts", "n_correct", "n_undecided"),
+        measure_draw=NULL_DRAW,
+    )
+    later = panel.columns[panel.columns["step"] > 0]
+    if step is not None:
+        later = later[later["step"] == step]
+    last = later.groupby("run_id", sort=False)["step"].idxmax().sort_values()
+    if last.empty:
+        raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
+    frames = [_run_transitions(panel, int(column), bands, null=null, resamples=resamples, seed=seed) for column in last]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _run_transitions(
+    panel: Panel, column: int, bands: pd.DataFrame, *, null: Null, resamples: int, seed: int
+) -> pd.DataFrame:
+    cuts = Cuts.parse(bands["cuts"].iloc[0])
+    from_Q, to_Q = codes_of(bands), _codes_at(panel, column, cuts)
+    to_attempts_Q = panel.sum_QC["n_attempts"][:, column]
+    if null == "draws":
+        chance_Q = _null_codes(panel, bands, cuts, to_Q, to_attempts_Q)
+        complete_Q = (from_Q >= 0) & (to_Q >= 0) & (chance_Q >= 0)
+        null_QJ, null_RIJ = _one_hot(chance_Q), None
+    else:
+        complete_Q = (from_Q >= 0) & (to_Q >= 0)
+        null_QJ = np.zeros((len(bands), N_BANDS))
+        null_RIJ = _fitted_null(bands, to_attempts_Q, complete_Q, cuts, resamples=resamples, seed=seed)
+
+    group_Q = np.where(complete_Q, from_Q, -1)
+    moved_QJ = _one_hot(to_Q) * complete_Q[:, None]
+    count_IJ = np.stack([moved_QJ[group_Q == i].sum(axis=0) for i in range(N_BANDS)])
+    n_I = np.bincount(group_Q[complete_Q], minlength=N_BANDS)
+    share_IJ = stats.rate(count_IJ, n_I[:, None])
+    gain_QJ = moved_QJ - null_QJ * complete_Q[:, None]
+    excess_RIJ = stats.bootstrap_ratios(
+        gain_QJ, np.ones_like(gain_QJ), group_Q, n_groups=N_BANDS, resamples=resamples, seed=seed
+    )
+    if null_RIJ is None:
+        null_IJ = stats.rate(np.stack([null_QJ[group_Q == i].sum(axis=0) for i in range(N_BANDS)]), n_I[:, None])
+    else:
+        null_IJ = np.where(n_I[:, None] > 0, null_RIJ[0], np.nan)
+        excess_RIJ = excess_RIJ - null_RIJ[1:]
+    low_IJ, high_IJ = stats.percentile_interval(excess_RIJ)
+    low_IJ, high_IJ = _wider_where_all_moved(share_IJ - null_IJ, low_IJ, high_IJ, n_I)
+
+    # a model that did not change has B and T exchangeable given A, so the test is exact however few they are
+    only_to_IJ = np.stack([(gain_QJ[group_Q == i] > 0).sum(axis=0) for i in range(N_BANDS)])
+    only_null_IJ = np.stack([(gain_QJ[group_Q == i] < 0).sum(axis=0) for i in range(N_BANDS)])
+    p_IJ = stats.mcnemar_exact(only_to_IJ, only_null_IJ) if null == "draws" else np.full_like(low_IJ, np.nan)
+    excludes_0_IJ = ((low_IJ > 0) | (high_IJ < 0)) & ~(p_IJ > 0.05)
+
+    key = panel.columns.iloc[column]
+    n_unmeasured_I = np.bincount(from_Q[(from_Q >= 0) & ~complete_Q], minlength=N_BANDS)
+    return pd.DataFrame(
+        {
+            "run_id": key["run_id"],
+            "run": key["run"],
+            "step": int(key["step"]),
+            "band_from": np.repeat(BANDS, N_BANDS),
+            "band_to": np.tile(BANDS, N_BANDS),
+            "n_from": np.repeat(n_I, N_BANDS),
+            "n_unmeasured": np.repeat(n_unmeasured_I, N_BANDS),
+            "count": count_IJ.ravel().astype(np.int64),
+            "share": share_IJ.ravel(),
+            "null_share": null_IJ.ravel(),
+            "excess": (share_IJ - null_IJ).ravel(),
+            "low": low_IJ.ravel(),
+            "high": high_IJ.ravel(),
+            "p_value": p_IJ.ravel(),
+            "significant": excludes_0_IJ.ravel(),
+            "null": null,
+            "band_attempts": style.count_range(bands["n_attempts"]),
+            "resamples": resamples,
+            "seed": seed,
+        }
+    )
+
+
+def _codes_at(panel: Panel, column: int, cuts: Cuts) -> NDArray[np.int64]:
+    counts = [panel.sum_QC[name][:, column] for name in ("n_correct", "n_attempts", "n_undecided")]
+    return sure_band_codes(counts[0], counts[1], counts[2], cuts=cuts)
+
+
+def _null_codes(
+    panel: Panel, bands: pd.DataFrame, cuts: Cuts, to_Q: NDArray[np.int64], to_attempts_Q: stats.Floats
+) -> NDArray[np.int64]:
+    column = panel.column_of(base_of_bands(bands)[0], 0)
+    if column is None:
+        raise InputError(
+            f"the base run has no draw {NULL_DRAW} at step 0, so what chance alone does is not measured: probe "
+            'step 0 once more, or pass null="fitted"'
+        )
+    both = (to_attempts_Q > 0) & (panel.sum_QC["n_attempts"][:, column] > 0)
+    if (to_attempts_Q != panel.sum_QC["n_attempts"][:, column])[both].any():
+        raise InputError(
+            "the null's draw and the step have different numbers of attempts a question: bands of different n "
+            "cannot be compared"
+        )
+    return _codes_at(panel, column, cuts)
+
+
+def _one_hot(codes_Q: NDArray[np.int64]) -> stats.Floats:
+    return (codes_Q[:, None] == np.arange(N_BANDS)).astype(float)
+
+
+def _fitted_null(
+    bands: pd.DataFrame,
+    to_attempts_Q: stats.Floats,
+    complete_Q: NDArray[np.bool_],
+    cuts: Cuts,
+    *,
+    resamples: int,
+    seed: int,
+) -> stats.Floats:
+    """Null shares (1 + R, from, to): those of the fitted prior, then of the prior refitted in each resample."""
+    correct_Q, decided_Q = bands["n_correct"].to_numpy(), bands["n_decided"].to_numpy()
+    prior = stats.beta_binomial_fit(correct_Q, decided_Q)
+    sizes, n_questions = np.unique(
+        np.stack([bands["n_attempts"].to_numpy(), to_attempts_Q.astype(np.int64)])[:, complete_Q],
+        axis=1,
+        return_counts=True,
+    )
+
+    def shares(fit: stats.BetaPrior) -> stats.Floats:
+        joint = sum(
+            count * joint_band_shares(fit, int(n_from), int(n_to), cuts=cuts)
+            for (n_from, n_to), count in zip(sizes.T, n_questions, strict=True)
+        )
+        return stats.rate(joint, np.sum(joint, axis=1, keepdims=True))
+
+    null = [shares(prior)]
+    for weight_RQ in stats.bootstrap_weights(len(bands), resamples, seed=seed):
+        for weight_Q in weight_RQ:
+            null.append(shares(stats.beta_binomial_fit(correct_Q, decided_Q, weights=weight_Q, start=prior)))
+    return np.stack(null)
+
+
+def joint_band_shares(prior: stats.BetaPrior, n_from: int, n_to: int, *, cuts: Cuts = PAPER) -> stats.Floats:
+    """P(band i in n_from attempts and band j in n_to others) of an unchanged model with p ~ prior: (from, to).
+
+    P(c, c') = C(n, c) C(n', c') B(a + c + c', b + n + n' - c - c') / B(a, b), summed over the bands' counts.
+    """
+    c, d = np.arange(n_from + 1)[:, None], np.arange(n_to + 1)[None, :]
+    log_joint = (
+        _log_binomial(n_from, c)
+        + _log_binomial(n_to, d)
+        + betaln(prior.a + c + d, prior.b + n_from + n_to - c - d)
+        - betaln(prior.a, prior.b)
+    )
+    in_from = _one_hot(band_codes(c[:, 0], n_from, cuts=cuts))
+    in_to = _one_hot(band_codes(d[0], n_to, cuts=cuts))
+    return np.asarray(in_from.T @ np.exp(log_joint) @ in_to)
+
+
+def _log_binomial(n: int, k: NDArray[np.int64]) -> stats.Floats:
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+
+
+def _wider_where_all_moved(
+    excess_IJ: stats.Floats, low_IJ: stats.Floats, high_IJ: stats.Floats, n_I: NDArray[np.int64]
+) -> tuple[stats.Floats, stats.Floats]:
+    """Where every question of a band moved alike the bootstrap has width 0 at +-1, even with one question.
+
+    There the end towards 0 becomes 2 (.025)^(1/n) - 1, from the exact interval of n out of n: so the sign test
+    decides, and fewer than six questions claim nothing.
+    """
+    bound_IJ = 2 * 0.025 ** (1 / np.maximum(n_I, 1))[:, None] - 1
+    all_up, all_down = excess_IJ == 1, excess_IJ == -1
+    return np.where(all_up, bound_IJ, low_IJ), np.where(all_down, -bound_IJ, high_IJ)
+
+
+def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
+    """F3: per run three matrices, observed, null and excess, in per cent. Returns the Axes (run, 3).
+
+    Excess is in points; cells whose interval holds 0 are grey, so that nobody reads chance as change.
+    """
+    runs = frame[["run_id", "run"]].drop_duplicates()
+    if axes is None:
+        axes = style.new_axes(len(runs), 3, height=0.45 + 1.6 * len(runs))
+    axes = np.asarray(axes, dtype=object).reshape(len(runs), 3)
+    labels = style.run_styles(runs["run"])
+    null_title = "unchanged model" if frame["null"].iloc[0] == "draws" else "unchanged model (fitted)"
+    with style.context():
+        for row, run in zip(axes, runs.itertuples(), strict=True):
+            one = frame[frame["run_id"] == run.run_id]
+            _draw_matrix(row[0], one, "share")
+            _draw_matrix(row[1], one, "null_share")
+            _draw_matrix(row[2], one, "excess")
+            row[0].set_ylabel(f"{labels[str(run.run)].label}\nband at step 0")
+            counts = one.drop_duplicates("band_from").set_index("band_from")["n_from"]
+            row[0].set_yticks(range(N_BANDS), [f"{band} ({counts[band]})" for band in BANDS])
+            row[0].set_title(f"step {one['step'].iloc[0]}, %")
+            row[1].set_title(f"{null_title}, %")
+            row[2].set_title("excess, points")
+        for one in axes[-1]:
+            one.set_xlabel(f"band, {frame['band_attempts'].iloc[0]} attempts")
+    return axes
+
+
+def _draw_matrix(axes: Any, frame: pd.DataFrame, value: str) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize, to_rgba
+
+    excess = value == "excess"
+    largest = max(0.1, float(frame["excess"].abs().max())) if excess else 1.0
+    scale = Normalize(-largest if excess else 0, largest)
+    colours = colormaps["RdBu" if excess else "Blues"]
+    value_IJ = frame[value].to_numpy(float).reshape(N_BANDS, N_BANDS)
+    plain_IJ = np.isnan(value_IJ)
+    if excess:
+        plain_IJ |= ~frame["significant"].to_numpy(bool).reshape(N_BANDS, N_BANDS)
+    colour_IJ = colours(scale(np.nan_to_num(value_IJ)))
+    colour_IJ[plain_IJ] = to_rgba(style.GREY)
+    axes.imshow(colour_IJ, aspect="auto")
+    for (i, j), number in np.ndenumerate(value_IJ):
+        text = "–" if np.isnan(number) else f"{100 * number:+.0f}" if excess else f"{100 * number:.0f}"
+        text = text.replace("-", "\N{MINUS SIGN}").replace("+0", "0").replace("\N{MINUS SIGN}0", "0")
+        axes.text(j, i, text, ha="center", va="center", fontsize=7, color=style.text_colour(colour_IJ[i, j]))
+    axes.set_xticks(range(N_BANDS), BANDS)
+    axes.set_yticks(range(N_BANDS), [""] * N_BANDS)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(N_BANDS - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(N_BANDS - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="minor", length=0)
+
+
+def caption_transitions(frame: pd.DataFrame) -> str:
+    """What F3 must say below it: attempts, draws, the null, interval method, unmeasured questions."""
+    first = frame.iloc[0]
+    null = (
+        "Unchanged model: the base model's draw 0 against its draw 1."
+        if first["null"] == "draws"
+        else "Unchanged model: fitted null, both draws from a beta prior fitted to the base model's one draw."
+    )
+    exact = " or the exact McNemar test has p > .05" if first["null"] == "draws" else ""
+    per_band = frame.drop_duplicates(["run_id", "band_from"])
+    return (
+        f"Rows sum to 100 %; bands by {first['band_attempts']} attempts; in brackets the number of questions. "
+        f"{null} Excess is their difference; grey where its 95 % interval (bootstrap by question, "
+        f"{first['resamples']} resamples, unadjusted for 16 cells) holds 0{exact}. "
+        f"Questions without a sure band: {int(per_band['n_unmeasured'].sum())}."
+    )
