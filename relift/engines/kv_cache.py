@@ -1,7 +1,9 @@
 """Keys and values of the sampler's rows, in buffers that stay where they are, and attention over them.
 
 Column c of a row holds the token at position c of its sequence, so rows of different lengths stand side by side
-without padding in front, and nothing that a row computes depends on its neighbours' lengths.
+without padding in front, and nothing that a row computes depends on its neighbours' lengths. Keys are stored
+transposed: a query times [D, W] runs at twice the rate of a query times [W, D] transposed, and decoding is bound by
+reading the cache.
 
 Axes: R rows (answers being written), P prompts of a prefill, H heads of keys and values, M query heads of each,
 C columns of the buffer, W columns attended to (W <= C), L columns of a prefill, D width of a head.
@@ -16,7 +18,7 @@ from transformers.cache_utils import Cache
 
 from relift.errors import InputError
 
-COLUMN_MULTIPLE = 32  # widths grow in these steps, so that kernels see few shapes
+COLUMN_MULTIPLE = 16  # widths grow in these steps, so that kernels see few shapes
 ATTENTION = "relift_sampler"
 
 
@@ -34,7 +36,7 @@ class KVCache(Cache):
         super().__init__(layers=[])
         self.rows = rows
         self.columns = 0
-        self.buffers: list[tuple[torch.Tensor, torch.Tensor]] = []  # one (keys, values) a layer, each [R, H, C, D]
+        self.buffers: list[tuple[torch.Tensor, torch.Tensor]] = []  # a layer: keys [R, H, D, C], values [R, H, C, D]
         self._prompt_of_row_R: torch.Tensor | None = None
         self._first_row = 0
         self._width = 0
@@ -47,7 +49,7 @@ class KVCache(Cache):
             return
         extra = round_up(columns, COLUMN_MULTIPLE) - self.columns
         self.columns += extra
-        self.buffers = [(F.pad(k, (0, 0, 0, extra)), F.pad(v, (0, 0, 0, extra))) for k, v in self.buffers]
+        self.buffers = [(F.pad(k, (0, extra)), F.pad(v, (0, 0, 0, extra))) for k, v in self.buffers]
 
     def begin_prefill(self, *, first_row: int, prompt_of_row_R: torch.Tensor) -> None:
         """The next pass runs P prompts; rows `first_row`, ... receive the prompt that `prompt_of_row_R` names."""
@@ -62,31 +64,27 @@ class KVCache(Cache):
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store a layer's new keys and values, [., H, ., D]; return those that its queries may look at."""
-        while layer_idx >= len(self.buffers):  # the first pass of a call shows heads, width and dtype
-            shape = (self.rows, key_states.shape[1], self.columns)
-            self.buffers.append(
-                (
-                    key_states.new_zeros(*shape, key_states.shape[-1]),
-                    value_states.new_zeros(*shape, value_states.shape[-1]),
-                )
-            )
-        keys_RHCD, values_RHCD = self.buffers[layer_idx]
+        while layer_idx >= len(self.buffers):  # the first pass of a call shows heads, widths and dtype
+            heads, key_dim, value_dim = key_states.shape[1], key_states.shape[-1], value_states.shape[-1]
+            keys = key_states.new_zeros(self.rows, heads, key_dim, self.columns)
+            self.buffers.append((keys, value_states.new_zeros(self.rows, heads, self.columns, value_dim)))
+        keys_RHDC, values_RHCD = self.buffers[layer_idx]
         if self._prompt_of_row_R is not None:
             source_R, columns = self._prompt_of_row_R, key_states.shape[2]
             rows = slice(self._first_row, self._first_row + len(source_R))
-            keys_RHCD[rows, :, :columns] = key_states[source_R]
+            keys_RHDC[rows, :, :, :columns] = key_states.transpose(2, 3)[source_R]
             values_RHCD[rows, :, :columns] = value_states[source_R]
             return key_states, value_states
-        keys_RHCD[self._row_R, :, self._position_R] = key_states[:, :, 0]
-        values_RHCD[self._row_R, :, self._position_R] = value_states[:, :, 0]
         n_rows = len(self._row_R)
-        return keys_RHCD[:n_rows, :, : self._width], values_RHCD[:n_rows, :, : self._width]
+        keys_RHDC[self._row_R, :, :, self._position_R] = key_states[:, :, 0]
+        values_RHCD[self._row_R, :, self._position_R] = value_states[:, :, 0]
+        return keys_RHDC[:n_rows, :, :, : self._width].transpose(2, 3), values_RHCD[:n_rows, :, : self._width]
 
     def move(self, source_R: torch.Tensor, target_R: torch.Tensor, *, width: int) -> None:
         """Copy rows `source_R` onto rows `target_R` (disjoint sets), the first `width` columns."""
-        for layer in self.buffers:
-            for buffer_RHCD in layer:
-                buffer_RHCD[target_R, :, :width] = buffer_RHCD[source_R, :, :width]
+        for keys_RHDC, values_RHCD in self.buffers:
+            keys_RHDC[target_R, :, :, :width] = keys_RHDC[source_R, :, :, :width]
+            values_RHCD[target_R, :, :width] = values_RHCD[source_R, :, :width]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Positions are always given, so nobody needs this; models ask for it all the same."""
