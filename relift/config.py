@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from relift.errors import InputError
 
 Change = Literal["identity", "tunable", "numeric", "runtime"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 RecipeName = Literal["sft", "sft_rl", "grpo", "drgrpo", "dapo", "relift", "hpt"]
 
 
@@ -85,7 +86,7 @@ class OptimizerConfig(Section):
     """AdamW with a schedule of its own, counted in steps of this optimizer."""
 
     lr: float = _field(1e-6, "tunable", "peak learning rate", gt=0)
-    betas: tuple[float, float] = _field((0.9, 0.999), "tunable", "AdamW")
+    betas: tuple[Beta, Beta] = _field((0.9, 0.999), "tunable", "AdamW")
     eps: float = _field(1e-8, "tunable", "AdamW", gt=0)
     weight_decay: float = _field(0.01, "tunable", "AdamW, on all parameters", ge=0)
     warmup_steps: int = _field(0, "tunable", "linear warm-up", ge=0)
@@ -208,18 +209,36 @@ class Config(Section):
             raise ValueError("sft.phase_steps: recipe sft_rl needs at least one fine-tuning step before RL")
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        buffer, full_batches = self.buffer, self.buffer.flush == "adaptive" and self.recipe == "relift"
+        if full_batches and buffer.capacity is not None and buffer.capacity < self.sft.batch:
+            raise ValueError(
+                f"buffer.capacity = {buffer.capacity}: less than sft.batch = {self.sft.batch}, no batch would ever fill"
+            )
         return self
 
 
-def _rl(advantage: str, low: float, high: float, dual: str | float, denominator: str, **more: Any) -> dict[str, Any]:
+def _sft(*, entropy_weight: float = 0.0) -> dict[str, Any]:
+    return {"sft": {"mean": "tokens", "entropy_weight": entropy_weight, "loss_scale": 1.0}}
+
+
+def _rl(
+    advantage: str, low: float, high: float, dual: str | float, denominator: str, *, alpha: float = 0.0, **more: Any
+) -> dict[str, Any]:
     values = {"advantage": advantage, "clip": True, "clip_low": low, "clip_high": high, "dual_clip": dual}
-    return {"rl": {**values, "denominator": denominator, "drop_flat_groups": False, **more}}
+    plain = {
+        "drop_flat_groups": False,
+        "entropy_weight": 0.0,
+        "loss_scale": 1.0,
+        "optimizer": {"skip_grad_norm": "none"},
+    }
+    return {"rl": {**values, "denominator": denominator, **plain, **more}, **_sft(entropy_weight=alpha)}
 
 
-# What a recipe's name stands for: laid down where a layer names the recipe, beneath that layer's own values, so that
-# `--set recipe=grpo` over a ReLIFT preset is GRPO. Numbers: docs/method.md, table of recipes.
+# What a recipe's name stands for: laid down where a layer changes the recipe, beneath that layer's own values, so that
+# `--set recipe=grpo` over a ReLIFT preset is GRPO and nothing of the preset's losses is left. Numbers: docs/method.md,
+# table of recipes.
 RECIPE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "sft": {},
+    "sft": _sft(),
     # Limozin et al., arXiv 2604.23747: clip 0.2/0.28, token mean, no std.
     "sft_rl": _rl("mean", 0.2, 0.28, "none", "tokens"),
     # Shao et al., arXiv 2402.03300: mean of sequence means, advantage / std, clip 0.2.
@@ -229,7 +248,7 @@ RECIPE_DEFAULTS: dict[str, dict[str, Any]] = {
     # Yu et al., arXiv 2503.14476: clip 0.2/0.28, token mean, groups without signal left out (not refilled).
     "dapo": _rl("std", 0.2, 0.28, "none", "tokens", drop_flat_groups=True),
     # ReLIFT's script of July 2025: clip 0.2/0.28, dual clip 3, alpha 1e-4.
-    "relift": {**_rl("mean", 0.2, 0.28, 3.0, "tokens"), "sft": {"entropy_weight": 1e-4}},
+    "relift": _rl("mean", 0.2, 0.28, 3.0, "tokens", alpha=1e-4),
     # HPT, official code: r - mean, no clip, sum / L_max, updates whose norm exceeds 80 skipped.
     "hpt": _rl("mean", 0.2, 0.2, "none", "max_tokens", clip=False, optimizer={"skip_grad_norm": 80.0}),
 }
@@ -244,9 +263,9 @@ def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
     """The resolved configuration of a TOML file or preset.
 
     Layers, later ones win: defaults of the models, the preset named by `extends`, the file, `overrides` as
-    "key.path=value" (TOML values; what is no TOML value is a string); beneath each layer that names a recipe stand
-    that recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming file, key
-    and the nearest known key.
+    "key.path=value" (TOML values; what is no TOML value is a string); beneath each layer that changes the recipe
+    stand the new recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming
+    file, key and the nearest known key.
     """
     own = _own_values(source)
     layers: list[Mapping[str, Any]] = [own]
@@ -255,9 +274,13 @@ def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
         layers[0] = {k: v for k, v in layers[0].items() if k != "extends"}
         layers.insert(0, _preset(str(name), where=str(source)))
     layers.append(_parse_overrides(overrides))
-    merged: dict[str, Any] = dict(RECIPE_DEFAULTS[Config.model_fields["recipe"].default])
+    recipe = Config.model_fields["recipe"].default
+    merged: dict[str, Any] = dict(RECIPE_DEFAULTS[recipe])
     for layer in layers:
-        merged = _merge(_merge(merged, RECIPE_DEFAULTS.get(str(layer.get("recipe")), {})), layer)
+        named = str(layer.get("recipe", recipe))
+        if named != recipe:  # naming the recipe in force changes nothing: a preset's choices stay
+            merged = _merge(merged, RECIPE_DEFAULTS.get(named, {}))
+        merged, recipe = _merge(merged, layer), named
     return parse_config(merged, where=str(source))
 
 
@@ -305,8 +328,11 @@ def _own_values(source: str | Path) -> dict[str, Any]:
     if not path.is_file():
         near = _nearest(str(source), preset_names())
         raise InputError(f"no configuration file or preset {str(source)!r}{near}; presets: {', '.join(preset_names())}")
-    values = _read_toml(path.read_bytes(), where=str(path))
-    return _resolve_paths(values, path.resolve().parent)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    return _resolve_paths(_read_toml(raw, where=str(path)), path.resolve().parent)
 
 
 def _preset(name: str, *, where: str) -> dict[str, Any]:
@@ -335,11 +361,13 @@ PATH_FIELDS = (
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make paths that exist beside the file absolute; a hub id stays as it is."""
+    """Make relative paths absolute. A model may be a hub id: it is a path if there is such a folder."""
     for name in PATH_FIELDS:
         section, key = name.split(".")
         value = values.get(section, {}).get(key) if isinstance(values.get(section), dict) else None
-        if isinstance(value, str) and value and (folder / value).exists():
+        if not isinstance(value, str) or value in ("", "none") or value.startswith("hf:"):
+            continue
+        if name != "model.path" or (folder / value).is_dir():
             values[section][key] = str((folder / value).resolve())
     return values
 
@@ -353,7 +381,7 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
         try:
             value = tomllib.loads(f"value = {raw}")["value"]
         except tomllib.TOMLDecodeError:
-            value = raw
+            value = raw.strip()
         *sections, leaf = key.strip().split(".")
         nested: dict[str, Any] = {leaf: value}
         for section in reversed(sections):
