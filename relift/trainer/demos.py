@@ -70,7 +70,7 @@ class DemoBuffer:
         """Whether a group with these counts sends its question into the buffer."""
         if n_decided < n_attempts or n_attempts == 0:
             return False
-        below = n_correct <= self.config.threshold * n_decided
+        below = n_correct / n_decided <= self.config.threshold  # a quotient: 0.29 * 100 is less than 29
         return {"at_or_below": below, "above": not below, "any": True}[self.config.select]
 
     def offer(
@@ -82,7 +82,7 @@ class DemoBuffer:
         ):
             qualifies = self.qualifies(n_correct, n_decided, n_attempts)
             waiting = [e for e in self.entries if e.question_ix == question_ix]
-            if waiting and not qualifies and n_decided == n_attempts and self.config.recheck == "latest":
+            if self._is_solved(qualifies=qualifies, decided=n_decided == n_attempts):
                 for entry in waiting:
                     self._remove(entry, step, DemoEvent.evict, reason="solved")
             if qualifies and (not waiting or self.config.dedup == "allow"):
@@ -136,6 +136,12 @@ class DemoBuffer:
         self.uses = Counter(uses)
         self._events = []
 
+    def _is_solved(self, *, qualifies: bool, decided: bool) -> bool:
+        """Whether what waits of a question with this newest group is to leave. Only who came in for low accuracy can
+        be solved: `select = "above"` takes solved questions on purpose."""
+        config = self.config
+        return config.recheck == "latest" and config.select == "at_or_below" and decided and not qualifies
+
     def _is_due(self, step: int, *, done: int) -> bool:
         config, waiting = self.config, len(self.entries)
         if config.flush == "never" or waiting == 0 or (done and config.drain == "one"):
@@ -154,13 +160,13 @@ class DemoBuffer:
         return list(self.entries)
 
     def _next_demo(self, question_ix: int) -> Demo | None:
-        """The least used demonstration of a question, the earliest of those; None when none may be used."""
-        usable = [
-            d
-            for d in self.demos_of.get(question_ix, [])
-            if self.config.max_uses is None or self.uses[d.demo_id] < self.config.max_uses
-        ]
-        return min(usable, key=lambda d: self.uses[d.demo_id], default=None)
+        """The least used demonstration of a question, the earliest of those; None when none may be used. One that
+        waits already (dedup = "allow") counts as used once more."""
+        demos = self.demos_of.get(question_ix, [])
+        waiting = Counter(e.demo_id for e in self.entries if e.question_ix == question_ix)
+        uses = {d.demo_id: self.uses[d.demo_id] + waiting[d.demo_id] for d in demos}
+        usable = [d for d in demos if self.config.max_uses is None or uses[d.demo_id] < self.config.max_uses]
+        return min(usable, key=lambda d: uses[d.demo_id], default=None)
 
     def _enqueue(self, step: int, question_ix: int, n_correct: int, n_attempts: int) -> None:
         demo = self._next_demo(question_ix)
