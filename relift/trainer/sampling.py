@@ -56,11 +56,17 @@ def grade(run: Run, items: Sequence[Item], submissions_QG: Sequence[Sequence[Sub
     for kind, grader in run.graders.items():
         mine = [q for q, item in enumerate(items) if item.question.answer_kind == kind]
         flat = [submission for q in mine for submission in submissions_QG[q]]
+        if not flat:
+            continue
         try:
-            verdicts = iter(grader.grade(flat))
+            graded = grader.grade(flat)
+            failure = None if len(graded) == len(flat) else f"{len(graded)} verdicts"
         except Exception as error:  # the one blanket catch: whatever a grader does, undecided is never wrong
-            run.warn(f"grader {grader.name} failed on {len(flat)} answers, which stay undecided: {error!r}")
-            verdicts = iter([Judgement(Verdict.undecided, "none.crash")] * len(flat))
+            failure = repr(error)
+        if failure is not None:
+            run.warn(f"grader {grader.name} failed on {len(flat)} answers, which stay undecided: {failure}")
+            graded = [Judgement(Verdict.undecided, "none.crash")] * len(flat)
+        verdicts = iter(graded)
         for q in mine:
             judged[q] = [next(verdicts) for _ in submissions_QG[q]]
     return judged
