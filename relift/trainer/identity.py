@@ -84,11 +84,11 @@ def changed_tunables(
     """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
     values = tunables(config)
     changed = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
-    for name, (old, new) in changed.items():
-        if name not in allowed:
-            raise ResumeRefused(
-                f"{folder}: {name} was {old!r} and is now {new!r}; to go on with the new value: --allow-change {name}"
-            )
+    refused = {name: pair for name, pair in changed.items() if name not in allowed}
+    if refused:
+        what = "; ".join(f"{name} was {old!r} and is now {new!r}" for name, (old, new) in refused.items())
+        allow = " ".join(f"--allow-change {name}" for name in refused)
+        raise ResumeRefused(f"{folder}: {what}; to go on with what is new: {allow}")
     return changed
 
 
