@@ -26,11 +26,13 @@ def admit(
     end_token: int,
     max_tokens: int,
     bad: str,
+    context: int | None = None,
 ) -> tuple[list[Demo], pd.DataFrame]:
     """The demonstrations that may be trained on, and the rows of `demonstrations` for all that were offered.
 
     `items` by question_id; `bad` is data.bad_demonstrations: "refuse" raises one InputError that names what failed,
-    "skip" records the refusals. A demonstration is never cut: it fits, end token included, or it stays out.
+    "skip" records the refusals. A demonstration is never cut: with its end token it fits into `max_tokens`, and with
+    its prompt too into the model's `context` (tokens; None: without limit), or it stays out.
     """
     judged = _judge(demonstrations, items, graders)
     accepted: list[Demo] = []
@@ -40,7 +42,8 @@ def admit(
     for number, (demonstration, judgement) in enumerate(zip(demonstrations, judged, strict=True), start=1):
         item = items[demonstration.question_id]
         token_ids = [*encode(demonstration.text), end_token]
-        reason = _reason(demonstration, judgement, n_tokens=len(token_ids), max_tokens=max_tokens, seen=seen)
+        room = max_tokens if context is None else min(max_tokens, context - len(item.prompt_ids))
+        reason = _reason(demonstration, judgement, n_tokens=len(token_ids), max_tokens=room, seen=seen)
         seen.add(demonstration.demo_id)
         if reason is None:
             ids = np.array(token_ids, dtype=np.int32)
