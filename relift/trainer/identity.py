@@ -83,10 +83,10 @@ def changed_tunables(
 ) -> dict[str, object]:
     """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
     values = tunables(config)
-    changed = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
-    refused = {name: pair for name, pair in changed.items() if name not in allowed}
+    changed: dict[str, object] = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
+    refused = [name for name in changed if name not in allowed]
     if refused:
-        what = "; ".join(f"{name} was {old!r} and is now {new!r}" for name, (old, new) in refused.items())
+        what = "; ".join(f"{name} was {stored[name]!r} and is now {values[name]!r}" for name in refused)
         allow = " ".join(f"--allow-change {name}" for name in refused)
         raise ResumeRefused(f"{folder}: {what}; to go on with what is new: {allow}")
     return changed

@@ -153,13 +153,13 @@ def rl_component(
         if part.drop_flat_groups and not signal_Q[q]:
             continue
         n_groups += 1
-        for g in np.flatnonzero(answers.decided_QG[q]):
+        for g in np.flatnonzero(answers.decided_QG[q]).tolist():
             answer = answers.completions_QG[q][g]
             n_tokens += len(answer.token_ids_T)
             n_sequences += 1
             if advantage_QG[q, g] == 0 and part.entropy_weight == 0:
                 continue
-            old = None if old_logprobs is None else old_logprobs[int(q), int(g)]
+            old = None if old_logprobs is None else old_logprobs[int(q), g]
             chosen.append(
                 TrainSequence(
                     prompt_ids=answers.prompt_ids_Q[q],
@@ -167,7 +167,7 @@ def rl_component(
                     advantage=float(advantage_QG[q, g]),
                     old_logprobs_T=old,
                     sampler_logprobs_T=answer.logprobs_T,
-                    attempt=(int(q), int(g)),
+                    attempt=(int(q), g),
                 )
             )
     counts = Counts(n_tokens, n_sequences, n_groups, part.max_tokens)

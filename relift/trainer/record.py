@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ class Record:
         """Attempts, the texts that are kept, and the trajectories they make. `waiting`: questions in the buffer."""
         frame = frame.sort_values(["question_ix", "attempt"], kind="stable", ignore_index=True)
         text = frame.pop("text")
-        place = {"step": step, "origin": str(origin), "draw": draw}
+        place: dict[str, Any] = {"step": step, "origin": str(origin), "draw": draw}
         if texts:
             frame["response_id"] = np.arange(len(frame))
             kept = frame[["response_id", "question_ix", "attempt"]].assign(text=text)
