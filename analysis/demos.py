@@ -173,7 +173,7 @@ def plot_buffer_health(frame: pd.DataFrame, *, axes: Any = None) -> Any:
             axes[0].fill_between(
                 line["step"], line["buffer_len"], step="post", color=look.colour, alpha=0.2, linewidth=0
             )
-            axes[0].step(line["step"], line["buffer_len"], where="post", color=look.colour, linestyle=look.dash)
+            axes[0].step(line["step"], line["buffer_len"], where="post", color=look.colour, linewidth=0.8)
             aged = line[line["age_median"].notna()]
             spread = [aged["age_median"] - aged["age_low"], aged["age_high"] - aged["age_median"]]
             axes[1].errorbar(

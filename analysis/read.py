@@ -201,7 +201,10 @@ def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     for name in frames[0].columns:
         parts = [frame[name] for frame in frames]
         if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
-            columns[name] = union_categoricals(parts)
+            # categories of an empty frame have a type of their own
+            columns[name] = union_categoricals(
+                [part.cat.set_categories(part.cat.categories.astype(object)) for part in parts]
+            )
         else:
             columns[name] = pd.concat(parts, ignore_index=True)
     return pd.DataFrame(columns)

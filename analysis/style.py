@@ -36,7 +36,7 @@ RC: dict[str, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
-    "lines.markersize": 3.5,
+    "lines.markersize": 3.0,
     "figure.dpi": 150,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,  # TrueType: submission systems refuse Type 3
@@ -82,16 +82,11 @@ _OTHERS = [
 
 
 def run_styles(names: Iterable[str]) -> dict[str, RunStyle]:
-    """A style for each run name: our methods always look the same, others follow in order of appearance."""
-    styles: dict[str, RunStyle] = {}
-    others = 0
-    for name in dict.fromkeys(str(n) for n in names):
-        if name in _METHODS:
-            styles[name] = _METHODS[name]
-        else:
-            colour, dash, marker = _OTHERS[others % len(_OTHERS)]
-            styles[name] = RunStyle(name, colour, dash, marker)
-            others += 1
+    """A style for each run name, in the order of legends: our methods, then others in order of appearance."""
+    given = dict.fromkeys(str(n) for n in names)
+    styles = {name: look for name, look in _METHODS.items() if name in given}
+    for position, name in enumerate(n for n in given if n not in _METHODS):
+        styles[name] = RunStyle(name, *_OTHERS[position % len(_OTHERS)])
     return styles
 
 

@@ -235,13 +235,14 @@ def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
         axes = style.new_axes(len(runs), 3, height=0.45 + 1.6 * len(runs))
     axes = np.asarray(axes, dtype=object).reshape(len(runs), 3)
     labels = style.run_styles(runs["run"])
+    largest = max(0.1, float(frame["excess"].abs().max()))  # of all runs: one colour scale
     null_title = "unchanged model" if frame["null"].iloc[0] == "draws" else "unchanged model (fitted)"
     with style.context():
         for row, run in zip(axes, runs.itertuples(), strict=True):
             one = frame[frame["run_id"] == run.run_id]
-            _draw_matrix(row[0], one, "share")
-            _draw_matrix(row[1], one, "null_share")
-            _draw_matrix(row[2], one, "excess")
+            _draw_matrix(row[0], one, "share", largest=1.0)
+            _draw_matrix(row[1], one, "null_share", largest=1.0)
+            _draw_matrix(row[2], one, "excess", largest=largest)
             row[0].set_ylabel(f"{labels[str(run.run)].label}\nband at step 0")
             counts = one.drop_duplicates("band_from").set_index("band_from")["n_from"]
             row[0].set_yticks(range(N_BANDS), [f"{band} ({counts[band]})" for band in BANDS])
@@ -253,12 +254,11 @@ def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     return axes
 
 
-def _draw_matrix(axes: Any, frame: pd.DataFrame, value: str) -> None:
+def _draw_matrix(axes: Any, frame: pd.DataFrame, value: str, *, largest: float) -> None:
     from matplotlib import colormaps
     from matplotlib.colors import Normalize, to_rgba
 
     excess = value == "excess"
-    largest = max(0.1, float(frame["excess"].abs().max())) if excess else 1.0
     scale = Normalize(-largest if excess else 0, largest)
     colours = colormaps["RdBu" if excess else "Blues"]
     value_IJ = frame[value].to_numpy(float).reshape(N_BANDS, N_BANDS)
