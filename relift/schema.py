@@ -146,7 +146,12 @@ I16, I32, I64 = pa.int16(), pa.int32(), pa.int64()
 F32, F64, BOOL = pa.float32(), pa.float64(), pa.bool_()
 
 RUN_ID = Column("run_id", CAT, "", "the run this row belongs to; equal to run.json's run_id")
-STEP = Column("step", I32, "steps", "training step: its rollouts are sampled before its updates, its probes after them; 0 is the base model")
+STEP = Column(
+    "step",
+    I32,
+    "steps",
+    "training step: its rollouts are sampled before its updates, its probes after them; 0 is the base model",
+)
 QUESTION_IX = Column(
     "question_ix", I32, "", "dense index of the question inside this run; across runs join on question_id"
 )
