@@ -18,7 +18,9 @@ from transformers.cache_utils import Cache
 
 from relift.errors import InputError
 
-COLUMN_MULTIPLE = 16  # widths grow in these steps, so that kernels see few shapes
+# Widths grow in these steps. With 16 the last bits of a log-probability depended on how many rows there were (MKL picks
+# another kernel for the odd multiples of 16 when rows are few); with 32 they did not (AVX-512, torch 2.13, float32).
+COLUMN_MULTIPLE = 32
 ATTENTION = "relift_sampler"
 
 
