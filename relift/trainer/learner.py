@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from relift.errors import InputError
 from relift.trainer import distributed
@@ -50,11 +52,12 @@ class Learner:
         self.token_budget = token_budget
         self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
         exchange_attention(self.model, self.device)
+        layers = [m for m in self.model.modules() if type(m).__name__ in (self.model._no_split_modules or ())]
         if checkpoint_activations:
-            _checkpoint_activations(self.model)
+            for layer in layers:
+                _checkpoint(layer)
         self._scorer = Scorer(self.model, temperature=temperature)
         if self.world_size > 1:
-            layers = [m for m in self.model.modules() if type(m).__name__ in (self.model._no_split_modules or ())]
             distributed.shard(self._scorer, layers, self.device)
         self._parameters = dict(self.model.named_parameters())  # a tied head appears once, as the embedding
         self._optimizers = {name: NamedOptimizer(name, spec, self._parameters) for name, spec in optimizers.items()}
@@ -223,11 +226,7 @@ def _mean(total: float, count: float) -> float | None:
     return total / count if count else None
 
 
-def _checkpoint_activations(model: Any) -> None:
-    """transformers checkpoints in training mode alone; dropout stays off all the same (ours never applies any in the
-    attention)."""
-    model.train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.eval()
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+def _checkpoint(layer: Any) -> None:
+    """Keep the layer's input alone and compute it again in the backward pass. Inside the module, so that FSDP2's
+    hooks stay around it."""
+    layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)

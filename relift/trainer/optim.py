@@ -64,7 +64,7 @@ class NamedOptimizer:
         self.steps = 0
         self._adamw = torch.optim.AdamW(
             list(self.parameters.values()),
-            lr=self.spec.lr,
+            lr=0.0,  # set before every step
             betas=self.spec.betas,
             eps=self.spec.eps,
             weight_decay=self.spec.weight_decay,

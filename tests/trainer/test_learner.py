@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM
 
+from relift.errors import InputError
 from relift.schema import UpdateKind
 from relift.trainer.batch import Component, TrainSequence, Update
 from relift.trainer.learner import Learner
@@ -76,3 +79,111 @@ def test_gradient_is_autograds(architecture: str, tied: bool) -> None:  # noqa: 
     norm = np.sqrt(sum(g.double().square().sum().item() for g in expected.values()))
     assert stats.grad_norm == pytest.approx(norm, rel=1e-5)
     assert (stats.n_sequences, stats.skipped) == (13, False)
+
+
+def test_scores_are_the_models_own_and_float32() -> None:
+    model, sequences = tiny_model("qwen3"), some_sequences()
+    expected = [full_logprobs(model, s, 1.3)[0].detach().numpy() for s in sequences]
+    scores = Learner(model, PLAIN, temperature=1.3, token_budget=30).score(sequences)
+    for got, want in zip(scores, expected, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, want, atol=1e-5)
+    assert Learner(tiny_model(), PLAIN).score([]) == []
+
+
+def test_scores_skip_nothing_and_keep_order() -> None:
+    """A sequence without a completion has an empty score in its place."""
+    empty = TrainSequence((1, 2), np.zeros(0, np.int32))
+    first, last = some_sequences(2)
+    learner = Learner(tiny_model(), PLAIN)
+    scores = learner.score([first, empty, last])
+    assert [len(s) for s in scores] == [len(first.completion_ids_T), 0, len(last.completion_ids_T)]
+    np.testing.assert_allclose(scores[2], learner.score([last])[0], atol=1e-5)
+
+
+def test_sft_loss_and_gradient_are_transformers_own() -> None:
+    """ForCausalLMLoss on right-padded rows with num_items_in_batch, prompts masked out by label -100."""
+    sequences = some_sequences(old=False)
+    n_tokens = sum(len(s.completion_ids_T) for s in sequences)
+    longest = max(len(s.prompt_ids) + len(s.completion_ids_T) for s in sequences)
+    ids, mask = torch.zeros(len(sequences), longest, dtype=torch.long), torch.zeros(len(sequences), longest)
+    labels = torch.full_like(ids, -100)
+    for row, s in enumerate(sequences):
+        p, n = len(s.prompt_ids), len(s.prompt_ids) + len(s.completion_ids_T)
+        ids[row, :n] = torch.tensor([*s.prompt_ids, *s.completion_ids_T.tolist()])
+        labels[row, p:n], mask[row, :n] = ids[row, p:n], 1
+    reference = tiny_model()
+    loss = reference(input_ids=ids, attention_mask=mask, labels=labels, num_items_in_batch=n_tokens).loss
+    loss.backward()
+    learner = Learner(tiny_model(), PLAIN, token_budget=50)
+    learner.forward_backward(Update(UpdateKind.sft, "rl", (Component("demo", sequences, sft(), float(n_tokens)),)))
+    assert relative_difference(gradients(learner), {n: p.grad for n, p in reference.named_parameters()}) < 1e-6
+    assert learner.optim_step("rl").loss == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_per_sequence_mean_divides_objective_and_entropy() -> None:
+    loss = replace(sft(), per_sequence_mean=True)
+    component = Component("demo", some_sequences(old=False), loss, 9.0, entropy_weight=0.3)
+    update = Update(UpdateKind.sft, "rl", (component,))
+    value, expected = plain_gradient(tiny_model(), update)
+    learner = Learner(tiny_model(), PLAIN, token_budget=40)
+    learner.forward_backward(update)
+    assert relative_difference(gradients(learner), expected) < 1e-6
+    assert learner.optim_step("rl").loss == pytest.approx(value, rel=1e-5)
+
+
+def test_activation_checkpoints_change_nothing() -> None:
+    update = rl_update(some_sequences())
+    plain, twice = Learner(tiny_model(), PLAIN), Learner(tiny_model(), PLAIN, checkpoint_activations=True)
+    calls: list[int] = []
+    for learner in (plain, twice):
+        learner.model.model.norm.register_forward_hook(lambda *_: calls.append(0))
+        learner.model.model.layers[0].self_attn.register_forward_hook(lambda *_: calls.append(1))
+        learner.forward_backward(update)
+    assert relative_difference(gradients(twice), gradients(plain)) < 1e-6
+    assert calls == [1, 0, 1, 0, 1]  # the second learner's layer ran once more, behind the norm: in the backward pass
+
+
+def test_stats_by_hand() -> None:
+    """Two sequences; the old log-probabilities put the ratio at e^.5 (clipped for A > 0) and at 1."""
+    learner = Learner(tiny_model(), PLAIN)
+    raw = some_sequences(2, old=False)
+    score = learner.score(raw)
+    sequences = (
+        replace(raw[0], advantage=1.0, old_logprobs_T=score[0] - 0.5, sampler_logprobs_T=score[0] - 0.3),
+        replace(raw[1], advantage=-1.0, sampler_logprobs_T=None),
+    )
+    n0, n1 = (len(s.completion_ids_T) for s in raw)
+    learner.forward_backward(rl_update(sequences))
+    stats = learner.optim_step("rl")
+    assert (stats.n_sequences, stats.n_tokens, stats.lr) == (2, n0 + n1, 1e-2)
+    # -(1.28 n0 - n1)/(n0 + n1): the clip holds every token of the first sequence at 1.28.
+    assert stats.loss == pytest.approx(-(1.28 * n0 - n1) / (n0 + n1), rel=1e-5)
+    assert stats.clip_fraction == n0 / (n0 + n1)
+    assert stats.sampler_kl == pytest.approx(0.2, abs=1e-5)  # against the old log-probabilities: -.3 + .5
+    entropies = [full_logprobs(tiny_model(), s, 1.0)[1].sum().item() for s in raw]
+    assert stats.entropy == pytest.approx(sum(entropies) / (n0 + n1), rel=1e-5)
+
+
+def test_model_state_dict_has_the_tied_head() -> None:
+    state = Learner(tiny_model(), PLAIN).model_state_dict()
+    assert torch.equal(state["lm_head.weight"], state["model.embed_tokens.weight"])
+
+
+def test_models_that_cannot_be_trained_exactly_are_refused() -> None:
+    small = dict(vocab_size=29, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    granite = GraniteForCausalLM(GraniteConfig(**small, num_key_value_heads=2, logits_scaling=3.0))
+    with pytest.raises(InputError, match="scaled or soft-capped"):
+        Learner(granite, PLAIN)
+    with pytest.raises(InputError, match="AttentionInterface"):
+        Learner(torch.nn.Linear(2, 2), PLAIN)
+    window = MistralForCausalLM(MistralConfig(**small, num_key_value_heads=2, sliding_window=8))
+    learner = Learner(window, PLAIN)
+    with pytest.raises(InputError, match="sliding windows"):
+        learner.score([TrainSequence((1,), np.arange(20, dtype=np.int32))])
+
+
+def test_the_model_no_longer_runs_outside() -> None:
+    learner = Learner(tiny_model(), PLAIN)
+    with pytest.raises(InputError, match="belongs to a Learner"):
+        learner.model(input_ids=torch.tensor([[1, 2]]))
