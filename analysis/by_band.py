@@ -234,8 +234,8 @@ def plot_band_lengths(
         if length is not None:
             one.axhline(length, color="black", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
             one.annotate(
-                "demonstrations", (0.02, length), (0, 1.5), xycoords=("axes fraction", "data"),
-                textcoords="offset points", fontsize=6,
+                "demonstrations", (0.03, length), (0, -1.5), xycoords=("axes fraction", "data"),
+                textcoords="offset points", fontsize=6, va="top",
             )  # fmt: skip
     axes[0].set_ylim(bottom=0)
     kinds = {"all": "tokens of an answer", "correct": "tokens of a correct answer", "other": "tokens, not correct"}

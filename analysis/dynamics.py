@@ -149,7 +149,8 @@ def _draw_fine_tuning(axes: Any, frame: pd.DataFrame, styles: dict[str, style.Ru
             steps, bottom, bottom + row_height * 0.75,
             color=styles[str(run)].colour, linewidth=0.8, transform=axes.get_xaxis_transform(),
         )  # fmt: skip
-    axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
+    slack = 1e-6 * (high - low)
+    axes.set_yticks([tick for tick in axes.get_yticks() if low - slack <= tick <= high + slack])
 
 
 def caption_training_dynamics(frame: pd.DataFrame) -> str:
