@@ -34,4 +34,6 @@ class Stream:
 
     @lru_cache(maxsize=2)  # noqa: B019  (one stream lives as long as its run)
     def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng(seed_of(self.seed, self.purpose, 0, epoch, "", 0)).permutation(self.n)
+        order = np.random.default_rng(seed_of(self.seed, self.purpose, 0, epoch, "", 0)).permutation(self.n)
+        order.flags.writeable = False  # batches are views of it
+        return order
