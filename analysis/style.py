@@ -154,10 +154,14 @@ def save_figure(figure: Figure, folder: Path | str, name: str, frame: pd.DataFra
         "png": {"Software": None},
     }
     paths = []
+    engine = figure.get_layout_engine()
     with context():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not for each of the three formats: it is most of the time
         for kind, entries in metadata.items():
             paths.append(folder / f"{name}.{kind}")
             figure.savefig(paths[-1], format=kind, metadata=entries)
+        figure.set_layout_engine(engine)
     paths.append(folder / f"{name}.csv")
     frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
     return paths

@@ -97,11 +97,13 @@ def _run_transitions(
         null_IJ = np.where(n_I[:, None] > 0, null_RIJ[0], np.nan)
         excess_RIJ = excess_RIJ - null_RIJ[1:]
     low_IJ, high_IJ = stats.percentile_interval(excess_RIJ)
-    low_IJ, high_IJ = _wider_where_all_moved(share_IJ - null_IJ, low_IJ, high_IJ, n_I)
-
-    # a model that did not change has B and T exchangeable given A, so the test is exact however few they are
+    # how many questions moved here and not in the null, and the other way (a fitted null has no questions)
     only_to_IJ = np.stack([(gain_QJ[group_Q == i] > 0).sum(axis=0) for i in range(N_BANDS)])
     only_null_IJ = np.stack([(gain_QJ[group_Q == i] < 0).sum(axis=0) for i in range(N_BANDS)])
+    fitted_IJ = np.zeros_like(null_IJ) if null_RIJ is None else null_IJ
+    if resamples:
+        low_IJ, high_IJ = _never_of_width_0(low_IJ, high_IJ, n_I, only_to_IJ, only_null_IJ, fitted_IJ)
+    # a model that did not change has B and T exchangeable given A, so the test is exact however few they are
     p_IJ = stats.mcnemar_exact(only_to_IJ, only_null_IJ) if null == "draws" else np.full_like(low_IJ, np.nan)
     excludes_0_IJ = ((low_IJ > 0) | (high_IJ < 0)) & ~(p_IJ > 0.05)
 
@@ -212,17 +214,30 @@ def _log_binomial(n: int, k: NDArray[np.int64]) -> stats.Floats:
     return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
-def _wider_where_all_moved(
-    excess_IJ: stats.Floats, low_IJ: stats.Floats, high_IJ: stats.Floats, n_I: NDArray[np.int64]
+def _never_of_width_0(
+    low_IJ: stats.Floats,
+    high_IJ: stats.Floats,
+    n_I: NDArray[np.int64],
+    only_to_IJ: NDArray[np.int64],
+    only_null_IJ: NDArray[np.int64],
+    fitted_IJ: stats.Floats,
 ) -> tuple[stats.Floats, stats.Floats]:
-    """Where every question of a band moved alike the bootstrap has width 0 at +-1, even with one question.
+    """Bootstrap ends where it cannot see: no question of the band differs from the null, or all do alike.
 
-    There the end towards 0 becomes 2 (.025)^(1/n) - 1, from the exact interval of n out of n: so the sign test
-    decides, and fewer than six questions claim nothing.
+    There resampling gives a width of 0, even with one question. The exact interval of 0 of n reaches up to
+    1 - .025^(1/n) and that of n of n down to .025^(1/n) (Clopper and Pearson): so far go the ends, the shares of
+    both directions taken at once. With a fitted null, fixed at `fitted_IJ`, only one direction is counted.
     """
-    bound_IJ = 2 * 0.025 ** (1 / np.maximum(n_I, 1))[:, None] - 1
-    all_up, all_down = excess_IJ == 1, excess_IJ == -1
-    return np.where(all_up, bound_IJ, low_IJ), np.where(all_down, -bound_IJ, high_IJ)
+    n_IJ = np.broadcast_to(np.maximum(n_I, 1)[:, None], low_IJ.shape)
+    rare_IJ = 1 - 0.025 ** (1 / n_IJ)
+    known_IJ = (n_I > 0)[:, None]
+    none_IJ = known_IJ & (only_to_IJ == 0) & (only_null_IJ == 0)
+    drawn_IJ = fitted_IJ == 0
+    low_IJ = np.where(none_IJ & drawn_IJ, -rare_IJ, low_IJ)
+    high_IJ = np.where(none_IJ, np.maximum(high_IJ, rare_IJ - fitted_IJ), high_IJ)
+    all_to_IJ, all_null_IJ = known_IJ & (only_to_IJ == n_IJ), known_IJ & (only_null_IJ == n_IJ)
+    low_IJ = np.where(all_to_IJ, 1 - rare_IJ - np.where(drawn_IJ, rare_IJ, fitted_IJ), low_IJ)
+    return low_IJ, np.where(all_null_IJ, 2 * rare_IJ - 1, high_IJ)
 
 
 def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
