@@ -137,4 +137,4 @@ def test_steps_are_trls(name: str, folder: Path) -> None:
     moved = sum((theirs[n] - start[n]).double().square().sum().item() for n in start) ** 0.5
     apart = sum((theirs[n] - ours[n]).double().square().sum().item() for n in start) ** 0.5
     assert moved > 0.05
-    assert apart < 1e-4 * moved
+    assert apart < 1e-5 * moved  # 2e-6 was measured
