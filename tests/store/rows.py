@@ -107,7 +107,7 @@ def train(folder: Path, *, disk: Disk = DISK, n_steps: int = 4, weights: int = 2
         if saved is not None:
             data = (saved.path / "model.safetensors").read_bytes()
             state, exposures, first = data[:32], np.array(saved.info["exposures"]), saved.step + 1
-            add_checkpoint_row(writer, saved.step, saved.path)
+            finish_saving(writer, saved.step, saved.path)  # a kill may have come between the checkpoint and this
         for step in range(first, n_steps):
             state = hashlib.sha256(state).digest()
             write_step(writer, step, seed=int.from_bytes(state[:4], "big"), exposures=exposures)
@@ -122,15 +122,15 @@ def save(writer: RunWriter, step: int, state: bytes, exposures: np.ndarray, *, w
         (folder / "state.json").write_text("{}")
 
     path = writer.save_checkpoint(step, files, info={"exposures": exposures.tolist()})
-    add_checkpoint_row(writer, step, path)
-    writer.retire_checkpoints(keep=2)
+    finish_saving(writer, step, path)
 
 
-def add_checkpoint_row(writer: RunWriter, step: int, path: Path) -> None:
+def finish_saving(writer: RunWriter, step: int, path: Path) -> None:
     rows = writer.read_whole("checkpoints")
     if step not in set(rows["step"]):
         new = checkpoint_row(step, path).assign(run_id=RUN_JSON["run_id"])
         writer.write_whole("checkpoints", pd.concat([rows, new], ignore_index=True) if len(rows) else new)
+    writer.retire_checkpoints(keep=2)
 
 
 def table_bytes(folder: Path) -> dict[str, bytes]:

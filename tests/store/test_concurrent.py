@@ -109,7 +109,7 @@ def read_beside(folder: Path, *, rounds: int) -> int:
 
 
 def test_a_reader_beside_a_writer(tmp_path: Path) -> None:
-    assert read_beside(tmp_path / "run", rounds=60) > 100
+    assert read_beside(tmp_path / "run", rounds=40) > 60
 
 
 @pytest.mark.fault
@@ -119,7 +119,7 @@ def test_a_reader_beside_a_writer_for_long(tmp_path: Path) -> None:
 
 def test_checking_beside_a_writer(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    pid = fork(lambda: train(folder, n_steps=60))
+    pid = fork(lambda: train(folder, n_steps=30))
     while not (folder / "run.json").exists():
         time.sleep(0.001)
     n_checks = 0
