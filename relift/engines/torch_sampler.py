@@ -27,9 +27,9 @@ from relift.engines.token_draw import Draw, draw_tokens, uniforms_of
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish
 
-# Rows run in multiples of this, since matrix kernels treat a remainder of rows differently. Shuffling a call changed the
-# last bits of a log-probability in 2 % of the answers with 1, splitting it in 0.6 % with 4; with 16 nothing changed
-# (2,048 answers of an arith-sized model, AVX-512, torch 2.13, float32; no token differed in any of these).
+# Rows run in multiples of this, since matrix kernels treat a remainder of rows differently. Shuffling a call changed
+# the last bits of a log-probability in 2 % of the answers with 1, splitting it in 0.6 % with 4; with 16 nothing
+# changed (2,048 answers of an arith-sized model, AVX-512, torch 2.13, float32; no token differed in any of these).
 ROW_MULTIPLE = 16
 PREFILL_MULTIPLE = 16  # prompts are filled up at the end to a multiple of this; causal attention never sees the filling
 PREFILL_TOKENS = 8192  # tokens of one prefill pass, so that long prompts do not need memory by the batch

@@ -1,7 +1,7 @@
 """What every engine must do: the contract of relift.engines.base.Engine as checks on an engine that a factory makes.
 
-Use: `for check in CHECKS: check(make_engine, prompts)`, or parametrise a test over CHECKS. All engines of one factory must
-hold equal weights; prompts are three or more, different, with room for 12 more tokens.
+Use: `for check in CHECKS: check(make_engine, prompts)`, or parametrise a test over CHECKS. All engines of one
+factory must hold equal weights; prompts are three or more, different, with room for 12 more tokens.
 """
 
 from __future__ import annotations
