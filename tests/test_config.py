@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -179,6 +179,7 @@ def test_toml_round_trip(name: str, tmp_path: Path) -> None:
 floats = st.floats(1e-12, 1.0, exclude_max=True)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     lr=floats, dual=st.none() | st.floats(1.5, 1e6), age=st.none() | st.integers(1, 10**9), name=st.none() | st.text()
 )
