@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -68,8 +69,8 @@ class Chain:
 
     def in_range(self) -> bool:
         """Whether every running total stays within LOWEST..HIGHEST, those inside a product included."""
-        totals = np.cumsum([self.start] + [t.value for t in self.expanded().terms])
-        return bool(LOWEST <= totals.min() and totals.max() <= HIGHEST)
+        totals = list(accumulate([t.value for t in self.terms], initial=self.start))  # a product only moves one way
+        return LOWEST <= min(totals) and max(totals) <= HIGHEST
 
 
 _TERM = re.compile(r"([+-])(?:([23])\*)?([1-9])")
@@ -213,7 +214,7 @@ def careful(chain: Chain, results: Sequence[int]) -> str:
 
 def right_results(chain: Chain) -> list[int]:
     """The totals after each term of the expanded chain."""
-    return np.cumsum([chain.start] + [t.value for t in chain.expanded().terms])[1:].tolist()
+    return list(accumulate([t.value for t in chain.expanded().terms], initial=chain.start))[1:]
 
 
 def make_demonstrations(

@@ -1,0 +1,180 @@
+"""The base model of the embedded world: a small Llama, pretrained by our own learner, cached by what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relift.arith import corpus, tokenizer, world
+from relift.arith.corpus import CorpusSpec, draw_text
+from relift.arith.tokenizer import EOS_ID, PAD_ID, TOKENS, encode, write_tokenizer
+from relift.errors import InputError, ReliftError, StoreError
+from relift.schema import UpdateKind, seed_of
+from relift.trainer.batch import Component, TrainSequence, Update
+
+OnProgress = Callable[[int, int, float], None]  # (steps made, steps in all, loss of the last one)
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """Everything that decides what the base is, but for the seed. The numbers: docs/arith.md."""
+
+    steps: int = 1400
+    first_share: float = 0.35  # of the steps: chains of few terms, at the larger batch, until the digit facts are there
+    first_terms: tuple[int, ...] = (1, 2)
+    first_batch: int = 64
+    terms: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    batch: int = 32
+    lr: float = 3e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    warmup_steps: int = 50
+    hidden: int = 96
+    layers: int = 3
+    heads: int = 4
+    mlp: int = 256
+    context: int = 256  # tokens; the longest text of the world has about 120
+    corpus: CorpusSpec = field(default_factory=CorpusSpec)
+
+
+def make_base(
+    folder: Path,
+    *,
+    seed: int,
+    steps: int | None = None,
+    spec: BaseSpec | None = None,
+    on_progress: OnProgress | None = None,
+) -> Path:
+    """Pretrain a base model into `folder`, which must not exist: a transformers checkpoint with its tokenizer.
+
+    `steps` replaces those of `spec`. The folder appears whole or not at all: it is written beside its place and
+    renamed. Returns `folder`. Raises InputError if it exists, ReliftError if the pretraining diverged.
+    """
+    spec = spec or BaseSpec()
+    if steps is not None:
+        spec = replace(spec, steps=steps)
+    if folder.exists():
+        raise InputError(f"{folder} exists already; a base model is made in a new folder")
+    model = _pretrain(spec, seed=seed, on_progress=on_progress)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _save(model, unfinished, spec=spec, seed=seed)
+        unfinished.chmod(0o755)
+        unfinished.rename(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write the base model to {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def cached_base(
+    cache_dir: Path, *, seed: int, spec: BaseSpec | None = None, on_progress: OnProgress | None = None
+) -> Path:
+    """The base model of this seed, made if `cache_dir` does not hold it yet. Two makers at once do no harm."""
+    spec = spec or BaseSpec()
+    folder = cache_dir / f"arith-base-{base_key(spec, seed=seed)[:16]}"
+    if not folder.exists():
+        try:
+            make_base(folder, seed=seed, spec=spec, on_progress=on_progress)
+        except (InputError, StoreError):
+            if not folder.exists():  # else somebody else finished first, with the same result
+                raise
+    return folder
+
+
+def base_key(spec: BaseSpec, *, seed: int) -> str:
+    """Hash of what makes a base: settings, seed, the sources of world, corpus, tokenizer and this module, torch."""
+    key = hashlib.blake2b(json.dumps([asdict(spec), seed, metadata.version("torch")]).encode(), digest_size=16)
+    for source in (world.__file__, corpus.__file__, tokenizer.__file__, __file__):
+        key.update(Path(source).read_bytes())
+    return key.hexdigest()
+
+
+def new_model(spec: BaseSpec, *, seed: int) -> Any:
+    """The untrained LlamaForCausalLM (tied embeddings, no start token), float32."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(TOKENS),
+        hidden_size=spec.hidden,
+        intermediate_size=spec.mlp,
+        num_hidden_layers=spec.layers,
+        num_attention_heads=spec.heads,
+        max_position_embeddings=spec.context,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, "arith.base", 0, 0, "weights", 0))
+        return LlamaForCausalLM(config)
+
+
+def draw_batch(rng: np.random.Generator, spec: BaseSpec, *, step: int) -> tuple[TrainSequence, ...]:
+    """The texts of a pretraining step (counted from 0); the loss sees what follows the question, and the end."""
+    first = step < spec.first_share * spec.steps
+    sequences = []
+    for _ in range(spec.first_batch if first else spec.batch):
+        text = draw_text(rng, spec.corpus, terms=spec.first_terms if first else spec.terms)
+        completion = np.array([*encode(text.completion), EOS_ID], np.int32)
+        sequences.append(TrainSequence(tuple(encode(text.problem)), completion))
+    return tuple(sequences)
+
+
+def _pretrain(spec: BaseSpec, *, seed: int, on_progress: OnProgress | None) -> Any:
+    from relift.trainer.learner import Learner
+    from relift.trainer.losses import sft
+    from relift.trainer.optim import OptimizerSpec
+
+    schedule = OptimizerSpec(
+        lr=spec.lr,
+        betas=spec.betas,
+        weight_decay=spec.weight_decay,
+        warmup_steps=spec.warmup_steps,
+        schedule="linear",
+        total_steps=spec.steps,
+        max_grad_norm=1.0,
+    )
+    model = new_model(spec, seed=seed)
+    learner = Learner(model, {"pretraining": schedule})
+    rng = np.random.default_rng(seed_of(seed, "arith.base", 0, 0, "texts", 0))
+    loss = sft()
+    for step in range(spec.steps):
+        batch = draw_batch(rng, spec, step=step)
+        n_tokens = sum(len(s.completion_ids_T) for s in batch)
+        component = Component("demo", batch, loss, denominator=float(n_tokens))
+        learner.forward_backward(Update(UpdateKind.sft, "pretraining", (component,)))
+        stats = learner.optim_step("pretraining")
+        if stats.skipped:
+            raise ReliftError(f"pretraining of the base model diverged at step {step} (seed {seed}): loss {stats.loss}")
+        if on_progress is not None:
+            on_progress(step + 1, spec.steps, stats.loss)
+    return model
+
+
+def _save(model: Any, folder: Path, *, spec: BaseSpec, seed: int) -> None:
+    from safetensors.torch import save_file
+
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    weights = {name: w.contiguous() for name, w in model.state_dict().items() if name != "lm_head.weight"}  # tied
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_tokenizer(folder, context=spec.context)
+    (folder / "base.json").write_text(json.dumps({"seed": seed, **asdict(spec)}, indent=2) + "\n")
+    for path in folder.iterdir():  # on the disk before the rename makes them visible
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,102 @@
+"""Processes side by side: each job is a command that may wait for others; the first failure ends all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relift.errors import ReliftError
+
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 30.0  # a training run saves at its next step before it ends
+
+
+class JobFailed(ReliftError):
+    """A job ended with this exit status; its log says why."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+@dataclass
+class Job:
+    """`command` is asked for when the job starts, so that it may depend on what the jobs before it left."""
+
+    name: str
+    command: Callable[[], Sequence[str]]
+    log: Path
+    after: tuple[str, ...] = ()
+    done: Callable[[], bool] = lambda: False  # nothing to do: an earlier start finished it
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    finished: bool = False
+
+
+def run_jobs(jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = lambda: None) -> None:
+    """Run all jobs, `workers` at a time, earlier ones first; `tick` is called often, to draw progress.
+
+    One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C included, the
+    running jobs are asked to stop (they save) and waited for.
+    """
+    by_name = {job.name: job for job in jobs}
+    try:
+        while not all(job.finished for job in jobs):
+            for job in jobs:
+                _settle(job)
+            running = sum(job.process is not None and not job.finished for job in jobs)
+            ready = [
+                j for j in jobs if j.process is None and not j.finished and all(by_name[a].finished for a in j.after)
+            ]
+            for job in ready:
+                if job.done():
+                    job.finished = True
+                elif running < workers:
+                    _start(job)
+                    running += 1
+            tick()
+            time.sleep(POLL_SECONDS)
+    finally:
+        _stop([job.process for job in jobs if job.process is not None])
+    tick()
+
+
+def _start(job: Job) -> None:
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with job.log.open("ab") as log:
+        job.process = subprocess.Popen(
+            list(job.command()), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+        )
+
+
+def _settle(job: Job) -> None:
+    if job.process is None or job.finished or (status := job.process.poll()) is None:
+        return
+    if status:
+        lines = job.log.read_text(errors="replace").strip().splitlines() or ["it left no message"]
+        raise JobFailed(f"{job.name}: {lines[-1]} (log: {job.log})", status if status > 0 else 1)
+    job.finished = True
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask once, wait, then insist."""
+    alive = [p for p in processes if p.poll() is None]
+    for process in alive:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in alive:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def python(*arguments: str) -> list[str]:
+    """A command that runs this Python."""
+    return [sys.executable, *arguments]
