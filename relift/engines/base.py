@@ -53,7 +53,10 @@ class Engine(Protocol):
     of the requests, on the other rows, or on how many processes share the work.
     """
 
-    policy_version: int
+    @property
+    def policy_version(self) -> int:
+        """Version of the weights that answer now."""
+        ...
 
     def generate(
         self,

@@ -37,10 +37,10 @@ def take_over_base(run: Run) -> bool:
     ids = reader.read("questions", columns=["question_id", "question_ix"]).set_index("question_ix")["question_id"]
     place = {i.question.question_id: i.question_ix for i in (*run.probe_items, *run.ends_items)}
     for draw in (0, 1):
-        at = {"origin": "probe", "draws": [draw], "steps": [0]}
-        frame = reader.read("attempts", **at).drop(columns=["run_id", "origin", "draw", "step"])
-        texts = reader.read("responses", columns=["response_id", "text"], **at).set_index("response_id")["text"]
-        frame["text"] = frame.pop("response_id").map(texts)
+        frame = reader.read("attempts", origin="probe", draws=[draw], steps=[0])
+        responses = reader.read("responses", origin="probe", draws=[draw], steps=[0])
+        frame = frame.drop(columns=["run_id", "origin", "draw", "step"])
+        frame["text"] = frame.pop("response_id").map(responses.set_index("response_id")["text"])
         frame["question_ix"] = frame["question_ix"].map(ids).map(place)
         run.record.write_attempts(0, Origin.probe, draw, frame, texts=True)
     return True

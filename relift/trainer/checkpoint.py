@@ -21,7 +21,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from relift.errors import StoreError
-from relift.store import SavedCheckpoint
 from relift.trainer.learner import Learner
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
@@ -60,7 +59,7 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
         (folder / "state.json").write_text(json.dumps(state, allow_nan=False))
 
     writer.save_checkpoint(step, write, info={"row": row})
-    if row is not None:
+    if row is not None and run.learner.rank == 0:
         keep_row(run, row)
 
 
@@ -78,14 +77,14 @@ def keep_row(run: Run, row: dict[str, Any]) -> None:
     writer.write_whole("checkpoints", frame)
 
 
-def restore(run: Run, checkpoint: SavedCheckpoint) -> None:
+def restore(run: Run, folder: Path) -> None:
     """Put learner, buffer, totals and random states back to a verified checkpoint, and publish its weights."""
     assert isinstance(run.learner, Learner)
-    state = json.loads((checkpoint.path / "state.json").read_text())
+    state = json.loads((folder / "state.json").read_text())
     wanted = run.learner.state_dict()[0].keys()  # a tied head is in the files, but no parameter of its own
-    model_files = sorted(checkpoint.path.glob("model*.safetensors"))
+    model_files = sorted(folder.glob("model*.safetensors"))
     weights = {f"model/{n}": t for path in model_files for n, t in load_tensors(path).items()}
-    tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(checkpoint.path / STATE)
+    tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(folder / STATE)
     run.step = state["step"]
     run.record.totals = Totals.load(state["totals"])
     run.record.rl_exposures = tensors.pop("record/rl_exposures").numpy()
@@ -100,9 +99,6 @@ def restore(run: Run, checkpoint: SavedCheckpoint) -> None:
         torch.cuda.set_rng_state(cuda)
     run.learner.load_state_dict(tensors, state["learner"])
     run.engine.publish(run.learner.model_state_dict(), version=run.step)
-    row = checkpoint.info["row"]
-    if row is not None and row["step"] not in set(run.record.writer.read_whole("checkpoints")["step"]):
-        keep_row(run, row)  # the run died between the checkpoint and its row
 
 
 def names_in(path: Path) -> list[str]:

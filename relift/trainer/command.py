@@ -26,6 +26,7 @@ def run_training(
     folder = out or Path("runs") / (config.name or config.recipe)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from relift.trainer.loop import Interrupted, train  # torch takes seconds: not before the configuration is read
+    from relift.trainer.parallel import any_process
     from relift.trainer.setup import open_run
 
     console = Console(stderr=True, quiet=quiet)
@@ -33,7 +34,7 @@ def run_training(
         stop_on_signals() as received,
         open_run(config, folder, allow_changes=allow_changes, warn=_warn(console)) as run,
     ):
-        run.stop_requested = lambda: bool(received)
+        run.stop_requested = any_process(lambda: bool(received))
         with progress(console, total=config.steps, done=run.step or 0, label=folder.name) as show:
             run.on_step = show
             try:

@@ -6,13 +6,11 @@ import hashlib
 import json
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from relift.config import Config, field_changes, flatten
 from relift.errors import ResumeRefused
-from relift.schema import Demonstration, Question
 
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
 
@@ -21,15 +19,6 @@ def digest(value: object) -> str:
     """Hash of a JSON value (16 bytes, hex)."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def data_fingerprint(questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> dict[str, object]:
-    """Row counts and a hash of all contents *in order*: a row added, removed, moved or edited changes it."""
-    return {
-        "questions": len(questions),
-        "demonstrations": len(demonstrations),
-        "hash": digest([[asdict(q) for q in questions], [asdict(d) for d in demonstrations]]),
-    }
 
 
 def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:

@@ -6,53 +6,36 @@ Everything that can be wrong with the input is found before anything is written.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import torch
 import transformers
+from transformers.utils import logging as transformers_logging
 
 from relift.config import Config, OptimizerConfig, to_toml
+from relift.engines.base import Engine
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError
-from relift.grading import Grader, make_grader
-from relift.prompts import render
-from relift.questions import QuestionSet, read_questions
-from relift.schema import Question
 from relift.store import RunWriter
-from relift.trainer import identity
-from relift.trainer.admission import admit
+from relift.store.checkpoints import checkpoint_folder
+from relift.trainer import identity, parallel
 from relift.trainer.base_run import take_over_base
-from relift.trainer.checkpoint import restore, save
+from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
+from relift.trainer.distributed import world
+from relift.trainer.inputs import Inputs, questions_frame, read_inputs, stop_tokens
 from relift.trainer.learner import Learner
 from relift.trainer.optim import OptimizerSpec
-from relift.trainer.recipes import Demo, Recipe, build
+from relift.trainer.recipes import Recipe, build
 from relift.trainer.record import Record
-from relift.trainer.run import Item, Run
+from relift.trainer.run import Run
 from relift.trainer.stream import Stream
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a run is made of, read and checked, without the model's weights."""
-
-    train: QuestionSet
-    probe: QuestionSet
-    ends: QuestionSet
-    tokenizer: Any
-    model_config: Any
-    train_items: list[Item]
-    probe_items: list[Item]
-    ends_items: list[Item]
-    demos: list[Demo]
-    demonstration_rows: pd.DataFrame
-    skipped: dict[str, int]  # what data.overlong_prompts = "skip" left out
 
 
 @contextmanager
@@ -69,114 +52,40 @@ def open_run(
     RunInUse when somebody writes there.
     """
     torch.set_num_threads(config.runtime.threads)
+    transformers_logging.disable_progress_bar()
     with ExitStack() as stack:
-        existing = folder / "run.json"
-        writer = stack.enter_context(RunWriter(folder, on_event=warn)) if existing.is_file() else None
+        parallel.join_world()
+        writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         recipe = build(config)
-        graders: dict[str, Grader] = {}
-        inputs = read_inputs(config, recipe, graders)
-        for grader in graders.values():
+        inputs = read_inputs(config, recipe)
+        for grader in inputs.graders.values():
             stack.enter_context(grader)
-        learner_model, sampler_model = (load_model(config) for _ in range(2))
-        writer = writer or stack.enter_context(RunWriter(folder, on_event=warn))
-        run = assemble(config, recipe, inputs, graders, writer, learner_model, sampler_model, warn=warn)
+        model = load_model(config)
+        writer = writer or open_writer(stack, folder, warn)
+        run = assemble(config, recipe, inputs, writer, model, warn=warn)
+        seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
-            begin(run, inputs, facts, learner_model)
+            begin(run, inputs, facts, model)
         else:
             resume(run, facts, allow_changes=allow_changes)
         yield run
 
 
-def read_inputs(config: Config, recipe: Recipe, graders: dict[str, Grader]) -> Inputs:
-    """Read questions, demonstrations and tokenizer, render prompts, let demonstrations through the door.
-
-    Fills `graders` with one grader for each answer_kind that occurs.
-    """
-    if not config.model.path:
-        raise InputError("model.path is empty: name a folder or hub id of a transformers causal LM")
-    if not config.data.questions:
-        raise InputError("data.questions is empty: name a .jsonl or .parquet file, or hf:owner/name/split")
-    columns = config.data.columns
-    train = read_questions(config.data.questions, demonstrations=config.data.demonstrations, columns=columns)
-    probe = read_questions(config.probe.questions, columns=columns) if config.probe.questions else QuestionSet.empty()
-    ends = read_questions(config.probe.ends_only, columns=columns) if config.probe.ends_only else QuestionSet.empty()
-    overlap = {q.question_id for q in probe.questions} & {q.question_id for q in ends.questions}
-    if overlap:
-        raise InputError(
-            f"{config.probe.ends_only}: {len(overlap)} questions stand in probe.questions too: leave them out"
-        )
-    tokenizer, model_config = load_tokenizer(config)
-    questions = [*train.questions, *probe.questions, *ends.questions]
-    for kind in sorted({q.answer_kind for q in questions}):
-        graders[kind] = make_grader(kind)
-    place: dict[str, int] = {}
-    for question in questions:
-        place.setdefault(question.question_id, len(place))
-    skipped: dict[str, int] = {}
-    items = [
-        make_items(config, s.questions, place, tokenizer, model_config, name=name, skipped=skipped)
-        for name, s in (("data.questions", train), ("probe.questions", probe), ("probe.ends_only", ends))
-    ]
-    by_id = {item.question.question_id: item for item in items[0]}
-    offered = [d for d in train.demonstrations if d.question_id in by_id]
-    demos, rows = admit(
-        offered if recipe.demo else [],
-        by_id,
-        graders,
-        encode=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
-        end_token=stop_tokens(tokenizer, config)[0],
-        max_tokens=config.data.max_demo_tokens,
-        bad=config.data.bad_demonstrations,
-    )
-    if recipe.demo and not demos:
-        raise InputError(f"recipe {recipe.name} trains on demonstrations and there is none: set data.demonstrations")
-    return Inputs(train, probe, ends, tokenizer, model_config, *items, demos, rows, skipped)
+def seed_global_states(seed: int) -> None:
+    """Nothing of ours draws from the global random states; a model's own code might. A resume restores them."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
-def make_items(
-    config: Config,
-    questions: Sequence[Question],
-    place: Mapping[str, int],
-    tokenizer: Any,
-    model_config: Any,
-    *,
-    name: str,
-    skipped: dict[str, int],
-) -> list[Item]:
-    """Questions with their rendered prompts; over-long ones are refused or, if so configured, counted and left out."""
-    items = [Item(q, place[q.question_id], tuple(render(q.problem, config.data.prompt, tokenizer))) for q in questions]
-    context = getattr(model_config, "max_position_embeddings", None) or 2**31
-    longest_answer = max(config.rollout.max_tokens, config.probe.max_tokens or 0)
-    limit = min(config.data.max_prompt_tokens, context - longest_answer)
-    if limit < 1:
-        raise InputError(
-            f"rollout.max_tokens = {longest_answer} leaves no room for a prompt: the model reads {context} tokens"
-        )
-    long = [item for item in items if len(item.prompt_ids) > limit]
-    if long and config.data.overlong_prompts == "refuse":
-        worst = max(long, key=lambda item: len(item.prompt_ids))
-        raise InputError(
-            f"{name}: {len(long)} of {len(items)} prompts are longer than {limit} tokens, the longest has "
-            f"{len(worst.prompt_ids)} ({worst.question.problem[:40]!r}); raise data.max_prompt_tokens (the model reads "
-            f'{context}, answers take {longest_answer}), or set data.overlong_prompts = "skip"'
-        )
-    if long:
-        skipped[name] = len(long)
-    return [item for item in items if len(item.prompt_ids) <= limit]
-
-
-def load_tokenizer(config: Config) -> tuple[Any, Any]:
-    """Tokenizer and model configuration of the base; InputError when they cannot be had."""
-    try:
-        options = {"revision": config.model.revision, "trust_remote_code": False}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(config.model.path, **options)
-        model_config = transformers.AutoConfig.from_pretrained(config.model.path, **options)
-    except (OSError, ValueError) as error:
-        raise InputError(f"model.path = {config.model.path!r}: {str(error).splitlines()[0]}") from None
-    if tokenizer.eos_token_id is None:
-        raise InputError(f"model.path = {config.model.path!r}: its tokenizer has no end token")
-    return tokenizer, model_config
+def open_writer(stack: ExitStack, folder: Path, warn: Callable[[str], None]) -> RunWriter:
+    """The run folder's one writer; on all processes but the first one that writes nothing."""
+    if world()[0]:
+        return parallel.SilentWriter(folder, is_new=parallel.from_first(None))  # type: ignore[return-value]
+    writer = stack.enter_context(RunWriter(folder, on_event=warn))
+    parallel.from_first(writer.is_new)
+    return writer
 
 
 def load_model(config: Config) -> Any:
@@ -199,43 +108,25 @@ def device_of(config: Config) -> torch.device:
     return torch.device(config.model.device)
 
 
-def stop_tokens(tokenizer: Any, config: Config) -> tuple[int, ...]:
-    """Tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed."""
-    try:
-        generation = transformers.GenerationConfig.from_pretrained(config.model.path, revision=config.model.revision)
-        more = generation.eos_token_id
-    except OSError:
-        more = None
-    extra = more if isinstance(more, list) else [] if more is None else [more]
-    return tuple(dict.fromkeys([tokenizer.eos_token_id, *extra]))
-
-
 def assemble(
-    config: Config,
-    recipe: Recipe,
-    inputs: Inputs,
-    graders: dict[str, Grader],
-    writer: RunWriter,
-    learner_model: Any,
-    sampler_model: Any,
-    *,
-    warn: Callable[[str], None],
+    config: Config, recipe: Recipe, inputs: Inputs, writer: RunWriter, model: Any, *, warn: Callable[[str], None]
 ) -> Run:
     """The parts of a run, put together at the base model."""
+    engine: Engine = TorchSampler(model, batch_rows=config.rollout.batch_rows)  # takes a copy, before the learner
     sources = {"rl": config.rl.optimizer, "sft": config.sft.optimizer}
     steps = {"rl": config.steps * config.rl.updates_per_batch, "sft": config.sft.phase_steps or config.steps}
     learner = Learner(
-        learner_model,
+        model,
         {name: optimizer_spec(sources[name], steps[name]) for name in recipe.optimizers},
         token_budget=config.runtime.token_budget,
         temperature=config.rollout.temperature,
         device=device_of(config),
     )
-    tokenizer = inputs.tokenizer
-    n_questions = len(
-        {item.question_ix for s in (inputs.train_items, inputs.probe_items, inputs.ends_items) for item in s}
-    )
-    rolls = recipe.rl is not None and recipe.sft_steps < config.steps
+    graders = inputs.graders
+    if world()[1] > 1:
+        engine = parallel.SharedEngine(engine)
+        graders = {kind: parallel.FirstGrader(grader) for kind, grader in graders.items()}
+    n_questions = 1 + max(i.question_ix for i in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items))
     return Run(
         config=config,
         recipe=recipe,
@@ -243,28 +134,34 @@ def assemble(
         probe_items=inputs.probe_items,
         ends_items=inputs.ends_items,
         demos=inputs.demos,
-        question_stream=Stream(
-            len(inputs.train_items),
-            per_batch=config.rollout.questions_per_step,
-            seed=config.seed,
-            purpose="questions",
-        )
-        if rolls
-        else None,
-        demo_stream=Stream(len(inputs.demos), per_batch=config.sft.batch, seed=config.seed, purpose="demonstrations")
-        if recipe.sft_steps
-        else None,
-        engine=TorchSampler(sampler_model, batch_rows=config.rollout.batch_rows),
+        question_stream=question_stream(config, recipe, inputs),
+        demo_stream=demo_stream(config, recipe, inputs),
+        engine=engine,
         graders=graders,
         learner=learner,
-        decode=lambda rows: tokenizer.batch_decode(rows, skip_special_tokens=True),
-        stop_token_ids=stop_tokens(tokenizer, config),
+        decode=partial(inputs.tokenizer.batch_decode, skip_special_tokens=True),
+        stop_token_ids=stop_tokens(inputs.tokenizer, config),
         record=Record(writer, n_questions),
         buffer=DemoBuffer(config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed),
-        save=partial(save, write_model=partial(write_model, learner_model, tokenizer)),
+        save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
         take_over_base=take_over_base,
         warn=warn,
     )
+
+
+def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
+    """The order of the training questions; None for a run that samples none."""
+    if recipe.rl is None or recipe.sft_steps >= config.steps:
+        return None
+    n, per_step = len(inputs.train_items), config.rollout.questions_per_step
+    return Stream(n, per_batch=per_step, seed=config.seed, purpose="questions")
+
+
+def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
+    """The order of the demonstrations in phases of fine-tuning alone; None without such a phase."""
+    if not recipe.sft_steps or not config.steps:
+        return None
+    return Stream(len(inputs.demos), per_batch=config.sft.batch, seed=config.seed, purpose="demonstrations")
 
 
 def optimizer_spec(config: OptimizerConfig, steps: int) -> OptimizerSpec:
@@ -282,8 +179,8 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
     """run.json of this configuration as of now: identity, surroundings, decoding, versions."""
     base = Path(config.model.path)
     fingerprints = {
-        "data": identity.data_fingerprint(inputs.train.questions, inputs.train.demonstrations),
-        "probe": identity.data_fingerprint([*inputs.probe.questions, *inputs.ends.questions], []),
+        "data": inputs.train.fingerprint,
+        "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
         "tokenizer": identity.digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": identity.files_fingerprint(base, ("*.safetensors",)) if base.is_dir() else config.model.path,
     }
@@ -296,14 +193,14 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
         "seed": config.seed,
         "identity": ident,
         "tunable": identity.tunables(config),
-        "surroundings": identity.surroundings(config, world_size=1, torch_version=torch.__version__, isa=isa),
+        "surroundings": identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
         "decodings": decodings(config, run),
         "engine": run.engine.describe(),
-        "graders": {kind: grader.describe() for kind, grader in run.graders.items()},
+        "graders": {kind: grader.describe() for kind, grader in inputs.graders.items()},
         "versions": identity.versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
         "hardware": {"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
         "skipped_prompts": inputs.skipped,
-        "repaired_characters": inputs.train.repaired + inputs.probe.repaired + inputs.ends.repaired,
+        "repairs": {name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
     }
 
 
@@ -331,7 +228,7 @@ def decodings(config: Config, run: Run) -> dict[str, Any]:
 
 def begin(run: Run, inputs: Inputs, facts: dict[str, Any], model: Any) -> None:
     """Lay a new run folder."""
-    n_parameters = sum(p.numel() for p in model.parameters())
+    n_parameters = model.num_parameters()
     run.record.writer.start(
         run_json={**facts, "status": "running", "exact": True, "changes": [], "n_parameters": n_parameters},
         config_toml=to_toml(run.config),
@@ -340,25 +237,15 @@ def begin(run: Run, inputs: Inputs, facts: dict[str, Any], model: Any) -> None:
     )
 
 
-def questions_frame(inputs: Inputs) -> pd.DataFrame:
-    """The rows of `questions`: every question of the run once, by question_ix."""
-    with_demo = {demo.question_ix for demo in inputs.demos}
-    rows: dict[int, dict[str, Any]] = {}
-    for item in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items):
-        rows.setdefault(
-            item.question_ix,
-            {
-                **vars(item.question),
-                "question_ix": item.question_ix,
-                "prompt_tokens": len(item.prompt_ids),
-                "has_demo": item.question_ix in with_demo,
-            },
-        )
-    return pd.DataFrame([rows[ix] for ix in sorted(rows)])
-
-
 def resume(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> None:
     """Compare identities, roll back to the newest good checkpoint, restore it."""
+    step = parallel.from_first(roll_back(run, facts, allow_changes=allow_changes) if world()[0] == 0 else None)
+    if step is not None:
+        restore(run, checkpoint_folder(run.record.writer.folder, step))
+
+
+def roll_back(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> int | None:
+    """The step of the newest good checkpoint, after everything past it was set aside; None: begin again."""
     writer, stored = run.record.writer, run.record.writer.run_json
     identity.compare(stored["identity"], facts["identity"], folder=writer.folder)
     changed = identity.changed_tunables(stored["tunable"], run.config, folder=writer.folder, allowed=allow_changes)
@@ -368,13 +255,15 @@ def resume(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -
             "threads, micro-batches, versions or hardware differ from the last start: resumed, but not bit for bit"
         )
     checkpoint = next(iter(writer.checkpoints()), None)
-    writer.roll_back(None if checkpoint is None else checkpoint.step)
-    if checkpoint is not None:
-        restore(run, checkpoint)
+    step = None if checkpoint is None else checkpoint.step
+    writer.roll_back(step)
+    if checkpoint is not None and checkpoint.info["row"] is not None:
+        keep_row(run, checkpoint.info["row"])  # the run may have died between the checkpoint and its row
     writer.update_run_json(
         status="running",
         tunable=facts["tunable"],
         surroundings=facts["surroundings"],
         exact=stored["exact"] and same and not changed,
-        changes=[*stored["changes"], *([{"from_step": run.step, "fields": changed}] if changed else [])],
+        changes=[*stored["changes"], *([{"from_step": step, "fields": changed}] if changed else [])],
     )
+    return step

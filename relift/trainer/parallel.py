@@ -1,0 +1,195 @@
+"""Several processes, one run: each samples its share, the first one grades, decides and writes.
+
+Started by torchrun; one process is the plain case and uses nothing of this module. Between processes travel tensors
+and JSON, never pickled objects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from relift.engines.base import Completion, Engine, Request, Sampling
+from relift.grading.base import Grader, Judgement, Submission
+from relift.schema import Finish, Verdict
+from relift.trainer.distributed import sum_over_ranks, world
+
+FINISHES = (Finish.stop, Finish.length)
+
+
+def join_world() -> None:
+    """Enter the process group that torchrun describes in the environment, if there is one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def from_first(value: Any) -> Any:
+    """The JSON value that the first process has, on every process."""
+    rank, world_size = world()
+    if world_size == 1:
+        return value
+    raw = json.dumps(value).encode() if rank == 0 else b""
+    size = torch.tensor([len(raw)], device=_device())
+    dist.broadcast(size, src=0)
+    data = torch.zeros(int(size), dtype=torch.uint8, device=_device())
+    if rank == 0:
+        data.copy_(torch.frombuffer(bytearray(raw), dtype=torch.uint8))
+    dist.broadcast(data, src=0)
+    return json.loads(data.cpu().numpy().tobytes())
+
+
+def any_process(flag: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether the flag is up on any process: all see the same answer."""
+    if world()[1] == 1:
+        return flag
+    return lambda: bool(sum_over_ranks(torch.tensor([float(flag())], device=_device())).item())
+
+
+class SharedEngine:
+    """An engine whose requests are spread over the processes; every process gets all answers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def policy_version(self) -> int:
+        return self._engine.policy_version
+
+    def describe(self) -> dict[str, object]:
+        return self._engine.describe()
+
+    def publish(self, state_dict: object, *, version: int) -> None:
+        self._engine.publish(state_dict, version=version)
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Completion]]:
+        """As Engine.generate. Requests go round the processes; seeds are theirs, so the split changes no answer."""
+        rank, world_size = world()
+        mine = self._engine.generate(requests[rank::world_size], sampling, on_progress=on_progress)
+        flat = [completion for row in mine for completion in row]
+        columns = (
+            np.array([len(c.token_ids_T) for c in flat], np.int64),
+            np.concatenate([np.zeros(0, np.int64), *[c.token_ids_T.astype(np.int64) for c in flat]]),
+            np.concatenate([np.zeros(0, np.float32), *[c.logprobs_T for c in flat]]),
+            np.array([FINISHES.index(c.finish) for c in flat], np.int64),
+            np.array([np.nan if c.mean_entropy is None else c.mean_entropy for c in flat], np.float64),
+        )
+        gathered = [_gather(column) for column in columns]
+        answers: list[list[Completion]] = [[] for _ in requests]
+        for r in range(world_size):
+            shares = [column[r] for column in gathered]
+            for q, row in zip(
+                range(r, len(requests), world_size), _rows(requests[r::world_size], *shares), strict=True
+            ):
+                answers[q] = row
+        return answers
+
+
+def _rows(
+    requests: Sequence[Request],
+    length_N: np.ndarray,
+    token_T: np.ndarray,
+    logprob_T: np.ndarray,
+    finish_N: np.ndarray,
+    entropy_N: np.ndarray,
+) -> list[list[Completion]]:
+    ends = np.cumsum(length_N)
+    out, n = [], 0
+    for request in requests:
+        row = []
+        for seed in request.seeds:
+            part = slice(int(ends[n] - length_N[n]), int(ends[n]))
+            entropy = None if np.isnan(entropy_N[n]) else float(entropy_N[n])
+            row.append(
+                Completion(token_T[part].astype(np.int32), logprob_T[part], FINISHES[int(finish_N[n])], entropy, seed)
+            )
+            n += 1
+        out.append(row)
+    return out
+
+
+class FirstGrader:
+    """A grader that works on the first process; the others are told, so that a time limit cannot split them."""
+
+    def __init__(self, grader: Grader) -> None:
+        self._grader = grader
+        self.name = grader.name
+
+    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+        """As Grader.grade; an exception of the first process is raised on all."""
+        judged: Any = None
+        if world()[0] == 0:
+            try:
+                judged = [[str(j.verdict), j.rule, j.answer] for j in self._grader.grade(submissions)]
+            except Exception as error:  # as in sampling.grade: told to all, which then call it undecided
+                judged = repr(error)
+        judged = from_first(judged)
+        if isinstance(judged, str):
+            raise RuntimeError(judged)
+        return [Judgement(Verdict(verdict), rule, answer) for verdict, rule, answer in judged]
+
+    def describe(self) -> dict[str, object]:
+        return self._grader.describe()
+
+    def __enter__(self) -> Self:
+        self._grader.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._grader.__exit__(*exc)
+
+
+class SilentWriter:
+    """What the other processes write with: nothing. Reads of the run folder go to the first process's files."""
+
+    def __init__(self, folder: Path, *, is_new: bool) -> None:
+        self.folder = folder
+        self.is_new = is_new
+        self.run_json: dict[str, Any] = {}
+
+    def start(self, *, run_json: dict[str, Any], **contents: object) -> None:
+        """The first process lays the run."""
+        self.run_json = run_json
+
+    def write(self, table: str, frame: object, **place: object) -> None:
+        """The first process writes."""
+
+    def commit(self, step: int, *, suffix: str = "") -> None:
+        """The first process commits."""
+
+    def save_checkpoint(self, step: int, write_files: object, *, info: object) -> None:
+        """The first process saves."""
+
+    def update_run_json(self, **fields: object) -> None:
+        """The first process notes it."""
+
+
+def _gather(column: np.ndarray) -> list[np.ndarray]:
+    """A column of every process; they may differ in length."""
+    _, world_size = world()
+    sizes = [torch.zeros(1, dtype=torch.int64, device=_device()) for _ in range(world_size)]
+    dist.all_gather(sizes, torch.tensor([len(column)], device=_device()))
+    longest = max(int(size) for size in sizes)
+    padded = torch.zeros(longest, dtype=torch.from_numpy(column[:0]).dtype, device=_device())
+    padded[: len(column)] = torch.from_numpy(np.ascontiguousarray(column)).to(_device())
+    parts = [torch.zeros_like(padded) for _ in range(world_size)]
+    dist.all_gather(parts, padded)
+    return [part[: int(size)].cpu().numpy() for part, size in zip(parts, sizes, strict=True)]
+
+
+def _device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")

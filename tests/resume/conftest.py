@@ -1,0 +1,22 @@
+"""One base model and one uninterrupted run, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.resume.harness import config_of, contents, lay_inputs, run_here
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="session")
+def reference(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Contents of the run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    run_here(config_of(inputs), folder)
+    return contents(folder)
