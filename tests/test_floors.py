@@ -119,18 +119,18 @@ def test_floors_are_kept() -> None:
 
 
 def test_planted_imports_break_the_floors(tmp_path: Path) -> None:
-    """One upward import, one import of torch in what reads runs, one in the rules of the loop, one module without a
-    floor: each contract must say no."""
+    """One upward import, one import of torch in what reads runs, one in the rules of the loop, one of a measurement,
+    one module without a floor: each contract must say no."""
     folder = copy_of_the_checkout(tmp_path)
     with (folder / "relift" / "schema.py").open("a") as schema:
         schema.write("\nimport relift.trainer.batch\n")
     with (folder / "analysis" / "__init__.py").open("a") as analysis:
         analysis.write("\n\ndef later() -> None:\n    import torch\n")
     with (folder / "relift" / "trainer" / "batch.py").open("a") as batch:
-        batch.write("\nimport torch\n")
+        batch.write("\nimport torch\nimport relift.benchmarks.speed\n")
     (folder / "relift" / "leftovers.py").touch()
     done = lint_imports(folder)
     assert done.returncode == 1
-    for identity in ("floors", "light", "scripted"):
+    for identity in ("floors", "light", "scripted", "speed"):
         assert f"{CONTRACTS[identity]['name']} BROKEN" in done.stdout
     assert "relift.leftovers" in done.stdout and "relift.schema -> relift.trainer.batch" in done.stdout
