@@ -1,0 +1,205 @@
+"""What makes a run this run: nothing that decides data, losses or sampling changes without a word."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relift.config import Config, field_changes, flatten, load_config, parse_config
+from relift.errors import ResumeRefused
+from relift.questions import fingerprint_of
+from relift.schema import Demonstration, Question
+from relift.trainer import identity
+
+BASE = load_config("relift", overrides=["data.questions=a.jsonl", "model.path=m"])
+QUESTIONS = [Question(f"q{i}", f"problem {i}", str(i)) for i in range(5)]
+DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)]
+
+# Another legal value of every field; a new field has to be added here.
+OTHER: dict[str, Any] = {
+    "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
+    "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
+    "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
+    "data.prompt": "plain", "data.max_prompt_tokens": 9, "data.max_demo_tokens": 9, "data.overlong_prompts": "refuse",
+    "data.bad_demonstrations": "refuse",
+    "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
+    "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
+    "rl.advantage": "std", "rl.clip": False, "rl.clip_low": 0.1, "rl.clip_high": 0.1, "rl.dual_clip": 2.0,
+    "rl.denominator": "sequences", "rl.updates_per_batch": 4, "rl.drop_flat_groups": True, "rl.entropy_weight": 0.1,
+    "rl.loss_scale": 2.0,
+    "sft.batch": 9, "sft.mean": "sequences", "sft.entropy_weight": 0.1, "sft.loss_scale": 2.0, "sft.phase_steps": 1,
+    "buffer.flush": "all", "buffer.every": 3, "buffer.select": "any", "buffer.threshold": 0.5, "buffer.order": "lifo",
+    "buffer.dedup": "allow", "buffer.recheck": "none", "buffer.max_age_steps": 9, "buffer.capacity": 99,
+    "buffer.max_uses": 9, "buffer.drain": "all",
+    "probe.questions": "p.jsonl", "probe.ends_only": "e.jsonl", "probe.every": 9, "probe.attempts": 9,
+    "probe.temperature": 0.5, "probe.top_p": 0.5, "probe.max_tokens": 9, "probe.base_run": "r",
+    "checkpoint.every": 9, "checkpoint.keep": 9, "guard.max_skipped": 9, "guard.max_undecided": 0.5,
+    "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none",
+}  # fmt: skip
+for _kind in ("rl", "sft"):
+    OTHER |= {
+        f"{_kind}.optimizer.{name}": value
+        for name, value in {
+            "lr": 1e-3, "betas": (0.5, 0.6), "eps": 1e-3, "weight_decay": 0.5, "warmup_steps": 9, "schedule": "linear",
+            "total_steps": 9, "final_ratio": 0.5, "max_grad_norm": 9.0, "skip_grad_norm": 9.0,
+        }.items()
+    }  # fmt: skip
+
+
+def changed(name: str) -> Config:
+    """BASE with another value of one field."""
+    values = BASE.model_dump()
+    *sections, leaf = name.split(".")
+    inner = values
+    for section in sections:
+        inner = inner[section]
+    assert inner[leaf] != OTHER[name]
+    inner[leaf] = OTHER[name]
+    return parse_config(values, where="test")
+
+
+def seen_by(name: str) -> set[str]:
+    """Which comparisons notice the change."""
+    other = changed(name)
+    around: dict[str, Any] = {"world_size": 1, "torch_version": "2", "isa": "avx2"}
+    pairs = {
+        "identity": (identity.identity_of(BASE, {}), identity.identity_of(other, {})),
+        "tunable": (identity.tunables(BASE), identity.tunables(other)),
+        "numeric": (identity.surroundings(BASE, **around), identity.surroundings(other, **around)),
+    }
+    return {which for which, (a, b) in pairs.items() if a != b}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in field_changes()])
+def test_no_change_of_a_field_is_silent(name: str) -> None:
+    """Fields of class runtime are seen by none; files are compared by content, not by name."""
+    change = dict(field_changes())[name]
+    assert seen_by(name) == (set() if change == "runtime" or name in identity.PATHS else {change})
+
+
+def test_the_paths_are_files_that_are_compared_by_content() -> None:
+    assert set(identity.PATHS) == {
+        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only"
+    }  # fmt: skip
+    assert {dict(field_changes())[name] for name in identity.PATHS} == {"identity"}
+
+
+def test_a_refusal_names_every_difference(tmp_path: Path) -> None:
+    stored = json.loads(json.dumps(identity.identity_of(BASE, {"data": "5:a"})))
+    other = load_config("relift", overrides=["seed=1", "rl.clip_high=0.3", "name=renamed", "steps=1"])
+    identity.compare(stored, identity.identity_of(BASE, {"data": "5:a"}), folder=tmp_path)
+    with pytest.raises(ResumeRefused) as caught:
+        identity.compare(stored, identity.identity_of(other, {"data": "6:b"}), folder=tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path} holds another run: ")
+    for words in (
+        "rl.clip_high is 0.28 there, 0.3 here", "seed is 0 there, 1 here", "data is '5:a' there, '6:b' here",
+    ):  # fmt: skip
+        assert words in message
+    assert "renamed" not in message and "steps" not in message and "\n" not in message
+
+
+def test_a_field_that_only_one_side_knows_is_a_difference(tmp_path: Path) -> None:
+    now = identity.identity_of(BASE, {"model": "m"})
+    with pytest.raises(ResumeRefused, match="model is None there, 'm' here"):
+        identity.compare({k: v for k, v in now.items() if k != "model"}, now, folder=tmp_path)
+
+
+def test_identity_survives_the_file() -> None:
+    """run.json holds it as JSON: tuples are lists before they are compared."""
+    config = load_config("relift", overrides=["data.columns={problem='p'}"])
+    made = identity.identity_of(config, {"data": {"hash": "x"}})
+    assert json.loads(json.dumps(made)) == made
+    assert json.loads(json.dumps(identity.tunables(config))) == identity.tunables(config)
+
+
+def test_tunable_changes_need_leave_by_name(tmp_path: Path) -> None:
+    stored = identity.tunables(BASE)
+    other = load_config("relift", overrides=["steps=7", "rl.optimizer.lr=1e-3", "seed=5"])
+    with pytest.raises(ResumeRefused) as caught:
+        identity.changed_tunables(stored, other, folder=tmp_path, allowed=["rl.optimizer.lr"])
+    assert "steps was 1785 and is now 7" in str(caught.value)
+    assert str(caught.value).endswith("--allow-change steps")  # and not the one that was allowed
+    with pytest.raises(ResumeRefused, match="--allow-change steps --allow-change rl.optimizer.lr"):
+        identity.changed_tunables(stored, other, folder=tmp_path, allowed=[])
+    allowed = identity.changed_tunables(stored, other, folder=tmp_path, allowed=["steps", "rl.optimizer.lr"])
+    assert allowed == {"steps": [1785, 7], "rl.optimizer.lr": [1e-6, 1e-3]}
+    assert identity.changed_tunables(stored, BASE, folder=tmp_path, allowed=[]) == {}
+
+
+# ---- data ------------------------------------------------------------------------------------------------------
+
+
+def test_data_fingerprint_is_of_the_content() -> None:
+    again = [replace(q) for q in QUESTIONS]
+    assert fingerprint_of(QUESTIONS, DEMONSTRATIONS) == fingerprint_of(again, list(DEMONSTRATIONS))
+
+
+def test_every_change_of_data_is_noticed() -> None:
+    """A row added, removed, moved, edited (each field); the border between the two lists."""
+    moved = [QUESTIONS[1], QUESTIONS[0], *QUESTIONS[2:]]
+    edited = [
+        [replace(QUESTIONS[0], **{name: "x"}), *QUESTIONS[1:]]
+        for name in ("question_id", "problem", "answer", "answer_kind", "source", "split", "subject", "level")
+    ]
+    edited_demos = [
+        [*DEMONSTRATIONS[:2], replace(DEMONSTRATIONS[2], **{name: "x"})]
+        for name in ("demo_id", "question_id", "text", "source")
+    ]
+    variants = [
+        (QUESTIONS, DEMONSTRATIONS),
+        ([*QUESTIONS, Question("q9", "problem 9", "9")], DEMONSTRATIONS),
+        (QUESTIONS[:-1], DEMONSTRATIONS),
+        (moved, DEMONSTRATIONS),
+        (QUESTIONS, DEMONSTRATIONS[::-1]),
+        (QUESTIONS, []),
+        *((questions, DEMONSTRATIONS) for questions in edited),
+        *((QUESTIONS, demonstrations) for demonstrations in edited_demos),
+    ]
+    hashes = [fingerprint_of(q, d) for q, d in variants]
+    assert len(set(hashes)) == len(variants) == 18
+
+
+def test_any_permutation_is_noticed() -> None:
+    rng = random.Random(0)
+    orders = {tuple(rng.sample(range(5), 5)) for _ in range(40)} | {tuple(range(5))}
+    assert len({fingerprint_of([QUESTIONS[i] for i in order], []) for order in orders}) == len(orders)
+
+
+def test_files_fingerprint(tmp_path: Path) -> None:
+    def now() -> str:
+        return identity.files_fingerprint(tmp_path, ("*.safetensors", "config.json"))
+
+    seen = [now()]
+    for name, content in (
+        ("a.safetensors", b"12"), ("b.safetensors", b""), ("a.safetensors", b"1"), ("b.safetensors", b"2"),
+        ("config.json", b"{}"),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        seen.append(now())
+    assert len(set(seen)) == len(seen)
+    (tmp_path / "README.md").write_bytes(b"else")
+    assert now() == seen[-1]
+    (tmp_path / "b.safetensors").rename(tmp_path / "c.safetensors")
+    assert now() not in seen
+
+
+def test_digest() -> None:
+    assert identity.digest({"a": 1, "b": 2}) == identity.digest({"b": 2, "a": 1})
+    assert identity.digest(["ab", "c"]) != identity.digest(["a", "bc"])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        identity.digest(float("nan"))
+
+
+def test_surroundings_hold_what_changes_bits() -> None:
+    here: dict[str, Any] = {"world_size": 1, "torch_version": "2.13.0", "isa": "avx512"}
+    base = identity.surroundings(BASE, **here)
+    for name, value in (("world_size", 2), ("torch_version", "2.14.0"), ("isa", "avx2")):
+        assert identity.surroundings(BASE, **(here | {name: value})) != base
+    assert {n for n, c in field_changes() if c == "numeric"} <= base.keys()
+    assert flatten(BASE.model_dump())["runtime.threads"] == base["runtime.threads"]
