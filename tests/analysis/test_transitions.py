@@ -61,6 +61,9 @@ def test_counts_shares_and_excess_by_hand() -> None:
     assert np.isnan(matrix(moves, "share")[1:3]).all()
     # Hardest to Hardest: null alone q0 q1, later alone q3: McNemar 2 against 1 has p = 1
     assert matrix(moves, "p_value")[0, 0] == 1
+    # other draws of the step are not pooled with draw 0: bands of different n are not compared
+    more = [trajectories([8] * 5, run="rl", step=10, draw=draw) for draw in (1, 2)]
+    pd.testing.assert_frame_equal(band_transitions(pd.concat([frame, *more]), bands), moves)
     earlier = band_transitions(frame, bands, step=5)
     assert matrix(earlier, "count")[3].tolist() == [1, 0, 0, 0]
 
