@@ -21,7 +21,7 @@ from relift.store.checkpoints import steps_with_weights, verify_checkpoint
 from relift.store.files import DEL, TMP, read_record, sha256_of_file
 from relift.store.tables import PER_STEP, WHOLE, TableFile, commit_step, parse_table_file, read_parquet, read_whole
 
-SETTLE_SECONDS = 0.3  # beside a live writer, what is still wrong after this is wrong
+SETTLE_SECONDS, SETTLE_PASSES = 0.3, 3  # beside a live writer, what is still wrong after these is wrong
 
 
 @dataclass
@@ -51,12 +51,17 @@ def check_run(folder: Path, *, on_progress: Callable[[int, int], None] | None = 
     if not (folder / "run.json").is_file():
         raise InputError(f"{folder}: no run.json there: not a run folder")
     report = _Check(folder, on_progress).run()
-    if report.problems and _writer_lives(folder):
-        time.sleep(SETTLE_SECONDS)
-        again = _Check(folder, on_progress).run()
+    for _ in range(SETTLE_PASSES):
+        if not report.problems:
+            break
+        live = _writer_lives(folder)
+        time.sleep(SETTLE_SECONDS if live else 0.0)
+        again = _Check(folder, on_progress).run()  # also if no writer lives now: it may just have ended
         again.problems = [problem for problem in again.problems if problem in report.problems]
-        again.notes.append("a writer is at work: what it was just changing was left out")
-        return again
+        report = again
+        if not live:
+            break
+        report.notes.append("a writer is at work: what it was just changing was left out")
     return report
 
 

@@ -24,7 +24,7 @@ from relift.store.files import (
     sha256_of_file,
     storing,
     tmp_name,
-)  # fmt: skip
+)
 from relift.store.tables import NAME_PART, commit_name, commit_step
 
 FORMAT_VERSION = 1

@@ -18,6 +18,7 @@ from typing import Any
 
 from relift.errors import StoreError
 
+_NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "lustre", "ceph", "glusterfs", "gpfs", "beegfs", "afs")
 TMP, DEL = ".tmp-", ".del-"  # being written; being deleted. Readers skip names that begin with a dot.
 
 
@@ -79,6 +80,20 @@ def _free_or_none(disk: Disk, path: Path) -> int | None:
             with contextlib.suppress(OSError):
                 return disk.free_bytes(folder)
     return None
+
+
+def network_file_system(path: Path) -> str | None:
+    """Type of the file system `path` lies on, if it is one where locks and fsync may not hold; None if not known."""
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:  # not Linux
+        return None
+    mounts = [line.split()[1:3] for line in lines]
+    above = {str(folder) for folder in (path, *path.parents)}
+    kind = max(((point, kind) for point, kind in mounts if point in above), key=lambda m: len(m[0]), default=("", ""))[
+        1
+    ]
+    return kind if kind.startswith(_NETWORK) else None
 
 
 def tmp_name(target: Path) -> Path:

@@ -23,7 +23,7 @@ from relift.store.tables import (
     parse_table_file,
     read_parquet,
     read_whole,
-)  # fmt: skip
+)
 
 RETRIES = 20  # a file may be replaced between listing and opening; more often than this it is missing
 _FILTERED = ("checkpoints", "scores")  # rewritten whole: may hold rows of a step that is not committed yet
@@ -35,6 +35,7 @@ class RunReader:
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
         self._cache: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        self._named: dict[Path, tuple[dict[str, Any], dict[TableFile, dict[str, Any]]]] = {}
         run = self.run_json
         version = run.get("schema_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
@@ -70,22 +71,31 @@ class RunReader:
             return None
         return self._cache[path][1]
 
-    def _entries(self) -> dict[TableFile, dict[str, Any]]:
-        """Every committed table file with what its record says of it, in order of table, step, origin, draw, part."""
+    def _entries(self, table: str) -> dict[TableFile, dict[str, Any]]:
+        """Every committed file of a table with what its record says of it, in order of step, origin, draw, part."""
         folder = self.folder / "commits"
         try:
-            names = sorted(os.listdir(folder))
+            names = os.listdir(folder)
         except FileNotFoundError:
             names = []
         entries = {}
         for name in names:
-            record = self._record(folder / name) if commit_step(name) is not None else None
-            for relative, entry in (record["files"] if record else {}).items():
-                file = parse_table_file(self.folder, relative)
-                if file is None:
-                    raise StoreError(f"{folder / name}: names {relative!r}, which is no table file")
-                entries[file] = entry
+            if commit_step(name) is not None:
+                entries.update({f: entry for f, entry in self._files_of(folder / name).items() if f.table == table})
         return {file: entries[file] for file in sorted(entries, key=_order)}
+
+    def _files_of(self, path: Path) -> dict[TableFile, dict[str, Any]]:
+        """What one commit record names; nothing if it is gone."""
+        record = self._record(path)
+        if record is None:
+            return {}
+        if path not in self._named or self._named[path][0] is not record:
+            files = {parse_table_file(self.folder, name): entry for name, entry in record["files"].items()}
+            if None in files:
+                odd = next(name for name in record["files"] if parse_table_file(self.folder, name) is None)
+                raise StoreError(f"{path}: names {odd!r}, which is no table file")
+            self._named[path] = (record, {file: entry for file, entry in files.items() if file is not None})
+        return self._named[path][1]
 
     @property
     def committed_step(self) -> int | None:
@@ -119,9 +129,8 @@ class RunReader:
         want_steps = None if steps is None else {int(step) for step in steps}
         return {
             file: entry
-            for file, entry in self._entries().items()
-            if file.table == table
-            and (origin is None or file.origin == origin)
+            for file, entry in self._entries(table).items()
+            if (origin is None or file.origin == origin)
             and (want_draws is None or file.draw in want_draws)
             and (want_steps is None or file.step in want_steps)
         }
@@ -163,7 +172,7 @@ class RunReader:
                 return rows
             except (FileNotFoundError, StoreError) as error:
                 # A resume may have taken the record back, and the step may have been written again since.
-                now = self._entries().get(file)
+                now = self._entries(file.table).get(file)
                 if now is None:
                     return None
                 if now == entry:
@@ -235,8 +244,8 @@ class RunReader:
             raise
 
 
-def _order(file: TableFile) -> tuple[str, int, str, int, int]:
-    return (file.table, file.step, file.origin or "", file.draw or 0, -1 if file.part is None else file.part)
+def _order(file: TableFile) -> tuple[int, str, int, int]:
+    return (file.step, file.origin or "", file.draw or 0, -1 if file.part is None else file.part)
 
 
 def _require_columns(table: str, columns: Sequence[str] | None) -> None:

@@ -7,10 +7,6 @@ the commit record before the checkpoint. What no commit record names does not ex
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import socket
-import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,44 +14,47 @@ from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
-from relift.errors import InputError, RunInUse, StoreError
+from relift.errors import InputError, StoreError
 from relift.schema import SCHEMA_VERSION, TABLES
-from relift.store.checkpoints import Checkpoints, SavedCheckpoint, checkpoint_folder, steps_with_weights
+from relift.store.checkpoints import Checkpoints, SavedCheckpoint
 from relift.store.files import (
-    DEL,
     DISK,
-    TMP,
     Disk,
     make_folder,
-    read_record,
+    network_file_system,
     record_bytes,
     remove_quietly,
-    remove_tree,
     sha256_of,
     sha256_of_file,
     storing,
     tmp_name,
     write_atomic,
-)  # fmt: skip
+)
+from relift.store.folder import (
+    CONFIG,
+    HOLDER,
+    RUN_JSON,
+    STARTING,
+    clear_leftovers,
+    holder_bytes,
+    read_run_json,
+    require_run_folder,
+    take_lock,
+)
+from relift.store.rollback import commit_records, set_aside_past
 from relift.store.tables import (
     NAME_PART,
-    PER_STEP,
     WHOLE,
     TableFile,
     commit_name,
-    commit_step,
     conform,
     encode,
     footer_of,
-    parse_table_file,
     read_whole,
     table_file,
-)  # fmt: skip
+)
 
-LOCK, HOLDER, STARTING, RUN_JSON, CONFIG = ".lock", ".writer.json", ".starting", "run.json", "config.toml"
-LOCK_SECONDS = 0.3  # `relift check` holds the lock for an instant to see whether a writer lives
 _OURS = ("schema_version", "run_id", "starts", "files", "body_sha256")  # fields of run.json that only we set
 
 
@@ -86,10 +85,10 @@ class RunWriter:
         self._pending: list[_Pending] = []
         self._failed = False
         self._checkpoints = Checkpoints(self.folder, disk=disk, on_event=self._on_event)
-        _require_run_folder(self.folder)
+        require_run_folder(self.folder)
         try:
             make_folder(disk, self.folder)
-            self._lock = _take_lock(self.folder)
+            self._lock = take_lock(self.folder)
         except OSError as error:
             reason = f"{error.strerror or error} (errno {error.errno})"
             raise InputError(f"{self.folder}: cannot write there: {reason}; choose another folder") from error
@@ -100,26 +99,15 @@ class RunWriter:
             raise
 
     def _open(self) -> None:
-        _require_run_folder(self.folder)  # again: it may have changed while nobody had the lock
-        holder = {"host": socket.gethostname(), "pid": os.getpid()}
+        require_run_folder(self.folder)  # again: it may have changed while nobody had the lock
         with storing(self.folder, disk=self._disk):
-            self._clear_leftovers()
-        write_atomic(self._disk, self.folder / HOLDER, (json.dumps(holder) + "\n").encode())
+            clear_leftovers(self.folder, self._disk)
+        write_atomic(self._disk, self.folder / HOLDER, holder_bytes())
+        kind = network_file_system(self.folder)
+        if kind is not None:
+            self._on_event(f"{self.folder} is on {kind}: locks and durability are not promised there")
         self.is_new = not (self.folder / RUN_JSON).exists()
-        self.run_json = {} if self.is_new else _read_run_json(self.folder)
-
-    def _clear_leftovers(self) -> None:
-        """Removes what a killed writer left: temporary files, half-deleted ones, a start that did not finish."""
-        for folder in (self.folder, *(self.folder / name for name in (*PER_STEP, "commits", "weights"))):
-            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-                if path.name.startswith((TMP, DEL)):
-                    remove_tree(self._disk, path)
-        if (self.folder / STARTING).exists():
-            if not (self.folder / RUN_JSON).exists():
-                for name in (CONFIG, *(f"{table}.parquet" for table in WHOLE)):
-                    self._disk.unlink(self.folder / name)
-                self._disk.fsync(self.folder)
-            self._disk.unlink(self.folder / STARTING)
+        self.run_json = {} if self.is_new else read_run_json(self.folder)
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +176,8 @@ class RunWriter:
     def _require_run(self) -> dict[str, Any]:
         if self.is_new:
             raise ValueError("start the run first")
+        if not self._lock.is_locked:
+            raise ValueError("this writer is closed")
         if self._failed:
             raise StoreError(
                 f"{self.folder}: an earlier write failed; start again, the run goes on from its checkpoint"
@@ -280,13 +270,7 @@ class RunWriter:
     @property
     def committed_step(self) -> int | None:
         """The newest committed step."""
-        steps = [step for step, _ in self._commits()]
-        return max(steps, default=None)
-
-    def _commits(self) -> list[tuple[int, Path]]:
-        folder = self.folder / "commits"
-        found = [(commit_step(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
-        return sorted((step, path) for step, path in found if step is not None)
+        return max((step for step, _ in commit_records(self.folder)), default=None)
 
     def write_whole(self, table: str, frame: pd.DataFrame | pa.Table) -> None:
         """Rewrites questions, demonstrations, checkpoints or scores. Readers see the old rows or the new ones."""
@@ -352,97 +336,8 @@ class RunWriter:
         self._write_run_json({**run, "starts": [*run["starts"], start]})  # first: its number is used once
         limit = -1 if step is None else step
         aside = self.folder / "orphaned" / f"start-{self._start:04d}"
-        # newest first, so that whatever happens the records left are those up to some step
-        self._set_aside([path for at, path in reversed(self._commits()) if at > limit], aside)
-        self._set_aside(self._unnamed_files(), aside)
-        self._set_aside(
-            [checkpoint_folder(self.folder, at) for at in steps_with_weights(self.folder) if at > limit], aside
-        )
+        set_aside_past(limit, self.folder, aside, disk=self._disk, on_event=self._on_event)
         for table in ("checkpoints", "scores"):
             rows = self.read_whole(table)
             if (rows["step"] > limit).any():
                 self.write_whole(table, rows[rows["step"] <= limit])
-
-    def _unnamed_files(self) -> list[Path]:
-        named: set[Path] = set()
-        for _, path in self._commits():
-            named.update(self.folder / name for name in read_record(path)["files"])
-        found: list[Path] = []
-        for table in PER_STEP:
-            folder = self.folder / table
-            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-                if path not in named and parse_table_file(self.folder, f"{table}/{path.name}") is not None:
-                    found.append(path)
-        return found
-
-    def _set_aside(self, paths: list[Path], aside: Path) -> None:
-        if not paths:
-            return
-        with storing(aside, disk=self._disk):
-            for path in paths:
-                target = aside / path.relative_to(self.folder)
-                make_folder(self._disk, target.parent)
-                self._disk.replace(path, target)
-            for folder in sorted({path.parent for path in paths}):
-                self._disk.fsync(aside / folder.relative_to(self.folder))
-                self._disk.fsync(folder)
-        self._on_event(f"set aside {len(paths)} of {paths[0].parent.name}/ in {aside.relative_to(self.folder)}")
-
-
-def _read_run_json(folder: Path) -> dict[str, Any]:
-    body = read_record(folder / RUN_JSON)
-    version = body.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise InputError(f"{folder}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update relift")
-    return body
-
-
-def _require_run_folder(folder: Path) -> None:
-    """Refuses, before anything is written, a folder that holds something else than a run."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file, not a folder; choose another folder")
-    if not folder.is_dir() or (folder / RUN_JSON).exists() or (folder / STARTING).exists():
-        return
-    try:
-        foreign = sorted(path.name for path in folder.iterdir() if not _is_leftover(path))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot read: {error.strerror}; choose another folder") from error
-    if foreign:
-        raise InputError(f"{folder}: holds {foreign[0]!r} but no run.json: choose an empty folder or that of a run")
-
-
-def _is_leftover(path: Path) -> bool:
-    return path.name in (LOCK, HOLDER) or path.name.startswith(TMP)
-
-
-def _take_lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunInUse(f"{folder}: {_holder(folder)} is writing there; wait for it or choose another folder") from None
-    return lock
-
-
-def _holder(folder: Path) -> str:
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline:  # the holder names itself just after it has the lock
-        try:
-            holder = json.loads((folder / HOLDER).read_bytes())
-            host, pid = str(holder["host"]), int(holder["pid"])
-            if host != socket.gethostname() or _lives(pid):
-                return f"process {pid} on {host}"
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        time.sleep(0.02)
-    return "another process"
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

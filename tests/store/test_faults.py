@@ -19,11 +19,11 @@ from tests.store.rows import table_bytes, train
 KINDS = ("die_before", "die_after", "ENOSPC", "EIO")
 
 
-def run_with_fault(folder: Path, k: int, kind: str, *, n_steps: int) -> bool:
+def run_with_fault(folder: Path, k: int, kind: str, **plan: int) -> bool:
     """Trains until operation k fails. True if it failed, False if the run ended before; other errors pass."""
     disk = FaultyDisk(k, kind)
     try:
-        train(folder, disk=disk, n_steps=n_steps)
+        train(folder, disk=disk, **plan)
     except (Died, ReliftError):
         assert disk.n_operations >= k
         if not disk.dead:  # it failed and lived: it cleans up, unless cleaning is what failed
@@ -50,25 +50,25 @@ def require_equal(folder: Path, expected: dict[str, bytes]) -> None:
     assert check_run(folder).problems == []
 
 
-def fault_loop(tmp_path: Path, points: Iterator[tuple[int, str]], *, n_steps: int) -> int:
+def fault_loop(tmp_path: Path, points: Iterator[tuple[int, str]], **plan: int) -> int:
     """Returns the number of points at which something failed."""
-    train(tmp_path / "expected", n_steps=n_steps)
+    train(tmp_path / "expected", **plan)
     expected = table_bytes(tmp_path / "expected")
     n_failed = 0
     for k, kind in points:
         folder = tmp_path / f"{k}-{kind}"
-        if run_with_fault(folder, k, kind, n_steps=n_steps):
+        if run_with_fault(folder, k, kind, **plan):
             n_failed += 1
             require_readable(folder)
-            train(folder, n_steps=n_steps)
+            train(folder, **plan)
         require_equal(folder, expected)
         shutil.rmtree(folder)
     return n_failed
 
 
-def count_operations(folder: Path, *, n_steps: int) -> int:
+def count_operations(folder: Path, **plan: int) -> int:
     disk = FaultyDisk(0, "none")
-    train(folder, disk=disk, n_steps=n_steps)
+    train(folder, disk=disk, **plan)
     return disk.n_operations
 
 
@@ -85,9 +85,10 @@ def die_in_first_step(tmp_path: Path) -> None:
 
 @pytest.mark.fault
 def test_each_operation_may_fail_in_every_way(tmp_path: Path) -> None:
-    n = count_operations(tmp_path / "count", n_steps=7)  # past a first retirement
+    plan = {"n_steps": 3, "every": 1}  # a checkpoint each step: the third retires the first
+    n = count_operations(tmp_path / "count", **plan)
     points = ((k, kind) for k in range(1, n + 1) for kind in KINDS)
-    assert fault_loop(tmp_path, points, n_steps=7) == 4 * n
+    assert fault_loop(tmp_path, points, **plan) == 4 * n
 
 
 def faults_in_recovery(tmp_path: Path, *, kinds: tuple[str, ...], stride: int) -> int:

@@ -153,6 +153,22 @@ def test_misuse_is_a_value_error(tmp_path: Path) -> None:
             writer.commit(0)
         with pytest.raises(ValueError, match="holds a run already"):
             writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+    with pytest.raises(ValueError, match="closed"):
+        writer.write("updates", update(1), step=1)
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])
+def test_network_file_systems_are_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kind: str, warned: bool
+) -> None:
+    read_text = Path.read_text
+    mounts = f"dev / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\nserver:/y {tmp_path}/other nfs rw 0 0\n"
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, *a: mounts if str(self) == "/proc/self/mounts" else read_text(self, *a)
+    )
+    events: list[str] = []
+    begin(tmp_path / "run", events=events).close()
+    assert bool(events) == warned and all(kind in event for event in events)
 
 
 def test_a_second_draw_has_its_own_commit(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Whose folder is it: what may become a run folder, who writes in it, what a killed writer left there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from relift.errors import InputError, RunInUse
+from relift.schema import SCHEMA_VERSION
+from relift.store.files import DEL, TMP, Disk, read_record, remove_tree
+from relift.store.tables import PER_STEP, WHOLE
+
+LOCK, HOLDER, STARTING, RUN_JSON, CONFIG = ".lock", ".writer.json", ".starting", "run.json", "config.toml"
+LOCK_SECONDS = 0.3  # `relift check` holds the lock for an instant to see whether a writer lives
+
+
+def read_run_json(folder: Path) -> dict[str, Any]:
+    """Raises StoreError if damaged, FileNotFoundError if absent, InputError if a newer relift wrote it."""
+    body = read_record(folder / RUN_JSON)
+    version = body.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(f"{folder}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update relift")
+    return body
+
+
+def require_run_folder(folder: Path) -> None:
+    """Refuses with InputError, before anything is written, a folder that holds something else than a run."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, not a folder; choose another folder")
+    if not folder.is_dir() or _is_ours(folder):
+        return
+    try:
+        foreign = sorted(path.name for path in folder.iterdir() if not _is_leftover(path))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot read: {error.strerror}; choose another folder") from error
+    if foreign and not _is_ours(folder):  # asked again: another process may just be starting a run here
+        raise InputError(f"{folder}: holds {foreign[0]!r} but no run.json: choose an empty folder or that of a run")
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / STARTING).exists() or (folder / RUN_JSON).exists()
+
+
+def _is_leftover(path: Path) -> bool:
+    return path.name in (LOCK, HOLDER) or path.name.startswith(TMP)
+
+
+def clear_leftovers(folder: Path, disk: Disk) -> None:
+    """Removes what a killed writer left: temporary files, half-deleted ones, a start that did not finish."""
+    for place in (folder, *(folder / name for name in (*PER_STEP, "commits", "weights"))):
+        for path in sorted(place.iterdir()) if place.is_dir() else []:
+            if path.name.startswith((TMP, DEL)):
+                remove_tree(disk, path)
+    if (folder / STARTING).exists():
+        if not (folder / RUN_JSON).exists():
+            for name in (CONFIG, *(f"{table}.parquet" for table in WHOLE)):
+                disk.unlink(folder / name)
+            disk.fsync(folder)
+        disk.unlink(folder / STARTING)
+
+
+def take_lock(folder: Path) -> FileLock:
+    """Raises RunInUse, naming process and host, if another writer has it; OSError if the folder is not writable."""
+    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunInUse(f"{folder}: {_holder(folder)} is writing there; wait for it or choose another folder") from None
+    return lock
+
+
+def holder_bytes() -> bytes:
+    """What .writer.json says while we hold the lock."""
+    return (json.dumps({"host": socket.gethostname(), "pid": os.getpid()}) + "\n").encode()
+
+
+def _holder(folder: Path) -> str:
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:  # the holder names itself just after it has the lock
+        try:
+            holder = json.loads((folder / HOLDER).read_bytes())
+            host, pid = str(holder["host"]), int(holder["pid"])
+            if host != socket.gethostname() or _lives(pid):
+                return f"process {pid} on {host}"
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        time.sleep(0.02)
+    return "another process"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
