@@ -12,6 +12,7 @@ from relift import stats
 from relift.analysis import style
 from relift.analysis.panel import RATE_DRAWS, matched_questions, one_origin, with_labels
 from relift.errors import InputError
+from relift.schema import SCORES
 
 _USED = ("demonstrations", "distinct_demonstrations")
 
@@ -44,7 +45,8 @@ def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None)
                 "n_questions": mean.n_questions, "n_attempts": int(group["decided"].sum()),
             }
         )  # fmt: skip
-    return pd.DataFrame(scores)
+    names = [c.name for c in SCORES.columns]
+    return pd.DataFrame(scores, columns=[names[0], "run", *names[1:]])
 
 
 def count_demonstrations(demo_events: pd.DataFrame, *, steps: Collection[int]) -> pd.DataFrame:

@@ -155,10 +155,13 @@ def _draw_fine_tuning(axes: Any, frame: pd.DataFrame, styles: dict[str, style.Ru
 
 def caption_training_dynamics(frame: pd.DataFrame) -> str:
     """What F4 must say below it: what lines, markers and ticks are, and how many questions a step has."""
-    sizes = style.count_range(frame["n_questions"].dropna())
+    rollouts = frame["n_questions"].dropna()
     window = int(frame["window"].iloc[0])
+    lines = (
+        f"Thin: rollouts of single steps ({style.count_range(rollouts)} questions each), thick: their running mean "
+        f"over {window} steps. Rollouts and probes are different questions and are not averaged together. "
+    )
     return (
-        f"Thin: rollouts of single steps ({sizes} questions each), thick: their running mean over {window} steps. "
-        "Markers: probes of the fixed question set. Ticks below: steps with a fine-tuning or mixed update. "
-        "Rollouts and probes are different questions and are not averaged together."
+        f"{lines if len(rollouts) else ''}Markers: probes of the fixed question set. "
+        "Ticks below: steps with a fine-tuning or mixed update."
     )

@@ -102,6 +102,7 @@ def lay_out(trajectories: pd.DataFrame, bands: pd.DataFrame, *, sums: Sequence[s
     """Sum the columns `sums` by question and (run, step): `measure_draw` at step 0, draws 0 and 1 later.
 
     Questions without a row in a column have sums of 0; questions that `bands` does not know are left out.
+    InputError if no row is left.
     """
     one_origin(trajectories)
     step, draw = trajectories["step"].to_numpy(), trajectories["draw"].to_numpy()
@@ -110,6 +111,10 @@ def lay_out(trajectories: pd.DataFrame, bands: pd.DataFrame, *, sums: Sequence[s
     row = question_ids.get_indexer(pd.Index(trajectories["question_id"].astype(object)))
     kept = with_labels(trajectories[measuring & (row >= 0)])
     row = row[measuring & (row >= 0)]
+    if kept.empty:
+        raise InputError(
+            f"nothing measures these bands: no later step, and no draw {measure_draw} at step 0, of their questions"
+        )
 
     run_codes, run_ids = pd.factorize(kept["run_id"])  # order of appearance
     key = run_codes * (int(step.max(initial=0)) + 1) + kept["step"].to_numpy()

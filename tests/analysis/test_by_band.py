@@ -162,3 +162,16 @@ def test_band_lengths_by_kind_of_answer() -> None:
     assert tokens["all"]["truncated_share"] == pytest.approx(4 / 16)
     assert tokens["all"]["low"] == pytest.approx(16) and tokens["all"]["high"] == pytest.approx(30)
     assert np.isnan(row(band_lengths(frame, bands, which="correct"), "base", "Easy", 5)["tokens"])
+
+
+def test_without_a_second_draw_or_a_later_step_nothing_can_be_measured() -> None:
+    frame = trajectories([0, 8])
+    with pytest.raises(InputError, match="nothing measures these bands"):
+        band_accuracy(frame, assign_bands(frame))
+
+
+def test_a_run_whose_base_has_one_draw_has_no_change() -> None:
+    frame = pd.concat([trajectories([0, 8]), trajectories([4, 8], step=5)])
+    accuracy = band_accuracy(frame, assign_bands(frame))
+    assert set(accuracy["step"]) == {5} and accuracy["change"].isna().all()
+    assert row(accuracy, "base", "Hardest", 5)["accuracy"] == 0.5

@@ -42,6 +42,7 @@ def test_probe_scores_pool_draws_and_leave_top_ups_out() -> None:
     expected = stats.mean_over_questions([4, 8, 6], [8, 8, 8])
     assert scores.loc[10, ["value", "ci_low", "ci_high"]].tolist() == [expected.value, expected.low, expected.high]
     assert scores.loc[10, "n_questions"] == 3 and scores.loc[10, "n_attempts"] == 24
+    assert probe_scores(frame[:0]).columns.tolist() == probe_scores(frame).columns.tolist()
 
 
 def test_demonstrations_are_counted_with_and_without_repeats() -> None:
