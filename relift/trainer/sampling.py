@@ -74,7 +74,7 @@ def grade(run: Run, items: Sequence[Item], submissions_QG: Sequence[Sequence[Sub
 
 def guard_undecided(run: Run, answers: Answers, *, where: str) -> None:
     """Warn of undecided verdicts; stop before they reach an update when there are too many."""
-    share = 1 - answers.decided_QG.mean()
+    share = (~answers.decided_QG).mean()  # not 1 - the other share: 1 - .7 is more than .3
     if share <= WARN_UNDECIDED:
         return
     rules = Counter(j.rule for row in answers.judgements_QG for j in row if j.verdict is Verdict.undecided)
