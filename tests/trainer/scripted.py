@@ -37,11 +37,11 @@ def tokens(text: str) -> np.ndarray:
 
 
 def right(answer: str) -> str:
-    return rf"\boxed{{{answer}}}"  # 9 tokens with the end token for a one-digit answer
+    return rf"\boxed{{{answer}}}"  # 10 tokens with the end token
 
 
 def wrong(answer: str) -> str:
-    return rf"hm \boxed{{-{answer}}}"  # 13 tokens
+    return rf"hm \boxed{{-{answer}}}"  # 14 tokens
 
 
 def items(n: int) -> list[Item]:
@@ -182,7 +182,7 @@ def demo_of(item: Item) -> Demo:
 
 
 def demo_text(item: Item) -> str:
-    return f"see {right(item.question.answer)}"  # 13 tokens with the end token
+    return f"see {right(item.question.answer)}"  # 14 tokens
 
 
 def questions_frame(asked: Sequence[Item], with_demo: Sequence[int]) -> pd.DataFrame:

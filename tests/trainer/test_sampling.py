@@ -1,0 +1,186 @@
+"""Asking and grading: seeds that depend on names alone, and a grader that may fail without calling anything wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relift.engines.base import Sampling
+from relift.errors import GuardStop
+from relift.grading import ExactGrader, Judgement, Submission
+from relift.schema import Origin, Verdict, seed_of
+from relift.trainer.answers import Answers
+from relift.trainer.run import Run
+from relift.trainer.sampling import ask
+from tests.trainer.scripted import items, scripted_run
+
+SAMPLING = Sampling(max_tokens=99, stop_token_ids=(0,))
+CONFIG = {"recipe": "grpo", "seed": 7, "rollout": {"questions_per_step": 4}}
+
+
+@contextmanager
+def a_run(folder: Path, **parts: Any) -> Iterator[Run]:
+    run = scripted_run(folder, CONFIG, **parts)
+    try:
+        yield run
+    finally:
+        run.record.writer.close()
+
+
+def asked(run: Run, ixs: Sequence[int] = (0, 1, 2, 3), *, n: int = 5, **place: Any) -> Answers:
+    where: dict[str, Any] = {"origin": Origin.rollout, "draw": 0, "step": 3} | place
+    return ask(run, [run.train_items[ix] for ix in ixs], SAMPLING, n=n, **where)
+
+
+def seeds(run: Run, **options: Any) -> dict[tuple[int, int], int]:
+    """Seed of each attempt that was asked for, by (question, attempt)."""
+    answers = asked(run, **options)
+    return {
+        (ix, g): c.seed
+        for ix, row in zip(answers.question_ix_Q.tolist(), answers.completions_QG, strict=True)
+        for g, c in enumerate(row)
+    }
+
+
+def test_a_seed_depends_on_what_names_the_attempt_and_nothing_else(tmp_path: Path) -> None:
+    with a_run(tmp_path / "run") as run:
+        base = seeds(run)
+        question_id = run.train_items[2].question.question_id
+        assert base[2, 4] == seed_of(7, "rollout", 0, 3, question_id, 4)
+        assert seeds(run, ixs=(3, 1, 2, 0)) == base  # not on the order
+        assert seeds(run, ixs=(2,)) == {key: base[key] for key in base if key[0] == 2}  # nor on the other questions
+        assert seeds(run, n=2) == {key: base[key] for key in base if key[1] < 2}  # nor on the number of attempts
+        others = [base, seeds(run, step=4), seeds(run, draw=1), seeds(run, origin=Origin.probe)]
+        run.config = run.config.model_copy(update={"seed": 8})
+        others.append(seeds(run))
+        assert len({seed for each in others for seed in each.values()}) == 5 * 20
+
+
+def test_answers_line_up(tmp_path: Path) -> None:
+    """Question i has i right answers of 5, asked in another order."""
+    with a_run(tmp_path / "run", n_right=lambda ix, version: ix) as run:
+        run.engine.publish({}, version=12)
+        answers = asked(run, ixs=(3, 0, 2))
+    assert answers.question_ix_Q.tolist() == [3, 0, 2]
+    assert answers.n_correct_Q.tolist() == [3, 0, 2] and answers.n_decided_Q.tolist() == [5, 5, 5]
+    assert answers.reward_QG.tolist() == [[1, 1, 1, 0, 0], [0] * 5, [1, 1, 0, 0, 0]]
+    assert answers.texts_QG[0][2:4] == [r"\boxed{4}", r"hm \boxed{-4}"]
+    assert answers.prompt_ids_Q[1] == items(1)[0].prompt_ids
+    assert answers.version == 12
+    assert answers.accuracy_of(3) == pytest.approx(5 / 15)
+    assert answers.accuracy_of(1) == pytest.approx(3 / 5)  # of the first questions alone
+
+
+class Broken(ExactGrader):
+    """Does something else instead of grading."""
+
+    name = "broken"
+
+    def __init__(self, instead: Callable[[Sequence[Submission]], Any]) -> None:
+        self.instead = instead
+
+    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+        return self.instead(submissions)  # type: ignore[no-any-return]
+
+
+def crash(submissions: Sequence[Submission]) -> list[Judgement]:
+    raise RuntimeError("the worker died")
+
+
+def right(submissions: Sequence[Submission]) -> list[Judgement]:
+    return [Judgement(Verdict.correct, "test") for _ in submissions]
+
+
+@pytest.mark.parametrize(
+    ("instead", "words"),
+    [
+        (crash, "RuntimeError('the worker died')"),
+        (lambda submissions: right(submissions)[1:], "19 verdicts"),
+        (lambda submissions: right(submissions) * 2, "40 verdicts"),
+        (lambda submissions: None, "TypeError"),
+    ],
+)
+def test_a_grader_that_fails_makes_undecided_and_stops(
+    tmp_path: Path, instead: Callable[[Sequence[Submission]], Any], words: str
+) -> None:
+    warnings: list[str] = []
+    with a_run(tmp_path / "run", grader=Broken(instead), warn=warnings.append) as run:
+        with pytest.raises(GuardStop) as caught:
+            asked(run)
+    assert "grader broken failed on 20 answers, which stay undecided" in warnings[0] and words in warnings[0]
+    assert str(caught.value).startswith("step 3, rollout: 100.0% of the verdicts are undecided (none.crash 20)")
+    assert "guard.max_undecided = 0.2" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def first_undecided(n: int) -> Broken:
+    """The first n of all submissions are undecided, the others correct."""
+    return Broken(
+        lambda submissions: [
+            Judgement(Verdict.undecided, "test.timeout") if i < n else Judgement(Verdict.correct, "test")
+            for i in range(len(submissions))
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "limit", "stops"),
+    [
+        (4, 0.2, False),  # 4 of 20 is the limit, not above it
+        (5, 0.2, True),
+        (6, 0.3, False),  # 1 - 14/20 would be .30000000000000004
+        (7, 0.3, True),
+        (20, 1.0, False),
+    ],
+)
+def test_share_of_undecided(tmp_path: Path, n: int, limit: float, stops: bool) -> None:  # noqa: FBT001
+    warnings: list[str] = []
+    with a_run(tmp_path / "run", grader=first_undecided(n), warn=warnings.append) as run:
+        run.config = run.config.model_copy(
+            update={"guard": run.config.guard.model_copy(update={"max_undecided": limit})}
+        )
+        if stops:
+            with pytest.raises(GuardStop):
+                asked(run)
+            return
+        answers = asked(run)
+    assert warnings == [f"step 3, rollout: {n / 20:.1%} of the verdicts are undecided (test.timeout {n})"]
+    assert (~answers.decided_QG).sum() == n
+    assert not (answers.decided_QG & (answers.reward_QG == 0)).any()  # none of them became wrong
+    assert answers.accuracy_of(4) == (None if n == 20 else 1.0)
+
+
+def test_few_undecided_are_not_worth_a_line(tmp_path: Path) -> None:
+    """1 of 4 x 13 = 52 is 1.9 %; of 4 x 12 = 48 it is 2.1 %."""
+    warnings: list[str] = []
+    with a_run(tmp_path / "run", grader=first_undecided(1), warn=warnings.append) as run:
+        asked(run, n=13)
+        assert warnings == []
+        asked(run, n=12)
+        assert len(warnings) == 1
+
+
+def test_kinds_are_graded_by_their_own_graders(tmp_path: Path) -> None:
+    """Questions 1 and 3 are of another kind; a third kind's grader, which would fail, has nothing to do."""
+    sizes: dict[str, int] = {}
+
+    def count(kind: str) -> Callable[[Sequence[Submission]], list[Judgement]]:
+        def grade(submissions: Sequence[Submission]) -> list[Judgement]:
+            sizes[kind] = len(submissions)
+            return [Judgement(Verdict.correct, kind) for _ in submissions]
+
+        return grade
+
+    with a_run(tmp_path / "run") as run:
+        run.graders = {"exact": Broken(count("exact")), "choice": Broken(count("choice")), "math": Broken(crash)}
+        run.train_items = [
+            replace(item, question=replace(item.question, answer_kind="choice")) if item.question_ix % 2 else item
+            for item in run.train_items
+        ]
+        answers = asked(run, n=2)
+    assert sizes == {"exact": 4, "choice": 4}
+    assert [[j.rule for j in row] for row in answers.judgements_QG] == [["exact"] * 2, ["choice"] * 2] * 2
