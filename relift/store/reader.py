@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from relift.errors import InputError, StoreError
 from relift.schema import SCHEMA_VERSION, TABLES
 from relift.store.checkpoints import checkpoint_folder, verify_checkpoint
-from relift.store.files import read_record
+from relift.store.files import read_record, sha256_of
 from relift.store.tables import (
     PER_STEP,
     WHOLE,
@@ -55,9 +55,12 @@ class RunReader:
         """The resolved configuration as it was written. Raises StoreError if it has changed since."""
         path = self.folder / "config.toml"
         try:
-            return path.read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path}: cannot read: {error}") from error
+            data = path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error
+        if sha256_of(data) not in self.run_json["files"].get(path.name, ()):
+            raise StoreError(f"{path}: changed since the run began: run.json knows another SHA-256")
+        return data.decode()
 
     def _record(self, path: Path) -> dict[str, Any] | None:
         """A record, parsed again only if its file is another one; None if there is none."""

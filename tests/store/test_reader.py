@@ -103,6 +103,13 @@ def test_rows_without_a_commit_do_not_exist(tmp_path: Path) -> None:
     assert RunReader(tmp_path).read("attempts", columns=["step"])["step"].unique().tolist() == [0]
 
 
+def test_an_edited_configuration_is_not_handed_out(tmp_path: Path) -> None:
+    train(tmp_path, n_steps=1)
+    (tmp_path / "config.toml").write_text("seed = 2\n")
+    with pytest.raises(StoreError, match="config.toml: changed since"):
+        _ = RunReader(tmp_path).config_toml
+
+
 def test_an_open_reader_follows_the_run(tmp_path: Path) -> None:
     with RunWriter(tmp_path) as writer:
         writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
