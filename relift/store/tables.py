@@ -60,7 +60,7 @@ def table_file(
         name += f".{Origin(origin).value}.d{draw}"
     if part is not None:
         name += f".p{part}"
-    return TableFile(root / table / f"{name}.parquet", table, step, origin, draw, part)
+    return TableFile(root / table / f"{name}.parquet", table, int(step), origin, draw, part)
 
 
 def parse_table_file(root: Path, relative: str) -> TableFile | None:
@@ -131,7 +131,7 @@ def _column(
             array = pa.array(series, from_pandas=column.nullable or series.dtype.kind != "f")
         array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
         array = array.cast(plain)
-    except (pa.ArrowException, OverflowError, TypeError) as error:
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"{table.name}.{name}: values do not fit {plain}: {error}") from error
     if array.null_count and not column.nullable:
         raise ValueError(f"{table.name}.{name}: {array.null_count} nulls in a column that has none")

@@ -245,7 +245,7 @@ class RunWriter:
                 disk.fsync(parent)
         files = {item.file.path.relative_to(self.folder).as_posix(): item.entry for item in pending}
         body = {
-            "schema_version": SCHEMA_VERSION, "run_id": run["run_id"], "step": step, "start": self._start,
+            "schema_version": SCHEMA_VERSION, "run_id": run["run_id"], "step": int(step), "start": self._start,
             "files": dict(sorted(files.items())),
         }  # fmt: skip
         with self._failing():

@@ -60,6 +60,16 @@ def test_a_run_lies_as_the_schema_says(tmp_path: Path) -> None:
     assert (record["step"], record["start"], record["run_id"]) == (120, 1, "run-1")
 
 
+def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
+    with begin(tmp_path) as writer:
+        step = np.int64(3)
+        writer.write("updates", update(0), step=step)
+        writer.commit(step)
+        writer.save_checkpoint(step, lambda path: (path / "w").write_bytes(b"w") and None, info={})
+        assert [saved.step for saved in writer.checkpoints()] == [3]
+    assert RunReader(tmp_path).steps("updates") == [3]
+
+
 def test_an_interrupted_start_leaves_no_run(tmp_path: Path) -> None:
     for k in range(1, 200):
         folder = tmp_path / str(k)
