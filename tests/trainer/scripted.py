@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tomli_w
 
-from relift.config import parse_config, to_toml
+from relift.config import Config, load_config, to_toml
 from relift.engines.base import Completion, Request, Sampling
 from relift.grading import ExactGrader, Grader
 from relift.schema import Finish, Question, demo_id_of, question_id_of
@@ -121,7 +122,7 @@ class ScriptedLearner:
 
 def scripted_run(
     folder: Path,
-    values: Mapping[str, Any],
+    values: Mapping[str, Any] | Config,
     *,
     n_train: int = 4,
     n_probe: int = 0,
@@ -137,7 +138,7 @@ def scripted_run(
 
     The caller closes `run.record.writer`. `saved` takes (step, kind) of every checkpoint; `parts` are fields of Run.
     """
-    config = parse_config(values, where="test")
+    config = values if isinstance(values, Config) else config_of(folder.with_suffix(".toml"), values)
     recipe = build(config)
     asked = items(n_train + n_probe + n_ends)
     train_items, probe_items = asked[:n_train], asked[n_train : n_train + n_probe]
@@ -174,6 +175,12 @@ def scripted_run(
         "save": lambda run, kind: saved.append((run.step, kind)),
     }
     return Run(**{**fields, **parts})
+
+
+def config_of(path: Path, values: Mapping[str, Any]) -> Config:
+    """As `relift train` reads it, the recipe's defaults beneath the values."""
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    return load_config(path)
 
 
 def demo_of(item: Item) -> Demo:
