@@ -29,11 +29,10 @@ OnProgress = Callable[[int, int, float], None]  # (steps made, steps in all, los
 class BaseSpec:
     """Everything that decides what the base is, but for the seed. The numbers: docs/arith.md."""
 
-    steps: int = 1400
-    first_share: float = 0.35  # of the steps: chains of few terms, at the larger batch, until the digit facts are there
-    first_terms: tuple[int, ...] = (1, 2)
+    steps: int = 1200
+    first_share: float = 0.3  # of the steps: the digit facts alone, short texts of one term
     first_batch: int = 64
-    terms: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    terms: tuple[int, ...] = (1, 2, 3, 4, 5, 6)  # then the whole corpus
     batch: int = 32
     lr: float = 3e-3
     betas: tuple[float, float] = (0.9, 0.98)
@@ -114,6 +113,7 @@ def new_model(spec: BaseSpec, *, seed: int) -> Any:
         num_hidden_layers=spec.layers,
         num_attention_heads=spec.heads,
         max_position_embeddings=spec.context,
+        initializer_range=spec.hidden**-0.5,  # at transformers' 0.02 the digit facts take several times the steps
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=EOS_ID,
@@ -126,10 +126,11 @@ def new_model(spec: BaseSpec, *, seed: int) -> Any:
 
 def draw_batch(rng: np.random.Generator, spec: BaseSpec, *, step: int) -> tuple[TrainSequence, ...]:
     """The texts of a pretraining step (counted from 0); the loss sees what follows the question, and the end."""
-    first = step < spec.first_share * spec.steps
+    facts = step < spec.first_share * spec.steps
+    kinds = replace(spec.corpus, short=1.0, careful=0.0, sequence=0.0) if facts else spec.corpus
     sequences = []
-    for _ in range(spec.first_batch if first else spec.batch):
-        text = draw_text(rng, spec.corpus, terms=spec.first_terms if first else spec.terms)
+    for _ in range(spec.first_batch if facts else spec.batch):
+        text = draw_text(rng, kinds, terms=(1,) if facts else spec.terms)
         completion = np.array([*encode(text.completion), EOS_ID], np.int32)
         sequences.append(TrainSequence(tuple(encode(text.problem)), completion))
     return tuple(sequences)

@@ -1,0 +1,125 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relift.arith import base
+from relift.arith.base import BaseSpec, base_key, cached_base, draw_batch, make_base
+from relift.arith.corpus import CorpusSpec
+from relift.arith.tokenizer import EOS_ID, encode
+from relift.errors import InputError, ReliftError, StoreError
+
+TINY = BaseSpec(steps=20, hidden=16, layers=1, heads=2, mlp=32, first_batch=8, batch=8)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
+    """A base of 20 steps and its losses."""
+    losses: list[float] = []
+    folder = tmp_path_factory.mktemp("bases") / "base"
+
+    def on_progress(done: int, total: int, loss: float) -> None:
+        losses.append(loss)
+        assert (done, total) == (len(losses), 20)
+
+    assert make_base(folder, seed=0, spec=TINY, on_progress=on_progress) == folder
+    return folder, losses
+
+
+def test_it_is_a_checkpoint_that_transformers_loads(made: tuple[Path, list[float]]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, _ = made
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    assert type(model).__name__ == "LlamaForCausalLM"
+    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    assert tokenizer("47+3*8-5?")["input_ids"] == encode("47+3*8-5?")
+    ids = tokenizer("47+8?", return_tensors="pt")
+    out = model.generate(**ids, max_new_tokens=5, do_sample=False)
+    assert out.shape[1] <= 10 and model.generation_config.eos_token_id == EOS_ID
+    names = {p.name for p in folder.iterdir()}
+    assert names == {
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "base.json",
+    }  # fmt: skip
+    assert json.loads((folder / "base.json").read_text())["steps"] == 20
+
+
+def test_it_learns_and_is_the_same_again(made: tuple[Path, list[float]], tmp_path: Path) -> None:
+    folder, losses = made
+    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.1
+    make_base(tmp_path / "again", seed=0, spec=TINY)
+    make_base(tmp_path / "other", seed=1, spec=TINY)
+    weights = [(f / "model.safetensors").read_bytes() for f in (folder, tmp_path / "again", tmp_path / "other")]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_the_full_size_is_what_the_documents_say() -> None:
+    model = base.new_model(BaseSpec(), seed=0)
+    # a layer: 4*96*96 + 3*96*256 + 2*96 = 110,784; three of them, the last norm 96, 32 embeddings of 96
+    assert sum(p.numel() for p in model.parameters()) == 3 * 110_784 + 96 + 32 * 96 == 335_520
+
+
+def test_the_curriculum_begins_with_the_digit_facts() -> None:
+    rng = np.random.default_rng(0)
+    first = draw_batch(rng, BaseSpec(), step=0)
+    assert len(first) == 64 and {len(s.prompt_ids) for s in first} == {5}  # 47+8?
+    assert {s.completion_ids_T[0] for s in first} == {encode("=")[0]}
+    later = draw_batch(rng, BaseSpec(), step=BaseSpec().steps - 1)
+    assert len(later) == 32 and len({len(s.prompt_ids) for s in later}) > 3
+    assert {int(s.completion_ids_T[-1]) for s in first + later} == {EOS_ID}
+
+
+def test_a_cached_base_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(TINY, steps=2)
+    folder = cached_base(tmp_path, seed=0, spec=spec)
+    monkeypatch.setattr(base, "make_base", None)  # calling it would raise
+    assert cached_base(tmp_path, seed=0, spec=spec) == folder
+
+
+def test_the_key_knows_what_makes_a_base() -> None:
+    specs = [TINY, replace(TINY, lr=1e-3), replace(TINY, corpus=CorpusSpec(careful=0.0))]
+    assert len({base_key(spec, seed=seed) for spec in specs for seed in (0, 1)}) == 6
+
+
+def test_an_interrupted_making_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(folder: Path, *, context: int) -> None:
+        raise KeyboardInterrupt
+
+    spec = replace(TINY, steps=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(base, "write_tokenizer", interrupt)
+        make_base(tmp_path / "base", seed=0, spec=spec)
+    assert not list(tmp_path.iterdir())
+
+    def no_space(folder: Path, *, context: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="cannot write the base model.*No space left"):
+        patch.setattr(base, "write_tokenizer", no_space)
+        make_base(tmp_path / "base", seed=0, spec=spec)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_makers_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(TINY, steps=1)
+    make, taken = base.make_base, []
+
+    def overtaken(folder: Path, **how: Any) -> Path:
+        taken.append(make(folder, **how))  # the other one finishes first
+        return make(folder, **how)
+
+    monkeypatch.setattr(base, "make_base", overtaken)
+    assert [cached_base(tmp_path, seed=0, spec=spec)] == taken
+
+
+def test_an_existing_folder_and_a_diverging_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exists already"):
+        make_base(tmp_path, seed=0, spec=TINY)
+    with pytest.raises(ReliftError, match="diverged at step 0 .seed 0.: loss"):
+        make_base(tmp_path / "base", seed=0, spec=replace(TINY, lr=float("inf"), warmup_steps=0))
+    assert not list(tmp_path.iterdir())
