@@ -126,8 +126,8 @@ class Checkpoints:
             self._disk.fsync(file)
             files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
         manifest = {
-            "format_version": FORMAT_VERSION, "step": int(step), "files": files, "commit_sha256": sha256_of_file(commit),
-            "info": info,
+            "format_version": FORMAT_VERSION, "step": int(step), "files": files,
+            "commit_sha256": sha256_of_file(commit), "info": info,
         }  # fmt: skip
         self._disk.write(tmp / MANIFEST, record_bytes(manifest))
         self._disk.fsync(tmp / MANIFEST)

@@ -69,7 +69,7 @@ def test_an_arrow_table_tells_null_from_nan() -> None:
         ({"n_tokens": 1.5}, "attempts.n_tokens: values do not fit int32"),
         ({"n_tokens": 2**40}, "attempts.n_tokens: values do not fit int32"),
         ({"n_tokens": "many"}, "attempts.n_tokens: values do not fit int32"),
-        ({"answer": "\ud800"}, "attempts.answer: values do not fit string"),
+        ({"answer": pd.Series(["\ud800"] * 6, dtype=object)}, "attempts.answer: values do not fit string"),
         ({"attempt": 0}, "attempts: 3 duplicate keys, the first is question_ix 0, attempt 0"),
         ({"step": 4}, "attempts.step: not 3 in every row"),
         ({"run_id": "other"}, "attempts.run_id: not 'run-1'"),
