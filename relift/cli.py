@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import Abort, TyperException
 
 from relift.errors import ReliftError
 
 app = typer.Typer(
     name="relift",
     help="What did training change, question by question?",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -27,8 +27,11 @@ Set = Annotated[
 
 
 @app.callback()
-def _relift() -> None:
-    """Keeps subcommands subcommands, however few there are."""
+def _relift(context: typer.Context) -> None:
+    """What did training change, question by question?"""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -86,17 +89,16 @@ def main() -> None:
     """Entry point: errors for people are one line on standard error, with their exit status."""
     try:
         status = app(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help() if error.ctx else error)
-        status = 2
-    except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "relift"
-        print(f"{where}: {error.format_message()} See: {where} --help", file=sys.stderr)
+    except TyperException as error:  # a mistyped option or command
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "relift"
+        print(f"{where}: {message.rstrip('.')} (see: {where} --help)", file=sys.stderr)
         status = 2
     except ReliftError as error:
         print(f"relift: {' '.join(str(error).split())}", file=sys.stderr)
         status = error.exit_status
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, Abort):
         print("relift: interrupted; start the same command again to continue", file=sys.stderr)
         status = 130
     sys.exit(status or 0)

@@ -68,7 +68,8 @@ def measure(folder: Path) -> dict[str, dict[str, Any]]:
         rows = by_band[
             (by_band["run"] == method) & (by_band["step"] == by_band.loc[by_band["run"] == method, "step"].max())
         ]
-        shares = {str(r.band): (float(r.accuracy), float(r.low), float(r.high)) for r in rows.itertuples()}
+        measured = rows[rows["n_questions"] > 0]  # a small experiment may leave a band empty
+        shares = {str(r.band): (float(r.accuracy), float(r.low), float(r.high)) for r in measured.itertuples()}
         mine = fresh(probes[probes["run"] == method])
         others = fresh(ends[ends["run"] == method]).assign(split=lambda f: f["question_id"].map(split_of))
         shares["all"] = mean_of(mine)
@@ -109,7 +110,7 @@ def band_sizes(folder: Path) -> dict[str, int]:
 
 def pool(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One method over its seeds."""
-    names = list(seeds[0]["shares"])
+    names = [n for n in (*BANDS, "all", *OOD, SKILL) if any(n in s["shares"] for s in seeds)]
     accuracy = {name: asdict(over_seeds([s["shares"][name] for s in seeds if name in s["shares"]])) for name in names}
     cost = {name: float(np.mean([s["cost"][name] for s in seeds])) for name in seeds[0]["cost"]}
     return {"accuracy": accuracy, **cost}
@@ -154,7 +155,7 @@ def table(methods: Mapping[str, Any], story: Mapping[str, Any]) -> str:
 
 def cell(share: Mapping[str, Any] | None) -> str:
     """.63 ±.04, or the share alone where no interval can be told."""
-    if share is None or np.isnan(share["value"]):
+    if share is None:
         return "–"
     value = f"{share['value']:.3f}".removeprefix("0") if share["value"] < 1 else "1.000"
     if share["low"] is None:
