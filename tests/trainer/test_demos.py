@@ -174,13 +174,10 @@ def test_random_order_is_a_function_of_seed_and_step() -> None:
     assert all(len(set(d)) == 10 for d in draws)
 
 
-def test_batches_of_one_step_are_drawn_independently() -> None:
-    """Were the second batch drawn as the first, it would take the same places of what is left."""
-    buffer = filled(30, order="random", batch=10, drain="all")
-    first, second, third = due(buffer, 30)
-    assert sorted(first + second + third) == sorted(f"d{i}" for i in range(30))
-    places = [i for i in range(30) if f"d{i}" not in first]
-    assert [places.index(int(d[1:])) for d in second] != [int(d[1:]) for d in first]
+def test_random_batches_of_one_step_take_everyone_once() -> None:
+    batches = due(filled(30, order="random", batch=10, drain="all"), 30)
+    assert [len(b) for b in batches] == [10, 10, 10]
+    assert sorted(d for b in batches for d in b) == sorted(f"d{i}" for i in range(30))
 
 
 # ---- repeats ---------------------------------------------------------------------------------------------------
