@@ -45,6 +45,10 @@ class KVCache(Cache):
         self._position_R = torch.empty(0, dtype=torch.long)
         self._row_R = torch.empty(0, dtype=torch.long)
 
+    @property
+    def n_bytes(self) -> int:
+        return sum(buffer.nbytes for layer in self.buffers for buffer in layer)
+
     def reserve(self, columns: int) -> None:
         """Make room for `columns` columns, keeping what is there."""
         if columns <= self.columns:

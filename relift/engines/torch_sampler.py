@@ -4,7 +4,7 @@ How it works, in one paragraph. Every question's prompt, all but its last token,
 keys and values are copied to the rows of its G answers. From there all rows take steps together, one token each: feed
 the last token, draw the next with the row's own random numbers, note it down. Rows that end are filled up from behind
 (`_compact`), and new questions enter the rows that fall free (`_admit`), so a batch stays full as long as there
-is work. What a row computes depends on nothing but its own prompt, seed and tokens (docs/method.md says how exactly).
+is work. What a row computes depends on its own prompt, seed and tokens alone.
 
 Axes: R rows, Q requests, G attempts of each, T tokens of an answer, V vocabulary, P prompts and L columns of a prefill.
 """
@@ -15,6 +15,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from transformers import PreTrainedModel
 
 from relift.engines.base import Completion, Request, Sampling
 from relift.engines.kv_cache import ATTENTION, COLUMN_MULTIPLE, KVCache, round_up
+from relift.engines.llama_decoder import LlamaDecoder, can_fuse
 from relift.engines.token_draw import Draw, draw_tokens, uniforms_of
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish
@@ -32,6 +34,7 @@ from relift.schema import Finish
 # changed (2,048 answers of an arith-sized model, AVX-512, torch 2.13, float32; no token differed in any of these).
 ROW_MULTIPLE = 16
 PREFILL_MULTIPLE = 16  # prompts are filled up at the end to a multiple of this; causal attention never sees the filling
+KEPT_BYTES = 2**28  # buffers up to this size are kept between calls: making them anew takes about 5 % of a small call
 PREFILL_TOKENS = 8192  # tokens of one prefill pass, so that long prompts do not need memory by the batch
 
 
@@ -76,6 +79,11 @@ class TorchSampler:
     Takes a copy of `model` (dropout off), so that a learner's model stays the learner's. `batch_rows`: answers
     written at a time. `max_context`: longest prompt and answer together, in tokens; by default what the model's
     configuration says. Raises InputError for a model whose attention it cannot do.
+
+    What holds of repeatability: the same call gives the same bits, log-probabilities included. In another order, split,
+    or with other batch_rows, tokens were the same in every trial and on a CPU in float32 the bits of the log-probabilities
+    too (see ROW_MULTIPLE). A matrix library may round differently by the number of rows; a token then changes where the
+    uniform number falls between two sums that differ in the last bit. Other threads or instruction sets: same caveat.
     """
 
     def __init__(
@@ -99,7 +107,7 @@ class TorchSampler:
         self._model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self._model.set_attn_implementation(ATTENTION)
         self._device = next(self._model.parameters()).device
-        self._cache: KVCache | None = None  # buffers of the last call, used again: making them anew costs 5 % of a call
+        self._cache: KVCache | None = None  # of the last call
 
     def describe(self) -> dict[str, object]:
         """Name, versions, and what changes the last bit of a logit: dtype, device, threads, instruction set."""
@@ -162,10 +170,11 @@ class TorchSampler:
         seeds = [seed for request in requests for seed in request.seeds]
         if not seeds:
             return [[] for _ in requests]
-        cache, self._cache = self._cache or KVCache(rows=self.batch_rows), None  # lost if this call fails
+        cache = KVCache(rows=self.batch_rows) if self._cache is None else self._cache
+        self._cache = None  # a call that fails may leave numbers that are not finite in it
         with torch.inference_mode():
             log = _Batch(self._model, _jobs(requests, rows=self.batch_rows), sampling, cache).run(on_progress)
-        self._cache = cache
+        self._cache = cache if cache.n_bytes <= KEPT_BYTES else None
         flat = iter(log.completions(seeds, frozenset(sampling.stop_token_ids)))
         return [[next(flat) for _ in request.seeds] for request in requests]
 
@@ -182,6 +191,7 @@ class _Batch:
         self.cache = cache
         self.used = self.live = self.width = 0  # rows in use, open answers among them, columns filled
         self.log = _Log()
+        self.decode = LlamaDecoder(model, columns=self.columns) if can_fuse(model) else partial(_decode, model)
 
         def zeros(*shape: int, dtype: torch.dtype = torch.long) -> torch.Tensor:
             return torch.zeros(*shape, dtype=dtype, device=self.device)
@@ -223,15 +233,9 @@ class _Batch:
             ~seen_RW, -math.inf
         )
         self.cache.begin_decode(position_R=position_R, width=width)
-        out = self.model(
-            input_ids=self.token_R[rows, None],
-            attention_mask=mask_RW[:, None, None],
-            position_ids=position_R[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-        )
+        logits_RV = self.decode(self.token_R[rows], position_R, mask_RW[:, None, None], self.cache)
         uniform_R = self.uniform_RT[rows].gather(1, drawn_R[:, None])[:, 0]
-        draw = draw_tokens(out.logits[:, -1], uniform_R, sampling=self.sampling)
+        draw = draw_tokens(logits_RV, uniform_R, sampling=self.sampling)
         self._refuse_nonfinite(draw, answer_R)
         self.log.answer_R.append(answer_R.clone())
         self.log.draws.append(draw)
@@ -310,6 +314,20 @@ class _Batch:
         self.used = rows.stop
         self.live += len(prompt_of_row_R)
         self.width = max(self.width, max(len(job.prompt_ids) for job in group) - 1)
+
+
+def _decode(
+    model: PreTrainedModel, token_R: torch.Tensor, position_R: torch.Tensor, mask: torch.Tensor, cache: KVCache
+) -> torch.Tensor:
+    """Logits [R, V] of each row's next token, by the model's own forward pass: for every model."""
+    out = model(
+        input_ids=token_R[:, None],
+        attention_mask=mask,
+        position_ids=position_R[:, None],
+        past_key_values=cache,
+        use_cache=True,
+    )
+    return out.logits[:, -1]
 
 
 def _jobs(requests: Sequence[Request], *, rows: int) -> list[_Job]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel
 
+from relift.engines import torch_sampler
 from relift.engines.base import Completion, Request, Sampling
 from relift.engines.kv_cache import KVCache
 from relift.engines.torch_sampler import TorchSampler
@@ -138,6 +139,31 @@ def test_each_prompt_runs_once_for_all_of_its_answers(monkeypatch: pytest.Monkey
     TorchSampler(tiny_model(), batch_rows=32).generate(requests, Sampling(max_tokens=3))
     # 32 rows hold 4 questions of 8 answers; all end at once, three times over
     assert seen == [[0] * 8 + [1] * 8 + [2] * 8 + [3] * 8] * 3
+
+
+def test_fused_and_transformers_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model("llama")
+    requests = [Request(prompt, tuple(range(4))) for prompt in prompts(20)]
+    assert torch_sampler.can_fuse(model) and not torch_sampler.can_fuse(tiny_model("qwen2"))
+    fused = flat(TorchSampler(model, batch_rows=32).generate(requests, Sampling(max_tokens=24)))
+    monkeypatch.setattr(torch_sampler, "can_fuse", lambda model: False)
+    plain = flat(TorchSampler(model, batch_rows=32).generate(requests, Sampling(max_tokens=24)))
+    assert [a[0] for a in fused] == [a[0] for a in plain]
+    for a, b in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(a[1], b[1], atol=1e-5, rtol=0)
+
+
+def test_buffers_are_kept_between_calls_unless_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler, requests = TorchSampler(tiny_model(), batch_rows=16), [Request((3, 4, 5), (1,))]
+    made: list[int] = []
+    monkeypatch.setattr(torch_sampler, "KVCache", lambda *, rows: made.append(rows) or KVCache(rows=rows))
+    for _ in range(3):
+        sampler.generate(requests, Sampling(max_tokens=4))
+    assert made == [16]
+    monkeypatch.setattr(torch_sampler, "KEPT_BYTES", 1)
+    for _ in range(3):
+        sampler.generate(requests, Sampling(max_tokens=4))
+    assert made == [16, 16, 16]
 
 
 def test_published_weights_answer_from_then_on() -> None:
