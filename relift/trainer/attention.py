@@ -1,14 +1,15 @@
 """Causal attention over sequences laid end to end, behind transformers' AttentionInterface.
 
-Axes: S sequences, N their tokens laid end to end, H heads, K key-value heads, L longest of a bucket, D head size.
+Axes: N tokens of a micro-batch, S its sequences, H heads, K key-value heads, L longest row of a bucket, D head size.
 
-On a CPU neighbouring sequences of about equal length share a right-padded bucket [S, H, L, D]: causal attention never
-looks at the padding behind a row. On CUDA in half precision torch's variable-length kernel takes them as they lie.
+On a CPU rows of about equal length are gathered into a right-padded bucket [S, H, L, D]: causal attention never looks
+at the padding behind a row. A prompt that several sequences share stands once in N and in each of their rows; what
+it attends to is the same in all, so its output is taken from any one. On CUDA in half precision torch's
+variable-length kernel takes the sequences as they lie, prompts not shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,44 +26,46 @@ MAX_PADDING = 1.25  # a bucket's padded size over its tokens: beyond, another SD
 
 @dataclass(frozen=True)
 class Bucket:
-    """Tokens start .. stop of N: n_rows sequences of up to `longest` tokens. padded_place_N: row * longest + i."""
+    """`n_rows` rows of at most `longest` tokens. token_P: place in N, padded row by padded row; padding repeats the
+    row's first token."""
 
-    start: int
-    stop: int
     n_rows: int
     longest: int
-    padded_place_N: torch.Tensor | None  # None: all rows are of equal length, nothing is padded
+    token_P: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the sequences of a micro-batch begin and end."""
+    """Where the rows of a micro-batch are."""
 
     longest: int
-    bounds_S1: torch.Tensor  # int32, 0 and the end of every sequence: what variable-length kernels call cu_seqlens
+    bounds_S1: torch.Tensor  # int32, 0 and the end of every row: what variable-length kernels call cu_seqlens
     buckets: tuple[Bucket, ...]
+    output_N: torch.Tensor  # for each token its place among the padded rows of all buckets, end to end
 
 
-def segments_of(length_S: np.ndarray, device: torch.device) -> Segments:
-    """Bounds and buckets of sequences of these lengths, which are best sorted."""
+def segments_of(length_S: np.ndarray, token_R: np.ndarray, device: torch.device) -> Segments:
+    """Buckets of rows of these lengths, best sorted, that hold these tokens of N (see packing.MicroBatch)."""
     bounds = np.concatenate([[0], np.cumsum(length_S)])
-    buckets, first = [], 0
+    buckets, output_N = [], np.zeros(int(token_R.max()) + 1, np.int64)
+    first = offset = 0
     for last in range(1, len(length_S) + 1):
         tail = length_S[first : last + 1]
-        if last == len(length_S) or len(tail) * tail.max() > MAX_PADDING * tail.sum():
-            buckets.append(_bucket(length_S[first:last], int(bounds[first]), device))
-            first = last
-    longest = int(length_S.max(initial=0))
-    return Segments(longest, torch.from_numpy(bounds.astype(np.int32)).to(device), tuple(buckets))
-
-
-def _bucket(length_S: np.ndarray, start: int, device: torch.device) -> Bucket:
-    longest, n_tokens = int(length_S.max()), int(length_S.sum())
-    place = None
-    if (length_S != longest).any():
-        skipped_S = np.arange(len(length_S)) * longest - (np.cumsum(length_S) - length_S)
-        place = torch.from_numpy(np.arange(n_tokens) + np.repeat(skipped_S, length_S)).to(device)
-    return Bucket(start, start + n_tokens, len(length_S), longest, place)
+        if last < len(length_S) and len(tail) * tail.max() <= MAX_PADDING * tail.sum():
+            continue
+        rows, longest = length_S[first:last], int(length_S[first:last].max())
+        real = np.arange(longest) < rows[:, None]
+        token = np.repeat(token_R[bounds[first:last]], longest).reshape(real.shape)
+        token[real] = token_R[bounds[first] : bounds[last]]
+        output_N[token[real]] = offset + np.flatnonzero(real)  # of rows with the same token, any will do
+        buckets.append(Bucket(len(rows), longest, torch.from_numpy(token.ravel()).to(device)))
+        first, offset = last, offset + token.size
+    return Segments(
+        int(length_S.max()),
+        torch.from_numpy(bounds.astype(np.int32)).to(device),
+        tuple(buckets),
+        torch.from_numpy(output_N).to(device),
+    )
 
 
 def packed_attention(
@@ -97,7 +100,7 @@ def packed_attention(
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
         return _by_kernel(query, key, value, segments, scaling)[None], None
     rows = [_by_bucket(query, key, value, bucket, scaling) for bucket in segments.buckets]
-    return (rows[0] if len(rows) == 1 else torch.cat(rows))[None], None
+    return (rows[0] if len(rows) == 1 else torch.cat(rows)).index_select(0, segments.output_N)[None], None
 
 
 def _by_kernel(
@@ -132,25 +135,15 @@ def _by_bucket(
     bucket: Bucket,
     scaling: float | None,
 ) -> torch.Tensor:
-    query, key, value = (_pad(x[bucket.start : bucket.stop], bucket) for x in (query_NHD, key_NKD, value_NKD))
+    """Outputs of a bucket's padded rows, end to end: [S * L, H, D]."""
+    query, key, value = (
+        x.index_select(0, bucket.token_P).view(bucket.n_rows, bucket.longest, *x.shape[1:]).transpose(1, 2)
+        for x in (query_NHD, key_NKD, value_NKD)
+    )
     output_SHLD = scaled_dot_product_attention(
         query, key, value, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
     )
-    rows = output_SHLD.transpose(1, 2).reshape(bucket.n_rows * bucket.longest, *query_NHD.shape[1:])
-    return rows if bucket.padded_place_N is None else rows.index_select(0, bucket.padded_place_N)
-
-
-def _pad(x_NHD: torch.Tensor, bucket: Bucket) -> torch.Tensor:
-    """[S, H, L, D], zeros behind the shorter rows."""
-    if bucket.padded_place_N is not None:
-        rows = x_NHD.new_zeros(bucket.n_rows * bucket.longest, *x_NHD.shape[1:])
-        x_NHD = rows.index_copy(0, bucket.padded_place_N, x_NHD)
-    return x_NHD.reshape(bucket.n_rows, bucket.longest, *x_NHD.shape[1:]).transpose(1, 2)
+    return output_SHLD.transpose(1, 2).reshape(bucket.n_rows * bucket.longest, *query_NHD.shape[1:])
 
 
 AttentionInterface.register(NAME, packed_attention)
-
-
-def lengths_of(segments: Segments) -> Sequence[int]:
-    """Tokens of each sequence, for error messages and tests."""
-    return [int(n) for n in torch.diff(segments.bounds_S1)]

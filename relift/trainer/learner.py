@@ -20,7 +20,7 @@ from relift.trainer import distributed
 from relift.trainer.batch import TrainSequence, Update, UpdateStats
 from relift.trainer.gradient import SUMS, token_gradients
 from relift.trainer.optim import MOMENTS, NamedOptimizer, OptimizerSpec
-from relift.trainer.packing import EMPTY, MicroBatch, input_length, lay_out, plan
+from relift.trainer.packing import EMPTY, MicroBatch, lay_out, plan
 from relift.trainer.scorer import Scorer, exchange_attention, run
 
 
@@ -193,9 +193,10 @@ class Learner:
     def _share(self, sequences: Sequence[TrainSequence]) -> Iterator[MicroBatch]:
         """This process's micro-batches: as many as every other process has. An empty one still runs, on one token
         that nothing is asked of, to keep the processes in step."""
-        batches = plan([input_length(s) for s in sequences], self.token_budget, multiple_of=self.world_size)
+        share = self.device.type == "cpu"  # what CUDA's kernel takes has each sequence whole
+        batches = plan(sequences, self.token_budget, multiple_of=self.world_size, share_prompts=share)
         for index_S in batches[self.rank :: self.world_size]:
-            yield lay_out(sequences, index_S) if index_S else EMPTY
+            yield lay_out(sequences, index_S, share_prompts=share) if index_S else EMPTY
 
     @torch.no_grad()
     def _grad_norm(self) -> float:

@@ -60,7 +60,7 @@ def run(
         torch.from_numpy(x).to(device) for x in (batch.input_ids_N, batch.position_N, batch.predictor_C, batch.target_C)
     )
     scores: tuple[torch.Tensor, torch.Tensor] = scorer(
-        ids, positions, segments_of(batch.length_S, device), predictor, target, entropy_grad=entropy_grad
+        ids, positions, segments_of(batch.length_S, batch.token_R, device), predictor, target, entropy_grad=entropy_grad
     )
     return scores
 
@@ -83,7 +83,8 @@ def exchange_attention(model: Any, device: torch.device) -> None:
     with torch.no_grad():
         expected = torch.cat([_own_logprobs(model, example, device) for example in examples])
         model.set_attn_implementation(NAME)
-        got, _ = run(Scorer(model, temperature=1.0), lay_out(examples, [0, 1]), device, entropy_grad=False)
+        batch = lay_out(examples, [0, 1], share_prompts=device.type == "cpu")
+        got, _ = run(Scorer(model, temperature=1.0), batch, device, entropy_grad=False)
     off = (got - expected).abs().max().item()
     if not off <= TOLERANCE.get(head.weight.dtype, HALF_TOLERANCE):
         raise InputError(

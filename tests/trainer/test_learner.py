@@ -81,6 +81,24 @@ def test_gradient_is_autograds(architecture: str, tied: bool) -> None:  # noqa: 
     assert (stats.n_sequences, stats.skipped) == (13, False)
 
 
+@pytest.mark.parametrize("token_budget", [25, 1000])
+def test_shared_prompts_change_nothing(token_budget: int) -> None:
+    """Three groups of answers to three prompts, one of them of a single token: each prompt runs once."""
+    prompts = [s.prompt_ids for s in some_sequences(3, seed=4)]
+    answers = some_sequences(12, seed=5)
+    sequences = tuple(replace(s, prompt_ids=prompts[n % 3]) for n, s in enumerate(answers))
+    update = rl_update(sequences, entropy_weight=0.01)
+    loss, expected = plain_gradient(tiny_model(), update)
+    learner = Learner(tiny_model(), PLAIN, token_budget=token_budget)
+    tokens: list[int] = []
+    learner.model.model.norm.register_forward_hook(lambda _, inputs, output: tokens.append(output.shape[1]))
+    learner.forward_backward(update)
+    assert relative_difference(gradients(learner), expected) < 1e-6
+    assert learner.optim_step("rl").loss == pytest.approx(loss, rel=1e-5)
+    if token_budget == 1000:
+        assert tokens == [sum(map(len, prompts)) + sum(len(s.completion_ids_T) - 1 for s in sequences)]
+
+
 def test_scores_are_the_models_own_and_float32() -> None:
     model, sequences = tiny_model("qwen3"), some_sequences()
     expected = [full_logprobs(model, s, 1.3)[0].detach().numpy() for s in sequences]
