@@ -215,7 +215,7 @@ def _jsonl_rows(path: Path, table: _Table) -> Rows:
 
 def _parquet_rows(path: Path, wanted: set[str]) -> Rows:
     try:
-        file = pq.ParquetFile(pa.BufferReader(_bytes(path)))
+        file = pq.ParquetFile(pa.BufferReader(_bytes(path)), page_checksum_verification=True)
         names = file.schema_arrow.names
         columns = {name: _values(column) for name in names if name in wanted for column in [file.read([name])[name]]}
     except (pa.ArrowException, OSError) as error:

@@ -170,9 +170,7 @@ def draw_figures(folder: Path, seed_folder: Path) -> None:
     runs = [seed_folder / method for method in METHODS]
     probes = analysis.read_trajectories(runs, splits=["test"])
     bands = analysis.assign_bands(probes, run="base", draw=0)
-    trained = probes[probes["run"].isin(shown)]
-
-    curves = analysis.band_accuracy(trained, bands, measure_draw=1, resamples=1000)
+    curves = analysis.band_accuracy(probes[probes["run"].isin(["base", *shown])], bands, resamples=1000)
     analysis.save_figure(analysis.plot_band_accuracy(curves)[0].figure, folder, "band_accuracy", curves)
 
     moved = analysis.band_transitions(
@@ -182,7 +180,8 @@ def draw_figures(folder: Path, seed_folder: Path) -> None:
 
     trained_runs = [seed_folder / method for method in shown]
     rollouts = analysis.read_trajectories(trained_runs, origin="rollout")
-    dynamics = analysis.training_dynamics(analysis.read_updates(trained_runs), rollouts)
+    samples = pd.concat([rollouts, probes[probes["run"].isin(shown)]], ignore_index=True)
+    dynamics = analysis.training_dynamics(analysis.read_updates(trained_runs), samples)
     analysis.save_figure(analysis.plot_training_dynamics(dynamics)[0].figure, folder, "dynamics", dynamics)
 
     scores = analysis.probe_scores(probes[probes["run"] != "base"], measure_draw=1)
