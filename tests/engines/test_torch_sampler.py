@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel
 
-from relift.engines import torch_sampler
+from relift.engines import decoding_batch, torch_sampler
 from relift.engines.base import Completion, Request, Sampling
 from relift.engines.kv_cache import KVCache
+from relift.engines.llama_decoder import can_fuse
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish
@@ -144,9 +145,9 @@ def test_each_prompt_runs_once_for_all_of_its_answers(monkeypatch: pytest.Monkey
 def test_fused_and_transformers_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
     requests = [Request(prompt, tuple(range(4))) for prompt in prompts(20)]
-    assert torch_sampler.can_fuse(model) and not torch_sampler.can_fuse(tiny_model("qwen2"))
+    assert can_fuse(model) and not can_fuse(tiny_model("qwen2"))
     fused = flat(TorchSampler(model, batch_rows=32).generate(requests, Sampling(max_tokens=24)))
-    monkeypatch.setattr(torch_sampler, "can_fuse", lambda model: False)
+    monkeypatch.setattr(decoding_batch, "can_fuse", lambda model: False)
     plain = flat(TorchSampler(model, batch_rows=32).generate(requests, Sampling(max_tokens=24)))
     assert [a[0] for a in fused] == [a[0] for a in plain]
     for a, b in zip(fused, plain, strict=True):
