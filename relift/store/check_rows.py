@@ -208,7 +208,7 @@ class RowCheck:
         """Replays the events of a step. A use without an age never waited, so it takes nothing out."""
         if not parts:
             return
-        columns = ["event_ix", "demo_id", "question_ix", "event", "age_steps", "buffer_len"]
+        columns = ["event_ix", "demo_id", "question_ix", "event", "reason", "age_steps", "buffer_len"]
         rows = pa.concat_tables(parts).select(columns).sort_by("event_ix").to_pylist()
         wrong_lengths = unknown = 0
         for row in rows:
@@ -218,7 +218,11 @@ class RowCheck:
                 self._waiting[entry] += 1
             elif row["event"] == DemoEvent.evict or row["age_steps"] is not None:
                 self._waiting[entry] -= 1
-            if row["event"] == DemoEvent.train and 0 <= row["question_ix"] < self._n_questions:
+            if (
+                row["event"] == DemoEvent.train
+                and row["reason"] is None
+                and 0 <= row["question_ix"] < self._n_questions
+            ):
                 self._sft_exposures[row["question_ix"]] += 1
             wrong_lengths += sum(self._waiting.values()) != row["buffer_len"]
         label = f"demo_events of step {self._step}"

@@ -21,13 +21,13 @@ KINDS = ("die_before", "die_after", "ENOSPC", "EIO")
 
 def run_with_fault(folder: Path, k: int, kind: str, **plan: int) -> bool:
     """Trains until operation k fails. True if it failed, False if the run ended before; other errors pass."""
-    disk = FaultyDisk(k, kind)
+    disk, before = FaultyDisk(k, kind), set(folder.rglob(".tmp-*"))
     try:
         train(folder, disk=disk, **plan)
     except (Died, ReliftError):
         assert disk.n_operations >= k
-        if not disk.dead:  # it failed and lived: it cleans up, unless cleaning is what failed
-            left = [path.name for path in folder.rglob(".tmp-*")] if folder.exists() else []
+        if not disk.dead:  # it failed and lived: it leaves nothing of its own
+            left = sorted(path.name for path in set(folder.rglob(".tmp-*")) - before)
             assert not left, f"left behind after {kind} at operation {k}: {left}"
         return True
     return disk.n_operations >= k  # a failed clean-up is forgiven
