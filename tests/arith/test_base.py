@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from relift.arith import base
-from relift.arith.base import BaseSpec, base_key, cached_base, draw_batch, make_base
+from relift.arith.base import BaseSpec, base_key, cached_base, curriculum, draw_batch, make_base
 from relift.arith.corpus import CorpusSpec
 from relift.arith.tokenizer import EOS_ID, encode
 from relift.errors import InputError, ReliftError, StoreError
@@ -64,14 +64,27 @@ def test_the_full_size_is_what_the_documents_say() -> None:
     assert sum(p.numel() for p in model.parameters()) == 3 * 110_784 + 96 + 32 * 96 == 335_520
 
 
-def test_the_curriculum_begins_with_the_digit_facts() -> None:
+def test_the_curriculum_begins_with_the_digit_facts_and_ends_with_the_corpus() -> None:
+    spec = BaseSpec()
+    phases = curriculum(spec)
+    assert sum(p.steps for p in phases) == spec.steps and all(p.steps > 100 for p in phases)
     rng = np.random.default_rng(0)
-    first = draw_batch(rng, BaseSpec(), step=0)
+    first = draw_batch(rng, phases[0])
     assert len(first) == 64 and {len(s.prompt_ids) for s in first} == {5}  # 47+8?
     assert {s.completion_ids_T[0] for s in first} == {encode("=")[0]}
-    later = draw_batch(rng, BaseSpec(), step=BaseSpec().steps - 1)
-    assert len(later) == 32 and len({len(s.prompt_ids) for s in later}) > 3
-    assert {int(s.completion_ids_T[-1]) for s in first + later} == {EOS_ID}
+    assert phases[-1].parts == ((1.0, spec.corpus, (1, 2, 3, 4, 5, 6)),)
+    last = draw_batch(rng, phases[-1])
+    assert len(last) == 32 and len({len(s.prompt_ids) for s in last}) > 3
+    assert {int(s.completion_ids_T[-1]) for s in first + last} == {EOS_ID}
+
+
+@pytest.mark.parametrize("kind", ["careful", "sequence"])
+def test_a_kind_that_the_corpus_lacks_is_never_shown(kind: str) -> None:
+    spec = BaseSpec(corpus=replace(CorpusSpec(slip_plus=0.5), **{kind: 0.0}))
+    for phase in curriculum(spec):
+        for weight, corpus, _ in phase.parts:
+            assert weight == 0.0 or getattr(corpus, kind) == 0.0
+            assert corpus.slip_plus == 0.5  # slips are the corpus's own in every phase
 
 
 def test_a_cached_base_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +116,13 @@ def test_an_interrupted_making_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         patch.setattr(base, "write_tokenizer", no_space)
         make_base(tmp_path / "base", seed=0, spec=spec)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_place_is_noticed_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(base, "_pretrain", None)  # calling it would raise
+    with pytest.raises(StoreError, match="cannot write the base model to .*file"):
+        make_base(tmp_path / "file" / "base", seed=0, spec=TINY)
 
 
 def test_two_makers_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
