@@ -59,6 +59,8 @@ def count_demonstrations(demo_events: pd.DataFrame, *, steps: Collection[int]) -
     labelled = with_labels(demo_events)
     for (run_id, run), events in labelled.groupby(["run_id", "run"], sort=False):
         trained = events[events["event"].astype(str) == "train"]
+        if "reason" in trained:  # "refused": the update was not made
+            trained = trained[trained["reason"].isna()]
         first_use = trained.groupby("demo_id")["step"].min().to_numpy()
         for step in sorted(set(steps)):
             rows.append((run_id, run, step, int((trained["step"] <= step).sum()), int((first_use <= step).sum())))

@@ -63,8 +63,10 @@ def check(
         print(json.dumps({k: {"problems": r.problems, "summary": r.summary} for k, r in reports.items()}, indent=2))
     else:
         for folder, report in reports.items():
-            for line in (*report.summary, *(f"PROBLEM {p}" for p in report.problems)):
-                print(f"{folder}: {line}")
+            for row in report.summary:
+                print(f"{folder}: {row['table']}: {row['files']} files, {row['rows']:,} rows, {row['bytes']:,} bytes")
+            for problem in report.problems:
+                print(f"{folder}: PROBLEM {problem}")
             print(f"{folder}: {'ok' if not report.problems else f'{len(report.problems)} problems'}")
     if any(r.problems for r in reports.values()):
         raise typer.Exit(5)

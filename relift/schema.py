@@ -259,7 +259,7 @@ DEMO_EVENTS = Table(
         Column("demo_id", STR, "", "the demonstration"),
         QUESTION_IX,
         Column("event", CAT, "", "enqueue, train or evict"),
-        Column("reason", CAT, "", "why it was evicted: age, solved, capacity, uses", nullable=True),
+        Column("reason", CAT, "", "why it was evicted (age, solved, capacity), or refused: the update it was in was not made, it was not trained on", nullable=True),
         Column("buffer_len", I32, "demonstrations", "length of the buffer after the event"),
         Column("age_steps", I32, "steps", "steps since it was enqueued; null when it never was", nullable=True),
         Column("n_correct", I16, "attempts", "correct attempts in the group that enqueued it", nullable=True),

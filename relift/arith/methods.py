@@ -89,6 +89,7 @@ def config_of(
             "advantage": "mean",
             "denominator": "tokens",
             "clip_high": 0.28,
+            "dual_clip": 3.0,
             "optimizer": {"lr": 2e-4, "betas": [0.9, 0.99], "warmup_steps": 10},
         },
         "sft": {

@@ -218,11 +218,8 @@ class RowCheck:
                 self._waiting[entry] += 1
             elif row["event"] == DemoEvent.evict or row["age_steps"] is not None:
                 self._waiting[entry] -= 1
-            if (
-                row["event"] == DemoEvent.train
-                and row["reason"] is None
-                and 0 <= row["question_ix"] < self._n_questions
-            ):
+            trained = row["event"] == DemoEvent.train and row["reason"] is None
+            if trained and 0 <= row["question_ix"] < self._n_questions:
                 self._sft_exposures[row["question_ix"]] += 1
             wrong_lengths += sum(self._waiting.values()) != row["buffer_len"]
         label = f"demo_events of step {self._step}"

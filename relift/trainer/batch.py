@@ -36,6 +36,7 @@ class TrainSequence:
     old_logprobs_T: np.ndarray | None = None  # float32
     sampler_logprobs_T: np.ndarray | None = None  # float32
     attempt: tuple[int, int] | None = None  # (q, g) among the step's rollouts, for the record alone
+    demo_id: str | None = None  # for the record alone
 
 
 class TokenView(Protocol):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from relift.errors import StoreError
@@ -44,6 +44,7 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     state = {
         "step": step,
+        "skipped_in_a_row": run.skipped_in_a_row,
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
         "learner": scalars,
@@ -55,7 +56,10 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
         write_model(folder, weights)
         there = {f"model/{name}" for path in folder.glob("model*.safetensors") for name in names_in(path)}
         rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
-        save_file(rest, folder / STATE)
+        try:
+            save_file(rest, folder / STATE)
+        except SafetensorError as error:  # it names no errno; a full disk comes this way
+            raise StoreError(f"{folder / STATE}: cannot be written: {error}") from None
         (folder / "state.json").write_text(json.dumps(state, allow_nan=False))
 
     writer.save_checkpoint(step, write, info={"row": row})
@@ -85,7 +89,7 @@ def restore(run: Run, folder: Path) -> None:
     model_files = sorted(folder.glob("model*.safetensors"))
     weights = {f"model/{n}": t for path in model_files for n, t in load_tensors(path).items()}
     tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(folder / STATE)
-    run.step = state["step"]
+    run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
     run.record.totals = Totals.load(state["totals"])
     run.record.rl_exposures = tensors.pop("record/rl_exposures").numpy()
     run.record.sft_exposures = tensors.pop("record/sft_exposures").numpy()
@@ -112,7 +116,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name).clone() for name in list(file.keys())}
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from None
 
 

@@ -7,8 +7,8 @@ Its whole state, order included, is `state_dict()`: the same questions come next
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -119,6 +119,14 @@ class DemoBuffer:
         self._events.append(
             Event(step, demo.demo_id, demo.question_ix, "train", None, len(self.entries), None, n_correct, n_attempts)
         )
+
+    def refuse(self, demo_ids: Iterable[str]) -> None:
+        """The update with these demonstrations was not made: their events say so, and they were not used."""
+        for demo_id in demo_ids:
+            ix = max(i for i, e in enumerate(self._events) if e.demo_id == demo_id and e.event == DemoEvent.train)
+            self._events[ix] = replace(self._events[ix], reason="refused")
+            self.uses[demo_id] -= 1
+            self.uses += Counter()  # drops counts of zero
 
     def take_events(self) -> list[Event]:
         """The events since the last call."""

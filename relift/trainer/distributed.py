@@ -1,7 +1,7 @@
 """Several processes, one learner: FSDP2 over torch.distributed. One process is the plain case of the same functions.
 
-Start the processes with torchrun; every process runs the same program on the same data and calls the learner with
-equal arguments. On a CPU the backend is gloo.
+Every process runs the same program on the same data and calls the learner with equal arguments; relift.trainer.parallel
+brings them together. On a CPU the backend is gloo.
 """
 
 from __future__ import annotations
@@ -13,12 +13,6 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
-
-
-def start(device: torch.device) -> None:
-    """Join the process group that torchrun announces in the environment; nothing to do without one, or twice."""
-    if dist.is_torchelastic_launched() and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
 def world() -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +51,11 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("relift", "numpy", "pandas", "pyarrow")} | {
         "python": platform.python_version()
     }
+
+
+def plain_name(folder: Path) -> str:
+    """The folder's name in the letters that a run_id may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip(".-_")[:80] or "run"
 
 
 def tunables(config: Config) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,9 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
     questions = [*train.questions, *probe.questions, *ends.questions]
     graders = {kind: make_grader(kind) for kind in sorted({q.answer_kind for q in questions})}
     place: dict[str, int] = {}
-    for question in questions:
-        place.setdefault(question.question_id, len(place))
     skipped: dict[str, int] = {}
     train_items, probe_items, ends_items = (
-        make_items(config, s.questions, place, tokenizer, model_config, name=name, skipped=skipped)
+        make_items(config, s.questions, tokenizer, model_config, place=place, name=name, skipped=skipped)
         for name, s in (("data.questions", train), ("probe.questions", probe), ("probe.ends_only", ends))
     )
     by_id = {item.question.question_id: item for item in train_items}
@@ -88,15 +86,18 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
 def make_items(
     config: Config,
     questions: Sequence[Question],
-    place: Mapping[str, int],
     tokenizer: Any,
     model_config: Any,
     *,
+    place: dict[str, int],
     name: str,
     skipped: dict[str, int],
 ) -> list[Item]:
-    """Questions with their rendered prompts; over-long ones are refused or, if so configured, counted and left out."""
-    items = [Item(q, place[q.question_id], tuple(render(q.problem, config.data.prompt, tokenizer))) for q in questions]
+    """Questions with their rendered prompts, numbered in `place` as they come.
+
+    Over-long prompts are refused or, if so configured, counted in `skipped` and left out.
+    """
+    prompts = [tuple(render(q.problem, config.data.prompt, tokenizer)) for q in questions]
     context = context_of(model_config) or 2**31
     longest_answer = max(config.rollout.max_tokens, config.probe.max_tokens or 0)
     limit = min(config.data.max_prompt_tokens, context - longest_answer)
@@ -104,17 +105,21 @@ def make_items(
         raise InputError(
             f"rollout.max_tokens = {longest_answer} leaves no room for a prompt: the model reads {context} tokens"
         )
-    long = [item for item in items if len(item.prompt_ids) > limit]
-    if long and config.data.overlong_prompts == "refuse":
-        worst = max(long, key=lambda item: len(item.prompt_ids))
+    long = [(prompt, q) for prompt, q in zip(prompts, questions, strict=True) if len(prompt) > limit]
+    if long and (config.data.overlong_prompts == "refuse" or len(long) == len(prompts)):
+        prompt, question = max(long, key=lambda pair: len(pair[0]))
         raise InputError(
-            f"{name}: {len(long)} of {len(items)} prompts are longer than {limit} tokens, the longest has "
-            f"{len(worst.prompt_ids)} ({worst.question.problem[:40]!r}); raise data.max_prompt_tokens (the model reads "
-            f'{context}, answers take {longest_answer}), or set data.overlong_prompts = "skip"'
+            f"{name}: {len(long)} of {len(prompts)} prompts are longer than {limit} tokens, the longest has "
+            f"{len(prompt)} ({question.problem[:40]!r}); raise data.max_prompt_tokens (the model reads {context}, "
+            f'answers take {longest_answer}), or set data.overlong_prompts = "skip" to leave out those that are too long'
         )
     if long:
         skipped[name] = len(long)
-    return [item for item in items if len(item.prompt_ids) <= limit]
+    return [
+        Item(q, place.setdefault(q.question_id, len(place)), prompt)
+        for q, prompt in zip(questions, prompts, strict=True)
+        if len(prompt) <= limit
+    ]
 
 
 def context_of(model_config: Any) -> int | None:

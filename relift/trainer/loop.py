@@ -51,11 +51,12 @@ def train(run: Run) -> None:
         run.record.totals.wall_seconds += time.monotonic() - began
         run.record.writer.commit(step)
         run.step = step
+        count_skipped(run, done)
         scheduled = last or step % config.checkpoint.every == 0
         if scheduled:
             run.save(run, "final" if last else "train")
         report(run, answers, accuracy)
-        guard_skipped(run, done)
+        guard_skipped(run)
         if run.stop_requested() and not last:
             if not scheduled:
                 run.save(run, None)
@@ -126,6 +127,8 @@ def write_step(run: Run, step: int, answers: Answers | None, done: Done) -> None
     """The tables of a step but for its probe: updates, events of the buffer, rollouts and what became of them."""
     for update, stats in done:
         run.record.count_update(update, stats)
+        if stats.skipped:
+            run.buffer.refuse(s.demo_id for c in update.components for s in c.sequences if s.demo_id)
     run.record.updates(step, done)
     run.record.demo_events(step, run.buffer)
     if answers is None or run.recipe.rl is None:
@@ -176,10 +179,14 @@ def report(run: Run, answers: Answers | None, probe_accuracy: float | None) -> N
     )
 
 
-def guard_skipped(run: Run, done: Done) -> None:
-    """Stop when updates in a row were refused because loss or gradient was not finite."""
+def count_skipped(run: Run, done: Done) -> None:
+    """Refused updates in a row, up to the last of this step."""
     for _, stats in done:
         run.skipped_in_a_row = run.skipped_in_a_row + 1 if stats.skipped else 0
+
+
+def guard_skipped(run: Run) -> None:
+    """Stop when updates in a row were refused because loss or gradient was not finite."""
     if run.skipped_in_a_row >= run.config.guard.max_skipped:
         raise GuardStop(
             f"step {run.step}: {run.skipped_in_a_row} updates in a row were refused, their loss or gradient not finite "

@@ -178,7 +178,7 @@ def rl_component(
 
 def demo_component(part: DemoPart, demos: Sequence[Demo]) -> Component:
     """The fine-tuning component over a batch of demonstrations."""
-    chosen = tuple(TrainSequence(d.prompt_ids, d.completion_ids_T) for d in demos)
+    chosen = tuple(TrainSequence(d.prompt_ids, d.completion_ids_T, demo_id=d.demo_id) for d in demos)
     counts = Counts(sum(len(d.completion_ids_T) for d in demos), len(demos), len(demos), 0)
     return Component("demo", chosen, part.loss, max(part.denominator(counts), 1.0), part.scale, part.entropy_weight)
 

@@ -86,7 +86,7 @@ class Record:
         """The buffer's events since the last step."""
         events = [asdict(e) for e in buffer.take_events()]
         for event in events:
-            if event["event"] == "train":
+            if event["event"] == "train" and event["reason"] is None:
                 self.sft_exposures[event["question_ix"]] += 1
         self.totals.demonstrations = sum(buffer.uses.values())
         self.totals.distinct_demonstrations = len(buffer.uses)

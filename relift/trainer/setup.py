@@ -177,17 +177,16 @@ def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, tor
 
 def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str, Any]:
     """run.json of this configuration as of now: identity, surroundings, decoding, versions."""
-    base = Path(config.model.path)
     fingerprints = {
         "data": inputs.train.fingerprint,
         "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
         "tokenizer": identity.digest(sorted(inputs.tokenizer.get_vocab().items())),
-        "model": identity.files_fingerprint(base, ("*.safetensors",)) if base.is_dir() else config.model.path,
+        "model": model_fingerprint(config),
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
     return {
-        "run_id": f"{folder.name}-{identity.digest(ident)[:8]}",
+        "run_id": f"{identity.plain_name(folder)}-{identity.digest(ident)[:8]}",
         "name": config.name or config.recipe,
         "recipe": config.recipe,
         "seed": config.seed,
@@ -202,6 +201,14 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
         "skipped_prompts": inputs.skipped,
         "repairs": {name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
     }
+
+
+def model_fingerprint(config: Config) -> str:
+    """Contents of the base model's folder, weights and configuration; of a hub model its name and revision."""
+    base = Path(config.model.path)
+    if base.is_dir():
+        return identity.files_fingerprint(base, ("*.safetensors", "config.json"))
+    return f"{config.model.path}@{config.model.revision}"
 
 
 def decodings(config: Config, run: Run) -> dict[str, Any]:
