@@ -111,7 +111,7 @@ def make_items(
         raise InputError(
             f"{name}: {len(long)} of {len(prompts)} prompts are longer than {limit} tokens, the longest has "
             f"{len(prompt)} ({question.problem[:40]!r}); raise data.max_prompt_tokens (the model reads {context}, "
-            f'answers take {longest_answer}), or set data.overlong_prompts = "skip" to leave out those that are too long'
+            f'answers take {longest_answer}), or set data.overlong_prompts = "skip" to leave them out'
         )
     if long:
         skipped[name] = len(long)
