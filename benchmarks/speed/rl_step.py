@@ -231,7 +231,7 @@ def serve_trl(case: Case, micro_batches: int) -> None:
         rows = zip(completions, completion_ids, strict=True)
         return [float(is_right(text, cut=len(ids) == case.max_tokens)) for text, ids in rows]
 
-    class Turns(TrainerCallback):  # type: ignore[misc]
+    class Turns(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             if not sys.stdin.readline():
                 raise SystemExit

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from relift.schema import UpdateKind
-from relift.trainer import distributed
 from relift.trainer.batch import Component, Update
 from relift.trainer.learner import Learner
 from relift.trainer.losses import gspo, sft
@@ -44,7 +43,6 @@ def train(learner: Learner, steps: range) -> list[dict[str, object]]:
 def work(out: Path, *, tied: bool) -> None:
     """Four steps, a save in the middle; then a second learner loads the middle and repeats the last two."""
     torch.set_num_threads(1)
-    distributed.start(torch.device("cpu"))
     learner = Learner(tiny_model(tied=tied), SPECS, token_budget=60)
     rows = train(learner, range(2))
     tensors, scalars = learner.state_dict()
@@ -73,5 +71,6 @@ if __name__ == "__main__":
     folder, tied, rank, number, port = sys.argv[1:]
     if int(number) > 1:
         os.environ |= {"RANK": rank, "WORLD_SIZE": number, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        os.environ |= {"TORCHELASTIC_RUN_ID": "test", "LOCAL_RANK": rank, "GLOO_SOCKET_IFNAME": "lo"}
+        os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
+        torch.distributed.init_process_group("gloo")
     work(Path(folder), tied=tied == "tied")
