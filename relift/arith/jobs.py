@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 from relift.errors import ReliftError
 
@@ -41,10 +42,11 @@ class Job:
 def run_jobs(jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = lambda: None) -> None:
     """Run all jobs, `workers` at a time, earlier ones first; `tick` is called often, to draw progress.
 
-    One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C included, the
-    running jobs are asked to stop (they save) and waited for.
+    One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C and SIGTERM
+    included, the running jobs are asked to stop (they save) and waited for.
     """
     by_name = {job.name: job for job in jobs}
+    usual = signal.signal(signal.SIGTERM, _exit)
     try:
         while not all(job.finished for job in jobs):
             for job in jobs:
@@ -63,7 +65,12 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = la
             time.sleep(POLL_SECONDS)
     finally:
         _stop([job.process for job in jobs if job.process is not None])
+        signal.signal(signal.SIGTERM, usual)
     tick()
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _start(job: Job) -> None:
