@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from relift.config import Config
 from relift.errors import InputError
 from relift.schema import Origin
 from relift.store import RunReader
@@ -16,15 +18,18 @@ MUST_AGREE = (
 )  # fmt: skip
 
 
-def take_over_base(run: Run) -> bool:
-    """Write step 0 of `probe.base_run` as this run's own; False when none is configured.
+def open_base(config: Config, mine: Mapping[str, Any]) -> RunReader | None:
+    """The run that `probe.base_run` names, None when it names none. `mine`: run.json of the run that takes over.
 
-    Raises InputError unless everything that an answer depends on is the same there.
+    Raises InputError unless everything that an answer depends on is the same there, and its step 0 is there.
     """
-    if run.config.probe.base_run is None:
-        return False
-    reader = RunReader(Path(run.config.probe.base_run))
-    mine, theirs = run.record.writer.run_json, reader.run_json
+    if config.probe.base_run is None:
+        return None
+    folder = Path(config.probe.base_run)
+    if not (folder / "run.json").is_file():
+        raise InputError(f"probe.base_run = {folder}: no run is there; run it first, or leave probe.base_run out")
+    reader = RunReader(folder)
+    theirs = reader.run_json
     differing = [name for name in MUST_AGREE if _look_up(mine, name) != _look_up(theirs, name)]
     differing += [name for name in ("surroundings", "engine", "graders") if mine[name] != theirs[name]]
     differing += ["decodings.probe"] if mine["decodings"]["probe"] != theirs["decodings"]["probe"] else []
@@ -34,6 +39,14 @@ def take_over_base(run: Run) -> bool:
         )
     if reader.steps("attempts", origin="probe", draw=1)[:1] != [0]:
         raise InputError(f"probe.base_run = {reader.folder}: its step 0 is not there yet; run it first")
+    return reader
+
+
+def take_over_base(run: Run) -> bool:
+    """Write step 0 of `probe.base_run` as this run's own; False when none is configured. Raises as open_base."""
+    reader = open_base(run.config, run.record.writer.run_json)
+    if reader is None:
+        return False
     ids = reader.read("questions", columns=["question_id", "question_ix"]).set_index("question_ix")["question_id"]
     place = {i.question.question_id: i.question_ix for i in (*run.probe_items, *run.ends_items)}
     for draw in (0, 1):
@@ -46,6 +59,6 @@ def take_over_base(run: Run) -> bool:
     return True
 
 
-def _look_up(run_json: dict[str, Any], name: str) -> object:
+def _look_up(run_json: Mapping[str, Any], name: str) -> object:
     section, _, key = name.partition(".")
     return run_json["identity"][section][key] if key else run_json["identity"][section]

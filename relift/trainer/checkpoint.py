@@ -53,14 +53,17 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
     row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row()}
 
     def write(folder: Path) -> None:
-        write_model(folder, weights)
-        there = {f"model/{name}" for path in folder.glob("model*.safetensors") for name in names_in(path)}
-        rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
         try:
+            write_model(folder, weights)
+            there = {f"model/{name}" for path in folder.glob("model*.safetensors") for name in names_in(path)}
+            rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
             save_file(rest, folder / STATE)
-        except SafetensorError as error:  # it names no errno; a full disk comes this way
-            raise StoreError(f"{folder / STATE}: cannot be written: {error}") from None
-        (folder / "state.json").write_text(json.dumps(state, allow_nan=False))
+            (folder / "state.json").write_text(json.dumps(state, allow_nan=False))
+        except (OSError, SafetensorError) as error:  # of safetensors a full disk comes without its errno
+            raise StoreError(
+                f"{folder}: cannot write the checkpoint: {error}; make room and start again, the run goes on from "
+                "its last checkpoint"
+            ) from None
 
     writer.save_checkpoint(step, write, info={"row": row})
     if row is not None and run.learner.rank == 0:

@@ -29,7 +29,8 @@ def run_training(
     from relift.trainer.parallel import any_process
     from relift.trainer.setup import open_run
 
-    console = Console(stderr=True, quiet=quiet)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
+    console = Console(stderr=True, quiet=quiet or not first)
     with (
         stop_on_signals() as received,
         open_run(config, folder, allow_changes=allow_changes, warn=_warn(console)) as run,
@@ -41,10 +42,12 @@ def run_training(
                 train(run)
             except Interrupted:
                 run.record.writer.update_run_json(status="interrupted")
-                console.print(f"stopped after step {run.step}; start the same command again to continue")
-                sys.exit(128 + received[0])
+                console.print(
+                    f"stopped after step {run.step}; start the same command again to continue", soft_wrap=True
+                )
+                sys.exit(128 + (received[0] if received else signal.SIGTERM))  # none: another process was told
         run.record.writer.update_run_json(status="done")
-    console.print(f"done: {folder}  (verify it: relift check {folder})")
+    console.print(f"done: {folder}  (verify it: relift check {folder})", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
@@ -55,7 +58,8 @@ def stop_on_signals() -> Iterator[list[int]]:
 
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     for number in usual:
         signal.signal(number, receive)
@@ -84,10 +88,10 @@ def progress(console: Console, *, total: int, done: int, label: str) -> Iterator
             text = "  ".join(f"{k} {v}" for k, v in scores.items())
             bars.update(task, completed=report.step, scores=text)
             if not console.is_terminal and report.step % max(1, total // 10) == 0:
-                console.print(f"{label}: step {report.step} of {total}  {text}")
+                console.print(f"{label}: step {report.step} of {total}  {text}", soft_wrap=True, markup=False)
 
         yield show
 
 
 def _warn(console: Console) -> Callable[[str], None]:
-    return lambda line: console.print(f"warning: {line}", highlight=False, markup=False)
+    return lambda line: console.print(f"warning: {line}", soft_wrap=True, highlight=False, markup=False)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import transformers
 
 from relift.config import Config
 from relift.errors import InputError
@@ -16,6 +15,7 @@ from relift.prompts import render
 from relift.questions import QuestionSet, read_questions
 from relift.schema import Question
 from relift.trainer.admission import admit
+from relift.trainer.base_model import context_of, load_tokenizer, stop_tokens
 from relift.trainer.recipes import Demo, Recipe
 from relift.trainer.run import Item
 
@@ -66,21 +66,45 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
         make_items(config, s.questions, tokenizer, model_config, place=place, name=name, skipped=skipped)
         for name, s in (("data.questions", train), ("probe.questions", probe), ("probe.ends_only", ends))
     )
+    end_token = stop_tokens(tokenizer, config)[0]
     by_id = {item.question.question_id: item for item in train_items}
     offered = [d for d in train.demonstrations if d.question_id in by_id]
-    demos, rows = admit(
-        offered if recipe.demo else [],
-        by_id,
-        graders,
-        encode=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
-        end_token=stop_tokens(tokenizer, config)[0],
-        max_tokens=config.data.max_demo_tokens,
-        bad=config.data.bad_demonstrations,
-        context=context_of(model_config),
-    )
+    try:
+        demos, rows = admit(
+            offered if recipe.demo else [],
+            by_id,
+            graders,
+            encode=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+            end_token=end_token,
+            max_tokens=config.data.max_demo_tokens,
+            bad=config.data.bad_demonstrations,
+            context=context_of(model_config),
+        )
+    except InputError as error:
+        raise InputError(f"{config.data.demonstrations or config.data.questions}: {error}") from None
     if recipe.demo and not demos:
-        raise InputError(f"recipe {recipe.name} trains on demonstrations and there is none: set data.demonstrations")
+        there = f"none of {len(offered)} can be trained on" if offered else "there is none"
+        raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
+    require_batches(config, recipe, n_questions=len(train_items), demos=demos)
     return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, graders, demos, rows, skipped)
+
+
+def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: Sequence[Demo]) -> None:
+    """Refuse what would never fill a batch."""
+    per_step, batch = config.rollout.questions_per_step, config.sft.batch
+    if recipe.rl and recipe.sft_steps < config.steps and n_questions < per_step:
+        raise InputError(
+            f"{config.data.questions}: {n_questions} questions are fewer than rollout.questions_per_step = {per_step}: "
+            "set that lower, or bring more questions"
+        )
+    n_waiting = len({demo.question_ix for demo in demos})  # more never wait at a time, one entry per question
+    waits = recipe.gate == "buffer" and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
+    n_demos = len(demos) if recipe.sft_steps else n_waiting if waits else batch
+    if n_demos < batch:
+        raise InputError(
+            f"{config.data.demonstrations or config.data.questions}: demonstrations for {n_demos} questions are fewer "
+            f"than sft.batch = {batch}, no batch would ever fill: set that lower, or bring more demonstrations"
+        )
 
 
 def make_items(
@@ -120,35 +144,6 @@ def make_items(
         for q, prompt in zip(questions, prompts, strict=True)
         if len(prompt) <= limit
     ]
-
-
-def context_of(model_config: Any) -> int | None:
-    """Tokens the model can read; None where its configuration does not say."""
-    return getattr(model_config, "max_position_embeddings", None)
-
-
-def load_tokenizer(config: Config) -> tuple[Any, Any]:
-    """Tokenizer and model configuration of the base; InputError when they cannot be had."""
-    try:
-        options = {"revision": config.model.revision, "trust_remote_code": False}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(config.model.path, **options)
-        model_config = transformers.AutoConfig.from_pretrained(config.model.path, **options)
-    except (OSError, ValueError) as error:
-        raise InputError(f"model.path = {config.model.path!r}: {str(error).splitlines()[0]}") from None
-    if tokenizer.eos_token_id is None:
-        raise InputError(f"model.path = {config.model.path!r}: its tokenizer has no end token")
-    return tokenizer, model_config
-
-
-def stop_tokens(tokenizer: Any, config: Config) -> tuple[int, ...]:
-    """Tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed."""
-    try:
-        generation = transformers.GenerationConfig.from_pretrained(config.model.path, revision=config.model.revision)
-        more = generation.eos_token_id
-    except OSError:
-        more = None
-    extra = more if isinstance(more, list) else [] if more is None else [more]
-    return tuple(dict.fromkeys([tokenizer.eos_token_id, *extra]))
 
 
 def questions_frame(inputs: Inputs) -> pd.DataFrame:

@@ -10,18 +10,20 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from relift.engines.base import Completion, Engine, Request, Sampling
+from relift.errors import ReliftError
 from relift.grading.base import Grader, Judgement, Submission
 from relift.schema import Finish, Verdict
 from relift.trainer.distributed import sum_over_ranks, world
 
 FINISHES = (Finish.stop, Finish.length)
+JSONValue = TypeVar("JSONValue")
 
 
 def join_world() -> None:
@@ -45,6 +47,28 @@ def from_first(value: Any) -> Any:
         data.copy_(torch.frombuffer(bytearray(raw), dtype=torch.uint8))
     dist.broadcast(data, src=0)
     return json.loads(data.cpu().numpy().tobytes())
+
+
+def on_first(act: Callable[[], JSONValue]) -> JSONValue:
+    """Let the first process act; all get the JSON value it returns.
+
+    When it raises an error meant for people, the others end with the same exit status and leave the words to it.
+    """
+    rank, world_size = world()
+    if world_size == 1:
+        return act()
+    value, failure = None, None
+    if rank == 0:
+        try:
+            value = act()
+        except ReliftError as error:
+            failure = error
+    value, status = from_first([value, failure and failure.exit_status])
+    if failure is not None:
+        raise failure
+    if status is not None:
+        raise SystemExit(status)
+    return value
 
 
 def any_process(flag: Callable[[], bool]) -> Callable[[], bool]:

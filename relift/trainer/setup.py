@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers.utils import logging as transformers_logging
 
 from relift.config import Config, OptimizerConfig, to_toml
 from relift.engines.base import Engine
 from relift.engines.torch_sampler import TorchSampler
-from relift.errors import InputError
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
+from relift.store.folder import require_run_folder
 from relift.trainer import identity, parallel
-from relift.trainer.base_run import take_over_base
+from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
+from relift.trainer.base_run import open_base, take_over_base
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.distributed import world
-from relift.trainer.inputs import Inputs, questions_frame, read_inputs, stop_tokens
+from relift.trainer.inputs import Inputs, questions_frame, read_inputs
 from relift.trainer.learner import Learner
 from relift.trainer.optim import OptimizerSpec
 from relift.trainer.recipes import Recipe, build
@@ -52,10 +52,11 @@ def open_run(
     RunInUse when somebody writes there.
     """
     torch.set_num_threads(config.runtime.threads)
-    transformers_logging.disable_progress_bar()
     with ExitStack() as stack:
         parallel.join_world()
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
+        require_run_folder(folder)
+        device_of(config)
         recipe = build(config)
         inputs = read_inputs(config, recipe)
         for grader in inputs.graders.values():
@@ -66,6 +67,7 @@ def open_run(
         seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
+            open_base(config, facts)  # for its errors: nothing has been written yet
             begin(run, inputs, facts, model)
         else:
             resume(run, facts, allow_changes=allow_changes)
@@ -81,31 +83,14 @@ def seed_global_states(seed: int) -> None:
 
 def open_writer(stack: ExitStack, folder: Path, warn: Callable[[str], None]) -> RunWriter:
     """The run folder's one writer; on all processes but the first one that writes nothing."""
-    if world()[0]:
-        return parallel.SilentWriter(folder, is_new=parallel.from_first(None))  # type: ignore[return-value]
-    writer = stack.enter_context(RunWriter(folder, on_event=warn))
-    parallel.from_first(writer.is_new)
-    return writer
+    writers: list[RunWriter] = []
 
+    def enter() -> bool:
+        writers.append(stack.enter_context(RunWriter(folder, on_event=warn)))
+        return writers[0].is_new
 
-def load_model(config: Config) -> Any:
-    """The base model's weights, safetensors only."""
-    try:
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            config.model.path,
-            revision=config.model.revision,
-            dtype=getattr(torch, config.model.dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-        ).to(device_of(config))
-    except (OSError, ValueError) as error:
-        raise InputError(f"model.path = {config.model.path!r}: {str(error).splitlines()[0]}") from None
-
-
-def device_of(config: Config) -> torch.device:
-    if config.model.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.model.device)
+    is_new = parallel.on_first(enter)
+    return writers[0] if writers else parallel.SilentWriter(folder, is_new=is_new)  # type: ignore[return-value]
 
 
 def assemble(
@@ -169,12 +154,6 @@ def optimizer_spec(config: OptimizerConfig, steps: int) -> OptimizerSpec:
     return OptimizerSpec(**{**values, "total_steps": config.total_steps or max(steps, 1)})
 
 
-def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """A transformers checkpoint of these weights."""
-    model.save_pretrained(folder, state_dict=weights)
-    tokenizer.save_pretrained(folder)
-
-
 def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str, Any]:
     """run.json of this configuration as of now: identity, surroundings, decoding, versions."""
     fingerprints = {
@@ -201,14 +180,6 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
         "skipped_prompts": inputs.skipped,
         "repairs": {name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
     }
-
-
-def model_fingerprint(config: Config) -> str:
-    """Contents of the base model's folder, weights and configuration; of a hub model its name and revision."""
-    base = Path(config.model.path)
-    if base.is_dir():
-        return identity.files_fingerprint(base, ("*.safetensors", "config.json"))
-    return f"{config.model.path}@{config.model.revision}"
 
 
 def decodings(config: Config, run: Run) -> dict[str, Any]:
@@ -246,7 +217,9 @@ def begin(run: Run, inputs: Inputs, facts: dict[str, Any], model: Any) -> None:
 
 def resume(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> None:
     """Compare identities, roll back to the newest good checkpoint, restore it."""
-    step = parallel.from_first(roll_back(run, facts, allow_changes=allow_changes) if world()[0] == 0 else None)
+    step = parallel.on_first(partial(roll_back, run, facts, allow_changes=allow_changes))
+    if world()[0]:
+        run.record.writer.run_json = facts  # of the first process alone it is the file
     if step is not None:
         restore(run, checkpoint_folder(run.record.writer.folder, step))
 
