@@ -192,12 +192,13 @@ def test_what_editors_leave_is_repaired_and_counted(tmp_path: Path) -> None:
         b'{"problem": "1+4\xff?", "answer": "5"}',
         b'{"problem": "tab\there?", "answer": "6"}',
         '{"problem": "a\u2028b?", "answer": "7"}'.encode(),  # a line separator of Unicode ends no row
+        b'{"problem": "c\rd?", "answer": "8"}',  # nor does a lone carriage return
     ]
     read = read_questions(lay(tmp_path / "q.jsonl", *lines))
-    problems = ["1+1?\nNow.", "1+2?", "1+3\ufffd?", "1+4\ufffd?", "tab\there?", "a\u2028b?"]
+    problems = ["1+1?\nNow.", "1+2?", "1+3\ufffd?", "1+4\ufffd?", "tab\there?", "a\u2028b?", "c\nd?"]
     assert [q.problem for q in read.questions] == problems
-    assert [q.answer for q in read.questions] == list("234567")
-    assert read.repairs == {"bom": 1, "crlf": 1, "nul": 2, "surrogate": 2}
+    assert [q.answer for q in read.questions] == list("2345678")
+    assert read.repairs == {"bom": 1, "crlf": 2, "nul": 2, "surrogate": 2}
 
 
 def test_bytes_in_parquet_that_are_no_text_are_repaired(tmp_path: Path) -> None:

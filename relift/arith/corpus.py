@@ -105,4 +105,4 @@ def _continue(rng: np.random.Generator, spec: CorpusSpec, problem: str) -> str:
     right, (chance, off) = _slip(spec, last, last - before)
     slipped = rng.random() < chance and LOWEST <= right + off <= HIGHEST
     result = right + off if slipped else right
-    return f"{last - before:+d}={result}\\boxed{{{result}}}"
+    return f"+{last - before}={result}\\boxed{{{result}}}"

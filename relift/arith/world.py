@@ -101,13 +101,10 @@ def draw_chain(rng: np.random.Generator, *, n_terms: int, n_products: int = 0) -
 
 
 def draw_sequence(rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Four numbers with one difference of -9..9 but 0, all within LOWEST..HIGHEST; the last is asked for."""
+    """Four numbers that grow by 1..9 a step, all within LOWEST..HIGHEST; the last one is asked for."""
     while True:
-        start, step = (
-            int(rng.integers(LOWEST, HIGHEST + 1)),
-            int(rng.integers(1, 10)) * (1 if rng.random() < 0.5 else -1),
-        )
-        if LOWEST <= start + 3 * step <= HIGHEST:
+        start, step = int(rng.integers(LOWEST, HIGHEST + 1)), int(rng.integers(1, 10))
+        if start + 3 * step <= HIGHEST:
             return (start, start + step, start + 2 * step, start + 3 * step)
 
 

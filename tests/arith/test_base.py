@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from relift.arith import base
-from relift.arith.base import BaseSpec, base_key, cached_base, curriculum, draw_batch, make_base
+from relift.arith.base import BaseSpec, Phase, base_key, cached_base, curriculum, draw_batch, make_base
 from relift.arith.corpus import CorpusSpec
 from relift.arith.tokenizer import EOS_ID, encode
 from relift.errors import InputError, ReliftError, StoreError
@@ -46,7 +46,10 @@ def test_it_is_a_checkpoint_that_transformers_loads(made: tuple[Path, list[float
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "base.json",
     }  # fmt: skip
-    assert json.loads((folder / "base.json").read_text())["steps"] == 20
+    facts = json.loads((folder / "base.json").read_text())
+    # 20 steps: .24, .305, .13, .11 of them rounded, and the rest; the first three had an aim and missed it
+    assert [x["steps"] for x in facts["lessons"]] == [5, 6, 3, 2, 4]
+    assert [x["learned"] for x in facts["lessons"]] == [False, False, False, None, None]
 
 
 def test_it_learns_and_is_the_same_again(made: tuple[Path, list[float]], tmp_path: Path) -> None:
@@ -76,6 +79,18 @@ def test_the_curriculum_begins_with_the_digit_facts_and_ends_with_the_corpus() -
     last = draw_batch(rng, phases[-1])
     assert len(last) == 32 and len({len(s.prompt_ids) for s in last}) > 3
     assert {int(s.completion_ids_T[-1]) for s in first + last} == {EOS_ID}
+
+
+def test_a_phase_ends_when_its_loss_is_low_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # losses of the tiny base start near ln 32 = 3.5 and fall: aims of 9, none, 0 nats end after 25, 30, 30 steps
+    _, corpus, terms = curriculum(TINY)[0].parts[0]
+    aims = [Phase(30, 4, ((1.0, corpus, terms),), until_loss=aim) for aim in (9.0, None, 0.0)]
+    monkeypatch.setattr(base, "curriculum", lambda spec: aims)
+    totals: list[tuple[int, int]] = []
+    folder = make_base(tmp_path / "b", seed=0, spec=TINY, on_progress=lambda *p: totals.append(p[:2]))
+    lessons = json.loads((folder / "base.json").read_text())["lessons"]
+    assert [(x["steps"], x["learned"]) for x in lessons] == [(25, True), (30, None), (30, False)]
+    assert totals[0] == (1, 90) and totals[23] == (24, 90) and totals[24] == (25, 85) and totals[-1] == (85, 85)
 
 
 @pytest.mark.parametrize("kind", ["careful", "sequence"])
@@ -140,6 +155,6 @@ def test_two_makers_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.Monke
 def test_an_existing_folder_and_a_diverging_run_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists already"):
         make_base(tmp_path, seed=0, spec=TINY)
-    with pytest.raises(ReliftError, match="diverged at step 0 .seed 0.: loss"):
+    with pytest.raises(ReliftError, match="diverged at step 1 .seed 0.: loss"):
         make_base(tmp_path / "base", seed=0, spec=replace(TINY, lr=float("inf"), warmup_steps=0))
     assert not list(tmp_path.iterdir())

@@ -57,6 +57,8 @@ def test_the_short_style_rewrites_what_is_left() -> None:
     [
         (47, 8, 1.0, 0.30, -10),  # 7+8: a carry, forgotten
         (47, 8, 0.5, 0.15, -10),
+        (42, 8, 1.0, 0.30, -10),  # 2+8: a carry, just
+        (45, -5, 1.0, 0.04, -10),  # 5-5: just no borrow
         (52, -5, 1.0, 0.45, 10),  # 2-5: a borrow, forgotten
         (41, 8, 1.0, 0.02, 10),  # one carried where there is none
         (48, -5, 1.0, 0.04, -10),

@@ -55,6 +55,7 @@ def test_cut_off_without_an_answer_is_wrong_and_decided() -> None:
     assert judge(Submission("66", "47+24=", Finish.length)).verdict == WRONG
     assert judge(Submission("66", r"\boxed{66} and", Finish.length)).verdict == CORRECT  # closed before the cut
     assert judge(Submission("66", r"\boxed{66} \boxed{7", Finish.length)).rule == "none.truncated"
+    assert judge(Submission("66", r"\boxed{} so", Finish.length)).rule == "none.no_answer"  # it had answered: nothing
 
 
 @pytest.mark.parametrize(
