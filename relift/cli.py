@@ -91,6 +91,8 @@ def main() -> None:
     """Entry point: errors for people are one line on standard error, with their exit status."""
     try:
         status = app(standalone_mode=False)
+        if status == 130:  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
     except TyperException as error:  # a mistyped option or command
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         context = getattr(error, "ctx", None)
