@@ -67,7 +67,8 @@ def check(
                 print(f"{folder}: {row['table']}: {row['files']} files, {row['rows']:,} rows, {row['bytes']:,} bytes")
             for problem in report.problems:
                 print(f"{folder}: PROBLEM {problem}")
-            print(f"{folder}: {'ok' if not report.problems else f'{len(report.problems)} problems'}")
+            n = len(report.problems)
+            print(f"{folder}: {f'{n} problem' + 's' * (n > 1) if n else 'ok'}")
     if any(r.problems for r in reports.values()):
         raise typer.Exit(5)
 

@@ -95,7 +95,7 @@ class RunWriter:
         try:
             self._open()
         except BaseException:
-            self._lock.release(force=True)
+            self.close()
             raise
 
     def _open(self) -> None:
