@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 
 from relift.errors import StoreError
 from relift.trainer.learner import Learner
+from relift.trainer.parallel import from_first
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
 
@@ -88,7 +89,8 @@ def restore(run: Run, folder: Path) -> None:
     """Put learner, buffer, totals and random states back to a verified checkpoint, and publish its weights."""
     assert isinstance(run.learner, Learner)
     state = json.loads((folder / "state.json").read_text())
-    wanted = run.learner.state_dict()[0].keys()  # a tied head is in the files, but no parameter of its own
+    # A tied head is in the files, but no parameter of its own. Of several processes the first alone has the names.
+    wanted = set(from_first(sorted(run.learner.state_dict()[0])))
     model_files = sorted(folder.glob("model*.safetensors"))
     weights = {f"model/{n}": t for path in model_files for n, t in load_tensors(path).items()}
     tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(folder / STATE)

@@ -1,0 +1,175 @@
+"""A whole training by two processes: the same run as by one, and one that can be killed and taken up by either."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relift.grading import GRADERS
+from relift.store import RunReader, check_run
+from tests.cli.command import Command, Ended, assert_refused, at_step, bytes_of, relift, write_config
+from tests.resume.harness import HashGrader, config_of, contents, lay_inputs
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    exact = GRADERS["exact"]
+    inputs = lay_inputs(tmp_path_factory.mktemp("inputs"))
+    GRADERS["exact"] = exact  # the harness puts its own grader there; here every command is told which
+    return write_config(inputs / "config.toml", config_of(inputs, steps=6))
+
+
+def by_two(config: Path, run: Path, *options: str, before: Callable[[], object] = lambda: None) -> list[Ended]:
+    """`relift train` in two processes of one group, as torchrun would start them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
+    both = [
+        Command(
+            "train", config, "--out", run, *options,
+            grader=HashGrader, before=before, environment={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    return [command.wait() for command in both]
+
+
+def by_one(config: Path, run: Path, *options: str) -> Ended:
+    return relift("train", config, "--out", run, "--quiet", *options, grader=HashGrader)
+
+
+def folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    return tmp_path_factory.mktemp(name) / "run"  # run_id holds the folder's name
+
+
+@pytest.fixture(scope="module")
+def one(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = folder(tmp_path_factory, "one")
+    assert by_one(config, run).status == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def two(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = folder(tmp_path_factory, "two")
+    ended = by_two(config, run)
+    assert [e.status for e in ended] == [0, 0], ended
+    assert "step 6 of 6" in ended[0].err and ended[1].err == "", "one of them speaks"
+    return run
+
+
+def run_json(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text())
+
+
+def assert_same_run(run: Path, other: Path, *, rel: float = 1e-5) -> None:
+    """The same questions, the same answers, updates that differ by rounding alone."""
+    mine, theirs = RunReader(run), RunReader(other)
+    keys = ["origin", "draw", "step", "question_ix", "attempt"]
+    exact = [*keys, "seed", "verdict", "n_tokens", "finish"]
+    asked, asked_there = (r.read("attempts", columns=exact).astype(object) for r in (mine, theirs))
+    assert asked.equals(asked_there)
+    texts, texts_there = (r.read("responses", columns=[*keys, "text"])["text"].tolist() for r in (mine, theirs))
+    assert texts == texts_there
+    events, events_there = (r.read("demo_events").drop(columns="run_id") for r in (mine, theirs))
+    assert (
+        events.astype(object)
+        .where(events.notna(), None)
+        .equals(events_there.astype(object).where(events_there.notna(), None))
+    )
+    updates, updates_there = (r.read("updates") for r in (mine, theirs))
+    assert updates["kind"].tolist() == updates_there["kind"].tolist() and len(updates) >= 6
+    for column in ("loss", "grad_norm"):
+        np.testing.assert_allclose(updates[column], updates_there[column], rtol=rel, atol=1e-7, err_msg=column)
+
+
+def test_two_processes_make_the_same_run(one: Path, two: Path) -> None:
+    assert_same_run(two, one)
+    assert check_run(two).problems == []
+    record = run_json(two)
+    assert record["surroundings"]["world_size"] == 2 and record["exact"] is True and record["status"] == "done"
+    assert record["run_id"] == run_json(one)["run_id"]  # the same run: only its surroundings differ
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_and_taken_up_by_two(config: Path, two: Path, tmp_path: Path) -> None:
+    """Steps done again by as many processes are bitwise the same."""
+    run = tmp_path / "run"
+    assert [e.status for e in by_two(config, run, before=at_step(4, kill))] == [-signal.SIGKILL] * 2
+    ended = by_two(config, run)
+    assert [e.status for e in ended] == [0, 0], ended[1].err
+    assert run_json(run)["starts"][-1]["from_step"] == 2 and run_json(run)["exact"] is True
+    assert contents(run) == contents(two) and check_run(run).problems == []
+
+
+@pytest.mark.parametrize("first", ["two", "one"])
+def test_killed_and_taken_up_by_another_number(first: str, config: Path, one: Path, tmp_path: Path) -> None:
+    """Two to one, and one to two: the same questions in the same order, and the record says it is not bit for bit."""
+    run = tmp_path / "run"
+    if first == "two":
+        by_two(config, run, "--quiet", before=at_step(4, kill))
+        ended = relift("train", config, "--out", run, grader=HashGrader)
+    else:
+        relift("train", config, "--out", run, "--quiet", grader=HashGrader, before=at_step(4, kill))
+        ended = by_two(config, run)[0]
+    assert ended.status == 0, ended.err
+    assert "warning: threads, micro-batches, versions or hardware differ from the last start" in ended.err
+    record = run_json(run)
+    assert record["exact"] is False and record["surroundings"]["world_size"] == (1 if first == "two" else 2)
+    assert_same_run(run, one)
+    assert check_run(run).problems == []
+
+
+def test_a_signal_to_one_stops_both(config: Path, two: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def signal_the_second() -> None:
+        if os.environ["RANK"] == "1":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    ended = by_two(config, run, "--quiet", before=at_step(3, signal_the_second))
+    assert [(e.status, e.err) for e in ended] == [(143, "")] * 2
+    assert run_json(run)["status"] == "interrupted" and (run / "weights/step-000003").is_dir()
+    assert [e.status for e in by_two(config, run, "--quiet")] == [0, 0]
+    assert contents(run) == contents(two)
+
+
+def test_a_refusal_is_said_once(config: Path, two: Path) -> None:
+    """What only the first process can know; the other ends with the same status and no word."""
+    before = bytes_of(two)
+    first, second = by_two(config, two, "--quiet", "--set", "seed=7")
+    assert_refused(first, "holds another run", "seed is 0 there, 7 here")
+    assert (second.status, second.err) == (2, "")
+    assert bytes_of(two) == before
+
+
+@pytest.mark.slow
+def test_started_by_torchrun(config: Path, tmp_path: Path) -> None:
+    """The command as the documentation has it: here the real grader, so all answers are wrong and only phases of
+    fine-tuning train."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run, alone = tmp_path / "two" / "run", tmp_path / "one" / "run"
+    ended = subprocess.run(
+        [sys.executable, *launch, "-m", "relift.cli", "train", str(config), "--out", str(run), "--quiet"],
+        capture_output=True, text=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=ROOT,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert relift("train", config, "--out", alone, "--quiet").status == 0
+    assert_same_run(run, alone)
+    assert check_run(run).problems == []
