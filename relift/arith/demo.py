@@ -35,7 +35,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
     claim(out, size)
     console = Console(stderr=True)
     jobs: list[Job] = []
-    folders = {seed: out / f"seed-{seed}" for seed in range(seeds)}
+    folders = {seed: out / f"seed-{seed}" for seed in range(1, 1 + seeds)}
     for seed, folder in folders.items():
         if not (folder / "data" / "train.jsonl").exists():
             write_data(folder / "data", size, seed=seed)

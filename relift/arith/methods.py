@@ -48,7 +48,7 @@ class Size:
 
 
 FULL = Size(
-    base=BaseSpec(), n_train=768, n_probe=320, n_ends=100, questions_per_step=32, attempts=8, batch=32, epochs=4
+    base=BaseSpec(), n_train=768, n_probe=320, n_ends=100, questions_per_step=32, attempts=8, batch=32, epochs=3
 )
 QUICK = Size(
     base=BaseSpec(steps=120), n_train=64, n_probe=40, n_ends=8, questions_per_step=16, attempts=4, batch=8, epochs=2
@@ -69,7 +69,7 @@ def config_of(
     method: str, size: Size, *, seed: int, base: Path, folder: Path, matched_steps: int = 0
 ) -> dict[str, Any]:
     """The configuration of one method; `folder` holds data/ and the runs."""
-    probe_every = max(1, size.steps // 4)
+    probe_every = max(1, size.steps // 3)
     common: dict[str, Any] = {
         "name": method,
         "seed": seed,
