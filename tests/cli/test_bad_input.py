@@ -199,23 +199,28 @@ DEMONSTRATIONS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("what", DEMONSTRATIONS)
 def test_demonstrations(what: str, config: Path, rows: Rows, tmp_path: Path) -> None:
-    """Refused with the file named; or skipped: the refusal stands in the table, and it is never trained on."""
     text, reason = DEMONSTRATIONS[what]
     path = write_rows(tmp_path / "bad.jsonl", [*rows[:3], {**rows[3], "demonstration": text}, *rows[4:]])
-    options = [f"data.questions={path}", "data.max_demo_tokens=150"]
     parts = ("bad.jsonl: 1 of 24 demonstrations", reason, "number 4", 'data.bad_demonstrations = "skip"')
-    refuse(config, tmp_path / "run", *options, parts=parts)
+    refuse(config, tmp_path / "run", f"data.questions={path}", "data.max_demo_tokens=150", parts=parts)
 
-    run = tmp_path / "skipped"
-    options += ["data.bad_demonstrations=skip", "steps=1"]
-    ended = relift("train", config, "--out", run, "--quiet", *(w for o in options for w in ("--set", o)))
+
+def test_demonstrations_skipped(config: Path, rows: Rows, tmp_path: Path) -> None:
+    """Each refusal stands in the table with its reason, and what was refused is never trained on."""
+    bad = [{**row, "demonstration": text} for row, (text, _) in zip(rows, DEMONSTRATIONS.values(), strict=False)]
+    path, run = write_rows(tmp_path / "bad.jsonl", [*bad, *rows[len(bad) :]]), tmp_path / "run"
+    ended = relift(
+        "train", config, "--out", run, "--quiet", "--set", f"data.questions={path}", "--set", "steps=3",
+        "--set", "data.max_demo_tokens=150", "--set", "data.bad_demonstrations=skip",
+    )  # fmt: skip
     assert ended.status == 0, ended.err
     table = RunReader(run).read("demonstrations")
     refused = table[~table["accepted"]]
-    assert len(table) == 24 and refused["reject_reason"].tolist() == [reason.removeprefix("1 ")]
-    assert refused["text"].tolist() == [text] and check_run(run).problems == []
+    reasons = {text: reason.removeprefix("1 ") for text, reason in DEMONSTRATIONS.values()}
+    assert len(table) == 24 and dict(zip(refused["text"], refused["reject_reason"], strict=True)) == reasons
     events = RunReader(run).read("demo_events")
-    assert len(events) > 0 and not set(events["demo_id"]) & set(refused["demo_id"])
+    assert "train" in set(events["event"]) and not set(events["demo_id"]) & set(refused["demo_id"])
+    assert check_run(run).problems == []
 
 
 def test_demonstrations_of_a_file_of_their_own(config: Path, rows: Rows, tmp_path: Path) -> None:
