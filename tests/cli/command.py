@@ -15,12 +15,11 @@ from pathlib import Path
 import torch  # noqa: F401  (before the fork: every command finds it imported)
 import transformers  # noqa: F401
 
-import relift.trainer.command  # noqa: F401
 from relift.cli import main
 from relift.config import Config, to_toml
 from relift.grading import GRADERS, Grader
 from relift.grading.exact import ExactGrader
-from relift.trainer import loop, setup  # noqa: F401
+from relift.trainer import command, loop, setup  # noqa: F401
 
 
 @dataclass(frozen=True)
