@@ -11,14 +11,14 @@ from relift.grading import GRADERS
 from tests.resume.harness import config_of, contents, lay_inputs, run_here
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     exact = GRADERS["exact"]
     yield lay_inputs(tmp_path_factory.mktemp("inputs"))  # puts a grader of its own in the table
     GRADERS["exact"] = exact
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Contents of the run that nobody interrupted."""
     folder = tmp_path_factory.mktemp("reference") / "run"
