@@ -2,14 +2,16 @@
 
 Run:  python -m relift.benchmarks.speed.rl_step --out FILE [--trl-python .venv-trl/bin/python] [--repeats 5]
 
-A step: 32 questions, 8 answers to each, graded, one AdamW step. Two cases on one random model of the size of the
+A step: 32 questions, 8 answers to each, graded, one AdamW step. Three cases on one random model of the size of the
 embedded experiment: `equal`, every answer has exactly 32 tokens; `group`, answers end at random after about 20 tokens,
-96 at the most, as rollouts do. Our side is the whole training loop, its record on disk included; TRL logs and saves
-nothing. The two take turns, step by step, on the same core; each waits while the other works.
+96 at the most, as rollouts do; `rollouts`, the same with half of the groups without signal, about as many as in the
+embedded experiment: our learner leaves them out of the forward pass, which changes no gradient. Our side is the
+whole training loop, its record on disk included; TRL logs and saves nothing. The two take turns, step by step, on the
+same core; each waits while the other works.
 
 A random model answers nothing right, and a group without a right answer is no work for our learner. So both sides grade
 with the exact grader and then call an answer right when its token numbers add up to an even number: nearly all groups
-are mixed, and every answer is trained on.
+are mixed, and every answer is trained on. In `rollouts` the first half of the questions is never right.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 N_QUESTIONS, N_SAMPLES, LR, BETAS = 32, 8, 1e-6, (0.9, 0.99)
+BEYOND = "0"  # gold answer of a question that is never right
 VOCAB, PAD_ID, EOS_ID = 259, 0, 259  # the model has tokens 0..258: the tokenizer's own end token is never sampled
 MARK = "RELIFT "  # TRL writes to standard output too: our lines begin with this
 
@@ -42,10 +45,15 @@ class Case:
     name: str
     max_tokens: int
     stop_ids: tuple[int, ...]
+    n_beyond: int = 0  # the first so many questions are never right
 
 
 # 12 of 259 tokens end an answer: 21.6 tokens on average if all were as likely.
-CASES = {c.name: c for c in (Case("equal", 32, ()), Case("group", 96, tuple(range(1, 13))))}
+STOPS = tuple(range(1, 13))
+CASES = {
+    c.name: c
+    for c in (Case("equal", 32, ()), Case("group", 96, STOPS), Case("rollouts", 96, STOPS, n_beyond=N_QUESTIONS // 2))
+}
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
         name = "even"
 
         def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
-            right = [is_right(s.text, cut=s.finish == Finish.length) for s in submissions]
+            right = [is_right(s.text, cut=s.finish == Finish.length) and s.gold != BEYOND for s in submissions]
             return [Judgement(Verdict.correct if r else Verdict.wrong, "box.text", "66") for r in right]
 
     config = parse_config(
@@ -178,7 +186,8 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
         where="benchmark",
     )
     texts = [words(ids) for ids in prompts()]
-    questions = [Question(question_id_of(text), text, "66") for text in texts]
+    golds = [BEYOND if ix < case.n_beyond else "66" for ix in range(len(texts))]
+    questions = [Question(question_id_of(text), text, gold) for text, gold in zip(texts, golds, strict=True)]
     items = [Item(q, ix, ids) for ix, (q, ids) in enumerate(zip(questions, prompts(), strict=True))]
     writer = RunWriter(folder)
     frame = pd.DataFrame(
@@ -224,12 +233,17 @@ def serve_trl(case: Case, micro_batches: int) -> None:
 
     torch.set_num_threads(1)
     tokens, watch = 0, Watch()
+    texts = [words(ids) for ids in prompts()]
+    beyond = set(texts[: case.n_beyond])
 
     def reward(prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
         nonlocal tokens
         tokens = sum(map(len, completion_ids))
-        rows = zip(completions, completion_ids, strict=True)
-        return [float(is_right(text, cut=len(ids) == case.max_tokens)) for text, ids in rows]
+        rows = zip(prompts, completions, completion_ids, strict=True)
+        return [
+            float(is_right(text, cut=len(ids) == case.max_tokens) and prompt not in beyond)
+            for prompt, text, ids in rows
+        ]
 
     class Turns(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -253,7 +267,7 @@ def serve_trl(case: Case, micro_batches: int) -> None:
     model.generation_config.eos_token_id = list(case.stop_ids) or None
     trainer = GRPOTrainer(
         model=model, reward_funcs=reward, args=config, processing_class=make_tokenizer(), callbacks=[Turns()],
-        train_dataset=Dataset.from_dict({"prompt": [words(ids) for ids in prompts()]}),
+        train_dataset=Dataset.from_dict({"prompt": texts}),
     )  # fmt: skip
     versions = {"trl": trl.__version__, "torch": torch.__version__, "optimizer": str(config.optim)}
     print(MARK + json.dumps(versions), flush=True)
