@@ -46,6 +46,12 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
         tick = watch(bars, folders, size)
         run_jobs(jobs, workers=len(os.sched_getaffinity(0)), tick=tick)
     story = tell(out, list(folders.values()), size)
+    for seed in folders:
+        unlearned = lessons_not_learned(base_folder(size, seed))
+        if unlearned and not quick:
+            console.print(
+                f"note: the base model of seed {seed} ended {unlearned} of its lessons before they were learned"
+            )
     story["seconds"] = round(time.monotonic() - began, 1)
     story["peak_memory_mib_per_process"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     (out / "results.json").write_text(json.dumps(story, indent=2, allow_nan=False) + "\n")
@@ -80,6 +86,11 @@ def claim(out: Path, size: Size) -> None:
 def cache_folder() -> Path:
     """Where base models are kept between demos: $XDG_CACHE_HOME/relift, by default ~/.cache/relift."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relift"
+
+
+def lessons_not_learned(base: Path) -> int:
+    """Phases of the curriculum that ran into their limit of steps: such a base knows less than others."""
+    return sum(lesson["learned"] is False for lesson in json.loads((base / "base.json").read_text())["lessons"])
 
 
 def base_folder(size: Size, seed: int) -> Path:

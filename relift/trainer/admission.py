@@ -22,7 +22,7 @@ def admit(
     items: Mapping[str, Item],
     graders: Mapping[str, Grader],
     *,
-    encode: Callable[[str], list[int]],
+    encode: Callable[[str, Sequence[int]], list[int]],  # (text, the prompt before it) -> token ids
     end_token: int,
     max_tokens: int,
     bad: str,
@@ -41,7 +41,7 @@ def admit(
     seen: set[str] = set()
     for number, (demonstration, judgement) in enumerate(zip(demonstrations, judged, strict=True), start=1):
         item = items[demonstration.question_id]
-        token_ids = [*encode(demonstration.text), end_token]
+        token_ids = [*encode(demonstration.text, item.prompt_ids), end_token]
         room = max_tokens if context is None else min(max_tokens, context - len(item.prompt_ids))
         reason = _reason(demonstration, judgement, n_tokens=len(token_ids), max_tokens=room, seen=seen)
         seen.add(demonstration.demo_id)

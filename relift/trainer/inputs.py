@@ -11,7 +11,7 @@ import pandas as pd
 from relift.config import Config
 from relift.errors import InputError
 from relift.grading import Grader, make_grader
-from relift.prompts import render
+from relift.prompts import completion_ids, render
 from relift.questions import QuestionSet, read_questions
 from relift.schema import Question
 from relift.trainer.admission import admit
@@ -74,7 +74,7 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
             offered if recipe.demo else [],
             by_id,
             graders,
-            encode=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+            encode=lambda text, prompt_ids: completion_ids(text, prompt_ids, tokenizer),
             end_token=end_token,
             max_tokens=config.data.max_demo_tokens,
             bad=config.data.bad_demonstrations,

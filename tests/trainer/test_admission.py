@@ -30,7 +30,7 @@ def door(offered: Sequence[Demonstration], *, bad: str = "skip", max_tokens: int
         offered,
         more.pop("by_id", BY_ID),
         more.pop("graders", {"exact": ExactGrader()}),
-        encode=lambda text: [ord(c) for c in text],
+        encode=lambda text, prompt_ids: [ord(c) for c in text],
         end_token=END,
         max_tokens=max_tokens,
         bad=bad,
