@@ -59,7 +59,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
         print(json.dumps(story, allow_nan=False))
         return
     Console().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
-    first = folders[0]
+    first = next(iter(folders.values()))
     console.print(f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}")
     example = str(first / "relift")
     console.print(f"Next: relift check {example}")
