@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from relift.arith.base import BaseSpec, base_key, cached_base
-from relift.arith.jobs import Job, python, run_jobs
+from relift.arith.base import base_key, cached_base
+from relift.arith.jobs import MEMORY, Job, run_jobs, start_warm
 from relift.arith.methods import FULL, QUICK, Size, config_of, status_of, write_config, write_data
 from relift.arith.story import tell
 from relift.errors import InputError
@@ -44,7 +43,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as bars:
         tick = watch(bars, folders, size)
-        run_jobs(jobs, workers=len(os.sched_getaffinity(0)), tick=tick)
+        run_jobs(jobs, workers=len(os.sched_getaffinity(0)), tick=tick, launch=start_warm)
     story = tell(out, list(folders.values()), size)
     for seed in folders:
         unlearned = lessons_not_learned(base_folder(size, seed))
@@ -53,7 +52,9 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
                 f"note: the base model of seed {seed} ended {unlearned} of its lessons before they were learned"
             )
     story["seconds"] = round(time.monotonic() - began, 1)
-    story["peak_memory_mib_per_process"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    story["peak_memory_mib_per_process"] = max(
+        int(file.read_text()) for folder in folders.values() for file in (folder / "logs").glob(f"*{MEMORY}")
+    )
     (out / "results.json").write_text(json.dumps(story, indent=2, allow_nan=False) + "\n")
     if as_json:
         print(json.dumps(story, allow_nan=False))
@@ -103,7 +104,7 @@ def jobs_of(folder: Path, size: Size, *, seed: int) -> list[Job]:
     base = base_folder(size, seed)
     made = Job(
         f"base model {seed}",
-        lambda: python("-m", "relift.arith.demo", str(seed), str(size.base.steps), str(progress_file(folder))),
+        lambda: ["base", str(seed), *(["--quick"] if size is QUICK else []), "--progress", str(progress_file(folder))],
         folder / "logs" / "base_model.log",
         done=base.exists,
     )
@@ -130,7 +131,7 @@ def train_command(method: str, folder: Path, size: Size, *, seed: int, base: Pat
         matched = max(1, round(used / size.batch))
     config = config_of(method, size, seed=seed, base=base, folder=folder, matched_steps=matched)
     path = write_config(folder / "configs" / f"{method}.toml", config)
-    return python("-m", "relift.cli", "train", str(path), "--out", str(folder / method), "--quiet")
+    return ["train", str(path), "--out", str(folder / method), "--quiet"]
 
 
 def progress_file(folder: Path) -> Path:
@@ -178,22 +179,14 @@ def _read_number(path: Path) -> int | None:
         return None
 
 
-def _make_base(seed: int, steps: int, progress: Path) -> None:
+def make_base_model(seed: int, *, quick: bool, progress: Path | None) -> None:
     """In a process of its own: make the base model, leave the number of finished steps in a file."""
     import torch
 
     torch.set_num_threads(1)
-    sizes = {size.base.steps: size for size in (FULL, QUICK)}
-    spec: BaseSpec = sizes[steps].base
 
     def note(done: int, total: int, loss: float) -> None:
-        if done % 10 == 0 or done == total:
+        if progress is not None and (done % 10 == 0 or done == total):
             progress.write_text(str(done))
 
-    cached_base(cache_folder(), seed=seed, spec=spec, on_progress=note)
-
-
-if __name__ == "__main__":
-    import sys
-
-    _make_base(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    cached_base(cache_folder(), seed=seed, spec=(QUICK if quick else FULL).base, on_progress=note)

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
+from typing import Any, Protocol
 
 from relift.errors import ReliftError
 
 POLL_SECONDS = 0.1
+MEMORY = ".mib"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 GRACE_SECONDS = 30.0  # a training run saves at its next step before it ends
+
+
+class Process(Protocol):
+    """What is asked of a running job."""
+
+    def poll(self) -> int | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def wait(self, timeout: float) -> int: ...
+    def kill(self) -> None: ...
+
+
+Launch = Callable[[Sequence[str], Path], Process]
 
 
 class JobFailed(ReliftError):
@@ -35,17 +52,20 @@ class Job:
     log: Path
     after: tuple[str, ...] = ()
     done: Callable[[], bool] = lambda: False  # nothing to do: an earlier start finished it
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    process: Process | None = field(default=None, repr=False)
     finished: bool = False
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = lambda: None) -> None:
+def run_jobs(
+    jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = lambda: None, launch: Launch | None = None
+) -> None:
     """Run all jobs, `workers` at a time, earlier ones first; `tick` is called often, to draw progress.
 
     One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C and SIGTERM
     included, the running jobs are asked to stop (they save) and waited for.
     """
     by_name = {job.name: job for job in jobs}
+    os.environ.update(ONE_THREAD)
     usual = signal.signal(signal.SIGTERM, _exit)
     try:
         while not all(job.finished for job in jobs):
@@ -59,7 +79,8 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = la
                 if job.done():
                     job.finished = True
                 elif running < workers:
-                    _start(job)
+                    job.log.parent.mkdir(parents=True, exist_ok=True)
+                    job.process = (launch or start_command)(job.command(), job.log)
                     running += 1
             tick()
             time.sleep(POLL_SECONDS)
@@ -73,13 +94,55 @@ def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _start(job: Job) -> None:
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    with job.log.open("ab") as log:
-        job.process = subprocess.Popen(
-            list(job.command()), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
-        )
+def start_command(command: Sequence[str], log_file: Path) -> Process:
+    """A process that runs a command."""
+    with log_file.open("ab") as log:
+        return subprocess.Popen(list(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def start_warm(command: Sequence[str], log_file: Path) -> Process:
+    """A process that runs `relift COMMAND`, forked from a server that has imported torch already: it starts at once."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["relift.trainer.setup", "relift.trainer.loop", "relift.arith.base"])
+    process = context.Process(target=_run_relift, args=(list(command), str(log_file)))
+    process.start()
+    return _Warm(process)
+
+
+class _Warm:
+    """A process of multiprocessing with the verbs of subprocess.Popen."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def wait(self, timeout: float) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("relift", timeout)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _run_relift(command: list[str], log_file: str) -> None:
+    """In the child: its output goes to the log, its largest memory (MiB) beside it."""
+    with open(log_file, "ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        from relift.cli import run
+
+        run(command)
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        Path(log_file).with_suffix(MEMORY).write_text(str(peak))
 
 
 def _settle(job: Job) -> None:
@@ -91,7 +154,7 @@ def _settle(job: Job) -> None:
     job.finished = True
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _stop(processes: Sequence[Process]) -> None:
     """Ask once, wait, then insist."""
     alive = [p for p in processes if p.poll() is None]
     for process in alive:

@@ -69,7 +69,7 @@ def config_of(
     method: str, size: Size, *, seed: int, base: Path, folder: Path, matched_steps: int = 0
 ) -> dict[str, Any]:
     """The configuration of one method; `folder` holds data/ and the runs."""
-    probe_every = max(1, size.steps // 3)
+    probe_every = max(1, size.steps // 2)
     common: dict[str, Any] = {
         "name": method,
         "seed": seed,
@@ -84,6 +84,7 @@ def config_of(
             "questions_per_step": size.questions_per_step,
             "attempts_per_question": size.attempts,
             "max_tokens": 128,
+            "batch_rows": 1024,  # a probe has 2,560 answers and more
         },
         "rl": {
             "advantage": "mean",
@@ -103,7 +104,7 @@ def config_of(
             "every": probe_every,
             "attempts": size.attempts,
         },
-        "checkpoint": {"every": max(1, probe_every // 2)},
+        "checkpoint": {"every": max(1, probe_every // 3)},
     }
     own: Mapping[str, Any] = {
         "base": {"recipe": "grpo", "steps": 0},
