@@ -88,27 +88,10 @@ def demo(
     run_demo(out, quick=quick, seeds=seeds, as_json=as_json)
 
 
-@app.command(name="base", hidden=True)
-def base(
-    seed: Annotated[int, typer.Argument()],
-    quick: Annotated[bool, typer.Option("--quick")] = False,  # noqa: FBT002
-    progress: Annotated[Path | None, typer.Option("--progress", help="file for the number of steps made")] = None,
-) -> None:
-    """Make the base model of the demo, unless it is cached."""
-    from relift.arith.demo import make_base_model
-
-    make_base_model(seed, quick=quick, progress=progress)
-
-
-def main() -> None:
-    """Entry point."""
-    run(None)
-
-
-def run(arguments: list[str] | None) -> NoReturn:
-    """Run a command line (None: that of the process); errors for people are one line on standard error."""
+def main() -> NoReturn:
+    """Entry point: errors for people are one line on standard error, with their exit status."""
     try:
-        status = app(args=arguments, standalone_mode=False)
+        status = app(standalone_mode=False)
         if status == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
     except TyperException as error:  # a mistyped option or command

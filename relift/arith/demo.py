@@ -43,7 +43,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as bars:
         tick = watch(bars, folders, size)
-        run_jobs(jobs, workers=len(os.sched_getaffinity(0)), tick=tick, launch=start_warm)
+        run_jobs(jobs, workers=len(os.sched_getaffinity(0)), tick=tick, launch=partial(start_warm, work))
     story = tell(out, list(folders.values()), size)
     for seed in folders:
         unlearned = lessons_not_learned(base_folder(size, seed))
@@ -104,7 +104,7 @@ def jobs_of(folder: Path, size: Size, *, seed: int) -> list[Job]:
     base = base_folder(size, seed)
     made = Job(
         f"base model {seed}",
-        lambda: ["base", str(seed), *(["--quick"] if size is QUICK else []), "--progress", str(progress_file(folder))],
+        lambda: ["base", str(seed), "quick" if size is QUICK else "full", str(progress_file(folder))],
         folder / "logs" / "base_model.log",
         done=base.exists,
     )
@@ -131,7 +131,7 @@ def train_command(method: str, folder: Path, size: Size, *, seed: int, base: Pat
         matched = max(1, round(used / size.batch))
     config = config_of(method, size, seed=seed, base=base, folder=folder, matched_steps=matched)
     path = write_config(folder / "configs" / f"{method}.toml", config)
-    return ["train", str(path), "--out", str(folder / method), "--quiet"]
+    return ["train", str(path), str(folder / method)]
 
 
 def progress_file(folder: Path) -> Path:
@@ -179,14 +179,20 @@ def _read_number(path: Path) -> int | None:
         return None
 
 
-def make_base_model(seed: int, *, quick: bool, progress: Path | None) -> None:
-    """In a process of its own: make the base model, leave the number of finished steps in a file."""
+def work(command: list[str]) -> None:
+    """In a process of its own: "base SEED SIZE FILE" makes a base model, "train CONFIG FOLDER" trains a run."""
     import torch
 
+    from relift.trainer.command import run_training
+
     torch.set_num_threads(1)
+    if command[0] == "train":
+        run_training(command[1], Path(command[2]), overrides=[], allow_changes=[], quiet=True)
+        return
+    _, seed, size, progress = command
 
     def note(done: int, total: int, loss: float) -> None:
-        if progress is not None and (done % 10 == 0 or done == total):
-            progress.write_text(str(done))
+        if done % 10 == 0 or done == total:
+            Path(progress).write_text(str(done))
 
-    cached_base(cache_folder(), seed=seed, spec=(QUICK if quick else FULL).base, on_progress=note)
+    cached_base(cache_folder(), seed=int(seed), spec=(QUICK if size == "quick" else FULL).base, on_progress=note)

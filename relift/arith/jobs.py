@@ -100,11 +100,11 @@ def start_command(command: Sequence[str], log_file: Path) -> Process:
         return subprocess.Popen(list(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
-def start_warm(command: Sequence[str], log_file: Path) -> Process:
-    """A process that runs `relift COMMAND`, forked from a server that has imported torch already: it starts at once."""
+def start_warm(main: Callable[[list[str]], None], command: Sequence[str], log_file: Path) -> Process:
+    """A process that calls `main(command)`, forked from a server that has imported torch already: it starts at once."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["relift.trainer.setup", "relift.trainer.loop", "relift.arith.base"])
-    process = context.Process(target=_run_relift, args=(list(command), str(log_file)))
+    process = context.Process(target=_run, args=(main, list(command), str(log_file)))
     process.start()
     return _Warm(process)
 
@@ -131,15 +131,16 @@ class _Warm:
         self._process.kill()
 
 
-def _run_relift(command: list[str], log_file: str) -> None:
+def _run(main: Callable[[list[str]], None], command: list[str], log_file: str) -> None:
     """In the child: its output goes to the log, its largest memory (MiB) beside it."""
     with open(log_file, "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     try:
-        from relift.cli import run
-
-        run(command)
+        main(command)
+    except ReliftError as error:
+        print(f"relift: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
     finally:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         Path(log_file).with_suffix(MEMORY).write_text(str(peak))
