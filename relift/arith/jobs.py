@@ -56,9 +56,7 @@ class Job:
     finished: bool = False
 
 
-def run_jobs(
-    jobs: Sequence[Job], *, workers: int, tick: Callable[[], None] = lambda: None, launch: Launch | None = None
-) -> None:
+def run_jobs(jobs: Sequence[Job], *, workers: int, launch: Launch, tick: Callable[[], None] = lambda: None) -> None:
     """Run all jobs, `workers` at a time, earlier ones first; `tick` is called often, to draw progress.
 
     One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C and SIGTERM
@@ -80,7 +78,7 @@ def run_jobs(
                     job.finished = True
                 elif running < workers:
                     job.log.parent.mkdir(parents=True, exist_ok=True)
-                    job.process = (launch or start_command)(job.command(), job.log)
+                    job.process = launch(job.command(), job.log)
                     running += 1
             tick()
             time.sleep(POLL_SECONDS)
@@ -92,12 +90,6 @@ def run_jobs(
 
 def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def start_command(command: Sequence[str], log_file: Path) -> Process:
-    """A process that runs a command."""
-    with log_file.open("ab") as log:
-        return subprocess.Popen(list(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
 def start_warm(main: Callable[[list[str]], None], command: Sequence[str], log_file: Path) -> Process:
@@ -166,8 +158,3 @@ def _stop(processes: Sequence[Process]) -> None:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def python(*arguments: str) -> list[str]:
-    """A command that runs this Python."""
-    return [sys.executable, *arguments]

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from relift.arith.jobs import Job, JobFailed, python, run_jobs
+from relift.arith.jobs import Job, JobFailed, Process
+from relift.arith.jobs import run_jobs as run_jobs_with
+
+
+def start(command: Sequence[str], log_file: Path) -> Process:
+    with log_file.open("ab") as log:
+        return subprocess.Popen(list(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
+
+
+run_jobs = partial(run_jobs_with, launch=start)
 
 
 def touching(name: str, folder: Path, **more: object) -> Job:
