@@ -261,7 +261,7 @@ def _questions(table: _Table) -> tuple[list[Question], dict[int, str]]:
         before = len(table.problems)
         problem = table.text(row, values, "problem")
         answer = table.text(row, values, "answer", number=True)
-        more = {name: table.text(row, values, name, number=name == "level") for name in OPTIONAL}
+        more: dict[str, Any] = {name: table.text(row, values, name, number=name == "level") for name in OPTIONAL}
         for name, text in (("problem", problem), ("answer", answer)):
             if len(table.problems) == before and not (text or "").strip():
                 table.problems.append((row, f"{table.columns[name]} is {'missing' if text is None else 'empty'}"))

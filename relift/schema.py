@@ -69,6 +69,7 @@ class Question:
     split: str = ""
     subject: str | None = None
     level: str | None = None
+    options: tuple[str, ...] = ()  # of a multiple-choice question, in the order shown; the gold is then a letter
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ QUESTIONS = Table(
         Column("problem", STR, "", "the question's text"),
         Column("answer", STR, "", "the gold answer"),
         Column("answer_kind", CAT, "", "which scorer reads the answer: exact, math, choice"),
+        Column("options", STR, "", "options of a multiple-choice question as shown, a JSON list of texts; the gold is then a letter", nullable=True),
         Column("prompt_tokens", I32, "tokens", "length of the rendered prompt"),
         Column("subject", CAT, "", "subject, where the source names one", nullable=True),
         Column("level", CAT, "", "difficulty, where the source names one", nullable=True),

@@ -23,6 +23,7 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = -1  # -1: off
     stop_token_ids: tuple[int, ...] = ()  # an answer ends with one of these, which belongs to it
+    stop: tuple[str, ...] = ()  # texts that end an answer and do not belong to it; for Answerers (answering.py) only
 
 
 @dataclass(frozen=True)

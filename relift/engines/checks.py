@@ -19,6 +19,8 @@ def check_requests(requests: Sequence[Request], sampling: Sampling, *, vocab: in
         raise InputError(f"top_p is {sampling.top_p}; it must lie above 0 and not above 1 (1: off)")
     if sampling.top_k != -1 and sampling.top_k < 1:
         raise InputError(f"top_k is {sampling.top_k}; it must be positive, or -1 (off)")
+    if sampling.stop:
+        raise InputError("this engine reads no stop strings; give stop_token_ids, or ask it as an Answerer")
     if any(not 0 <= token < vocab for token in sampling.stop_token_ids):
         raise InputError(f"a stop token of {sampling.stop_token_ids} is outside of the model's {vocab} tokens")
     for q, request in enumerate(requests):
