@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import pyarrow as pa
 
@@ -80,6 +81,12 @@ class Demonstration:
     question_id: str
     text: str
     source: str = "dataset"  # dataset, teacher, human, self
+
+
+def question_row(question: Question) -> dict[str, Any]:
+    """The columns of `questions` that a question itself fills."""
+    options = json.dumps(question.options, ensure_ascii=False) if question.options else None
+    return {**vars(question), "options": options}
 
 
 def normalise_problem(problem: str) -> str:

@@ -163,10 +163,10 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
     from relift.trainer.run import Item, Run
     from relift.trainer.stream import Stream
 
-    class Grader:
+    class EvenGrader:
         name = "even"
 
-        def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+        def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
             right = [is_right(s.text, cut=s.finish == Finish.length) and s.gold != BEYOND for s in submissions]
             return [Judgement(Verdict.correct if r else Verdict.wrong, "box.text", "66") for r in right]
 
@@ -209,7 +209,7 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
         question_stream=Stream(N_QUESTIONS, per_batch=N_QUESTIONS, seed=0, purpose="questions"),
         demo_stream=None,
         engine=engine,
-        graders={"exact": Grader()},  # type: ignore[dict-item]
+        grader=EvenGrader(),  # type: ignore[arg-type]
         learner=Learner(model, {"rl": spec}, token_budget=config.runtime.token_budget),
         decode=partial(make_tokenizer().batch_decode, skip_special_tokens=True),
         stop_token_ids=case.stop_ids,

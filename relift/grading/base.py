@@ -1,4 +1,4 @@
-"""What a grader is: it compares answers with gold answers and says correct, wrong or undecided, and by which rule."""
+"""What a scorer is: it compares answers with gold answers and says correct, wrong or undecided, and by which rule."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from relift.schema import Finish, Verdict
 
 @dataclass(frozen=True)
 class Submission:
-    """One answer to be graded: the gold answer, the whole text of the response, and why it ended."""
+    """One answer to be graded: the gold answer, the whole text of the response, and why it ended.
+
+    `options` are the texts of a multiple-choice question in the order shown, () where unknown. `opened`: the prompt
+    ended with an opening tag of thoughts, so the text begins inside them.
+    """
 
     gold: str
     text: str
     finish: Finish = Finish.stop
+    kind: str = "exact"  # which scorer reads the answer: exact, math, choice
+    options: tuple[str, ...] = ()
+    opened: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,15 +34,18 @@ class Judgement:
     answer: str | None = None
 
 
-class Grader(Protocol):
-    """Grades in order; never raises for what a model wrote. A context manager: workers end with it."""
+class Scorer(Protocol):
+    """Judges in order. A context manager: what it started (worker processes) ends with it, or with `close`.
+
+    A scorer may be entered again after it was closed.
+    """
 
     name: str
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]: ...
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]: ...
 
     def describe(self) -> dict[str, object]:
-        """Name and versions; goes to run.json."""
+        """Name and versions of everything that a verdict depends on; goes to run.json."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -1,4 +1,4 @@
-"""The exact grader: gold answers that are numbers, compared as exact fractions. Nothing is evaluated or rounded."""
+"""The exact scorer: gold answers that are numbers, compared as exact fractions. Nothing is evaluated or rounded."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def _too_large(answer: str) -> bool:
     return len(answer) > MAX_ANSWER_CHARACTERS or _DIGIT_RUN.search(answer) is not None
 
 
-class ExactGrader:
+class ExactScorer:
     """Grades numbers in this process; every text gets a verdict, none raises."""
 
     name = "exact"
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         return [judge(s) for s in submissions]
 
     def describe(self) -> dict[str, object]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relift.errors import InputError
-from relift.grading.base import Grader, Judgement, Submission
+from relift.grading.base import Judgement, Scorer, Submission
 from relift.schema import Demonstration, Verdict
 from relift.trainer.recipes import Demo
 from relift.trainer.run import Item
@@ -20,7 +20,7 @@ SHOWN = 5  # demonstrations named in a refusal
 def admit(
     demonstrations: Sequence[Demonstration],
     items: Mapping[str, Item],
-    graders: Mapping[str, Grader],
+    grader: Scorer,
     *,
     encode: Callable[[str, Sequence[int]], list[int]],  # (text, the prompt before it) -> token ids
     end_token: int,
@@ -34,7 +34,7 @@ def admit(
     "skip" records the refusals. A demonstration is never cut: with its end token it fits into `max_tokens`, and with
     its prompt too into the model's `context` (tokens; None: without limit), or it stays out.
     """
-    judged = _judge(demonstrations, items, graders)
+    judged = _judge(demonstrations, items, grader)
     accepted: list[Demo] = []
     rows: list[dict[str, object]] = []
     problems: list[str] = []
@@ -74,15 +74,9 @@ def admit(
     return accepted, pd.DataFrame(rows)
 
 
-def _judge(
-    demonstrations: Sequence[Demonstration], items: Mapping[str, Item], graders: Mapping[str, Grader]
-) -> list[Judgement]:
-    judged: dict[int, Judgement] = {}
-    for kind, grader in graders.items():
-        mine = [i for i, d in enumerate(demonstrations) if items[d.question_id].question.answer_kind == kind]
-        pairs = [Submission(items[demonstrations[i].question_id].question.answer, demonstrations[i].text) for i in mine]
-        judged |= dict(zip(mine, grader.grade(pairs), strict=True))
-    return [judged[i] for i in range(len(demonstrations))]
+def _judge(demonstrations: Sequence[Demonstration], items: Mapping[str, Item], grader: Scorer) -> list[Judgement]:
+    asked = [(items[d.question_id].question, d.text) for d in demonstrations]
+    return grader.judge([Submission(q.answer, text, kind=q.answer_kind, options=q.options) for q, text in asked])
 
 
 def _reason(

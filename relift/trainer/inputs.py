@@ -10,10 +10,10 @@ import pandas as pd
 
 from relift.config import Config
 from relift.errors import InputError
-from relift.grading import Grader, make_grader
+from relift.grading import Scorer, require_kind
 from relift.prompts import completion_ids, render
 from relift.questions import QuestionSet, read_questions
-from relift.schema import Question
+from relift.schema import Question, question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import context_of, load_tokenizer, stop_tokens
 from relift.trainer.recipes import Demo, Recipe
@@ -31,7 +31,7 @@ class Inputs:
     train_items: list[Item]
     probe_items: list[Item]
     ends_items: list[Item]
-    graders: dict[str, Grader]  # one for each answer_kind that occurs
+    answer_kinds: list[str]
     demos: list[Demo]
     demonstration_rows: pd.DataFrame
     skipped: dict[str, int]  # what data.overlong_prompts = "skip" left out
@@ -42,7 +42,7 @@ class Inputs:
         return {"data.questions": self.train, "probe.questions": self.probe, "probe.ends_only": self.ends}
 
 
-def read_inputs(config: Config, recipe: Recipe) -> Inputs:
+def read_inputs(config: Config, recipe: Recipe, *, grader: Scorer) -> Inputs:
     """Read questions, demonstrations and tokenizer, render prompts, let demonstrations through the door."""
     if not config.model.path:
         raise InputError("model.path is empty: name a folder or hub id of a transformers causal LM")
@@ -59,7 +59,9 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
         )
     tokenizer, model_config = load_tokenizer(config)
     questions = [*train.questions, *probe.questions, *ends.questions]
-    graders = {kind: make_grader(kind) for kind in sorted({q.answer_kind for q in questions})}
+    kinds = sorted({q.answer_kind for q in questions})
+    for kind in kinds:
+        require_kind(kind)
     place: dict[str, int] = {}
     skipped: dict[str, int] = {}
     train_items, probe_items, ends_items = (
@@ -73,7 +75,7 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
         demos, rows = admit(
             offered if recipe.demo else [],
             by_id,
-            graders,
+            grader,
             encode=lambda text, prompt_ids: completion_ids(text, prompt_ids, tokenizer),
             end_token=end_token,
             max_tokens=config.data.max_demo_tokens,
@@ -86,7 +88,7 @@ def read_inputs(config: Config, recipe: Recipe) -> Inputs:
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
-    return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, graders, demos, rows, skipped)
+    return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, kinds, demos, rows, skipped)
 
 
 def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: Sequence[Demo]) -> None:
@@ -154,7 +156,7 @@ def questions_frame(inputs: Inputs) -> pd.DataFrame:
         rows.setdefault(
             item.question_ix,
             {
-                **vars(item.question),
+                **question_row(item.question),
                 "question_ix": item.question_ix,
                 "prompt_tokens": len(item.prompt_ids),
                 "has_demo": item.question_ix in with_demo,

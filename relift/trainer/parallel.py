@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,7 +19,7 @@ import torch.distributed as dist
 
 from relift.engines.base import Completion, Engine, Request, Sampling
 from relift.errors import ReliftError
-from relift.grading.base import Grader, Judgement, Submission
+from relift.grading.base import Judgement, Scorer, Submission
 from relift.schema import Finish, Verdict
 from relift.trainer.distributed import sum_over_ranks, world
 
@@ -149,22 +150,14 @@ def _rows(
 class FirstGrader:
     """A grader that works on the first process; the others are told, so that a time limit cannot split them."""
 
-    def __init__(self, grader: Grader) -> None:
+    def __init__(self, grader: Scorer) -> None:
         self._grader = grader
         self.name = grader.name
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        """As Grader.grade; an exception of the first process is raised on all."""
-        judged: Any = None
-        if world()[0] == 0:
-            try:
-                judged = [[str(j.verdict), j.rule, j.answer] for j in self._grader.grade(submissions)]
-            except Exception as error:  # as in sampling.grade: told to all, which then call it undecided
-                judged = repr(error)
-        judged = from_first(judged)
-        if isinstance(judged, str):
-            raise RuntimeError(judged)
-        return [Judgement(Verdict(verdict), rule, answer) for verdict, rule, answer in judged]
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
+        """As Grader.judge."""
+        judged = on_first(lambda: [asdict(judgement) for judgement in self._grader.judge(submissions)])
+        return [Judgement(Verdict(j["verdict"]), j["rule"], j["answer"]) for j in judged]
 
     def describe(self) -> dict[str, object]:
         return self._grader.describe()
@@ -175,6 +168,11 @@ class FirstGrader:
 
     def __exit__(self, *exc: object) -> None:
         self._grader.__exit__(*exc)
+
+
+def on_first_process(grader: Scorer) -> Scorer:
+    """The grader that works on the first process alone, where there are several."""
+    return FirstGrader(grader) if world()[1] > 1 else grader
 
 
 class SilentWriter:

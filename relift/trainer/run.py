@@ -10,7 +10,7 @@ import numpy as np
 
 from relift.config import Config
 from relift.engines.base import Engine
-from relift.grading.base import Grader
+from relift.grading.base import Scorer
 from relift.schema import Question
 from relift.trainer.batch import TrainSequence, Update, UpdateStats
 from relift.trainer.demos import DemoBuffer
@@ -63,7 +63,7 @@ class Run:
     question_stream: Stream | None  # None: the recipe samples no rollouts
     demo_stream: Stream | None  # None: the recipe has no phase of fine-tuning alone
     engine: Engine
-    graders: dict[str, Grader]  # by answer_kind
+    grader: Scorer  # of every answer_kind that occurs
     learner: LearnerLike
     decode: Callable[[Sequence[np.ndarray]], list[str]]
     stop_token_ids: tuple[int, ...]

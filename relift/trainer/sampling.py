@@ -12,7 +12,7 @@ import numpy as np
 
 from relift.engines.base import Request, Sampling
 from relift.errors import GuardStop
-from relift.grading.base import Judgement, Submission
+from relift.grading.base import Submission
 from relift.schema import Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Item, Run
@@ -34,42 +34,31 @@ def ask(
     completions_QG = run.engine.generate(requests, sampling)
     texts = iter(run.decode([c.token_ids_T for row in completions_QG for c in row]))
     texts_QG = [[next(texts) for _ in row] for row in completions_QG]
-    submissions_QG = [
-        [Submission(item.question.answer, text, c.finish) for text, c in zip(row, completions, strict=True)]
-        for item, row, completions in zip(items, texts_QG, completions_QG, strict=True)
-    ]
+    judged = iter(
+        run.grader.judge(
+            [
+                Submission(
+                    item.question.answer,
+                    text,
+                    c.finish,
+                    kind=item.question.answer_kind,
+                    options=item.question.options,
+                )
+                for item, row, completions in zip(items, texts_QG, completions_QG, strict=True)
+                for text, c in zip(row, completions, strict=True)
+            ]
+        )
+    )
     answers = Answers(
         question_ix_Q=np.array([item.question_ix for item in items], dtype=np.int32),
         prompt_ids_Q=[item.prompt_ids for item in items],
         completions_QG=completions_QG,
-        judgements_QG=grade(run, items, submissions_QG),
+        judgements_QG=[[next(judged) for _ in row] for row in texts_QG],
         texts_QG=texts_QG,
         version=run.engine.policy_version,
     )
     guard_undecided(run, answers, where=f"step {step}, {origin}")
     return answers
-
-
-def grade(run: Run, items: Sequence[Item], submissions_QG: Sequence[Sequence[Submission]]) -> list[list[Judgement]]:
-    """Every answer by the scorer of its question's kind; the order of the questions is kept."""
-    judged: list[list[Judgement]] = [[] for _ in items]
-    for kind, grader in run.graders.items():
-        mine = [q for q, item in enumerate(items) if item.question.answer_kind == kind]
-        flat = [submission for q in mine for submission in submissions_QG[q]]
-        if not flat:
-            continue
-        try:
-            graded = grader.grade(flat)
-            failure = None if len(graded) == len(flat) else f"{len(graded)} verdicts"
-        except Exception as error:  # the one blanket catch: whatever a grader does, undecided is never wrong
-            failure = repr(error)
-        if failure is not None:
-            run.warn(f"grader {grader.name} failed on {len(flat)} answers, which stay undecided: {failure}")
-            graded = [Judgement(Verdict.undecided, "none.crash")] * len(flat)
-        verdicts = iter(graded)
-        for q in mine:
-            judged[q] = [next(verdicts) for _ in submissions_QG[q]]
-    return judged
 
 
 def guard_undecided(run: Run, answers: Answers, *, where: str) -> None:

@@ -20,6 +20,7 @@ import transformers
 from relift.config import Config, OptimizerConfig, to_toml
 from relift.engines.base import Engine
 from relift.engines.torch_sampler import TorchSampler
+from relift.grading import Grader, Scorer
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
@@ -58,12 +59,11 @@ def open_run(
         require_run_folder(folder)
         device_of(config)
         recipe = build(config)
-        inputs = read_inputs(config, recipe)
-        for grader in inputs.graders.values():
-            stack.enter_context(grader)
+        grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
+        inputs = read_inputs(config, recipe, grader=grader)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, warn=warn)
+        run = assemble(config, recipe, inputs, writer, model, grader=grader, warn=warn)
         seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
@@ -94,7 +94,14 @@ def open_writer(stack: ExitStack, folder: Path, warn: Callable[[str], None]) -> 
 
 
 def assemble(
-    config: Config, recipe: Recipe, inputs: Inputs, writer: RunWriter, model: Any, *, warn: Callable[[str], None]
+    config: Config,
+    recipe: Recipe,
+    inputs: Inputs,
+    writer: RunWriter,
+    model: Any,
+    *,
+    grader: Scorer,
+    warn: Callable[[str], None],
 ) -> Run:
     """The parts of a run, put together at the base model."""
     engine: Engine = TorchSampler(model, batch_rows=config.rollout.batch_rows)  # takes a copy, before the learner
@@ -107,10 +114,8 @@ def assemble(
         temperature=config.rollout.temperature,
         device=device_of(config),
     )
-    graders = inputs.graders
     if world()[1] > 1:
         engine = parallel.SharedEngine(engine)
-        graders = {kind: parallel.FirstGrader(grader) for kind, grader in graders.items()}
     n_questions = 1 + max(i.question_ix for i in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items))
     return Run(
         config=config,
@@ -122,7 +127,7 @@ def assemble(
         question_stream=question_stream(config, recipe, inputs),
         demo_stream=demo_stream(config, recipe, inputs),
         engine=engine,
-        graders=graders,
+        grader=grader,
         learner=learner,
         decode=partial(inputs.tokenizer.batch_decode, skip_special_tokens=True),
         stop_token_ids=stop_tokens(inputs.tokenizer, config),
@@ -174,7 +179,9 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
         "surroundings": identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
         "decodings": decodings(config, run),
         "engine": run.engine.describe(),
-        "graders": {kind: grader.describe() for kind, grader in inputs.graders.items()},
+        "graders": {
+            kind: described for kind, described in run.grader.describe().items() if kind in inputs.answer_kinds
+        },
         "versions": identity.versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
         "hardware": {"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
         "skipped_prompts": inputs.skipped,

@@ -20,7 +20,8 @@ from relift.arith.world import (
     right_results,
 )
 from relift.errors import InputError
-from relift.grading import ExactGrader, Submission
+from relift.grading import Submission
+from relift.grading.exact import ExactScorer
 from relift.schema import Verdict, question_id_of
 
 EXAMPLE = Chain(47, (Term(1, 3, 8), Term(-1, 1, 5)))
@@ -115,7 +116,7 @@ def test_a_demonstration_for_every_question_and_each_is_right() -> None:
     demonstrations = make_demonstrations(questions)
     assert [d.question_id for d in demonstrations] == [q.question_id for q in questions]
     rows = [Submission(q.answer, d.text) for q, d in zip(questions, demonstrations, strict=True)]
-    assert {j.verdict for j in ExactGrader().grade(rows)} == {Verdict.correct}
+    assert {j.verdict for j in ExactScorer().judge(rows)} == {Verdict.correct}
     assert not any("*" in d.text for d in demonstrations)
 
 

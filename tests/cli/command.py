@@ -17,8 +17,8 @@ import transformers  # noqa: F401
 
 from relift.cli import main
 from relift.config import Config, to_toml
-from relift.grading import GRADERS, Grader
-from relift.grading.exact import ExactGrader
+from relift.grading import SCORERS, Scorer
+from relift.grading.exact import ExactScorer
 from relift.trainer import command, loop, setup  # noqa: F401
 
 
@@ -41,7 +41,7 @@ class Command:
     def __init__(
         self,
         *arguments: object,
-        grader: Callable[[], Grader] = ExactGrader,
+        grader: Callable[[], Scorer] = ExactScorer,
         before: Callable[[], object] = lambda: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class Command:
             try:
                 sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))
                 os.environ.update(environment or {})
-                GRADERS["exact"] = grader
+                SCORERS["exact"] = grader
                 sys.argv = ["relift", *map(str, arguments)]
                 before()
                 main()
@@ -81,7 +81,7 @@ class Command:
 
 def relift(
     *arguments: object,
-    grader: Callable[[], Grader] = ExactGrader,
+    grader: Callable[[], Scorer] = ExactScorer,
     before: Callable[[], object] = lambda: None,
 ) -> Ended:
     """Run the command to its end."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.grading import GRADERS
+from relift.grading import SCORERS
 from tests.cli.command import relift, write_config
 from tests.resume.harness import HashGrader, config_of, lay_inputs
 
@@ -14,9 +14,9 @@ from tests.resume.harness import HashGrader, config_of, lay_inputs
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base model, train.jsonl, probe.jsonl and config.toml."""
-    exact = GRADERS["exact"]
+    exact = SCORERS["exact"]
     folder = lay_inputs(tmp_path_factory.mktemp("inputs"))
-    GRADERS["exact"] = exact  # the harness puts its own grader there; here every command is told which
+    SCORERS["exact"] = exact  # the harness puts its own grader there; here every command is told which
     write_config(folder / "config.toml", config_of(folder))
     return folder
 

@@ -123,8 +123,8 @@ QUESTIONS: dict[str, tuple[Callable[[Rows], str], tuple[str, ...]]] = {
     "empty answer": (lambda rows: lines([*rows, {"problem": "1+1?", "answer": " "}]), ("row 25: answer is empty",)),
     "null answer": (lambda rows: lines([*rows, {"problem": "1+1?", "answer": None}]), ("row 25: answer is missing",)),
     "wrong type": (lambda rows: lines([*rows, {"problem": 7, "answer": "2"}]), ("row 25: problem is of type int",)),
-    "an unknown grader": (
-        lambda rows: lines([{**rows[0], "answer_kind": "exakt"}]), ("unknown grader 'exakt'", "nearest: exact")),
+    "an unknown kind of answer": (
+        lambda rows: lines([{**rows[0], "answer_kind": "exakt"}]), ("unknown answer_kind 'exakt'", "nearest: exact")),
     "all at once": (
         lambda rows: lines([{"problem": "", "answer": "1"}, rows[0], rows[0]]),
         ("row 1: problem is empty", "row 3: the same question as in row 2", "(2 problems)")),

@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relift.errors import InputError
-from relift.grading import Submission, make_grader
-from relift.grading.exact import ExactGrader, judge
+from relift.grading import Submission, make_scorer
+from relift.grading.exact import ExactScorer, judge
 from relift.schema import Finish, Verdict
 
 CORRECT, WRONG, UNDECIDED = Verdict.correct, Verdict.wrong, Verdict.undecided
@@ -97,14 +97,14 @@ def test_a_gold_answer_is_correct_by_itself(gold: int) -> None:
     assert judge(Submission(str(gold), rf"so \boxed{{{gold + 1}}}.")).verdict == WRONG
 
 
-def test_grade_keeps_the_order_and_describes_itself() -> None:
-    with make_grader("exact") as grader:
+def test_judge_keeps_the_order_and_describes_itself() -> None:
+    with make_scorer("exact") as grader:
         rows = [Submission(str(i % 3), r"\boxed{1}") for i in range(7)]
-        assert [j.verdict == CORRECT for j in grader.grade(rows)] == [i % 3 == 1 for i in range(7)]
+        assert [j.verdict == CORRECT for j in grader.judge(rows)] == [i % 3 == 1 for i in range(7)]
         assert grader.describe()["name"] == "exact"
-        assert isinstance(grader, ExactGrader)
+        assert isinstance(grader, ExactScorer)
 
 
-def test_unknown_grader_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="unknown grader 'exakt'.*nearest: exact"):
-        make_grader("exakt")
+def test_unknown_kind_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown answer_kind 'exakt'.*nearest: exact"):
+        make_scorer("exakt")

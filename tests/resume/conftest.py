@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from relift.grading import GRADERS
+from relift.grading import SCORERS
 from tests.resume.harness import config_of, contents, lay_inputs, run_here
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    exact = GRADERS["exact"]
+    exact = SCORERS["exact"]
     yield lay_inputs(tmp_path_factory.mktemp("inputs"))  # puts a grader of its own in the table
-    GRADERS["exact"] = exact
+    SCORERS["exact"] = exact
 
 
 @pytest.fixture(scope="module")

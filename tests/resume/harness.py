@@ -23,7 +23,7 @@ import torch
 from relift.arith.base import BaseSpec, make_base
 from relift.arith.world import make_demonstrations, make_questions
 from relift.config import Config, parse_config
-from relift.grading import GRADERS, Judgement, Submission
+from relift.grading import SCORERS, Judgement, Submission
 from relift.questions import write_questions
 from relift.schema import TABLES, Verdict
 from relift.trainer.loop import train
@@ -38,7 +38,7 @@ class HashGrader:
 
     name = "hash"
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         return [
             Judgement(Verdict.correct if self._likes(s.text) else Verdict.wrong, "box.hash", s.text[:4])
             for s in submissions
@@ -60,7 +60,7 @@ class HashGrader:
 
 def lay_inputs(folder: Path) -> Path:
     """A base model and data, made once for a test session."""
-    GRADERS["exact"] = HashGrader
+    SCORERS["exact"] = HashGrader
     torch.set_num_threads(1)
     spec = BaseSpec(steps=2, hidden=16, layers=1, heads=2, mlp=32, first_batch=4, batch=4)
     make_base(folder / "base", seed=0, spec=spec)

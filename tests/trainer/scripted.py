@@ -16,8 +16,8 @@ import tomli_w
 
 from relift.config import Config, load_config, to_toml
 from relift.engines.base import Completion, Request, Sampling
-from relift.grading import ExactGrader, Grader
-from relift.schema import Finish, Question, demo_id_of, question_id_of
+from relift.grading import Grader, Scorer
+from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
 from relift.store import RunWriter
 from relift.trainer.batch import TrainSequence, Update, UpdateStats
 from relift.trainer.demos import DemoBuffer
@@ -130,7 +130,7 @@ def scripted_run(
     with_demo: Sequence[int] = (),
     n_right: Callable[[int, int], int] = lambda question_ix, version: 0,
     refuses: Collection[int] = (),
-    grader: Grader | None = None,
+    grader: Scorer | None = None,
     saved: list[tuple[int | None, str | None]] | None = None,
     **parts: Any,
 ) -> Run:
@@ -166,7 +166,7 @@ def scripted_run(
         if recipe.sft_steps
         else None,
         "engine": ScriptedEngine(asked, n_right),
-        "graders": {"exact": grader or ExactGrader()},
+        "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),
         "learner": ScriptedLearner(refuses),
         "decode": lambda rows: ["".join(map(chr, row[:-1])) for row in rows],
         "stop_token_ids": (END,),
@@ -195,7 +195,7 @@ def demo_text(item: Item) -> str:
 def questions_frame(asked: Sequence[Item], with_demo: Sequence[int]) -> pd.DataFrame:
     rows = [
         {
-            **vars(item.question),
+            **question_row(item.question),
             "question_ix": item.question_ix,
             "prompt_tokens": len(item.prompt_ids),
             "has_demo": item.question_ix in with_demo,

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from relift.errors import InputError
-from relift.grading import ExactGrader, Judgement, Submission
+from relift.grading import Grader, Judgement, Submission
+from relift.grading.exact import ExactScorer
 from relift.schema import Demonstration, Verdict, demo_id_of
 from relift.trainer.admission import admit
 from relift.trainer.run import Item
@@ -29,7 +30,7 @@ def door(offered: Sequence[Demonstration], *, bad: str = "skip", max_tokens: int
     return admit(
         offered,
         more.pop("by_id", BY_ID),
-        more.pop("graders", {"exact": ExactGrader()}),
+        more.pop("grader", Grader()),
         encode=lambda text, prompt_ids: [ord(c) for c in text],
         end_token=END,
         max_tokens=max_tokens,
@@ -134,8 +135,8 @@ def test_nothing_offered() -> None:
     assert accepted == [] and len(rows) == 0
 
 
-class Approving(ExactGrader):
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+class Approving(ExactScorer):
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         return [Judgement(Verdict.correct, "test") for _ in submissions]
 
 
@@ -144,7 +145,7 @@ def test_every_kind_of_answer_has_its_grader() -> None:
     other = replace(ITEM[1], question=replace(ITEM[1].question, answer_kind="other"))
     by_id: dict[str, Item] = {i.question.question_id: i for i in (ITEM[0], other, ITEM[2])}
     offered = [demonstration(1, "a"), demonstration(0, "b"), demonstration(1, "c"), demonstration(2, r"\boxed{3}")]
-    accepted, rows = door(offered, by_id=by_id, graders={"exact": ExactGrader(), "other": Approving()})
+    accepted, rows = door(offered, by_id=by_id, grader=Grader(scorers={"other": Approving()}))
     assert reasons(rows) == [None, "no_final_answer", None, None]
     assert [d.question_ix for d in accepted] == [1, 1, 2]
 

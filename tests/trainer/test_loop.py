@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from relift.errors import GuardStop
-from relift.grading import ExactGrader, Judgement, Submission
+from relift.grading import Judgement, Submission
+from relift.grading.exact import ExactScorer
 from relift.schema import TABLES, Verdict
 from relift.store import RunReader, RunWriter, check_run
 from relift.trainer.record import Totals
@@ -281,17 +282,17 @@ def test_reports(tmp_path: Path) -> None:
 # ---- guards ----------------------------------------------------------------------------------------------------
 
 
-class Failing(ExactGrader):
+class Failing(ExactScorer):
     """Dies from the n-th call on (from 1), for good."""
 
     def __init__(self, n: int) -> None:
         self.calls_left = n - 1
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         self.calls_left -= 1
         if self.calls_left < 0:
             raise OSError("broken pipe")
-        return super().grade(submissions)
+        return super().judge(submissions)
 
 
 @pytest.mark.parametrize(("call", "committed"), [(1, 0), (3, 2)])
@@ -320,11 +321,11 @@ def test_a_broken_grader_stops_the_first_probe(tmp_path: Path) -> None:
     assert reader.committed_step is None and reader.read("attempts").empty
 
 
-class Hesitant(ExactGrader):
+class Hesitant(ExactScorer):
     """Cannot decide the very first answer it sees in a call."""
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        return [Judgement(Verdict.undecided, "test.timeout"), *super().grade(submissions)[1:]]
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
+        return [Judgement(Verdict.undecided, "test.timeout"), *super().judge(submissions)[1:]]
 
 
 def test_an_undecided_answer_is_as_if_never_sampled(tmp_path: Path) -> None:

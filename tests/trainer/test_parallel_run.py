@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relift.grading import GRADERS
+from relift.grading import SCORERS
 from relift.store import RunReader, check_run
 from tests.cli.command import Command, Ended, assert_refused, at_step, bytes_of, relift, write_config
 from tests.resume.harness import HashGrader, config_of, contents, lay_inputs
@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    exact = GRADERS["exact"]
+    exact = SCORERS["exact"]
     inputs = lay_inputs(tmp_path_factory.mktemp("inputs"))
-    GRADERS["exact"] = exact  # the harness puts its own grader there; here every command is told which
+    SCORERS["exact"] = exact  # the harness puts its own grader there; here every command is told which
     return write_config(inputs / "config.toml", config_of(inputs, steps=6))
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from relift.engines.base import Sampling
 from relift.errors import GuardStop
-from relift.grading import ExactGrader, Judgement, Submission
+from relift.grading import Grader, Judgement, Submission
+from relift.grading.exact import ExactScorer
 from relift.schema import Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
@@ -76,7 +77,7 @@ def test_answers_line_up(tmp_path: Path) -> None:
     assert answers.accuracy_of(1) == pytest.approx(3 / 5)  # of the first questions alone
 
 
-class Broken(ExactGrader):
+class Broken(ExactScorer):
     """Does something else instead of grading."""
 
     name = "broken"
@@ -84,7 +85,7 @@ class Broken(ExactGrader):
     def __init__(self, instead: Callable[[Sequence[Submission]], Any]) -> None:
         self.instead = instead
 
-    def grade(self, submissions: Sequence[Submission]) -> list[Judgement]:
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         return self.instead(submissions)  # type: ignore[no-any-return]
 
 
@@ -176,7 +177,8 @@ def test_kinds_are_graded_by_their_own_graders(tmp_path: Path) -> None:
         return grade
 
     with a_run(tmp_path / "run") as run:
-        run.graders = {"exact": Broken(count("exact")), "choice": Broken(count("choice")), "math": Broken(crash)}
+        kinds = {"exact": Broken(count("exact")), "choice": Broken(count("choice")), "math": Broken(crash)}
+        run.grader = Grader(scorers=kinds)
         run.train_items = [
             replace(item, question=replace(item.question, answer_kind="choice")) if item.question_ix % 2 else item
             for item in run.train_items
