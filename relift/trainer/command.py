@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from relift.config import load_config
+from relift.terminal import stop_on_signals, warn_on
 from relift.trainer.run import StepReport
 
 
@@ -33,7 +33,7 @@ def run_training(
     console = Console(stderr=True, quiet=quiet or not first)
     with (
         stop_on_signals() as received,
-        open_run(config, folder, allow_changes=allow_changes, warn=_warn(console)) as run,
+        open_run(config, folder, allow_changes=allow_changes, warn=warn_on(console)) as run,
     ):
         run.stop_requested = any_process(lambda: bool(received))
         with progress(console, total=config.steps, done=run.step or 0, label=folder.name) as show:
@@ -48,26 +48,6 @@ def run_training(
                 sys.exit(128 + (received[0] if received else signal.SIGTERM))  # none: another process was told
         run.record.writer.update_run_json(status="done")
     console.print(f"done: {folder}  (verify it: relift check {folder})", soft_wrap=True, highlight=False, markup=False)
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[list[int]]:
-    """The list of signals received so far; the second one acts as usual."""
-    received: list[int] = []
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    for number in usual:
-        signal.signal(number, receive)
-    try:
-        yield received
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -91,7 +71,3 @@ def progress(console: Console, *, total: int, done: int, label: str) -> Iterator
                 console.print(f"{label}: step {report.step} of {total}  {text}", soft_wrap=True, markup=False)
 
         yield show
-
-
-def _warn(console: Console) -> Callable[[str], None]:
-    return lambda line: console.print(f"warning: {line}", soft_wrap=True, highlight=False, markup=False)

@@ -5,21 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
 from collections.abc import Collection, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from relift.config import Config, field_changes, flatten
 from relift.errors import ResumeRefused
+from relift.fingerprints import differences
+from relift.fingerprints import digest as digest
+from relift.fingerprints import plain_name as plain_name
+from relift.fingerprints import versions as versions
 
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
-
-
-def digest(value: object) -> str:
-    """Hash of a JSON value (16 bytes, hex)."""
-    text = json.dumps(value, sort_keys=True, allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
@@ -46,18 +42,6 @@ def surroundings(config: Config, *, world_size: int, torch_version: str, isa: st
     return {**numeric, "world_size": world_size, "torch": torch_version, "isa": isa, "machine": platform.machine()}
 
 
-def versions() -> dict[str, str]:
-    """Versions of what computes, for the record."""
-    return {name: version(name) for name in ("relift", "numpy", "pandas", "pyarrow")} | {
-        "python": platform.python_version()
-    }
-
-
-def plain_name(folder: Path) -> str:
-    """The folder's name in the letters that a run_id may have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip(".-_")[:80] or "run"
-
-
 def tunables(config: Config) -> dict[str, object]:
     """Fields that may change on a resume when the change is allowed by name."""
     values = flatten(config.model_dump())
@@ -66,10 +50,10 @@ def tunables(config: Config) -> dict[str, object]:
 
 def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: Path) -> None:
     """Refuse a resume whose identity differs, naming every difference in one line."""
-    differences = [d for name in {**stored, **now} for d in _differences(name, stored.get(name), now.get(name))]
-    if differences:
+    found = differences(stored, now, bare="config")
+    if found:
         raise ResumeRefused(
-            f"{folder} holds another run: {'; '.join(differences)}; use another folder, or put the value back"
+            f"{folder} holds another run: {'; '.join(found)}; use another folder, or put the value back"
         )
 
 
@@ -85,12 +69,3 @@ def changed_tunables(
         allow = " ".join(f"--allow-change {name}" for name in refused)
         raise ResumeRefused(f"{folder}: {what}; to go on with what is new: {allow}")
     return changed
-
-
-def _differences(name: str, old: object, new: object) -> list[str]:
-    if old == new:
-        return []
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = sorted({*old, *new})
-        return [d for k in keys for d in _differences(k if name == "config" else f"{name}.{k}", old.get(k), new.get(k))]
-    return [f"{name} is {old!r} there, {new!r} here"]

@@ -1,0 +1,46 @@
+"""Telling runs apart: hashes of JSON values, differences between two identities, names and versions for the record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+
+def digest(value: object) -> str:
+    """Hash of a JSON value (16 bytes, hex)."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def differences(stored: Mapping[str, object], now: Mapping[str, object], *, bare: str | None = None) -> list[str]:
+    """What two identities differ in, a phrase for each leaf: "sampling.temperature is 0.6 there, 0.7 here".
+
+    Names of the part called `bare` stand without it.
+    """
+    return [d for name in {**stored, **now} for d in _differences(name, stored.get(name), now.get(name), bare)]
+
+
+def _differences(name: str, old: object, new: object, bare: str | None) -> list[str]:
+    if old == new:
+        return []
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        inside = "" if name == bare else f"{name}."
+        return [d for k in sorted({*old, *new}) for d in _differences(f"{inside}{k}", old.get(k), new.get(k), bare)]
+    return [f"{name} is {old!r} there, {new!r} here"]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes, for the record."""
+    return {name: version(name) for name in ("relift", "numpy", "pandas", "pyarrow")} | {
+        "python": platform.python_version()
+    }
+
+
+def plain_name(folder: Path) -> str:
+    """The folder's name in the letters that a run_id may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip(".-_")[:80] or "run"
