@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +15,16 @@ def digest(value: object) -> str:
     """Hash of a JSON value (16 bytes, hex)."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
+    """Hash of the names and contents of the files of a folder that match."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
+        total.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
 
 
 def differences(stored: Mapping[str, object], now: Mapping[str, object], *, bare: str | None = None) -> list[str]:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from relift.config import Config, field_changes, flatten
 from relift.errors import ResumeRefused
 from relift.fingerprints import differences
 from relift.fingerprints import digest as digest
+from relift.fingerprints import files_fingerprint as files_fingerprint
 from relift.fingerprints import plain_name as plain_name
 from relift.fingerprints import versions as versions
 
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
-
-
-def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
-    """Hash of the names and contents of the files of a folder that match."""
-    total = hashlib.blake2b(digest_size=16)
-    for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
-        total.update(path.name.encode() + b"\0")
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
 
 
 def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
