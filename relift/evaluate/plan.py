@@ -1,0 +1,167 @@
+"""What an evaluation asks: benchmarks laid over each other, so that a question in two of them is sampled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
+from relift.engines.answering import Ask, Prompt
+from relift.engines.base import Sampling
+from relift.errors import InputError
+from relift.fingerprints import digest
+from relift.schema import Origin, Question, seed_of
+
+Render = Callable[[Question, Benchmark], Prompt]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of the run: its place in the tables, its rendered prompt, how many attempts at it are wanted."""
+
+    question: Question
+    question_ix: int
+    prompt: Prompt
+    samples: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where attempts stand: the file of attempts that they go to, and the settings they are made with."""
+
+    origin: Origin
+    draw: int = 0
+    step: int = 0
+    decoding_id: str = "benchmark"
+    policy_version: int = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """One benchmark of the run: what was loaded, its questions by id in source order, attempts at each."""
+
+    loaded: LoadedBenchmark
+    question_ids: tuple[str, ...]
+    samples: int
+
+    @property
+    def name(self) -> str:
+        return self.loaded.benchmark.name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be asked. `questions`, `prompts` and `samples` by question_id, in order of first appearance.
+
+    A question of several benchmarks has the largest of their numbers of samples.
+    """
+
+    protocol: Protocol
+    sampling: Sampling
+    seed: int
+    tasks: tuple[Task, ...]
+    questions: Mapping[str, Question]
+    prompts: Mapping[str, Prompt]
+    samples: Mapping[str, int]
+
+    @property
+    def n_answers(self) -> int:
+        return sum(self.samples.values())
+
+    def prompt_hashes(self) -> dict[str, str]:
+        """By benchmark: hash of its prompts, token for token and in order."""
+        return {task.name: digest([list(_content(self.prompts[q])) for q in task.question_ids]) for task in self.tasks}
+
+
+def _content(prompt: Prompt) -> Sequence[object]:
+    return prompt.token_ids or [list(turn) for turn in prompt.turns or ()]
+
+
+def make_plan(
+    loaded: Sequence[LoadedBenchmark],
+    *,
+    protocol: Protocol,
+    sampling: Sampling,
+    seed: int,
+    samples: int | None,
+    render: Render,
+) -> Plan:
+    """Lay benchmarks over each other. `samples` for all of them, else the protocol's, else the benchmark's own.
+
+    Raises InputError where two benchmarks share a question but put it otherwise or have another gold answer.
+    """
+    questions: dict[str, Question] = {}
+    prompts: dict[str, Prompt] = {}
+    wanted: dict[str, int] = {}
+    first: dict[str, str] = {}
+    tasks = []
+    for each in loaded:
+        name = each.benchmark.name
+        k = samples or protocol.samples.get(name) or each.benchmark.samples
+        for question in each.questions:
+            q = question.question_id
+            prompt = render(question, each.benchmark)
+            if q not in questions:
+                questions[q], prompts[q], first[q] = question, prompt, name
+            else:
+                _require_same(question, questions[q], names=(first[q], name), same_prompt=prompt == prompts[q])
+            wanted[q] = max(k, wanted.get(q, 0))
+        tasks.append(Task(each, tuple(q.question_id for q in each.questions), k))
+    return Plan(protocol, sampling, seed, tuple(tasks), questions, prompts, wanted)
+
+
+def _require_same(a: Question, b: Question, *, names: tuple[str, str], same_prompt: bool) -> None:
+    what = "prompts" if not same_prompt else "gold answers" if a.answer != b.answer else None
+    if a.answer_kind != b.answer_kind:
+        what = "scorers"
+    if what is not None:
+        raise InputError(
+            f"{names[0]} and {names[1]} share the question {a.problem[:40]!r} with different {what}: "
+            "evaluate them in runs of their own"
+        )
+
+
+def require_room(plan: Plan, context: int | None, *, option: str = "--max-tokens") -> None:
+    """Refuse prompts that leave the answer less room than it may take. `context`: tokens the model reads."""
+    if context is None:
+        return
+    limit = plan.sampling.max_tokens
+    for task in plan.tasks:
+        lengths = [len(plan.prompts[q].token_ids) for q in task.question_ids]
+        too_long = sum(n + limit > context for n in lengths)
+        if too_long:
+            room = context - max(lengths)
+            mend = f"use {option} {room}" if room > 0 else "its longest prompt alone fills the model"
+            raise InputError(
+                f"{task.name}: prompt + {limit} tokens exceed the model's {context} in {too_long} of {len(lengths)}; "
+                f"{mend}"
+            )
+
+
+def asks_of(items: Sequence[Item], place: Place, *, seed: int, done: frozenset[tuple[int, int]]) -> list[AskOf]:
+    """One ask for each attempt that is not `done` ((question_ix, attempt) pairs), question by question."""
+    return [
+        AskOf(item, attempt, ask_of(item, place, seed=seed, attempt=attempt))
+        for item in items
+        for attempt in range(item.samples)
+        if (item.question_ix, attempt) not in done
+    ]
+
+
+@dataclass(frozen=True)
+class AskOf:
+    """An ask and whose attempt it is."""
+
+    item: Item
+    attempt: int
+    ask: Ask
+
+
+def ask_of(item: Item, place: Place, *, seed: int, attempt: int) -> Ask:
+    """The seed depends on nothing but what names the attempt."""
+    question_id = item.question.question_id
+    return Ask(
+        key=f"{question_id}/{place.draw}/{attempt}",
+        prompt=item.prompt,
+        seed=seed_of(seed, str(place.origin), place.draw, place.step, question_id, attempt),
+    )
