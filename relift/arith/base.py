@@ -71,6 +71,8 @@ class BaseSpec:
     hidden: int = 96
     layers: int = 3
     heads: int = 4
+    kv_heads: int = 2
+    head_size: int = 32  # vLLM's CPU backend has no kernel for hidden / heads = 24 (docs/decisions.md)
     mlp: int = 256
     context: int = 256  # tokens; the longest text of the world has about 120
     corpus: CorpusSpec = field(default_factory=CorpusSpec)
@@ -173,6 +175,8 @@ def new_model(spec: BaseSpec, *, seed: int) -> Any:
         intermediate_size=spec.mlp,
         num_hidden_layers=spec.layers,
         num_attention_heads=spec.heads,
+        num_key_value_heads=spec.kv_heads,
+        head_dim=spec.head_size,
         max_position_embeddings=spec.context,
         initializer_range=spec.hidden**-0.5,  # at transformers' 0.02 the digit facts take several times the steps
         tie_word_embeddings=True,

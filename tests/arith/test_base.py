@@ -12,7 +12,7 @@ from relift.arith.corpus import CorpusSpec
 from relift.arith.tokenizer import EOS_ID, encode
 from relift.errors import InputError, ReliftError, StoreError
 
-TINY = BaseSpec(steps=20, hidden=16, layers=1, heads=2, mlp=32, first_batch=8, batch=8)
+TINY = BaseSpec(steps=20, hidden=16, layers=1, heads=2, kv_heads=1, head_size=8, mlp=32, first_batch=8, batch=8)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,13 @@ def test_it_learns_and_is_the_same_again(made: tuple[Path, list[float]], tmp_pat
 
 def test_the_full_size_is_what_the_documents_say() -> None:
     model = base.new_model(BaseSpec(), seed=0)
-    # a layer: 4*96*96 + 3*96*256 + 2*96 = 110,784; three of them, the last norm 96, 32 embeddings of 96
+    # a layer: queries and output 2*96*128, keys and values 2*96*64, 3*96*256 and 2*96 make 110,784; three of them, the
+    # last norm 96, 32 embeddings of 96
     assert sum(p.numel() for p in model.parameters()) == 3 * 110_784 + 96 + 32 * 96 == 335_520
+    # 4 heads of 32 over 2 key-value heads: a size that vLLM's CPU backend has a kernel for, unlike 96 / 4
+    attention = model.model.layers[0].self_attn
+    assert [p.out_features for p in (attention.q_proj, attention.k_proj, attention.v_proj)] == [4 * 32, 2 * 32, 2 * 32]
+    assert (model.config.head_dim, model.config.num_key_value_heads) == (32, 2)
 
 
 def test_the_curriculum_begins_with_the_digit_facts_and_ends_with_the_corpus() -> None:
