@@ -14,13 +14,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, betainc, betaincinv, betaln, digamma, expit, logit, ndtri, stdtr, stdtrit
+from scipy.special import (
+    bdtr,
+    betainc,
+    betaincinv,
+    betaln,
+    digamma,
+    expit,
+    logit,
+    ndtr,
+    ndtri,
+    stdtr,
+    stdtrit,
+    xlog1py,
+    xlogy,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _CHUNK_WEIGHTS = 4_000_000  # bootstrap weights held at once: 32 MB
 _LOG_SHAPE_BOUNDS = (-8.0, 8.0)  # of ln a and ln b: beyond them the likelihood of real counts is flat
+_PSEUDO_QUESTION = 0.1  # weight of the question solved and of the one failed that logit-t adds (docs/statistics.md)
 
 
 def rate(n_correct: ArrayLike, n_decided: ArrayLike) -> Floats:
@@ -59,49 +74,91 @@ def clopper_pearson(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float 
 
 @dataclass(frozen=True)
 class MeanEstimate:
-    """A mean over questions with its interval for "questions like these"."""
+    """A mean over questions with its interval; `standard_error` is that of the plain mean."""
 
     value: float
     low: float
     high: float
     standard_error: float
     n_questions: int
-    method: str  # logit_t or wilson
+    method: str  # logit_t or wilson for questions like these; wilson_effective, none_seen, undefined for these
 
 
 def mean_over_questions(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
     """Mean accuracy over Q questions with the interval that holds for questions like these.
 
-    Logit-t: ln(A / (1 - A)) +- t * SE / (A (1 - A)), mapped back, SE = sd of the questions' rates / sqrt(Q).
-    With one attempt a question, or where SE is 0 (all questions equal), Wilson with n = Q instead: an
-    interval of width 0 would claim what nobody knows. Questions without a decided attempt are left out.
-    Raises ValueError if none is left.
+    Several attempts a question: `logit_t`. One attempt each, or all questions equal: Wilson with n = Q; an interval
+    of width 0 would claim what nobody knows. Questions without a decided attempt are left out. Raises ValueError if
+    none is left.
     """
     correct, decided = np.asarray(n_correct, float), np.asarray(n_decided, float)
     measured = decided > 0
     rate_Q = rate(correct[measured], decided[measured])
     if not len(rate_Q):
         raise ValueError("mean_over_questions: no question has a decided attempt")
-    one_attempt = bool((decided[measured] <= 1).all())
-    return _mean_of_rates(rate_Q, level=level, force_wilson=one_attempt)
+    if (decided[measured] <= 1).all():
+        return _wilson_of_rates(rate_Q, level=level)
+    return logit_t(rate_Q, level=level)
 
 
 def logit_t(rate_Q: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
-    """`mean_over_questions` for rates that are already at hand (pass@k, cover)."""
-    return _mean_of_rates(np.asarray(rate_Q, float), level=level, force_wilson=False)
+    """Mean of Q rates (accuracies, pass@k) with the interval for questions like these.
+
+    ln(A / (1 - A)) +- t * SE / (A (1 - A)), mapped back, with t of Q - 1 degrees of freedom. For the interval A and SE
+    are taken with two questions more, of weight 0.1 each, one always and one never solved: without them a few solved
+    questions among many never solved make it far too short. It is cut at Wilson's interval with n = Q, because rates
+    vary at most as single attempts do. Coverage as measured: docs/statistics.md.
+    """
+    rates = np.asarray(rate_Q, float)
+    n, value = len(rates), float(rates.mean())
+    capped = _wilson_of_rates(rates, level=level)
+    if n == 1 or capped.standard_error < 1e-12:
+        return capped
+    weight, total = _PSEUDO_QUESTION, n + 2 * _PSEUDO_QUESTION
+    centre = (rates.sum() + weight) / total
+    squares = ((rates - centre) ** 2).sum() + weight * (centre**2 + (1 - centre) ** 2)
+    error = np.sqrt(squares / (total - 1) / total)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error / (centre * (1 - centre))
+    low, high = expit(logit(centre) - half), expit(logit(centre) + half)
+    return MeanEstimate(
+        value,
+        max(capped.low, min(float(low), value)),
+        min(capped.high, max(float(high), value)),
+        capped.standard_error,
+        n,
+        "logit_t",
+    )
 
 
-def _mean_of_rates(rate_Q: Floats, *, level: float, force_wilson: bool) -> MeanEstimate:
-    n = len(rate_Q)
-    value = float(rate_Q.mean())
+def _wilson_of_rates(rate_Q: Floats, *, level: float) -> MeanEstimate:
+    n, value = len(rate_Q), float(rate_Q.mean())
     error = float(rate_Q.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    # at a mean of 0 or 1 the error is 0 too, so the logit below is finite
-    if force_wilson or n == 1 or error < 1e-12:
-        low, high = wilson(value * n, n, level=level)
-        return MeanEstimate(value, float(low), float(high), error, n, "wilson")
-    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error / (value * (1 - value))
-    centre = float(logit(value))
-    return MeanEstimate(value, float(expit(centre - half)), float(expit(centre + half)), error, n, "logit_t")
+    low, high = wilson(value * n, n, level=level)
+    return MeanEstimate(value, float(low), float(high), error, n, "wilson")
+
+
+def mean_over_these(
+    rate_Q: ArrayLike, variance_Q: ArrayLike, *, n_decided: ArrayLike, k: int = 1, level: float = 0.95
+) -> MeanEstimate:
+    """Mean of Q rates with the interval that holds for these very questions: sampling noise alone.
+
+    `variance_Q`: the unbiased variance of each rate under new attempts, p(1 - p) / (n - 1) of an accuracy; nan where
+    n = 1, which counts as the largest there is, 1/4. SE = sqrt(sum) / Q, and Wilson's interval at the n whose binomial
+    variance is SE^2. Where no question showed both outcomes SE is 0; then n * sum(p) of the outcomes not seen is at
+    most -ln(tail) ("none_seen": the rule of three; `k` times that for pass@k). All n = 1: "undefined", ends nan.
+    """
+    rates, variance, n = (np.asarray(x, float) for x in (rate_Q, variance_Q, n_decided))
+    value, n_questions = float(rates.mean()), len(rates)
+    if np.isnan(variance).all():
+        return MeanEstimate(value, np.nan, np.nan, np.nan, n_questions, "undefined")
+    error = float(np.sqrt(np.where(np.isnan(variance), 0.25, variance).sum()) / n_questions)
+    if error > 1e-12 and 0 < value < 1:
+        effective = value * (1 - value) / error**2
+        low, high = wilson(value * effective, effective, level=level)
+        return MeanEstimate(value, float(low), float(high), error, n_questions, "wilson_effective")
+    unseen = -np.log((1 - level) / 2) / n.min() / n_questions
+    low, high = value - min(value, unseen), value + min(1 - value, k * unseen)
+    return MeanEstimate(value, float(low), float(high), error, n_questions, "none_seen")
 
 
 @dataclass(frozen=True)
@@ -138,6 +195,74 @@ def paired_t(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstim
     return DifferenceEstimate(value, value - half, value + half, error, p_value, n)
 
 
+def paired_rates(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
+    """`paired_t` for differences of rates, which lie in [-1, 1], so that there is always an interval and a p value.
+
+    Where all N differences are equal, to v: at most a share s of questions like these differs otherwise, s the upper
+    Wilson end of 0 of N, so the mean is in (1 - s) v +- s. The p value is then the sign test's, 2 / 2^N (1 if v is 0).
+    Raises ValueError without a difference.
+    """
+    difference = np.asarray(difference_Q, float)
+    difference = difference[~np.isnan(difference)]
+    n = len(difference)
+    if n == 0:
+        raise ValueError("paired_rates: no shared question")
+    if n > 1 and float(difference.std()) > 1e-12:
+        return paired_t(difference, level=level)
+    value = float(difference.mean())
+    share = float(wilson(0, n, level=level)[1])
+    p_value = 1.0 if value == 0 else min(1.0, 2.0 ** (1 - n))
+    error = 0.0 if n > 1 else float("nan")
+    return DifferenceEstimate(value, (1 - share) * value - share, (1 - share) * value + share, error, p_value, n)
+
+
+def paired_these(
+    difference_Q: ArrayLike, variance_Q: ArrayLike, *, n_decided: ArrayLike, level: float = 0.95
+) -> DifferenceEstimate:
+    """Mean paired difference with the interval and p value (z) for these very questions: sampling noise alone.
+
+    `variance_Q`: the sum of both sides' variances as in `mean_over_these`, nan where a side has one attempt (1/4 then;
+    all nan: error, ends and p value nan). `n_decided`: the smaller of the two sides. Where SE is 0 the ends are those
+    of outcomes not seen on either side, and the p value is nan.
+    """
+    difference, variance, n = (np.asarray(x, float) for x in (difference_Q, variance_Q, n_decided))
+    value, n_questions = float(difference.mean()), len(difference)
+    if np.isnan(variance).all():
+        return DifferenceEstimate(value, np.nan, np.nan, np.nan, np.nan, n_questions)
+    error = float(np.sqrt(np.where(np.isnan(variance), 0.25, variance).sum()) / n_questions)
+    if error < 1e-12:
+        half = 2 * -float(np.log((1 - level) / 4)) / float(n.min()) / n_questions  # half of the tail for either side
+        p_value = float("nan")
+    else:
+        half = float(ndtri(0.5 + level / 2)) * error
+        p_value = 2 * float(ndtr(-abs(value) / error))
+    return DifferenceEstimate(value, max(-1.0, value - half), min(1.0, value + half), error, p_value, n_questions)
+
+
+def detectable(standard_error: ArrayLike, *, level: float = 0.95, power: float = 0.8) -> Floats:
+    """The true difference that a two-sided test finds with `power`: (z of the level + z of the power) * SE = 2.8 SE."""
+    return np.asarray(standard_error, float) * float(ndtri(0.5 + level / 2) + ndtri(power))
+
+
+def minimum_detectable_difference(
+    n_questions: ArrayLike,
+    n_attempts: ArrayLike,
+    *,
+    sampling_variance: float = 0.12,
+    effect_sd: float = 0.08,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> Floats:
+    """Least true difference between two models that a paired comparison finds, before anything is sampled.
+
+    SE^2 = (2 * sampling_variance / n_attempts + effect_sd^2) / n_questions, both models with so many attempts a
+    question. `sampling_variance` is the mean of p(1 - p) over questions (at most .25; .12 where difficulty is
+    logit-normal with sd 2.5), `effect_sd` the standard deviation over questions of the true differences.
+    """
+    n, k = np.asarray(n_questions, float), np.asarray(n_attempts, float)
+    return detectable(np.sqrt((2 * sampling_variance / k + effect_sd**2) / n), level=level, power=power)
+
+
 def mcnemar_exact(n_only_a: ArrayLike, n_only_b: ArrayLike) -> Floats:
     """Exact two-sided McNemar test: questions solved only by A against only by B, as a fair coin.
 
@@ -157,6 +282,33 @@ def holm(p_value_N: ArrayLike) -> Floats:
     return adjusted
 
 
+def benjamini_hochberg(p_value_N: ArrayLike) -> Floats:
+    """Step-up adjustment for the false discovery rate (Benjamini and Hochberg 1995), in the order given."""
+    p = np.asarray(p_value_N, float)
+    order = np.argsort(-p, kind="stable")
+    stepped = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, stepped)
+    return adjusted
+
+
+def shares_of_split(n_correct: ArrayLike, *, n_a: ArrayLike, n_b: ArrayLike) -> Floats:
+    """Chance that A has j of the `n_correct` right attempts if A and B are equally good: (Q, 1 + most n_a).
+
+    Hypergeometric: C(n_a, j) C(n_b, c - j) / C(n_a + n_b, c), exact for each question whatever its rate. It is what
+    chance alone makes of one question's attempts (Fisher 1935).
+    """
+    c, a, b = (np.asarray(x, float)[..., None] for x in (n_correct, n_a, n_b))
+    j = np.arange(int(a.max(initial=0)) + 1, dtype=float)
+    possible = (j <= a) & (j <= c) & (c - j <= b)
+    ways = _log_binomial(a, np.where(possible, j, 0)) + _log_binomial(b, np.where(possible, c - j, 0))
+    return np.where(possible, np.exp(ways - _log_binomial(a + b, c)), 0.0)
+
+
+def _log_binomial(n: Floats, k: Floats) -> Floats:
+    return np.asarray(-betaln(n - k + 1, k + 1) - np.log1p(n), float)
+
+
 def pass_at_k(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
     """Chance that k of the attempts, drawn without replacement, hold a correct one: 1 - C(n-c, k) / C(n, k).
 
@@ -170,6 +322,31 @@ def pass_at_k(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
     for i in range(k):  # as a product: the binomials themselves overflow
         missed *= np.maximum(n - c - i, 0) / (n - i)
     return 1 - missed
+
+
+def pass_variance(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
+    """Variance of `pass_at_k` under n new attempts of the same question, nan where n = 1. Shaped like the inputs.
+
+    That of C ~ Binomial(n, c / n), times n / (n - 1): at k = 1 it is the unbiased p(1 - p) / (n - 1).
+    """
+    c, n = np.broadcast_arrays(np.asarray(n_correct, int), np.asarray(n_decided, int))
+    pairs, where = np.unique(np.stack([c.ravel(), n.ravel()]), axis=1, return_inverse=True)
+    variance_P = np.full(pairs.shape[1], np.nan)
+    for position, (right, attempts) in enumerate(pairs.T.tolist()):
+        if attempts > 1:
+            share_J = shares_of_binomial(attempts, right / attempts)
+            pass_J = pass_at_k(np.arange(attempts + 1), attempts, k=k)
+            spread = share_J @ (pass_J - share_J @ pass_J) ** 2
+            variance_P[position] = spread * attempts / (attempts - 1)
+    return variance_P[where].reshape(c.shape)
+
+
+def shares_of_binomial(n: int, p: float) -> Floats:
+    """P(j of n) for j = 0 to n."""
+    j = np.arange(n + 1, dtype=float)
+    with np.errstate(divide="ignore"):
+        log_share = _log_binomial(np.full(n + 1, float(n)), j) + xlogy(j, p) + xlog1py(n - j, -p)
+    return np.exp(log_share)
 
 
 def bootstrap_weights(n_units: int, resamples: int, *, seed: int, cluster_N: ArrayLike | None = None) -> Iterator[Ints]:

@@ -32,14 +32,24 @@ def test_clopper_pearson_equals_r() -> None:
 
 
 def test_mean_over_questions_is_the_logit_t_interval() -> None:
-    # y <- c(2,4,8,0,6,1,3,5)/8; m <- mean(y); se <- sd(y)/sqrt(8)
-    # plogis(qlogis(m) + c(-1, 1) * qt(.975, 7) * se / (m * (1 - m)))
+    # y <- c(2,4,8,0,6,1,3,5)/8; w <- .1; n <- 8 + 2*w; m <- (sum(y) + w)/n
+    # se <- sqrt((sum((y-m)^2) + w*m^2 + w*(1-m)^2)/(n-1)/n)
+    # plogis(qlogis(m) + c(-1, 1) * qt(.975, 7) * se / (m * (1 - m))); sd(y)/sqrt(8)
     found = stats.mean_over_questions([2, 4, 8, 0, 6, 1, 3, 5, 0], [8] * 8 + [0])
     assert found.method == "logit_t" and found.n_questions == 8  # the last one has no decided attempt
     assert found.value == pytest.approx(0.453125)
     assert found.standard_error == pytest.approx(0.117966163051, rel=1e-9)
-    assert (found.low, found.high) == pytest.approx((0.211863604935, 0.71861946823), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx((0.211787501144, 0.720572930010), rel=1e-9)
     assert stats.logit_t(np.array([2, 4, 8, 0, 6, 1, 3, 5]) / 8) == found
+
+
+def test_logit_t_is_cut_at_wilson_where_almost_all_fail() -> None:
+    # y <- c(rep(0, 29), 1/8), as above: .000324, .148289; prop.test(.125, 30, correct=FALSE): .000127, .120773
+    found = stats.mean_over_questions([0] * 29 + [1], [8] * 30)
+    assert (found.low, found.high) == pytest.approx((0.000323510068285, 0.120773349539336), rel=1e-9)
+    # never below a question less: 0 of 30 ends at z^2 / (30 + z^2) = .1135
+    none = stats.mean_over_questions([0] * 30, [8] * 30)
+    assert (none.low, none.high) == pytest.approx((0, 3.841458820694124 / 33.841458820694124))
 
 
 def test_mean_over_questions_never_has_width_zero() -> None:
