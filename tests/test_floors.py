@@ -19,8 +19,8 @@ CONTRACTS = {contract["id"]: contract for contract in pyproject()["tool"]["impor
 # What must stay free of torch wherever it exists. The contracts in pyproject.toml can only name modules that do.
 WITHOUT_TORCH = {
     "light": {
-        "relift.errors", "relift.schema", "relift.store", "relift.questions", "relift.prompts", "relift.config",
-        "relift.stats", "relift.presets", "relift.grading", "relift.analysis", "relift.importers",
+        "relift.errors", "relift.schema", "relift.store", "relift.rows", "relift.questions", "relift.prompts",
+        "relift.config", "relift.stats", "relift.presets", "relift.grading", "relift.analysis", "relift.importers",
         "relift.benchmarks", "relift.engines.base", "relift.arith.world", "relift.arith.corpus",
     },
     "scripted": {

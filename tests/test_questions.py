@@ -1,5 +1,6 @@
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from relift.arith.world import make_demonstrations, make_questions
 from relift.errors import InputError, StoreError
 from relift.grading.extract import last_box
 from relift.questions import QuestionSet, read_questions, write_questions
+from relift.rows import HubData, HubFault, Reshape
 from relift.schema import Question, question_id_of
 
 
@@ -53,7 +55,7 @@ def test_all_formats_give_the_same_set(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     assert as_jsonl == read_questions(tmp_path / "a.parquet") == read_questions("hf:me/sums:main/train")
-    assert calls == [(("me/sums", "main"), {"split": "train"})]
+    assert calls == [(("me/sums", "main"), {"split": "train", "revision": None})]
     assert len(as_jsonl.questions) == 2 and len(as_jsonl.demonstrations) == 1
 
 
@@ -155,6 +157,95 @@ def test_bad_demonstration_files(tmp_path: Path, demo: dict[str, Any], message: 
 def test_bad_sources(source: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_questions(source)
+
+
+CHOICE = {"problem": "1+1?", "options": ["one", "two", "three"], "answer": "B"}
+
+
+def test_multiple_choice_is_read_and_written(tmp_path: Path) -> None:
+    read = read_questions(lay(tmp_path / "q.jsonl", {**CHOICE, "answer": " B "}))
+    question = read.questions[0]
+    assert (question.answer, question.options, question.answer_kind) == ("B", ("one", "two", "three"), "choice")
+    assert question.question_id == question_id_of("1+1?", ["one", "two", "three"]) != question_id_of("1+1?")
+    write_questions(tmp_path / "again.jsonl", read.questions, [])
+    assert read_questions(tmp_path / "again.jsonl").questions == read.questions
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": "D"}, "row 1: answer 'D' is no letter of A to C"),
+        ({"answer": "AB"}, "row 1: answer 'AB' is no letter of A to C"),
+        ({"answer": "two"}, "row 1: answer 'two' is no letter of A to C"),
+        ({"options": "one, two"}, "row 1: options is no list of texts"),
+        ({"options": ["one", 2]}, "row 1: options is no list of texts"),
+        ({"options": ["one", " "]}, "row 1: options holds an empty text"),
+    ],
+)
+def test_bad_options_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_questions(lay(tmp_path / "q.jsonl", {**CHOICE, **change}))
+
+
+def test_repeats_are_collapsed_when_all_questions_have_as_many(tmp_path: Path) -> None:
+    one, two = row("1+1?", "2"), row("1+2?", "3")
+    read = read_questions(lay(tmp_path / "q.jsonl", one, two, two, one), repeats="collapse")
+    assert [q.problem for q in read.questions] == ["1+1?", "1+2?"] and read.repeats == 2
+    assert read_questions(lay(tmp_path / "q.jsonl", one, two), repeats="collapse").repeats == 1
+    with pytest.raises(InputError, match="row 3: the same question as in row 2$"):
+        read_questions(lay(tmp_path / "q.jsonl", one, two, two), repeats="collapse")
+    with pytest.raises(InputError, match="row 3: another answer to the question of row 1$"):
+        read_questions(lay(tmp_path / "q.jsonl", one, two, row("1+1?", "4"), two), repeats="collapse")
+
+
+def test_of_several_names_the_first_that_is_there_counts(tmp_path: Path) -> None:
+    data = lay(tmp_path / "q.jsonl", {"question": "1+1?", "answer": "2", "final": "3"})
+    columns = {"problem": ("problem", "question"), "answer": ("final", "answer")}
+    assert read_questions(data, columns=columns).questions[0].answer == "3"
+    with pytest.raises(InputError, match="it has no column 'task'"):
+        read_questions(data, columns={"problem": ("task", "text")})
+
+
+def test_rows_of_another_form_are_reshaped(tmp_path: Path) -> None:
+    def apply(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if values["n"] is None:
+            raise ValueError("n is missing")
+        return {"problem": f"{values['n']}+1?", "answer": values["n"] + 1}
+
+    pq.write_table(pa.table({"n": [1, 2], "more": [0, 0]}), tmp_path / "q.parquet")
+    read = read_questions(tmp_path / "q.parquet", reshape=Reshape(("n",), apply))
+    assert [(q.problem, q.answer) for q in read.questions] == [("1+1?", "2"), ("2+1?", "3")]
+    pq.write_table(pa.table({"n": [1, None]}), tmp_path / "q.parquet")
+    with pytest.raises(InputError, match=r"q.parquet: row 2: n is missing$"):
+        read_questions(tmp_path / "q.parquet", reshape=Reshape(("n",), apply))
+
+
+def test_objections_are_listed_with_their_rows(tmp_path: Path) -> None:
+    def objection(question: Question) -> str | None:
+        return None if question.answer == "2" else f"{question.answer} is not 2"
+
+    data = lay(tmp_path / "q.jsonl", row(), row("1+2?", "3"))
+    with pytest.raises(InputError, match=r"row 2: 3 is not 2$"):
+        read_questions(data, objection=objection)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FileNotFoundError("Dataset 'me/none' is a gated dataset on the Hub. Visit the page to ask"), "gated"),
+        (FileNotFoundError("Dataset 'me/none' doesn't exist on the Hub or cannot be accessed."), "absent"),
+        (ConnectionError("Couldn't reach the Hub"), "offline"),
+        (ValueError("Unknown split 'tset'. Should be one of ['test']."), "other"),
+    ],
+)
+def test_faults_of_the_hub_have_reasons(monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str) -> None:
+    def load_dataset(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    with pytest.raises(HubFault) as fault:
+        read_questions(HubData("me/none", "test", "main", revision="abc"))
+    assert fault.value.reason == reason and str(fault.value).startswith("hf:me/none:main/test: ")
 
 
 def test_a_damaged_parquet_file_and_an_unknown_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
