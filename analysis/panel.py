@@ -7,7 +7,7 @@ top-up draw in a rate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,13 +116,36 @@ def lay_out(trajectories: pd.DataFrame, bands: pd.DataFrame, *, sums: Sequence[s
             f"nothing measures these bands: no later step, and no draw {measure_draw} at step 0, of their questions"
         )
 
-    run_codes, run_ids = pd.factorize(kept["run_id"])  # order of appearance
-    key = run_codes * (int(step.max(initial=0)) + 1) + kept["step"].to_numpy()
+    return _panel(kept, row, question_ids, sums)
+
+
+def lay_out_counts(trajectories: pd.DataFrame, *, draws: Collection[int] | None = None) -> Panel:
+    """Sum n_correct and n_decided by question and (run, step), over all questions of the frame.
+
+    `draws`: None pools those that rates may use, 0 and 1; a top-up was chosen by outcome and is refused.
+    InputError if no row is left.
+    """
+    one_origin(trajectories)
+    wanted = range(RATE_DRAWS) if draws is None else sorted(draws)
+    if any(draw >= RATE_DRAWS for draw in wanted):
+        raise InputError(f"draws {list(wanted)}: those from {RATE_DRAWS} on are top-ups and cannot measure a rate")
+    kept = with_labels(trajectories[trajectories["draw"].isin(list(wanted)).to_numpy()])
+    if kept.empty:
+        raise InputError(f"no probe in draws {', '.join(map(str, wanted))}: nothing is measured")
+    kept["n_decided"] = kept["n_attempts"].to_numpy(np.int64) - kept["n_undecided"].to_numpy(np.int64)
+    row, question_ids = pd.factorize(kept["question_id"].astype(object))
+    return _panel(kept, row, pd.Index(question_ids), ("n_correct", "n_decided"))
+
+
+def _panel(rows: pd.DataFrame, question_N: NDArray[np.intp], question_ids: pd.Index, sums: Sequence[str]) -> Panel:
+    """Columns in order of run (as they first appear) and step."""
+    run_codes, _ = pd.factorize(rows["run_id"])
+    key = run_codes * (int(rows["step"].max()) + 1) + rows["step"].to_numpy()
     keys, first, column = np.unique(key, return_index=True, return_inverse=True)
-    columns = kept.iloc[first][["run_id", "run", "step"]].reset_index(drop=True)
+    columns = rows.iloc[first][["run_id", "run", "step"]].reset_index(drop=True)
     shape = (len(question_ids), len(keys))
-    cell = row * shape[1] + column
-    sum_QC = {name: _sum_by(cell, kept[name].to_numpy(float), shape) for name in sums}
+    cell = question_N * shape[1] + column
+    sum_QC = {name: _sum_by(cell, rows[name].to_numpy(float), shape) for name in sums}
     return Panel(question_ids, columns, sum_QC)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PAGE_WIDTH = 5.5  # inches: the text block of ICLR and NeurIPS; an ICML column is 3.25, an ACL column 3.03
+PAGE_WIDTH = 5.5  # inches: the text block of ICLR and NeurIPS
+COLUMN_WIDTH = 3.25  # inches: a column of ICML; an ACL column is 3.03
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -48,6 +49,7 @@ RC: dict[str, Any] = {
 # ordered bands: four points of viridis, dark to bright, never the qualitative set
 BAND_COLOURS = {"Hardest": "#440154", "Hard": "#31688E", "Medium": "#35B779", "Easy": "#B5DE2B"}
 GREY = "#E3E3E3"  # what cannot be told from noise
+GAIN, LOSS = "#4393C3", "#D6604D"  # of RdBu, as the colours of an excess
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,18 @@ def new_axes(rows: int, columns: int, *, height: float, width: float = PAGE_WIDT
     return axes
 
 
+def one_axes(*, height: float, width: float = PAGE_WIDTH) -> Any:
+    """The single Axes of a new Figure."""
+    return new_axes(1, 1, height=height, width=width)[0, 0]
+
+
+def by_style(frame: pd.DataFrame, styles: Mapping[str, RunStyle]) -> list[tuple[str, pd.DataFrame]]:
+    """(run, its rows) in the order of the legend; two runs of one name stay apart."""
+    parts = [(str(run), rows) for (_, run), rows in frame.groupby(["run_id", "run"], sort=False, observed=True)]
+    order = {run: position for position, run in enumerate(styles)}
+    return sorted(parts, key=lambda part: order[part[0]])
+
+
 def finish_ticks(axes: Axes) -> None:
     """Fix tick sizes now: matplotlib makes ticks when it draws, which may be outside `context`."""
     axes.tick_params(labelsize=RC["xtick.labelsize"], width=RC["xtick.major.width"], length=2.5)
@@ -122,13 +136,19 @@ def whole_steps(axes: Axes) -> None:
     axes.set_xlabel("training step")
 
 
-def legend_above(figure: Figure, styles: Mapping[str, RunStyle], *, columns: int = 6) -> None:
-    """One legend of the runs for the whole figure, outside at the top; none for a single run."""
+def legend_above(
+    figure: Figure, styles: Mapping[str, RunStyle], *, columns: int = 6, markers: Literal["line", "none"] = "line"
+) -> None:
+    """One legend of the runs for the whole figure, outside at the top; none for a single run.
+
+    markers="none": the lines of this figure carry no markers.
+    """
     from matplotlib.lines import Line2D
 
     if len(styles) < 2:
         return
-    handles = [Line2D([], [], label=style.label, **style.line()) for style in styles.values()]
+    looks = [(look.label, look.line() | ({"marker": "none"} if markers == "none" else {})) for look in styles.values()]
+    handles = [Line2D([], [], label=label, **look) for label, look in looks]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(columns, len(handles)), handlelength=2.6)
 
 
