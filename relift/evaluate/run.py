@@ -36,6 +36,9 @@ class Commits:
     seconds: float = 30.0
 
 
+DEFAULT_COMMITS = Commits()
+
+
 def collect(
     asks: Sequence[AskOf],
     *,

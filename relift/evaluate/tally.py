@@ -5,10 +5,11 @@ Axes: Q questions of a benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from relift.schema import Finish, Verdict
 
@@ -64,12 +65,13 @@ class Tally:
                 self._decided_Q[name][row] += not undecided
                 self._counts[name] += (1, undecided, truncated, truncated and not answered, n_tokens)
 
-    def add_all(self, rows: Iterable[tuple[int, int, str, str, int, object]]) -> None:
-        """Count attempts as (question_ix, attempt, verdict, finish, n_tokens, answer)."""
-        for question_ix, attempt, verdict, finish, n_tokens, answer in rows:
-            self.add(
-                question_ix, attempt, verdict=verdict, finish=finish, n_tokens=n_tokens, answered=answer is not None
-            )
+    def add_frame(self, attempts: pd.DataFrame) -> None:
+        """Count rows of `attempts`."""
+        columns = ("question_ix", "attempt", "verdict", "finish", "n_tokens")
+        answered = attempts["answer"].notna().tolist()
+        rows = zip(*(attempts[name].tolist() for name in columns), answered, strict=True)
+        for question_ix, attempt, verdict, finish, n_tokens, has_answer in rows:
+            self.add(question_ix, attempt, verdict=verdict, finish=finish, n_tokens=n_tokens, answered=has_answer)
 
     def standings(self) -> list[Standing]:
         """Every benchmark as it stands."""

@@ -1,0 +1,159 @@
+"""`relift eval`: options in, a run folder and a table out. Torch is imported by the engines that need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from relift.benchmarks.base import LoadedBenchmark, Protocol
+from relift.benchmarks.load import find_benchmark, load_benchmark
+from relift.benchmarks.prompting import render_prompt
+from relift.benchmarks.protocols import customised, find_protocol
+from relift.benchmarks.table import BENCHMARKS
+from relift.engines.answering import Answerer
+from relift.errors import InputError
+from relift.evaluate.evaluation import Outcome, Score, evaluate, require_resumable_identity
+from relift.evaluate.models import Model, read_model
+from relift.evaluate.options import EvalOptions
+from relift.evaluate.plan import Plan, make_plan, require_room
+from relift.evaluate.report import sentences
+from relift.grading import Grader
+from relift.store import RunReader
+from relift.terminal import Stopped, warn_on
+
+Render = Callable[[Sequence[Path]], str]  # run folders -> the table to print
+GROUPS = {
+    "paper": ("aime24", "aime25", "amc", "math500", "olympiad", "mmlu_pro"),  # arXiv:2506.07527, table 1
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model and what it is to be asked; nothing has been written and no weights have been read."""
+
+    name: str
+    model: Model
+    plan: Plan
+
+
+def run_eval(options: EvalOptions, *, score: Score, render: Render) -> None:
+    """Evaluate every model, print one table. Exit status 130 or 143 after a signal, committed answers kept."""
+    console = Console(stderr=True, quiet=options.quiet)
+    prepared = prepare(options, console)
+    outcomes: list[Outcome] = []
+    try:
+        for each in prepared:
+            outcomes.append(evaluate_one(each, options, score=score, console=console))
+    except Stopped as stop:
+        line = "stopped; what had arrived is kept: start the same command again to continue"
+        console.print(line, soft_wrap=True)
+        sys.exit(128 + stop.number)
+    print(render([outcome.folder for outcome in outcomes]))
+    for outcome in outcomes:
+        for line in sentences(outcome.standings, RunReader(outcome.folder).run_json):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(f"answers: {outcome.folder}", soft_wrap=True, markup=False, highlight=False)
+
+
+def evaluate_one(prepared: Prepared, options: EvalOptions, *, score: Score, console: Console) -> Outcome:
+    """One model into its folder."""
+    warn = warn_on(console)
+    require_resumable_identity(prepared.plan, prepared.model, options.out)
+    with ExitStack() as stack:
+        grader = stack.enter_context(open_grader(prepared.plan.protocol, options.second_grader, warn=warn))
+        return evaluate(
+            prepared.plan,
+            prepared.model,
+            open_answerer=lambda ledger: open_engine(prepared.model, options, ledger=ledger, warn=warn),
+            grader=grader,
+            folder=options.out,
+            options=options.record(prepared.name),
+            score=score,
+            console=console,
+            second_grader=options.second_grader,
+            commits=options.commits,
+        )
+
+
+def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
+    """Everything that can be wrong with the input is found here, for all models, before weights are read."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if options.out is not None and len(options.models) > 1:
+        raise InputError(
+            f"--out names one folder for {len(options.models)} models: leave it out, or evaluate one model"
+        )
+    if options.samples is not None and options.samples < 1:
+        raise InputError(f"--samples {options.samples}: at least 1 is needed")
+    protocol = protocol_of(options)
+    loaded = [load_benchmark(find_benchmark(name), data=options.data) for name in names_of(options.benchmarks)]
+    return [prepare_one(name, options, protocol, loaded, console) for name in options.models]
+
+
+def prepare_one(
+    name: str, options: EvalOptions, protocol: Protocol, loaded: Sequence[LoadedBenchmark], console: Console
+) -> Prepared:
+    model = read_model(
+        name,
+        engine=options.engine,
+        revision=options.revision,
+        tokenizer=options.tokenizer,
+        warn=warn_on(console),
+    )
+    plan = make_plan(
+        loaded,
+        protocol=protocol,
+        sampling=replace(protocol.sampling, stop_token_ids=model.stop_token_ids),
+        seed=options.seed,
+        samples=options.samples,
+        render=lambda question, benchmark: render_prompt(
+            question, protocol=protocol, benchmark=benchmark, tokenizer=model.tokenizer
+        ),
+    )
+    require_room(plan, model.context)
+    return Prepared(name, model, plan)
+
+
+def protocol_of(options: EvalOptions) -> Protocol:
+    """The preset with what the command changes of it; then it is called "custom (from NAME)"."""
+    protocol = find_protocol(options.protocol)
+    sampling = {
+        name: value for name in ("max_tokens", "temperature", "top_p") if (value := getattr(options, name)) is not None
+    }
+    changes: dict[str, object] = {}
+    if sampling:
+        changes["sampling"] = replace(protocol.sampling, **sampling)
+    if options.template is not None:
+        changes["template"] = options.template
+    return customised(protocol, **changes) if changes else protocol
+
+
+def names_of(wanted: Sequence[str]) -> list[str]:
+    """Benchmarks by name, each once; `a,b` and the groups all, paper, arith are taken apart."""
+    groups = {
+        **GROUPS,
+        "all": tuple(BENCHMARKS),
+        "arith": tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.hub is None),
+    }
+    names = [name.strip() for each in wanted for name in each.split(",") if name.strip()]
+    if not names:
+        raise InputError("no benchmark is named: give -b NAME[,NAME...]; see: relift eval --list")
+    return list(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
+
+
+def open_grader(protocol: Protocol, second: str | None, *, warn: Callable[[str], None]) -> Grader:
+    """The protocol's grader."""
+    return Grader(warn=warn)
+
+
+def open_engine(model: Model, options: EvalOptions, *, ledger: Path | None, warn: Callable[[str], None]) -> Answerer:
+    """The engine with this model, not entered yet. Raises InputError for a name that is none."""
+    from relift.engines.open import EngineOptions, open_answerer
+
+    chosen = EngineOptions(**options.engine_options, tokenizer=options.tokenizer, ledger=ledger)
+    return open_answerer(options.engine, model.source, options=chosen, on_event=warn)

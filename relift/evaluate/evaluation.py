@@ -1,0 +1,201 @@
+"""One model under one protocol into one folder: from a plan and an engine to scores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from relift.engines.answering import Answerer
+from relift.errors import ReliftError
+from relift.evaluate.identity import default_folder, identity_of, require_same, sampling_values, stored_identity
+from relift.evaluate.models import Model
+from relift.evaluate.plan import AskOf, Item, Place, Plan, asks_of
+from relift.evaluate.progress import display
+from relift.evaluate.record import PartWriter, committed_attempts, next_part
+from relift.evaluate.run import DEFAULT_COMMITS, WARN_UNDECIDED, Commits, collect
+from relift.evaluate.session import Session, open_session, protocol_values
+from relift.evaluate.tally import Standing, Tally
+from relift.fingerprints import digest, plain_name, versions
+from relift.grading import Grader
+from relift.schema import Origin
+from relift.store import RunReader
+from relift.terminal import signals_raise, warn_on
+
+Score = Callable[[Path], pd.DataFrame]
+OpenAnswerer = Callable[[Path | None], Answerer]  # with its ledger in this file, None: without one
+ROOT = Path("runs") / "eval"
+LEDGER = "requests.jsonl"
+NUMERICS = "numerics"  # of an engine's description: what moves the last bit of a logit; recorded, no part of identity
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation came to. `asked`: answers that were sampled now, not by an earlier start."""
+
+    folder: Path
+    standings: tuple[Standing, ...]
+    asked: int
+
+
+def require_resumable_identity(plan: Plan, model: Model, folder: Path | None) -> None:
+    """Refuse another run's folder before an engine is opened: what is known without one is compared."""
+    there = stored_identity(folder) if folder is not None else None
+    if there is not None and folder is not None:
+        require_same(there, _identity(plan, model, engine=None), folder=folder)
+
+
+def _identity(plan: Plan, model: Model, *, engine: Mapping[str, object] | None) -> dict[str, Any]:
+    return identity_of(
+        plan,
+        model=model.fingerprint,
+        revision=model.source.revision,
+        chat_template=model.chat_template,
+        engine=engine,
+    )
+
+
+def evaluate(
+    plan: Plan,
+    model: Model,
+    *,
+    open_answerer: OpenAnswerer,
+    grader: Grader,
+    folder: Path | None,
+    options: Mapping[str, Any],
+    score: Score,
+    console: Console,
+    second_grader: str | None = None,
+    commits: Commits = DEFAULT_COMMITS,
+    root: Path = ROOT,
+) -> Outcome:
+    """Sample what is missing, grade, commit, score. `folder` None: the identity's own under `root`.
+
+    The engine is entered only if something is missing.
+
+    Raises ResumeRefused, InputError with nothing written; what `collect` raises with what had arrived committed;
+    relift.terminal.Stopped after a signal.
+    """
+    warn = warn_on(console)
+    engine = open_answerer(None).describe()
+    identity = _identity(plan, model, engine={name: value for name, value in engine.items() if name != NUMERICS})
+    folder = folder or default_folder(root, identity, model=model.source.name, protocol=plan.protocol.name)
+    place = Place(Origin.benchmark, step=model.source.step or 0)
+    answerer = open_answerer(folder / LEDGER)
+    answerer.check([of.ask for of in missing_asks(folder, plan, place)], plan.sampling)
+    facts = facts_of(plan, model, grader, folder, second_grader=second_grader, core=identity, engine=engine)
+    with open_session(folder, plan, identity=identity, facts=facts, options=options, warn=warn) as session:
+        done = committed_attempts(session.reader, place)
+        tally = Tally(session.members())
+        tally.add_all(
+            done[["question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]].itertuples(index=False)
+        )
+        asks = asks_of(session.items, place, seed=plan.seed, done=pairs(done))
+        if asks:
+            sample(session, place, asks, plan, answerer, grader, tally, commits=commits, console=console)
+        standings = tuple(tally.standings())
+        complete = all(s.done == s.total for s in standings)
+        session.writer.write_whole("scores", score(folder))
+        session.writer.update_run_json(status="done" if complete else "interrupted")
+    if tally.undecided > WARN_UNDECIDED * tally.answers:
+        warn(f"{tally.undecided} of {tally.answers} verdicts are undecided, {tally.undecided / tally.answers:.1%}")
+    return Outcome(folder, standings, len(asks))
+
+
+def sample(
+    session: Session,
+    place: Place,
+    asks: Sequence[AskOf],
+    plan: Plan,
+    answerer: Answerer,
+    grader: Grader,
+    tally: Tally,
+    *,
+    commits: Commits,
+    console: Console,
+) -> None:
+    """Collect the answers, and keep run.json's status and totals right however it ends."""
+    writer = session.writer
+    parts = PartWriter(writer, place, next_part(session.reader, place))
+    grader.prepare(sorted({of.item.question.answer for of in asks if of.item.question.answer_kind == "math"}))
+    began = time.monotonic()
+    answers, tokens = tally.answers, tally.tokens
+    status = "interrupted"
+    try:
+        with signals_raise(), answerer, display(console, tally) as show:
+            collect(
+                asks, answerer=answerer, sampling=plan.sampling, grader=grader, parts=parts, tally=tally,
+                commits=commits, on_change=show,
+            )  # fmt: skip
+        status = "running"
+    finally:
+        before = writer.run_json["totals"]
+        totals = {
+            "answers": before["answers"] + tally.answers - answers,
+            "tokens": before["tokens"] + tally.tokens - tokens,
+            "seconds": round(before["seconds"] + time.monotonic() - began, 3),
+        }
+        with contextlib.suppress(ReliftError):  # a store that fails has said so already
+            writer.update_run_json(status=status, totals=totals)
+
+
+def missing_asks(folder: Path, plan: Plan, place: Place) -> list[AskOf]:
+    """What a start in this folder will ask, before anything of it is opened for writing."""
+    known: dict[str, int] = {}
+    done: frozenset[tuple[int, int]] = frozenset()
+    if (folder / "run.json").is_file():
+        reader = RunReader(folder)
+        table = reader.read("questions", columns=["question_id", "question_ix"])
+        known = {q: int(ix) for q, ix in zip(table["question_id"], table["question_ix"], strict=True)}
+        done = pairs(committed_attempts(reader, place))
+    items = [
+        Item(question, known.get(q, -1), plan.prompts[q], plan.samples[q]) for q, question in plan.questions.items()
+    ]
+    return asks_of(items, place, seed=plan.seed, done=done)
+
+
+def pairs(attempts: pd.DataFrame) -> frozenset[tuple[int, int]]:
+    """(question_ix, attempt) of each row."""
+    return frozenset(zip(attempts["question_ix"].tolist(), attempts["attempt"].tolist(), strict=True))
+
+
+def facts_of(
+    plan: Plan,
+    model: Model,
+    grader: Grader,
+    folder: Path,
+    *,
+    second_grader: str | None,
+    core: Mapping[str, Any],
+    engine: Mapping[str, object],
+) -> dict[str, Any]:
+    """run.json but for identity, benchmarks, status and totals."""
+    source = model.source
+    kinds = {question.answer_kind for question in plan.questions.values()}
+    return {
+        "run_id": f"{plain_name(folder)}-{digest({**core, 'prompts': None})[:8]}",
+        "kind": "eval",
+        "recipe": "eval",
+        "name": source.name,
+        "seed": plan.seed,
+        "model": {
+            "name": source.name, "path": source.path, "revision": source.revision, "fingerprint": model.fingerprint,
+            "run_id": source.run_id, "step": source.step,
+        },
+        "protocol": protocol_values(plan.protocol),
+        "decodings": {"benchmark": sampling_values(plan.sampling)},
+        "graders": {kind: described for kind, described in grader.describe().items() if kind in kinds},
+        "second_grader": second_grader,
+        "engine": dict(engine),
+        "exact": True,
+        "versions": versions(),
+        "hardware": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+    }  # fmt: skip

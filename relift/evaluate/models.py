@@ -1,0 +1,69 @@
+"""The model of an evaluation before its weights are read: what MODEL names, its tokenizer, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
+from relift.fingerprints import plain_name
+from relift.store import RunReader
+
+SERVED, RECORDED = "openai", "replay"  # engines whose answers come from weights that are not here
+
+
+@dataclass(frozen=True)
+class Model:
+    """`fingerprint`: of its contents. Of a served model or of recorded answers there may be no tokenizer; then prompts
+    are turns of text, and their lengths are not known."""
+
+    source: ModelSource
+    fingerprint: str
+    tokenizer: Any | None
+    context: int | None  # tokens it reads; None: not known
+    stop_token_ids: tuple[int, ...]
+
+    @property
+    def chat_template(self) -> str | None:
+        return getattr(self.tokenizer, "chat_template", None)
+
+
+def read_model(
+    name: str, *, engine: str, revision: str | None, tokenizer: str | None, warn: Callable[[str], None]
+) -> Model:
+    """Find the model and read its tokenizer and configuration. Raises InputError, StoreError.
+
+    `tokenizer`: where the tokenizer of a served model stands; others have their own.
+    """
+    if engine == SERVED:
+        source = ModelSource(name, revision, plain_name(Path(name)))
+        return _with_tokenizer(source, f"served:{name}", tokenizer, revision=None)
+    if engine == RECORDED:
+        source, fingerprint = _recorded(name)
+        return _with_tokenizer(source, fingerprint, tokenizer, revision=None)
+    source = resolve_model(name, revision=revision, on_event=warn)
+    fingerprint = content_fingerprint(source.path, revision=source.revision)
+    return _with_tokenizer(source, fingerprint, source.path, revision=source.revision)
+
+
+def _recorded(name: str) -> tuple[ModelSource, str]:
+    """Answers of a run folder are of that run's model; those of a file are of nobody known."""
+    folder = Path(name)
+    if (folder / "run.json").is_file():
+        run = RunReader(folder).run_json
+        model = run.get("model", {})
+        known = str(model.get("fingerprint") or run["run_id"])
+        return ModelSource(name, None, plain_name(folder), run["run_id"], None), f"recorded:{known}"
+    return ModelSource(name, None, plain_name(folder.with_suffix(""))), f"recorded:{folder.name}"
+
+
+def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, revision: str | None) -> Model:
+    if path is None:
+        return Model(source, fingerprint, None, None, ())
+    from relift.engines import checkpoint  # torch and transformers: seconds
+
+    tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)
+    stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
+    return Model(source, fingerprint, tokenizer, checkpoint.context_of(config), stops)
