@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
+from relift.engines.answering import Ask
 from relift.engines.base import Request, Sampling
 from relift.errors import InputError
 
 
 def check_requests(requests: Sequence[Request], sampling: Sampling, *, vocab: int, max_context: int | None) -> None:
     """Raise InputError, one line, for the first thing that cannot be answered."""
-    if sampling.max_tokens < 1:
-        raise InputError(f"max_tokens is {sampling.max_tokens}; at least one token must be allowed")
-    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
-        raise InputError(f"temperature is {sampling.temperature}; it must be 0 (greedy) or positive")
-    if not 0 < sampling.top_p <= 1:
-        raise InputError(f"top_p is {sampling.top_p}; it must lie above 0 and not above 1 (1: off)")
-    if sampling.top_k != -1 and sampling.top_k < 1:
-        raise InputError(f"top_k is {sampling.top_k}; it must be positive, or -1 (off)")
+    check_sampling(sampling, vocab=vocab)
     if sampling.stop:
         raise InputError("this engine reads no stop strings; give stop_token_ids, or ask it as an Answerer")
-    if any(not 0 <= token < vocab for token in sampling.stop_token_ids):
-        raise InputError(f"a stop token of {sampling.stop_token_ids} is outside of the model's {vocab} tokens")
     for q, request in enumerate(requests):
         length = len(request.prompt_ids)
         if not length:
@@ -36,3 +29,45 @@ def check_requests(requests: Sequence[Request], sampling: Sampling, *, vocab: in
             )
         if any(not 0 <= seed < 2**63 for seed in request.seeds):
             raise InputError(f"request {q} has a seed outside of 0 .. 2**63 - 1; seeds come from relift.schema.seed_of")
+
+
+def check_sampling(sampling: Sampling, *, vocab: int | None) -> None:
+    """Raise InputError, one line, for settings that mean nothing. `vocab` None: not known, as of some servers."""
+    if sampling.max_tokens < 1:
+        raise InputError(f"max_tokens is {sampling.max_tokens}; at least one token must be allowed")
+    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
+        raise InputError(f"temperature is {sampling.temperature}; it must be 0 (greedy) or positive")
+    if not 0 < sampling.top_p <= 1:
+        raise InputError(f"top_p is {sampling.top_p}; it must lie above 0 and not above 1 (1: off)")
+    if sampling.top_k != -1 and sampling.top_k < 1:
+        raise InputError(f"top_k is {sampling.top_k}; it must be positive, or -1 (off)")
+    if any(token < 0 or (vocab is not None and token >= vocab) for token in sampling.stop_token_ids):
+        raise InputError(f"a stop token of {sampling.stop_token_ids} is outside of the model's {vocab} tokens")
+    if not all(sampling.stop):
+        raise InputError("a stop string is empty; leave it out")
+
+
+def check_asks(asks: Sequence[Ask], sampling: Sampling, *, vocab: int | None, max_context: int | None) -> None:
+    """The same for an Answerer's asks. `max_context` None: as long as one likes, or not known."""
+    check_sampling(sampling, vocab=vocab)
+    keys = Counter(ask.key for ask in asks)
+    if len(keys) < len(asks):
+        raise InputError(f"ask {keys.most_common(1)[0][0]} is there twice; the key of an ask is its own")
+    long: list[Ask] = []
+    for ask in asks:
+        ids = ask.prompt.token_ids
+        if not ids:
+            raise InputError(f"ask {ask.key} has an empty prompt; give it at least a beginning-of-text token")
+        if min(ids) < 0 or (vocab is not None and max(ids) >= vocab):
+            raise InputError(f"ask {ask.key} has a token outside of the model's {vocab} tokens; check the tokenizer")
+        if not 0 <= ask.seed < 2**63:
+            raise InputError(f"ask {ask.key} has a seed outside of 0 .. 2**63 - 1; seeds come from seed_of")
+        if max_context is not None and len(ids) + sampling.max_tokens > max_context:
+            long.append(ask)
+    if long and max_context is not None:
+        longest = max(len(ask.prompt.token_ids) for ask in long)
+        mend = f"use --max-tokens {max_context - longest}" if longest < max_context else "leave such questions out"
+        raise InputError(
+            f"prompt + {sampling.max_tokens} tokens exceed the model's {max_context} in {len(long)} of {len(asks)}, "
+            f"the longest prompt has {longest}; {mend}"
+        )

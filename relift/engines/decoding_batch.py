@@ -13,7 +13,7 @@ columns of a prefill, C columns of the cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -45,21 +45,49 @@ class Job:
     first_answer: int
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """All that was drawn for one answer, token by token; `answer` is its number over the call."""
+
+    answer: int
+    token_T: np.ndarray  # int32
+    logprob_T: np.ndarray  # float32
+    entropy_T: np.ndarray  # float64
+
+
 @dataclass
 class Log:
-    """What was drawn, step by step, in whatever order; sorted by answer at the end."""
+    """What was drawn, step by step, in whatever order; sorted by answer at the end, or by and by."""
 
     answer_R: list[torch.Tensor] = field(default_factory=list)  # -1: a row without an open answer
     draws: list[Draw] = field(default_factory=list)
+    begun: dict[int, list[Drawn]] = field(default_factory=dict)  # of open answers, what `drain` has taken out already
 
-    def completions(self, seeds: Sequence[int], stop_ids: frozenset[int]) -> list[Completion]:
-        """One completion for each seed, in order."""
+    def drain(self, open_answers: Collection[int]) -> Iterator[Drawn]:
+        """Empty the log and give the answers that have ended, that is, are not among `open_answers`."""
+        answer_N, order_N, token_N, logprob_N, entropy_N = self._sorted()
+        self.answer_R, self.draws = [], []
+        numbers, begins = np.unique(answer_N[order_N], return_index=True)
+        for number, begin, end in zip(numbers.tolist(), begins, [*begins[1:], len(order_N)], strict=True):
+            piece = Drawn(number, token_N[begin:end], logprob_N[begin:end], entropy_N[begin:end])
+            self.begun.setdefault(number, []).append(piece)
+            if number not in open_answers:
+                yield _joined(self.begun.pop(number))
+
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Numbers of the answers [N] as drawn, the order that sorts them, then tokens, log-probabilities and entropies
+        in that order; rows without an answer are left out of the order."""
         answer_N = torch.cat(self.answer_R).cpu().numpy()
         order_N = np.argsort(answer_N, kind="stable")  # stable: tokens of an answer stay in the order of their drawing
         order_N = order_N[np.count_nonzero(answer_N < 0) :]
         token_N = torch.cat([d.token_R for d in self.draws]).cpu().numpy()[order_N].astype(np.int32)
         logprob_N = torch.cat([d.logprob_R for d in self.draws]).cpu().numpy()[order_N]
         entropy_N = torch.cat([d.entropy_R for d in self.draws]).cpu().numpy()[order_N].astype(np.float64)
+        return answer_N, order_N, token_N, logprob_N, entropy_N
+
+    def completions(self, seeds: Sequence[int], stop_ids: frozenset[int]) -> list[Completion]:
+        """One completion for each seed, in order."""
+        answer_N, order_N, token_N, logprob_N, entropy_N = self._sorted()
         ends = np.cumsum(np.bincount(answer_N[order_N], minlength=len(seeds))).tolist()
         out, begin = [], 0
         for seed, end in zip(seeds, ends, strict=True):
@@ -69,6 +97,11 @@ class Log:
             out.append(Completion(token_T, logprob_N[begin:end].copy(), finish, entropy, seed))
             begin = end
         return out
+
+
+def _joined(pieces: list[Drawn]) -> Drawn:
+    columns = ([getattr(piece, name) for piece in pieces] for name in ("token_T", "logprob_T", "entropy_T"))
+    return Drawn(pieces[0].answer, *(np.concatenate(column) for column in columns))
 
 
 class DecodingBatch:
@@ -98,18 +131,33 @@ class DecodingBatch:
 
     def run(self, on_progress: Callable[[int, int], None] | None) -> Log:
         finished = tokens = 0
-        while self.jobs or self.live:
-            dead = self.used - self.live
-            if dead >= ROW_MULTIPLE or not self.live:
-                self._compact()
-            if self.jobs and self.rows - self.used >= max(len(self.jobs[-1].seeds), self.rows // 4 if self.live else 0):
-                self._admit()
-            open_before = self.live
-            self._step()
+        while self.busy:
+            open_before = self._advance()
             finished, tokens = finished + open_before - self.live, tokens + open_before
             if on_progress is not None and (open_before != self.live or len(self.log.draws) % 16 == 0):
                 on_progress(finished, tokens)
         return self.log
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.jobs or self.live)
+
+    def run_for(self, steps: int) -> list[Drawn]:
+        """Take up to so many steps; the answers that ended in them."""
+        while self.busy and len(self.log.draws) < steps:
+            self._advance()
+        return list(self.log.drain(set(self.answer_R[: self.used].tolist())))
+
+    def _advance(self) -> int:
+        """One step, after rows have come and gone; how many answers were open in it."""
+        dead = self.used - self.live
+        if dead >= ROW_MULTIPLE or not self.live:
+            self._compact()
+        if self.jobs and self.rows - self.used >= max(len(self.jobs[-1].seeds), self.rows // 4 if self.live else 0):
+            self._admit()
+        open_before = self.live
+        self._step()
+        return open_before
 
     def _step(self) -> None:
         """Feed every row's token, draw the next one, note it, close the answers that end."""

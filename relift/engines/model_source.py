@@ -115,7 +115,7 @@ def _newest(folder: Path, steps: list[int], on_event: Callable[[str], None]) -> 
 
 def _base_of(reader: RunReader, name: str, run_id: str) -> ModelSource:
     """The base model a run began from, by the path in its configuration, if it is still what it was."""
-    model = tomllib.loads(reader.config_toml()).get("model", {})
+    model = tomllib.loads(reader.config_toml).get("model", {})
     path, revision = str(model.get("path", "")), model.get("revision")
     base = Path(path)
     if not path or ("/" in path and path.startswith((".", "/")) and not base.is_dir()):

@@ -6,7 +6,8 @@ How it works stands in decoding_batch.py; here are the model, its weights and wh
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import transformers
@@ -14,19 +15,29 @@ from transformers import PreTrainedModel
 
 from relift.engines.base import Completion, Request, Sampling
 from relift.engines.checks import check_requests
-from relift.engines.decoding_batch import ROW_MULTIPLE, DecodingBatch, jobs_of
+from relift.engines.decoding_batch import ROW_MULTIPLE, DecodingBatch, Drawn, jobs_of
 from relift.engines.kv_cache import ATTENTION, KVCache
 from relift.errors import InputError, ReliftError
 
+STREAM_STEPS = 32  # between two deliveries of a stream: an answer waits at most this long, and sorting costs nothing
 KEPT_BYTES = 2**28  # buffers up to this size are kept between calls: making them anew takes about 5 % of a small call
+
+
+def context_limit(model_config: Any, max_context: int | None) -> int | None:
+    """Longest prompt and answer together, in tokens: the least of what is asked for and what the model can."""
+    config = model_config.get_text_config()
+    names = ("max_position_embeddings", "sliding_window")
+    limits = [max_context, *(getattr(config, name, None) for name in names)]
+    return min((n for n in limits if n is not None), default=None)
 
 
 class TorchSampler:
     """An Engine (relift/engines/base.py) that samples with torch.
 
-    Takes a copy of `model` (dropout off), so that a learner's model stays the learner's. `batch_rows`: answers
-    written at a time. `max_context`: longest prompt and answer together, in tokens; by default what the model's
-    configuration says. Raises InputError for a model whose attention it cannot do.
+    Takes a copy of `model` (dropout off), so that a learner's model stays the learner's; with `copied` False the model
+    is the sampler's own from then on. `batch_rows`: answers written at a time. `max_context`: longest prompt and answer
+    together, in tokens; by default what the model's configuration says. Raises InputError for a model whose attention
+    it cannot do.
 
     What holds of repeatability: the same call gives the same bits, log-probabilities included. In another order, split,
     or with other batch_rows, tokens were the same in every trial and, on a CPU in float32, so were the bits of the
@@ -36,7 +47,13 @@ class TorchSampler:
     """
 
     def __init__(
-        self, model: PreTrainedModel, *, batch_rows: int = 256, max_context: int | None = None, version: int = 0
+        self,
+        model: PreTrainedModel,
+        *,
+        batch_rows: int = 256,
+        max_context: int | None = None,
+        version: int = 0,
+        copied: bool = True,
     ) -> None:
         config = model.config.get_text_config()
         other = sorted(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
@@ -44,16 +61,11 @@ class TorchSampler:
             raise InputError(f"model {config.model_type} has layers of type {other[0]}; use another engine for it")
         if batch_rows < ROW_MULTIPLE or batch_rows % ROW_MULTIPLE:
             raise InputError(f"batch_rows is {batch_rows}; it must be a multiple of {ROW_MULTIPLE}")
-        limits = [
-            max_context,
-            getattr(config, "max_position_embeddings", None),
-            getattr(config, "sliding_window", None),
-        ]
-        self.max_context = min((n for n in limits if n is not None), default=None)
+        self.max_context = context_limit(config, max_context)
         self.batch_rows = batch_rows
         self.policy_version = version
         self._vocab = int(config.vocab_size)
-        self._model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+        self._model = (copy.deepcopy(model) if copied else model).eval().requires_grad_(requires_grad=False)
         self._model.set_attn_implementation(ATTENTION)
         self._device = next(self._model.parameters()).device
         self._cache: KVCache | None = None  # of the last call
@@ -126,3 +138,21 @@ class TorchSampler:
         self._cache = cache if cache.n_bytes <= KEPT_BYTES else None
         flat = iter(log.completions(seeds, frozenset(sampling.stop_token_ids)))
         return [[next(flat) for _ in request.seeds] for request in requests]
+
+    def stream(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Drawn]:
+        """The same answers as generate's, each a short while after its last token; numbered over requests and seeds.
+
+        Leave the weights alone until it has ended. Raises as generate; what was given before stays valid.
+        """
+        check_requests(requests, sampling, vocab=self._vocab, max_context=self.max_context)
+        if not any(request.seeds for request in requests):
+            return
+        cache = KVCache(rows=self.batch_rows) if self._cache is None else self._cache
+        self._cache = None  # as in generate; a stream that is left alone keeps it too
+        with torch.inference_mode():  # never around a yield: the mode would be the caller's too
+            batch = DecodingBatch(self._model, jobs_of(requests, rows=self.batch_rows), sampling, cache)
+        while batch.busy:
+            with torch.inference_mode():
+                ended = batch.run_for(STREAM_STEPS)
+            yield from ended
+        self._cache = cache if cache.n_bytes <= KEPT_BYTES else None

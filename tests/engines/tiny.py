@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
+from tokenizers import AddedToken, Tokenizer, decoders, models
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 VOCAB = 67
 _SIZES = {
@@ -38,3 +48,22 @@ def prompts(n: int, *, seed: int = 0, longest: int = 36) -> list[tuple[int, ...]
     rng = random.Random(seed)
     lengths = [1, 2, 16, 17, 18, 32, 33, 34] + [rng.randint(1, longest) for _ in range(n)]
     return [tuple(rng.randrange(3, VOCAB) for _ in range(length)) for length in lengths[:n]]
+
+
+def character_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """A tokenizer for tiny_model: three special tokens (unknown, start, end), then a character a token."""
+    characters = "".join(chr(c) for c in range(ord("?"), ord("?") + VOCAB - 3))
+    vocabulary = {"<unk>": 0, "<s>": 1, "</s>": 2} | {c: i + 3 for i, c in enumerate(characters)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in ("<unk>", "<s>", "</s>")])
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+    wrapped.save_pretrained(folder)
+    return wrapped
+
+
+def write_checkpoint(folder: Path, *, layout: str = "llama", seed: int = 0) -> Path:
+    """A folder with a tiny model and its tokenizer, as transformers loads it."""
+    tiny_model(layout, seed=seed).save_pretrained(folder)
+    character_tokenizer(folder)
+    return folder

@@ -1,0 +1,107 @@
+"""The engines of evaluation by name, and what may be set about them. No engine's packages are imported before it is
+opened."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relift.engines.answering import Answerer
+from relift.engines.model_source import ModelSource
+from relift.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+OnEvent = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Settings of engines; each reads what concerns it. None: the engine decides and says so in `describe`."""
+
+    # torch and vllm
+    dtype: str = "auto"  # float32 on a CPU, the checkpoint's own on a GPU
+    device: str = "auto"  # torch alone
+    batch_rows: int = 256  # torch alone: answers written at a time
+    max_model_len: int | None = None  # tokens of prompt and answer together
+    # vllm
+    gpu_memory_utilization: float = 0.9
+    tensor_parallel: int = 1  # GPUs that share one copy of the model
+    data_parallel: int | None = None  # copies of the model, an engine process each; None: as many as GPUs allow
+    max_num_batched_tokens: int | None = None
+    logprobs: bool = False  # fill Reply.sum_logprob
+    stall_seconds: float = 600.0  # an engine that takes no step for so long is given up
+    # openai
+    base_url: str | None = None  # http://127.0.0.1:8000/v1
+    api: str = (
+        "auto"  # completions (token ids) or chat (turns); auto: completions where the server is known to take ids
+    )
+    api_key_env: str | None = None  # name of the environment variable that holds the key; None: no key is sent
+    concurrency: int = 32  # requests under way at a time
+    timeout_seconds: float = 600.0  # of one request
+    deadline_seconds: float = 1800.0  # of one ask, with all its repetitions and waits
+    max_requests: int | None = None  # budgets, of all starts of a run together
+    max_completion_tokens: int | None = None
+    max_usd: float | None = None
+    usd_per_million_prompt_tokens: float | None = None
+    usd_per_million_completion_tokens: float | None = None
+    thinking: tuple[str, str] = ("<think>", "</think>")  # put around thoughts that a server hands out separately
+    ledger: Path | None = None  # requests.jsonl of the run: what was asked and bought
+    # replay
+    recorded: Path | None = None  # a run folder, or a .jsonl file of texts
+    tokenizer: str | None = None  # openai and replay: a checkpoint whose tokenizer counts tokens that nobody counted
+
+
+def open_answerer(
+    name: str, model: ModelSource, *, options: EngineOptions | None = None, on_event: OnEvent = lambda line: None
+) -> Answerer:
+    """The engine of this name for this model; nothing heavy happens before it is entered.
+
+    `on_event` is told in one line of what somebody may want to know (a request repeated, a line of a ledger lost).
+    Raises InputError for an unknown engine and for options that do not fit.
+    """
+    if name not in ENGINES:
+        near = difflib.get_close_matches(name, ENGINES, n=1)
+        raise InputError(
+            f"no engine {name!r}; there are {', '.join(ENGINES)}" + (f"; nearest: {near[0]}" if near else "")
+        )
+    return ENGINES[name](model, options or EngineOptions(), on_event)
+
+
+def _torch(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+    from relift.engines.checkpoint import device_of, load_model, load_tokenizer
+    from relift.engines.torch_answers import TorchAnswers
+
+    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
+    device = device_of(options.device)
+    dtype = dtype_of(options.dtype, model_config, device)
+    return TorchAnswers(
+        lambda: load_model(model.path, revision=model.revision, dtype=dtype, device=device),
+        tokenizer,
+        model_config,
+        dtype=dtype,
+        device=device,
+        batch_rows=options.batch_rows,
+        max_context=options.max_model_len,
+    )
+
+
+def dtype_of(name: str, model_config: object, device: torch.device) -> str:
+    """The dtype's name; "auto" is float32 on a CPU and the checkpoint's own on a GPU."""
+    import torch
+
+    if name == "auto":
+        own = getattr(model_config, "dtype", None)
+        name = "float32" if device.type == "cpu" or own is None else str(own).removeprefix("torch.")
+    if name not in ("float32", "bfloat16", "float16") or not isinstance(getattr(torch, name), torch.dtype):
+        raise InputError(f"--dtype {name!r}: use auto, float32, bfloat16 or float16")
+    return name
+
+
+ENGINES: dict[str, Callable[[ModelSource, EngineOptions, OnEvent], Answerer]] = {
+    "torch": _torch,
+}
