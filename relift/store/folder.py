@@ -67,7 +67,8 @@ def clear_leftovers(folder: Path, disk: Disk) -> None:
 
 def take_lock(folder: Path) -> FileLock:
     """Raises RunInUse, naming process and host, if another writer has it; OSError if the folder is not writable."""
-    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    # The writer may work in another thread than the one that opened it, so the lock is the process's.
+    lock = FileLock(folder / LOCK, timeout=LOCK_SECONDS, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
