@@ -95,9 +95,7 @@ def evaluate(
     with open_session(folder, plan, identity=identity, facts=facts, options=options, warn=warn) as session:
         done = committed_attempts(session.reader, place)
         tally = Tally(session.members())
-        tally.add_all(
-            done[["question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]].itertuples(index=False)
-        )
+        tally.add_frame(done)
         asks = asks_of(session.items, place, seed=plan.seed, done=pairs(done))
         if asks:
             sample(session, place, asks, plan, answerer, grader, tally, commits=commits, console=console)
