@@ -11,11 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from relift.benchmarks.base import LoadedBenchmark, Protocol
-from relift.benchmarks.load import find_benchmark, load_benchmark
+from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
+from relift.benchmarks.load import load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import customised, find_protocol
-from relift.benchmarks.table import BENCHMARKS
+from relift.benchmarks.table import find_benchmarks
 from relift.engines.answering import Answerer
 from relift.errors import InputError
 from relift.evaluate.evaluation import Outcome, Score, evaluate, require_resumable_identity
@@ -28,9 +28,6 @@ from relift.store import RunReader
 from relift.terminal import Stopped, warn_on
 
 Render = Callable[[Sequence[Path]], str]  # run folders -> the table to print
-GROUPS = {
-    "paper": ("aime24", "aime25", "amc", "math500", "olympiad", "mmlu_pro"),  # arXiv:2506.07527, table 1
-}
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
     if options.samples is not None and options.samples < 1:
         raise InputError(f"--samples {options.samples}: at least 1 is needed")
     protocol = protocol_of(options)
-    loaded = [load_benchmark(find_benchmark(name), data=options.data) for name in names_of(options.benchmarks)]
+    loaded = [load_benchmark(benchmark, data=options.data) for benchmark in benchmarks_of(options.benchmarks)]
     return [prepare_one(name, options, protocol, loaded, console) for name in options.models]
 
 
@@ -133,17 +130,12 @@ def protocol_of(options: EvalOptions) -> Protocol:
     return customised(protocol, **changes) if changes else protocol
 
 
-def names_of(wanted: Sequence[str]) -> list[str]:
-    """Benchmarks by name, each once; `a,b` and the groups all, paper, arith are taken apart."""
-    groups = {
-        **GROUPS,
-        "all": tuple(BENCHMARKS),
-        "arith": tuple(name for name, benchmark in BENCHMARKS.items() if benchmark.hub is None),
-    }
+def benchmarks_of(wanted: Sequence[str]) -> list[Benchmark]:
+    """Benchmarks by name or group, `a,b` taken apart. Raises InputError with the nearest names."""
     names = [name.strip() for each in wanted for name in each.split(",") if name.strip()]
     if not names:
         raise InputError("no benchmark is named: give -b NAME[,NAME...]; see: relift eval --list")
-    return list(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
+    return find_benchmarks(names)
 
 
 def open_grader(protocol: Protocol, second: str | None, *, warn: Callable[[str], None]) -> Grader:

@@ -110,16 +110,16 @@ def test_an_engine_that_leaves_answers_out_or_repeats_them_is_caught(tmp_path: P
 
 def test_larger_k_asks_for_the_rest_alone(tmp_path: Path) -> None:
     first: list[str] = []
-    run(tmp_path / "run", CountingAnswerer(first), plan_of(samples=8))
+    run(tmp_path / "run", CountingAnswerer(first), plan_of(samples=8), commits=Commits(answers=100))
     assert len(set(first)) == 80  # avg@8 keeps 8 distinct samples of 10 questions
     more: list[str] = []
-    run(tmp_path / "run", CountingAnswerer(more), plan_of(samples=32))
+    run(tmp_path / "run", CountingAnswerer(more), plan_of(samples=32), commits=Commits(answers=100))
     assert len(more) == 240 and not set(more) & set(first)
     assert {key.rsplit("/", 1)[1] for key in more} == {str(n) for n in range(8, 32)}
-    run(tmp_path / "whole", CountingAnswerer([]), plan_of(samples=32))
+    run(tmp_path / "whole", CountingAnswerer([]), plan_of(samples=32), commits=Commits(answers=100))
     assert_same(tmp_path / "run", tmp_path / "whole")
     fewer: list[str] = []
-    run(tmp_path / "run", CountingAnswerer(fewer), plan_of(samples=4))
+    run(tmp_path / "run", CountingAnswerer(fewer), plan_of(samples=4), commits=Commits(answers=100))
     assert fewer == [] and RunReader(tmp_path / "run").run_json["benchmarks"]["ten"]["samples"] == 32
 
 
