@@ -19,6 +19,7 @@ from relift.schema import SCHEMA_VERSION, TABLES
 from relift.store.check_rows import RowCheck
 from relift.store.checkpoints import steps_with_weights, verify_checkpoint
 from relift.store.files import DEL, TMP, read_record, sha256_of_file
+from relift.store.ledger import LEDGERS, read_ledger
 from relift.store.tables import PER_STEP, WHOLE, TableFile, commit_step, parse_table_file, read_parquet, read_whole
 
 SETTLE_SECONDS, SETTLE_PASSES = 0.3, 3  # beside a live writer, what is still wrong after these is wrong
@@ -107,6 +108,7 @@ class _Check:
             self._on_progress(done, len(order))
         rows.finish()
         self._check_weights(whole["checkpoints"])
+        self._check_ledgers()
         self._list_leftovers()
         self.report.summary = [
             {"table": name, "files": files, "rows": n_rows, "bytes": n_bytes}
@@ -229,6 +231,19 @@ class _Check:
                 self._problem(f"checkpoints: step {row['step']} points at {row['path']!r}, no good checkpoint")
             if row["step"] not in self._steps:
                 self._problem(f"checkpoints: step {row['step']} is not committed")
+
+    def _check_ledgers(self) -> None:
+        for path in (self.folder / name for name in LEDGERS):
+            try:
+                contents = read_ledger(path)
+            except StoreError as error:
+                self._problem(_short(error, self.folder))
+                continue
+            self.report.problems += [f"{path.name}: line {number}: damaged" for number in contents.damaged_lines]
+            if contents.torn:
+                self.report.notes.append(f"{path.name}: its last line was cut off by a kill")
+            if contents.unanswered:
+                self.report.notes.append(f"{path.name}: {len(contents.unanswered)} requests without a reply")
 
     def _list_leftovers(self) -> None:
         for folder in (self.folder, *(self.folder / name for name in (*PER_STEP, "commits", "weights"))):
