@@ -1,0 +1,168 @@
+"""Our engines as a model of lighteval: `lighteval custom ENGINE:MODEL .../benchmarks/lighteval/model.py TASKS`.
+
+lighteval makes the first class of this file that is a LightevalModel, with nothing but a name; so the name says which
+engine answers and with what (`vllm:FOLDER`, `torch:HUB_ID`, `replay:RUN`), and settings.py the rest. Every attempt has
+the prompt and the seed that `relift eval` gives it, so that both get the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from lighteval.models.abstract_model import LightevalModel, ModelConfig
+from lighteval.models.model_output import ModelResponse
+from lighteval.tasks.requests import Doc
+
+from relift.benchmarks.base import Protocol
+from relift.benchmarks.lighteval.questions import question_of
+from relift.benchmarks.lighteval.settings import Settings, read_settings
+from relift.benchmarks.load import find_benchmark
+from relift.benchmarks.prompting import render_prompt
+from relift.engines.answering import Answerer, Ask, Prompt, Reply
+from relift.engines.base import Sampling
+from relift.errors import InputError
+from relift.prompts import render
+from relift.schema import Origin, question_id_of, seed_of
+
+
+@dataclass
+class ReliftResponse(ModelResponse):
+    """lighteval's response, and what it has no field for: why each answer ended, its tokens."""
+
+    finishes: list[str] = field(default_factory=list)
+    n_tokens: list[int] = field(default_factory=list)
+    thoughts_opened: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine that is not entered yet, the tokenizer that its prompts are made with, sampling with what ends an
+    answer."""
+
+    answerer: Answerer
+    tokenizer: Any | None
+    sampling: Sampling
+
+
+def open_engine(engine: str, model: str, settings: Settings) -> Opened:
+    """The engine of this name for what MODEL means to it, as for `relift eval`. Raises InputError."""
+    from relift.engines import checkpoint
+    from relift.engines.model_source import ModelSource, resolve_model
+    from relift.engines.open import EngineOptions, open_answerer
+
+    elsewhere = engine in ("openai", "replay")
+    source = ModelSource(model, None, model) if elsewhere else resolve_model(model)
+    path = settings.tokenizer if elsewhere else source.path
+    tokenizer: Any | None = None
+    stops: tuple[int, ...] = ()
+    if path is not None:
+        tokenizer, _ = checkpoint.load_tokenizer(path, revision=source.revision)
+        stops = checkpoint.stop_tokens(tokenizer, path, revision=source.revision)
+    options = EngineOptions(
+        base_url=settings.base_url,
+        tokenizer=settings.tokenizer,
+        recorded=Path(model) if engine == "replay" else None,
+    )
+    sampling = replace(settings.protocol.sampling, stop_token_ids=stops)
+    return Opened(open_answerer(engine, source, options=options), tokenizer, sampling)
+
+
+class _NoCache:
+    """lighteval's cache of answers is keyed without weights: an overwritten checkpoint would get the old ones."""
+
+    def _init_registry(self, registry: Any) -> None:
+        pass
+
+
+class ReliftModel(LightevalModel):
+    """Answers lighteval's documents with an Answerer, num_samples texts each.
+
+    `of` makes one from an Answerer that was entered; the constructor, which lighteval calls, opens an engine by the
+    name and closes it when lighteval is done with it. `sampling` includes what ends an answer.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        engine, _, model = config.model_name.partition(":")
+        if not model:
+            raise InputError(f"model {config.model_name!r}: say ENGINE:MODEL, for example vllm:FOLDER or replay:RUN")
+        settings = read_settings()
+        opened = open_engine(engine, model, settings)
+        self._set(config, opened.answerer.__enter__(), opened.tokenizer, settings.protocol, opened.sampling)
+        self._seed, self._owned = settings.seed, True
+
+    @classmethod
+    def of(
+        cls, answerer: Answerer, *, tokenizer: Any, protocol: Protocol, sampling: Sampling, name: str, seed: int = 0
+    ) -> Self:
+        """A model for `lighteval.pipeline.Pipeline(model=...)`."""
+        model = cls.__new__(cls)
+        model._set(ModelConfig(model_name=name), answerer, tokenizer, protocol, sampling)
+        model._seed, model._owned = seed, False
+        return model
+
+    def _set(
+        self, config: ModelConfig, answerer: Answerer, tokenizer: Any, protocol: Protocol, sampling: Sampling
+    ) -> None:
+        self.config = config
+        self._cache = _NoCache()
+        self._answerer, self._tokenizer, self._protocol, self._sampling = answerer, tokenizer, protocol, sampling
+
+    def greedy_until(self, docs: list[Doc]) -> list[ReliftResponse]:
+        """`num_samples` answers to each document, at the protocol's temperature whatever the name says."""
+        prompts = [self._prompt(doc) for doc in docs]
+        asks = [ask for doc, prompt in zip(docs, prompts, strict=True) for ask in self._asks(doc, prompt)]
+        self._answerer.check(asks, self._sampling)
+        replies: dict[int, Reply] = dict(self._answerer.stream(asks, self._sampling))
+        in_order = (replies[index] for index in range(len(asks)))
+        return [self._response(doc, prompt, in_order) for doc, prompt in zip(docs, prompts, strict=True)]
+
+    def _prompt(self, doc: Doc) -> Prompt:
+        """Of our tasks the prompt that `relift eval` makes; of others their query as the user's turn."""
+        if "question_id" not in (doc.specific or {}):
+            turns = (("user", doc.query),)
+            return Prompt(tuple(render(doc.query, "chat", self._tokenizer)), turns=turns)
+        question = question_of(doc.specific)
+        benchmark = find_benchmark(question.split)
+        return render_prompt(question, protocol=self._protocol, benchmark=benchmark, tokenizer=self._tokenizer)
+
+    def _asks(self, doc: Doc, prompt: Prompt) -> Iterator[Ask]:
+        question_id = (doc.specific or {}).get("question_id") or question_id_of(doc.query)
+        for attempt in range(doc.num_samples):
+            seed = seed_of(self._seed, str(Origin.benchmark), 0, 0, question_id, attempt)
+            yield Ask(f"{question_id}/0/{attempt}", prompt, seed)
+
+    def _response(self, doc: Doc, prompt: Prompt, replies: Iterator[Reply]) -> ReliftResponse:
+        mine = [next(replies) for _ in range(doc.num_samples)]
+        return ReliftResponse(
+            input=doc.query,
+            input_tokens=list(prompt.token_ids),
+            text=[reply.text for reply in mine],
+            finishes=[str(reply.finish) for reply in mine],
+            n_tokens=[reply.n_tokens for reply in mine],
+            thoughts_opened=prompt.thoughts_opened,
+        )
+
+    def cleanup(self) -> None:
+        if self._owned:
+            self._answerer.__exit__(None, None, None)
+
+    @property
+    def tokenizer(self) -> Any:
+        return self._tokenizer
+
+    @property
+    def add_special_tokens(self) -> bool:
+        return False
+
+    @property
+    def max_length(self) -> int:
+        return self._sampling.max_tokens
+
+    def loglikelihood(self, docs: Sequence[Doc]) -> list[ModelResponse]:
+        raise InputError("relift's engines write answers and give no log-likelihoods: choose a generative task")
+
+    def loglikelihood_rolling(self, docs: Sequence[Doc]) -> list[ModelResponse]:
+        return self.loglikelihood(docs)
