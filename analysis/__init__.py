@@ -1,5 +1,21 @@
 """Tables in, tables out, and the figure beside its table: what training changed, question by question."""
 
+from relift.analysis.attempts import (
+    base_perplexity,
+    caption_base_perplexity,
+    caption_forgetting_drift,
+    caption_group_signal,
+    caption_length_accuracy,
+    drift,
+    forgetting_drift,
+    grader_health,
+    group_signal,
+    length_accuracy,
+    plot_base_perplexity,
+    plot_forgetting_drift,
+    plot_group_signal,
+    plot_length_accuracy,
+)
 from relift.analysis.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
 from relift.analysis.by_band import (
     band_accuracy,
@@ -9,6 +25,7 @@ from relift.analysis.by_band import (
     plot_band_lengths,
 )
 from relift.analysis.capability import EPSILON_64, fit_prior, reach, top_up
+from relift.analysis.classes import CLASSES, classify_trajectories, count_classes
 from relift.analysis.compare import compare_runs, paired_difference
 from relift.analysis.demos import (
     buffer_health,
@@ -21,7 +38,27 @@ from relift.analysis.demos import (
     probe_scores,
 )
 from relift.analysis.dynamics import caption_training_dynamics, plot_training_dynamics, training_dynamics
+from relift.analysis.event_study import around_training, caption_around_training, plot_around_training
+from relift.analysis.forest import caption_scores, plot_scores, scores_of_last_step
+from relift.analysis.maps import (
+    caption_data_map,
+    caption_question_heat,
+    data_map,
+    plot_data_map,
+    plot_question_heat,
+    question_heat,
+)
+from relift.analysis.missing import MissingColumn
 from relift.analysis.panel import matched_questions
+from relift.analysis.reached import (
+    REACH,
+    caption_reach,
+    caption_reach_accuracy,
+    plot_reach,
+    plot_reach_accuracy,
+    reach_accuracy,
+    reach_counts,
+)
 from relift.analysis.read import (
     Cube,
     iter_attempts,
@@ -37,41 +74,123 @@ from relift.analysis.read import (
     read_trajectories,
     read_updates,
 )
+from relift.analysis.sampling import (
+    caption_cover,
+    caption_pass_at_k,
+    caption_sampling_gap,
+    cover,
+    crossover,
+    pass_at_k,
+    plot_cover,
+    plot_pass_at_k,
+    plot_sampling_gap,
+    sampling_gap,
+)
+from relift.analysis.stability import (
+    caption_retention,
+    caption_turnover,
+    plot_retention,
+    plot_turnover,
+    retention,
+    turnover,
+)
 from relift.analysis.style import save_figure
+from relift.analysis.support import (
+    caption_solved_by,
+    caption_support,
+    plot_solved_by,
+    plot_support,
+    solved_by,
+    solved_sets,
+    support,
+)
 from relift.analysis.transitions import band_transitions, caption_transitions, plot_transitions
 
 __all__ = [
     "BANDS",
+    "CLASSES",
     "EPSILON_64",
     "PAPER",
+    "REACH",
     "Cube",
     "Cuts",
+    "MissingColumn",
+    "around_training",
     "assign_bands",
     "band_accuracy",
     "band_lengths",
     "band_transitions",
+    "base_perplexity",
     "buffer_health",
+    "caption_around_training",
     "caption_bands",
+    "caption_base_perplexity",
     "caption_buffer_health",
+    "caption_cover",
+    "caption_data_map",
     "caption_demo_efficiency",
+    "caption_forgetting_drift",
+    "caption_group_signal",
+    "caption_length_accuracy",
+    "caption_pass_at_k",
+    "caption_question_heat",
+    "caption_reach",
+    "caption_reach_accuracy",
+    "caption_retention",
+    "caption_sampling_gap",
+    "caption_scores",
+    "caption_solved_by",
+    "caption_support",
     "caption_training_dynamics",
     "caption_transitions",
+    "caption_turnover",
+    "classify_trajectories",
     "compare_runs",
+    "count_classes",
     "count_demonstrations",
     "counts_of_bands",
+    "cover",
+    "crossover",
+    "data_map",
     "demo_efficiency",
+    "drift",
     "fit_prior",
+    "forgetting_drift",
+    "grader_health",
+    "group_signal",
     "iter_attempts",
+    "length_accuracy",
     "matched_questions",
     "paired_difference",
+    "pass_at_k",
+    "plot_around_training",
     "plot_band_accuracy",
     "plot_band_lengths",
+    "plot_base_perplexity",
     "plot_buffer_health",
+    "plot_cover",
+    "plot_data_map",
     "plot_demo_efficiency",
+    "plot_forgetting_drift",
+    "plot_group_signal",
+    "plot_length_accuracy",
+    "plot_pass_at_k",
+    "plot_question_heat",
+    "plot_reach",
+    "plot_reach_accuracy",
+    "plot_retention",
+    "plot_sampling_gap",
+    "plot_scores",
+    "plot_solved_by",
+    "plot_support",
     "plot_training_dynamics",
     "plot_transitions",
+    "plot_turnover",
     "probe_scores",
+    "question_heat",
     "reach",
+    "reach_accuracy",
+    "reach_counts",
     "read_attempts",
     "read_checkpoints",
     "read_cube",
@@ -83,7 +202,14 @@ __all__ = [
     "read_scores",
     "read_trajectories",
     "read_updates",
+    "retention",
+    "sampling_gap",
     "save_figure",
+    "scores_of_last_step",
+    "solved_by",
+    "solved_sets",
+    "support",
     "top_up",
     "training_dynamics",
+    "turnover",
 ]

@@ -191,8 +191,7 @@ def plot_pass_at_k(frame: pd.DataFrame, *, crossings: pd.DataFrame | None = None
     styles = style.run_styles(last["run"])
     with style.context():
         for run, line in style.by_style(last, styles):
-            axes.fill_between(line["k"], line["low"], line["high"], color=styles[run].colour, alpha=0.15, linewidth=0)
-            axes.plot(line["k"], line["value"], **styles[run].line())
+            style.line_with_interval(axes, line["k"], line, "value", styles[run])
         if crossings is not None:
             _mark_crossings(axes, last, crossings, styles)
         axes.set_xscale("log", base=2)
@@ -211,14 +210,14 @@ def _last_steps(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mark_crossings(axes: Any, last: pd.DataFrame, crossings: pd.DataFrame, styles: dict[str, style.RunStyle]) -> None:
-    for one in crossings[crossings["k_star"].notna()].itertuples():
-        line = last[last["run_id"] == one.run_id].sort_values("k")
-        if one.k_star > line["k"].max():
+    for run_id, run, k_star in crossings.loc[crossings["k_star"].notna(), ["run_id", "run", "k_star"]].to_numpy():
+        line = last[last["run_id"] == run_id].sort_values("k")
+        if k_star > line["k"].max():
             continue
-        height = np.interp(np.log2(one.k_star), np.log2(line["k"].to_numpy(float)), line["value"])
+        height = np.interp(np.log2(k_star), np.log2(line["k"].to_numpy(float)), line["value"])
         axes.plot(
-            [one.k_star], [height], marker="o", markersize=7, markerfacecolor="none", linestyle="none",
-            markeredgecolor=styles[str(one.run)].colour, markeredgewidth=0.9,
+            [k_star], [height], marker="o", markersize=7, markerfacecolor="none", linestyle="none",
+            markeredgecolor=styles[run].colour, markeredgewidth=0.9,
         )  # fmt: skip
 
 

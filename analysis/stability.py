@@ -194,11 +194,7 @@ def plot_retention(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     styles = style.run_styles(frame["run"])
     with style.context():
         for run, line in style.by_style(frame, styles):
-            look = styles[run]
-            axes.fill_between(line["step"], line["low"], line["high"], color=look.colour, alpha=0.12, linewidth=0)
-            axes.plot(line["step"], line["share"], **look.line())
-            if len(line) == 1:
-                axes.vlines(line["step"], line["low"], line["high"], color=look.colour, linewidth=0.8)
+            style.line_with_interval(axes, line["step"], line, "share", styles[run])
         for level in frame["null_share"].dropna().unique():
             axes.axhline(level, color="black", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
         axes.set_ylim(0, 1.02)

@@ -123,6 +123,15 @@ def by_style(frame: pd.DataFrame, styles: Mapping[str, RunStyle]) -> list[tuple[
     return sorted(parts, key=lambda part: order[part[0]])
 
 
+def line_with_interval(axes: Axes, x: Any, frame: pd.DataFrame, value: str, look: RunStyle) -> None:
+    """`value` over `x` with the columns low and high shaded, or as a bar where there is one point."""
+    if len(frame) == 1:
+        axes.vlines(x, frame["low"], frame["high"], color=look.colour, linewidth=0.8)
+    else:
+        axes.fill_between(x, frame["low"], frame["high"], color=look.colour, alpha=0.15, linewidth=0)
+    axes.plot(x, frame[value], **look.line())
+
+
 def finish_ticks(axes: Axes) -> None:
     """Fix tick sizes now: matplotlib makes ticks when it draws, which may be outside `context`."""
     axes.tick_params(labelsize=RC["xtick.labelsize"], width=RC["xtick.major.width"], length=2.5)

@@ -67,10 +67,12 @@ def _solved_once(trajectories: pd.DataFrame, base_id: str, step: int | None) -> 
                 f"{run} at step {at} and the base have different numbers of attempts a question: the one with more "
                 "solves more by that alone; give epsilon and a prior instead"
             )
-        same = (chance["n_attempts"] == before["n_attempts"]).to_numpy()
+        differs = (chance["n_attempts"] != before["n_attempts"]).to_numpy()
         frame = _frame(before, after, run_id, run, at)
         frame["set"] = _set_of(_solved(before), _solved(after))
-        frame["null_set"] = np.where(same, _set_of(_solved(before), _solved(chance)), None)
+        null_Q = _set_of(_solved(before), _solved(chance))
+        null_Q[differs] = None
+        frame["null_set"] = null_Q
         frame["epsilon"] = 1 - 0.05 ** (1 / np.maximum(n, 1))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True).assign(rule="at least once")
@@ -90,8 +92,8 @@ def _ends(rows: pd.DataFrame, base_id: str, step: int | None) -> list[tuple[str,
     others = others[others["step"] == step] if step is not None else others[others["step"] > 0]
     if others.empty:
         raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
-    last = others.groupby(["run_id", "run"], sort=False)["step"].max()
-    return [(str(run_id), str(run), int(at)) for (run_id, run), at in last.items()]
+    last = others.groupby(["run_id", "run"], sort=False)["step"].max().reset_index()
+    return [(str(run_id), str(run), int(at)) for run_id, run, at in last.itertuples(index=False)]
 
 
 def _solved(counts: pd.DataFrame) -> NDArray[np.float64]:
@@ -104,7 +106,8 @@ def _solved(counts: pd.DataFrame) -> NDArray[np.float64]:
 def _set_of(before_Q: NDArray[np.float64], after_Q: NDArray[np.float64]) -> NDArray[np.object_]:
     code = np.where(before_Q == 1, np.where(after_Q == 1, 0, 2), np.where(after_Q == 1, 1, 3))
     names = np.array(SETS, dtype=object)[code]
-    return np.where(np.isnan(before_Q) | np.isnan(after_Q), None, names)
+    names[np.isnan(before_Q) | np.isnan(after_Q)] = None
+    return names
 
 
 def _frame(before: pd.DataFrame, after: pd.DataFrame, run_id: str, run: str, step: int) -> pd.DataFrame:
@@ -132,7 +135,7 @@ def _solved_surely(
     before, frames = side(base_id, 0), []
     for run_id, run, at in _ends(labelled, base_id, step):
         both = before.join(side(run_id, at), how="inner", lsuffix="_base", rsuffix="_run").rename_axis("question_id")
-        sure = [both[f"reach_{name}"].map({"within": 1.0, "beyond": 0.0}).to_numpy(float) for name in ("base", "run")]
+        sure = [np.asarray(both[f"reach_{s}"].map({"within": 1.0, "beyond": 0.0}), np.float64) for s in ("base", "run")]
         counts = both.reset_index().drop(columns=["reach_base", "reach_run"])
         counts.insert(0, "step", at)
         counts.insert(0, "run", run)
