@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from relift.errors import ReliftError
+from relift.errors import InputError, ReliftError
 
 app = typer.Typer(
     name="relift",
@@ -71,6 +71,97 @@ def check(
             print(f"{folder}: {f'{n} problem' + 's' * (n > 1) if n else 'ok'}")
     if any(r.problems for r in reports.values()):
         raise typer.Exit(5)
+
+
+@app.command("eval")
+def eval_(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="a checkpoint's folder, a hub id, a training RUN or RUN@STEP, a served model's name"),
+    ] = None,
+    benchmarks: Annotated[
+        list[str] | None, typer.Option("--benchmark", "-b", metavar="NAME[,NAME...]", help="benchmarks or groups")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="preset of prompt, sampling, attempts and grader")] = "relift",
+    samples: Annotated[int | None, typer.Option(min=1, help="attempts at each question")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
+    data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
+    seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
+    top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
+    template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
+    engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
+    engine_options: Annotated[
+        list[str] | None, typer.Option("--engine-option", metavar="KEY=VALUE", help="see docs/evaluation.md")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="of --engine openai: http://host:port/v1")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
+    revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
+    second_grader: Annotated[str | None, typer.Option(help="compare verdicts with another grader's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,  # noqa: FBT002
+    markdown: Annotated[bool, typer.Option("--markdown", help="the table as Markdown")] = False,  # noqa: FBT002
+    latex: Annotated[bool, typer.Option("--latex", help="the table as LaTeX")] = False,  # noqa: FBT002
+    list_: Annotated[bool, typer.Option("--list", help="list the benchmarks and end")] = False,  # noqa: FBT002
+    pin: Annotated[str | None, typer.Option(metavar="NAME", help="load one benchmark, print what pins it")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="cost and power beforehand; runs nothing")] = False,  # noqa: FBT002
+    rate: Annotated[float | None, typer.Option(help="of --plan: tokens per second, for hours")] = None,
+    commit_answers: Annotated[int, typer.Option(min=1, help="answers that are committed at once")] = 1024,
+    commit_seconds: Annotated[float, typer.Option(min=0.0, help="seconds after which they are at last")] = 30.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """Benchmark scores with their intervals; started again with the same command it continues."""
+    if list_:
+        from relift.benchmarks.listing import list_benchmarks, render_list
+
+        rows = list_benchmarks()
+        print(json.dumps({"benchmarks": rows}, indent=2) if as_json else render_list(rows).rstrip())
+        return
+    if pin is not None:
+        from relift.benchmarks.listing import pin as pin_lines
+
+        print(pin_lines(pin, data=data).rstrip())
+        return
+    from relift.analysis.score_table import render_scores, scored_run
+    from relift.analysis.scores import score_run
+    from relift.evaluate.command import run_eval, run_plan
+    from relift.evaluate.options import EvalOptions, parse_engine_options
+    from relift.evaluate.run import Commits
+
+    formats: dict[Literal["json", "markdown", "latex"], bool] = {"json": as_json, "markdown": markdown, "latex": latex}
+    chosen = [name for name, on in formats.items() if on]
+    if len(chosen) > 1:
+        raise InputError(f"--{chosen[0]} and --{chosen[1]}: choose one")
+    options = EvalOptions(
+        models=tuple(models or ()),
+        benchmarks=tuple(benchmarks or ()),
+        protocol=protocol,
+        samples=samples,
+        seed=seed,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        template=template,
+        second_grader=second_grader,
+        engine=engine,
+        engine_options=parse_engine_options(engine_options or [], base_url=base_url),
+        revision=revision,
+        tokenizer=tokenizer,
+        data=data,
+        out=out,
+        commits=Commits(commit_answers, commit_seconds),
+        quiet=quiet,
+    )
+    if plan:
+        run_plan(options, tokens_per_second=rate, as_json=as_json)
+        return
+    run_eval(
+        options,
+        score=score_run,
+        render=lambda folders: render_scores(
+            [scored_run(folder) for folder in folders], format=chosen[0] if chosen else "terminal"
+        ),
+    )
 
 
 @app.command()

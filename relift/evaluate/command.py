@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,19 +13,17 @@ from pathlib import Path
 from rich.console import Console
 
 from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
-from relift.benchmarks.load import load_benchmark
+from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import customised, find_protocol
-from relift.benchmarks.table import find_benchmarks
 from relift.engines.answering import Answerer
 from relift.errors import InputError
+from relift.evaluate.estimate import plan_values, print_plan
 from relift.evaluate.evaluation import Outcome, Score, evaluate, require_resumable_identity
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Plan, make_plan, require_room
-from relift.evaluate.report import sentences
 from relift.grading import Grader
-from relift.store import RunReader
 from relift.terminal import Stopped, warn_on
 
 Render = Callable[[Sequence[Path]], str]  # run folders -> the table to print
@@ -53,9 +52,18 @@ def run_eval(options: EvalOptions, *, score: Score, render: Render) -> None:
         sys.exit(128 + stop.number)
     print(render([outcome.folder for outcome in outcomes]))
     for outcome in outcomes:
-        for line in sentences(outcome.standings, RunReader(outcome.folder).run_json):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
         console.print(f"answers: {outcome.folder}", soft_wrap=True, markup=False, highlight=False)
+
+
+def run_plan(options: EvalOptions, *, tokens_per_second: float | None, as_json: bool) -> None:
+    """Say what an evaluation would cost and could detect. Writes nothing, opens no engine."""
+    prepared = prepare(options, Console(stderr=True, quiet=options.quiet))
+    if as_json:
+        values = [plan_values(each.plan, model=each.name, tokens_per_second=tokens_per_second) for each in prepared]
+        print(json.dumps({"plans": values}, indent=2))
+        return
+    for each in prepared:
+        print_plan(each.plan, model=each.name, tokens_per_second=tokens_per_second)
 
 
 def evaluate_one(prepared: Prepared, options: EvalOptions, *, score: Score, console: Console) -> Outcome:
@@ -89,6 +97,9 @@ def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
         raise InputError(f"--samples {options.samples}: at least 1 is needed")
     protocol = protocol_of(options)
     loaded = [load_benchmark(benchmark, data=options.data) for benchmark in benchmarks_of(options.benchmarks)]
+    for each in loaded:
+        for note in each.notes:
+            console.print(f"{each.benchmark.name}: {note}", soft_wrap=True, markup=False, highlight=False)
     return [prepare_one(name, options, protocol, loaded, console) for name in options.models]
 
 
@@ -118,16 +129,14 @@ def prepare_one(
 
 def protocol_of(options: EvalOptions) -> Protocol:
     """The preset with what the command changes of it; then it is called "custom (from NAME)"."""
-    protocol = find_protocol(options.protocol)
-    sampling = {
-        name: value for name in ("max_tokens", "temperature", "top_p") if (value := getattr(options, name)) is not None
-    }
-    changes: dict[str, object] = {}
-    if sampling:
-        changes["sampling"] = replace(protocol.sampling, **sampling)
-    if options.template is not None:
-        changes["template"] = options.template
-    return customised(protocol, **changes) if changes else protocol
+    return customised(
+        find_protocol(options.protocol),
+        samples=options.samples,
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        template=options.template,
+    )
 
 
 def benchmarks_of(wanted: Sequence[str]) -> list[Benchmark]:

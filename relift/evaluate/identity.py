@@ -48,7 +48,8 @@ def identity_of(
 ) -> Identity:
     """The identity of a run; `engine` None: not opened yet, left out. `model`: hash of its contents."""
     protocol = plan.protocol
-    template = digest([protocol.template, protocol.system, dict(protocol.instruction), chat_template])
+    wording = [protocol.template, protocol.system, dict(protocol.instruction), protocol.layout, protocol.wording]
+    template = digest([*wording, chat_template])
     identity: Identity = {
         "model": model,
         "revision": revision,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import TypeAdapter, ValidationError
+
+from relift.errors import InputError
 from relift.evaluate.run import DEFAULT_COMMITS, Commits
 
 
@@ -53,3 +57,30 @@ def recorded(value: Any) -> Any:
         parts = urlsplit(value)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
     return value
+
+
+def parse_engine_options(given: Sequence[str], *, base_url: str | None = None) -> dict[str, Any]:
+    """`key=value` of relift.engines.open.EngineOptions as typed values. Raises InputError for an unknown key (with the
+    nearest), or a value of another type."""
+    from relift.engines.open import EngineOptions
+
+    types = get_type_hints(EngineOptions)
+    known = [f.name for f in fields(EngineOptions) if f.name not in ("tokenizer", "ledger")]
+    values: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
+    for word in given:
+        key, equals, text = word.partition("=")
+        if not equals or key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            what = f"unknown key {key!r}" if equals else "write it as key=value"
+            hint = f"nearest: {near[0]}" if near else f"known: {', '.join(known)}"
+            raise InputError(f"--engine-option {word!r}: {what}; {hint}")
+        try:
+            values[key] = TypeAdapter(types[key]).validate_python(_typed(text, types[key]))
+        except ValidationError as error:
+            raise InputError(f"--engine-option {word!r}: {error.errors()[0]['msg']}") from None
+    return values
+
+
+def _typed(text: str, kind: Any) -> Any:
+    """A pair is written with a comma between."""
+    return tuple(text.split(",")) if get_origin(kind) is tuple else text
