@@ -63,3 +63,8 @@ def _tokens_to_stop(token_ids_T: Sequence[int], stop: Sequence[str], tokenizer: 
         else:
             high = middle
     return high
+
+
+def writable(text: str) -> str:
+    """The text with halves of surrogate pairs replaced by "?": JSON may hold them, no file of ours can."""
+    return text.encode("utf-8", "replace").decode()

@@ -47,8 +47,16 @@ def check_sampling(sampling: Sampling, *, vocab: int | None) -> None:
         raise InputError("a stop string is empty; leave it out")
 
 
-def check_asks(asks: Sequence[Ask], sampling: Sampling, *, vocab: int | None, max_context: int | None) -> None:
-    """The same for an Answerer's asks. `max_context` None: as long as one likes, or not known."""
+def check_asks(
+    asks: Sequence[Ask],
+    sampling: Sampling,
+    *,
+    vocab: int | None,
+    max_context: int | None,
+    ids_needed: bool = True,
+) -> None:
+    """The same for an Answerer's asks. `max_context` None: as long as one likes, or not known. Without `ids_needed`
+    a prompt may have no token ids, as that of a server that reads turns."""
     check_sampling(sampling, vocab=vocab)
     keys = Counter(ask.key for ask in asks)
     if len(keys) < len(asks):
@@ -56,9 +64,9 @@ def check_asks(asks: Sequence[Ask], sampling: Sampling, *, vocab: int | None, ma
     long: list[Ask] = []
     for ask in asks:
         ids = ask.prompt.token_ids
-        if not ids:
+        if not ids and ids_needed:
             raise InputError(f"ask {ask.key} has an empty prompt; give it at least a beginning-of-text token")
-        if min(ids) < 0 or (vocab is not None and max(ids) >= vocab):
+        if ids and (min(ids) < 0 or (vocab is not None and max(ids) >= vocab)):
             raise InputError(f"ask {ask.key} has a token outside of the model's {vocab} tokens; check the tokenizer")
         if not 0 <= ask.seed < 2**63:
             raise InputError(f"ask {ask.key} has a seed outside of 0 .. 2**63 - 1; seeds come from seed_of")

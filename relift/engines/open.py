@@ -102,6 +102,23 @@ def dtype_of(name: str, model_config: object, device: torch.device) -> str:
     return name
 
 
+def _replay(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+    from relift.engines.replay import ReplayAnswers, open_recording
+
+    return ReplayAnswers(open_recording(options.recorded or Path(model.path)), count_tokens=_counter(options.tokenizer))
+
+
+def _counter(path: str | None) -> Callable[[str], int] | None:
+    """Counts the tokens of a text with a checkpoint's tokenizer; None without one."""
+    if path is None:
+        return None
+    from relift.engines.checkpoint import load_tokenizer
+
+    tokenizer, _ = load_tokenizer(path, option="--tokenizer ")
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 ENGINES: dict[str, Callable[[ModelSource, EngineOptions, OnEvent], Answerer]] = {
     "torch": _torch,
+    "replay": _replay,
 }
