@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -42,8 +43,9 @@ def one_line(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text as LaTeX that prints it."""
-    return "".join(_LATEX.get(c, c) for c in text)
+    """Text as LaTeX that prints it; a minus before a number is one."""
+    escaped = "".join(_LATEX.get(c, c) for c in text)
+    return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped)
 
 
 def _terminal(table: TextTable, notes: Sequence[str]) -> str:

@@ -305,6 +305,17 @@ def shares_of_split(n_correct: ArrayLike, *, n_a: ArrayLike, n_b: ArrayLike) -> 
     return np.where(possible, np.exp(ways - _log_binomial(a + b, c)), 0.0)
 
 
+def fisher_exact(n_correct_a: ArrayLike, n_a: ArrayLike, n_correct_b: ArrayLike, n_b: ArrayLike) -> Floats:
+    """Fisher's exact two-sided p values of "A and B are equally good at this question", for Q questions.
+
+    The shares of all splits of the right attempts that are no likelier than the one seen.
+    """
+    right_a, right_b = np.asarray(n_correct_a, int), np.asarray(n_correct_b, int)
+    share_QJ = shares_of_split(right_a + right_b, n_a=n_a, n_b=n_b)
+    seen_Q = np.take_along_axis(share_QJ, right_a[:, None], axis=1)
+    return np.minimum(1.0, np.where(share_QJ <= seen_Q * (1 + 1e-7), share_QJ, 0.0).sum(axis=1))
+
+
 def _log_binomial(n: Floats, k: Floats) -> Floats:
     return np.asarray(-betaln(n - k + 1, k + 1) - np.log1p(n), float)
 
