@@ -8,16 +8,13 @@ from fractions import Fraction
 from typing import Self
 
 from relift.grading.base import Judgement, Submission
-from relift.grading.extract import last_box
+from relift.grading.caps import MAX_ANSWER_CHARACTERS, MAX_DIGITS, MAX_TEXT_CHARACTERS
+from relift.grading.caps import too_long as _too_large
+from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, without_thoughts
 from relift.schema import Finish, Verdict
-
-MAX_TEXT_CHARACTERS = 1_000_000  # caps of inspect_ai's grader; beyond them the verdict is undecided
-MAX_ANSWER_CHARACTERS = 4_096
-MAX_DIGITS = 256  # in one run
 
 _NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)(?:/([0-9]+))?")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-_DIGIT_RUN = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
 _SPACING = re.compile(r"\\[,;:! ]|\s+")
 
 
@@ -41,12 +38,13 @@ def as_number(plain: str) -> Fraction | None:
     return Fraction(match[1]) / denominator if denominator else None
 
 
-def judge(submission: Submission) -> Judgement:
+def judge(submission: Submission, *, tags: TagPairs = THINKING_TAGS) -> Judgement:
     """The verdict on one answer, and the rule that decided (WHERE.RULE).
 
     box.text     the box holds the gold's text, or no number at all
     box.number   both are numbers: equal or not, exactly
     none.no_answer, none.truncated    no closed box, by whether the answer was cut off: wrong, and decided
+    none.unclosed_thought    thoughts that never end: wrong
     none.gold_unreadable, none.too_large, box.too_large    undecided
     """
     if len(submission.text) > MAX_TEXT_CHARACTERS or _too_large(submission.gold):
@@ -55,7 +53,12 @@ def judge(submission: Submission) -> Judgement:
     gold_value = as_number(gold)
     if gold_value is None:
         return Judgement(Verdict.undecided, "none.gold_unreadable")
-    content = last_box(submission.text)
+    rest = without_thoughts(submission.text, tags=tags, opened=submission.opened)
+    if rest is None:
+        return Judgement(
+            Verdict.wrong, "none.truncated" if submission.finish == Finish.length else "none.unclosed_thought"
+        )
+    content = last_box(rest)
     if content is not None and _too_large(content):
         return Judgement(Verdict.undecided, "box.too_large")
     answer = normalise_answer(content or "")
@@ -70,22 +73,21 @@ def judge(submission: Submission) -> Judgement:
     return Judgement(Verdict.correct if value == gold_value else Verdict.wrong, "box.number", str(value))
 
 
-def _too_large(answer: str) -> bool:
-    return len(answer) > MAX_ANSWER_CHARACTERS or _DIGIT_RUN.search(answer) is not None
-
-
 class ExactScorer:
     """Grades numbers in this process; every text gets a verdict, none raises."""
 
     name = "exact"
 
+    def __init__(self, *, tags: TagPairs = THINKING_TAGS) -> None:
+        self._tags = tuple(tags)
+
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        return [judge(s) for s in submissions]
+        return [judge(s, tags=self._tags) for s in submissions]
 
     def describe(self) -> dict[str, object]:
         return {
             "name": self.name,
-            "version": 1,
+            "version": 2,
             "max_text_characters": MAX_TEXT_CHARACTERS,
             "max_answer_characters": MAX_ANSWER_CHARACTERS,
             "max_digits": MAX_DIGITS,

@@ -1,31 +1,196 @@
-"""Mathematics: answers that may be any expression."""
+"""Mathematics: answers that may be any expression. In this process what is certain, in workers what takes sympy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.metadata
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from typing import Self
 
+from relift.grading import caps
 from relift.grading.base import Judgement, Submission
-from relift.grading.exact import judge
+from relift.grading.compare import decide, number_of, tree_of
+from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer, without_thoughts
+from relift.grading.golds import Gold, read_gold
+from relift.grading.latex import canonical
+from relift.grading.parser import Apply, Number
+from relift.grading.pool import Outcome, Pair, Pool
+from relift.schema import Verdict
+
+VERSION = 1  # of the rules; a change of any verdict raises it
+REMEMBERED = 200_000  # outcomes of the workers
+LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy", "mpmath")
+
+_VERDICTS = {"correct": Verdict.correct, "wrong": Verdict.wrong, "undecided": Verdict.undecided}
+_SPACES = re.compile(r"\s+")
 
 
 class MathScorer:
-    """Compares expressions."""
+    """Judges by the pipeline of docs/grading.md. `tolerance`: numbers agree within this share of the gold value."""
 
-    name = "math"
-
-    def __init__(self, *, workers: int = 1, limit_seconds: float = 2.0) -> None:
-        self._workers = workers
-        self._limit_seconds = limit_seconds
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        limit_seconds: float = 2.0,
+        tolerance: Fraction | None = None,
+        tags: TagPairs = THINKING_TAGS,
+    ) -> None:
+        self.name = "relift" if tolerance is None else f"relift-{float(tolerance):g}"
+        self._tolerance = tolerance
+        self._tags = tuple(tags)
+        self._pool = Pool(workers=workers, limit_seconds=limit_seconds)
+        self._outcomes: dict[Pair, Outcome] = {}
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        return [judge(s) for s in submissions]
+        judged: list[Judgement | _Open] = [self._judge_here(submission) for submission in submissions]
+        pairs = list(dict.fromkeys(item.pair for item in judged if isinstance(item, _Open)))
+        outcomes = self._judge_there(pairs)
+        return [item.judgement(outcomes[item.pair]) if isinstance(item, _Open) else item for item in judged]
+
+    def _judge_here(self, submission: Submission) -> Judgement | _Open:
+        """The verdict where it is certain without sympy, else what the workers have to compare."""
+        if len(submission.text) > caps.MAX_TEXT_CHARACTERS:
+            return Judgement(Verdict.undecided, "none.too_large")
+        gold = read_gold(submission.gold)
+        if not gold.plain:
+            return Judgement(Verdict.undecided, "none.gold_unreadable")
+        found = find_answer(
+            submission.text,
+            finish=submission.finish,
+            opened=submission.opened,
+            tags=self._tags,
+            merge_boxes=gold.is_list,
+        )
+        if found.content is None:
+            return Judgement(Verdict.wrong, found.where)
+        if len(found.content) > caps.MAX_ANSWER_CHARACTERS:
+            return Judgement(Verdict.undecided, f"{found.where}.too_large")
+        plain = canonical(found.content)
+        if not plain:
+            return Judgement(Verdict.wrong, "none.no_answer")
+        answer = storable(plain)
+        decision = decide(gold.plain, plain, tolerance=self._tolerance)
+        if decision is not None:
+            equal, rule = decision
+            return Judgement(Verdict.correct if equal else Verdict.wrong, f"{found.where}.{rule}", answer)
+        if caps.too_large(found.content, gold=gold.latex):
+            return Judgement(Verdict.undecided, f"{found.where}.too_large", answer)
+        return _Open(_pair(gold, found.content, plain), found.where, answer)
+
+    def _judge_there(self, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
+        known = {pair: self._outcomes[pair] for pair in pairs if pair in self._outcomes}
+        new = [pair for pair in pairs if pair not in known]
+        for pair, outcome in zip(new, self._pool.judge(new), strict=True):
+            known[pair] = outcome
+            if outcome.verdict != "undecided":  # a time limit may hit once and not again
+                self._outcomes[pair] = outcome
+        while len(self._outcomes) > REMEMBERED:
+            self._outcomes.pop(next(iter(self._outcomes)))
+        return known
+
+    def prepare(self, golds: Iterable[str]) -> None:
+        """Start the workers and let them read the golds that may need them; returns at once."""
+        read = [read_gold(gold) for gold in dict.fromkeys(golds)]
+        self._pool.prepare([formula(gold.latex) for gold in read if not _plain_number(gold.plain)])
+
+    def unreadable(self, golds: Sequence[str]) -> list[bool]:
+        """Whether math-verify and this grader both fail to read each gold answer."""
+        read = [read_gold(gold) for gold in golds]
+        unclear = [gold for gold in read if gold.plain and tree_of(gold.plain) is None]
+        outcomes = dict(
+            zip(unclear, self._pool.judge([Pair(formula(g.latex), (), "gold") for g in unclear]), strict=True)
+        )
+        return [not g.plain or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
 
     def describe(self) -> dict[str, object]:
-        return {"name": self.name, "version": 1}
+        return {
+            "name": self.name,
+            "version": VERSION,
+            "tolerance": None if self._tolerance is None else float(self._tolerance),
+            "limit_seconds": self._pool.limit_seconds,
+            "thinking_tags": [list(pair) for pair in self._tags],
+            **library_versions(),
+            **caps.describe(),
+        }
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        return None
+        self._pool.close()
+
+
+class NaiveScorer:
+    """math-verify as it comes, on the whole text behind the thoughts; in workers, so that it ends."""
+
+    name = "math-verify"
+
+    def __init__(self, *, workers: int = 1, limit_seconds: float = 2.0, tags: TagPairs = THINKING_TAGS) -> None:
+        self._tags = tuple(tags)
+        self._pool = Pool(workers=workers, limit_seconds=limit_seconds)
+
+    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
+        texts = [without_thoughts(s.text, tags=self._tags, opened=s.opened) for s in submissions]
+        pairs = [Pair(formula(s.gold), (text or "",)) for s, text in zip(submissions, texts, strict=True)]
+        short = [pair for pair in dict.fromkeys(pairs) if len(pair.answers[0]) <= caps.MAX_TEXT_CHARACTERS]
+        outcomes = dict(zip(short, self._pool.judge(short), strict=True))
+        too_large = Outcome("undecided", "too_large")
+        return [_Open(pair, "text", None).judgement(outcomes.get(pair, too_large)) for pair in pairs]
+
+    def prepare(self, golds: Iterable[str]) -> None:
+        """Start the workers and let them read the golds; returns at once."""
+        self._pool.prepare([formula(gold) for gold in dict.fromkeys(golds)])
+
+    def describe(self) -> dict[str, object]:
+        return {"name": self.name, "limit_seconds": self._pool.limit_seconds, **library_versions()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.close()
+
+
+class _Open:
+    """A submission that waits for a worker's outcome."""
+
+    def __init__(self, pair: Pair, where: str, answer: str | None) -> None:
+        self.pair, self._where, self._answer = pair, where, answer
+
+    def judgement(self, outcome: Outcome) -> Judgement:
+        rule = outcome.reason if outcome.verdict == "undecided" else "sympy"
+        return Judgement(_VERDICTS[outcome.verdict], f"{self._where}.{rule}", self._answer)
+
+
+def formula(text: str) -> str:
+    r"""A LaTeX expression as math-verify wants it: in dollars, or in a box if it holds dollars itself."""
+    text = _SPACES.sub(" ", text).strip()
+    return f"${text}$" if "$" not in text else rf"\boxed{{{text}}}"
+
+
+def _pair(gold: Gold, content: str, plain: str) -> Pair:
+    """Gold and answer for the workers: the answer as it was written and, where that differs, its canonical string."""
+    written = formula(content.strip().strip("$"))
+    other = formula(plain)
+    same = _SPACES.sub("", written) == _SPACES.sub("", other)
+    return Pair(formula(gold.latex), (written,) if same else (written, other))
+
+
+def storable(plain: str) -> str:
+    """The normalised answer of the record: a number by its value, else the canonical string. Lone surrogates go."""
+    tree = tree_of(plain)
+    value = number_of(tree) if isinstance(tree, (Number, Apply)) else None
+    if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1_000:
+        return str(value)
+    return plain if plain.isascii() else plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _plain_number(plain: str) -> bool:
+    return isinstance(tree_of(plain), Number)
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of what a verdict may rest on."""
+    return {name.replace("-", "_"): importlib.metadata.version(name) for name in LIBRARIES}

@@ -38,6 +38,9 @@ class HashGrader:
 
     name = "hash"
 
+    def __init__(self, **_: object) -> None:
+        """Takes what scorers are made with, and needs none of it."""
+
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         return [
             Judgement(Verdict.correct if self._likes(s.text) else Verdict.wrong, "box.hash", s.text[:4])

@@ -1,0 +1,79 @@
+"""Gold answers as data sets spell them, brought into the form that graders read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from relift.grading import caps
+from relift.grading.choice import letter_of_gold
+from relift.grading.compare import tree_of
+from relift.grading.exact import as_number, normalise_answer
+from relift.grading.latex import canonical
+from relift.grading.parser import Apply, Group
+
+_FORMULAS = re.compile(r"\s*\$([^$]+)\$[\s.]*(?:(?:,|;|and|or)\s*)?")
+_NUMPY = re.compile(r"\bnp\.(?:(arc(?:sin|cos|tan)|sin|cos|tan|exp|sqrt|log|pi)\b)")
+_DOT_BEFORE_SLASH = re.compile(r"(\d)\.(?=\s*/)")
+_SCIENTIFIC = re.compile(r"(?<![\w.\\}])([-+]?(?:\d+\.?\d*|\.\d+))[eE]\s*([+-]?)0*(\d{1,4})(?![\w.])")
+_WHOLE_DECIMAL = re.compile(r"([-+]?)0*(\d+)\.0+")
+_LEADING_ZEROS = re.compile(r"([-+]?)0+(\d+)")
+
+
+@dataclass(frozen=True)
+class Gold:
+    """A gold answer: its LaTeX for math-verify, its canonical string, whether it is a list without order."""
+
+    latex: str
+    plain: str
+    is_list: bool
+
+
+def normalise_gold(text: str) -> str:
+    r"""The gold answer in one spelling: a LaTeX expression without dollars. Idempotent.
+
+    `$1$, $2$` is `1,2`; `142.0` is `142`; `025` is `25`; `4.5e33` is `4.5\times 10^{33}`; `-1./3` is `-1/3`;
+    `np.arcsin(x)` is `\arcsin(x)`; a dot behind the closing dollar is gone.
+    """
+    text = " ".join(text.split())
+    formulas = _FORMULAS.findall(text)
+    if formulas and not _FORMULAS.sub("", text).strip():
+        text = ",".join(formula.strip() for formula in formulas)
+    text = text.strip().removesuffix("$.").strip("$ ") if text.count("$") in (1, 2) and "\\$" not in text else text
+    text = _NUMPY.sub(lambda m: rf"\{'ln' if m[1] == 'log' else m[1]}", text)
+    text = _DOT_BEFORE_SLASH.sub(r"\1", text)
+    text = _SCIENTIFIC.sub(lambda m: rf"{m[1]}\times 10^{{{m[2].replace('+', '')}{m[3]}}}", text)
+    for pattern in (_WHOLE_DECIMAL, _LEADING_ZEROS):
+        match = pattern.fullmatch(text)
+        text = f"{match[1]}{match[2]}" if match else text
+    return text
+
+
+@lru_cache(maxsize=50_000)
+def read_gold(text: str) -> Gold:
+    """The gold answer of a question, ready to be compared."""
+    latex = normalise_gold(text)
+    plain = canonical(latex)
+    tree = tree_of(plain)
+    unordered = isinstance(tree, Group) and (tree.opening, tree.closing) in (("", ""), ("{", "}"))
+    signs = isinstance(tree, Apply) and r"\pm" in plain
+    return Gold(latex, plain, (unordered and isinstance(tree, Group) and len(tree.elements) > 1) or signs)
+
+
+def gold_problem(gold: str, kind: str) -> str | None:
+    """What makes a gold answer unusable, in a few words; None for one that is not known to be unusable.
+
+    Costs microseconds: whether math-verify reads a gold of kind math says `Grader.unreadable_golds` alone.
+    """
+    if not gold.strip():
+        return "is empty"
+    if caps.too_long(gold):
+        return "is too long"
+    if kind == "exact" and as_number(normalise_answer(gold)) is None:
+        return "is no number"
+    if kind == "choice" and letter_of_gold(gold) is None:
+        return "is no letter from A to Z"
+    if kind == "math" and not read_gold(gold).plain:
+        return "has no content"
+    return None
