@@ -19,21 +19,63 @@ from relift.errors import InputError
 BOX_INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 THINK = "<think>"
 
+Turns = tuple[tuple[str, str], ...]  # (role, text)
 
-def render(problem: str, template: str, tokenizer: Any) -> list[int]:
-    """Token ids of the prompt. `tokenizer`: one of transformers.
+# What the user's turn says; None: there are no turns, the problem is all.
+TEMPLATES: dict[str, Callable[[str], str] | None] = {
+    "plain": None,
+    "chat": lambda problem: problem,
+    "boxed": lambda problem: f"{problem}\n{BOX_INSTRUCTION}",
+}
+
+
+def render(
+    problem: str, template: str, tokenizer: Any, *, system: str | None = None, setting: str = "data.prompt ="
+) -> list[int]:
+    """Token ids of the prompt. `tokenizer`: one of transformers. `setting`: how the user names a template, for errors.
 
     Special tokens come from the template alone (chat, boxed) or from the tokenizer alone (plain), so a start token
-    stands there at most once. Raises InputError for an unknown template, and for one that needs a chat template
-    which the checkpoint does not have.
+    stands there at most once. Raises InputError for an unknown template, for one that needs a chat template which the
+    checkpoint does not have, and for a system turn that the template cannot hold.
     """
+    turns = turns_of(problem, template, system=system)
+    if turns is None:
+        return _plain(problem, tokenizer)
+    return _ids(chat_text(turns, tokenizer, setting=setting), tokenizer)
+
+
+def turns_of(problem: str, template: str, *, system: str | None = None) -> Turns | None:
+    """What stands in the turns of a chat, before the checkpoint's template; None for a prompt without turns."""
     if template not in TEMPLATES:
         near = difflib.get_close_matches(template, TEMPLATES, n=1)
         raise InputError(
             f"unknown prompt template {template!r}; known: {', '.join(TEMPLATES)}"
             + (f"; nearest: {near[0]}" if near else "")
         )
-    return TEMPLATES[template](problem, tokenizer)
+    wrap = TEMPLATES[template]
+    if wrap is None:
+        if system is not None:
+            raise InputError(f"the prompt template {template!r} has no place for a system turn: take chat or boxed")
+        return None
+    user = ("user", wrap(problem))
+    return (user,) if system is None else (("system", system), user)
+
+
+def chat_text(turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =") -> str:
+    """The turns as the checkpoint's chat template writes them, up to where the assistant begins."""
+    if getattr(tokenizer, "chat_template", None) is None:
+        raise InputError(
+            f'{setting.split()[0]}: the checkpoint has no chat template; set {setting} "plain", or add one to its '
+            "tokenizer"
+        )
+    import jinja2  # what transformers renders templates with
+
+    messages = [{"role": role, "content": text} for role, text in turns]
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except jinja2.TemplateError as error:  # such as a template that knows no system turn
+        roles = " and ".join(role for role, _ in turns)
+        raise InputError(f"the checkpoint's chat template refuses the turns {roles}: {error}") from None
 
 
 def completion_ids(text: str, prompt_ids: Sequence[int], tokenizer: Any) -> list[int]:
@@ -47,6 +89,10 @@ def completion_ids(text: str, prompt_ids: Sequence[int], tokenizer: Any) -> list
         text = text.lstrip().removeprefix(THINK)
         if tokenizer.decode(list(prompt_ids[-1:]), skip_special_tokens=False).endswith("\n"):
             text = text.removeprefix("\n")  # the prompt has the line's end too
+    return _ids(text, tokenizer)
+
+
+def _ids(text: str, tokenizer: Any) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -54,20 +100,3 @@ def _plain(problem: str, tokenizer: Any) -> list[int]:
     ids = list(tokenizer(problem)["input_ids"])
     # Some tokenizers close every text, but here the answer is yet to come.
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id and ids[-1] != tokenizer.bos_token_id else ids
-
-
-def _chat(problem: str, tokenizer: Any) -> list[int]:
-    if getattr(tokenizer, "chat_template", None) is None:
-        raise InputError(
-            'data.prompt: the checkpoint has no chat template; set data.prompt = "plain", or add one to its tokenizer'
-        )
-    turns = [{"role": "user", "content": problem}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _boxed(problem: str, tokenizer: Any) -> list[int]:
-    return _chat(f"{problem}\n{BOX_INSTRUCTION}", tokenizer)
-
-
-TEMPLATES: dict[str, Callable[[str, Any], list[int]]] = {"plain": _plain, "chat": _chat, "boxed": _boxed}

@@ -40,7 +40,7 @@ class QuestionSet:
     """What a file holds, in its order. `fingerprint`: number of questions and a hash of all contents in order.
 
     `repairs`: how many texts were repaired of what (bom, crlf, nul, surrogate). `repeats`: how often each question
-    stood there, where repeats were to be collapsed.
+    stood there, where repeats were to be collapsed. `revision`: the commit of a data set of the hub, where known.
     """
 
     questions: tuple[Question, ...]
@@ -48,6 +48,7 @@ class QuestionSet:
     fingerprint: str
     repairs: Mapping[str, int]
     repeats: int = 1
+    revision: str | None = None
 
     @classmethod
     def empty(cls) -> QuestionSet:
@@ -83,8 +84,9 @@ def read_questions(
     empty or missing problem or answer, a wrong type, a letter that is no option's, a line that is no JSON object, a
     question that occurs twice, a demonstration without its question. HubFault if a data set of the hub cannot be had.
     """
-    # A mapped column must be there; but `demonstration` may be mapped for training and be absent from a probe file.
-    mapped = [name for name in OPTIONAL if name in (columns or {})]
+    # A mapped column must be there; but `demonstration` may be mapped for training and be absent from a probe file,
+    # and who gives several names leaves it open.
+    mapped = [name for name in OPTIONAL if isinstance((columns or {}).get(name), str)]
     tables = [read_rows(source, known=COLUMNS, columns=columns or {}, needed=[*NEEDED, *mapped], reshape=reshape)]
     questions, id_of_row = _questions(tables[0], objection)
     times = _repeats(tables[0], questions, id_of_row, collapse=repeats == "collapse")
@@ -98,7 +100,8 @@ def read_questions(
     for each in tables:
         repairs.update(each.repairs)
     found, given = tuple(questions.values()), tuple(demos)
-    return QuestionSet(found, given, fingerprint_of(found, given), dict(sorted(repairs.items())), times)
+    mended = dict(sorted(repairs.items()))
+    return QuestionSet(found, given, fingerprint_of(found, given), mended, times, tables[0].revision)
 
 
 def write_questions(path: Path, questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> None:

@@ -23,6 +23,7 @@ from relift.errors import InputError
 SHOWN_PROBLEMS = 20
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?/(?P<split>[\w.-]+)")
+_COMMIT = re.compile(r"hf://datasets/[^@]+@([0-9a-f]{40})/")  # how `datasets` names the files it has read
 
 
 class HubFault(InputError):
@@ -68,6 +69,7 @@ class RowTable:
     rows: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # (row number from 1, values)
     problems: list[tuple[int, str]] = field(default_factory=list)  # row 0: the file as a whole
     repairs: Counter[str] = field(default_factory=Counter)
+    revision: str | None = None  # of a data set of the hub: the commit that was read
 
     def readable_rows(self) -> list[tuple[int, dict[str, Any]]]:
         """The rows, or none if the file as a whole is wrong: then there is no point in judging them."""
@@ -181,10 +183,10 @@ def _candidates(theirs: str | Sequence[str]) -> Sequence[str]:
 def _raw_rows(source: str | Path | HubData, table: RowTable, wanted: set[str]) -> tuple[list[str], RawRows]:
     """Their column names, and the rows."""
     if isinstance(source, HubData):
-        return _hub_rows(source)
+        return _hub_rows(source, table)
     match = _HUB.fullmatch(str(source))
     if match is not None:
-        return _hub_rows(HubData(match["name"], match["split"], match["config"]))
+        return _hub_rows(HubData(match["name"], match["split"], match["config"]), table)
     if str(source).startswith("hf:"):
         raise InputError(f"{source}: write a data set of the hub as hf:owner/name/split or hf:owner/name:config/split")
     if Path(source).suffix == ".jsonl":
@@ -245,22 +247,31 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     ]
 
 
-def _hub_rows(source: HubData) -> tuple[list[str], RawRows]:
+def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
     try:
         import datasets
+        from datasets.exceptions import DatasetsError
+        from huggingface_hub.utils import logging
     except ImportError:
         raise HubFault(
             f"{source}: reading from the hub needs the extra: pip install 'relift[train]'", reason="package"
         ) from None
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would tell of each of its retries
     try:
         data = datasets.load_dataset(source.name, source.config, split=source.split, revision=source.revision)
-    except (OSError, ValueError) as error:  # not there, gated, no network; unknown configuration, split or revision
+    except (OSError, ValueError, DatasetsError) as error:  # not there, gated, no network; unknown split or revision
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise HubFault(f"{source}: {said}", reason=_reason(error)) from None
+    finally:
+        logging.set_verbosity(verbosity)
+    files = (getattr(getattr(data, "info", None), "download_checksums", None) or {}).keys()
+    commits = {match[1] for file in files for match in [_COMMIT.match(str(file))] if match}
+    table.revision = commits.pop() if len(commits) == 1 else source.revision
     return list(data.column_names), [(i, values) for i, values in enumerate(data, start=1)]
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _reason(error: Exception) -> str:
     """Why the hub gave nothing, by the types that `datasets` 5 raises; gated ones differ by their text alone."""
     said = str(error).lower()
     if "gated" in said:

@@ -1,6 +1,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,14 @@ def row(problem: Any = "1+1?", answer: Any = "2", **more: Any) -> dict[str, Any]
     return {"problem": problem, "answer": answer, **more}
 
 
+def fake_hub(monkeypatch: pytest.MonkeyPatch, load_dataset: Any) -> None:
+    """`datasets` with another way to load; its exceptions are the real ones."""
+    import datasets.exceptions
+
+    fake = SimpleNamespace(load_dataset=load_dataset, exceptions=datasets.exceptions)
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     questions = make_questions("train", 40, seed=0)
     demonstrations = make_demonstrations(questions, limit=30)
@@ -46,6 +55,7 @@ def test_all_formats_give_the_same_set(tmp_path: Path, monkeypatch: pytest.Monke
 
     class FakeHub(list[dict[str, Any]]):
         column_names = list(rows[0])
+        info = SimpleNamespace(download_checksums={f"hf://datasets/me/sums@{'0a' * 20}/data/train.parquet": {}})
 
     calls = []
 
@@ -53,8 +63,10 @@ def test_all_formats_give_the_same_set(tmp_path: Path, monkeypatch: pytest.Monke
         calls.append((args, kwargs))
         return FakeHub(rows)
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
-    assert as_jsonl == read_questions(tmp_path / "a.parquet") == read_questions("hf:me/sums:main/train")
+    fake_hub(monkeypatch, load_dataset)
+    from_hub = read_questions("hf:me/sums:main/train")
+    assert as_jsonl == read_questions(tmp_path / "a.parquet") == replace(from_hub, revision=None)
+    assert from_hub.revision == "0a" * 20
     assert calls == [(("me/sums", "main"), {"split": "train", "revision": None})]
     assert len(as_jsonl.questions) == 2 and len(as_jsonl.demonstrations) == 1
 
@@ -242,7 +254,7 @@ def test_faults_of_the_hub_have_reasons(monkeypatch: pytest.MonkeyPatch, error: 
     def load_dataset(*args: Any, **kwargs: Any) -> None:
         raise error
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    fake_hub(monkeypatch, load_dataset)
     with pytest.raises(HubFault) as fault:
         read_questions(HubData("me/none", "test", "main", revision="abc"))
     assert fault.value.reason == reason and str(fault.value).startswith("hf:me/none:main/test: ")
@@ -256,7 +268,7 @@ def test_a_damaged_parquet_file_and_an_unknown_data_set(tmp_path: Path, monkeypa
     def load_dataset(*args: Any, **kwargs: Any) -> None:
         raise FileNotFoundError("Dataset 'me/none' doesn't exist on the Hub\nor cannot be accessed.")
 
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    fake_hub(monkeypatch, load_dataset)
     with pytest.raises(InputError, match="hf:me/none/train: Dataset 'me/none' doesn't exist on the Hub$"):
         read_questions("hf:me/none/train")
     monkeypatch.setitem(sys.modules, "datasets", None)

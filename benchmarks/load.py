@@ -1,0 +1,235 @@
+"""Loading a benchmark: from the hub by its revision, from local copies, or from the embedded world; and checking it.
+
+A benchmark is the set of its (question, gold) pairs. `content_hash_of` is a hash of that set, whatever the copy's
+format, columns, order of rows, or number of repeats: what is declared in the table must be found, or nothing is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from string import ascii_uppercase
+
+from relift.arith.world import make_questions
+from relift.benchmarks.base import Benchmark, LoadedBenchmark
+from relift.benchmarks.layouts import LAYOUTS
+from relift.benchmarks.table import BENCHMARKS, GROUPS
+from relift.benchmarks.tasks import arith
+from relift.errors import InputError
+from relift.questions import QuestionSet, read_questions
+from relift.rows import HubData, HubFault
+from relift.schema import Question
+
+# Names that local copies may use beside the published ones.
+ALIASES = {
+    "problem": ("problem", "question"),
+    "answer": ("answer",),
+    "options": ("options",),
+    "subject": ("subject",),
+    "level": ("level",),
+}
+WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+
+GoldProblem = Callable[[str, str], str | None]  # (gold, answer_kind) -> why no grader can read it, None if one can
+NormaliseGold = Callable[[str], str]
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """The benchmark of this name. Raises InputError with the nearest names."""
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    near = difflib.get_close_matches(name, BENCHMARKS, n=2, cutoff=0.5)
+    nearest = ", ".join(f"{n} ({BENCHMARKS[n].rows:,} questions)" for n in near)
+    raise InputError(f"no benchmark {name!r}{f'; nearest: {nearest}' if near else ''}. See: relift eval --list")
+
+
+def find_benchmarks(names: Iterable[str]) -> list[Benchmark]:
+    """The benchmarks of these names and groups (`GROUPS`), each once, in the order asked for."""
+    asked = [one for name in names for one in GROUPS.get(name, (name,))]
+    return [find_benchmark(name) for name in dict.fromkeys(asked)]
+
+
+def load_benchmark(
+    benchmark: Benchmark,
+    *,
+    data: Path | None = None,
+    any_content: bool = False,
+    gold_problem: GoldProblem | None = None,
+    normalise_gold: NormaliseGold | None = None,
+) -> LoadedBenchmark:
+    """Load and check a benchmark.
+
+    data: a local copy instead of the hub: a file, or a folder with NAME.jsonl, NAME.parquet or a folder NAME laid out
+    like the data set on the hub. Columns may have the published names or ours (problem or question, answer, options).
+    any_content: take questions that are not the declared ones, or not as many (`pinned` is then False).
+    gold_problem, normalise_gold: relift.grading's, unless a test gives others.
+
+    Raises InputError, one line: nothing there, gated, no network; rows that cannot be read, with their numbers; a
+    wrong number of questions; other contents than declared.
+    """
+    if benchmark.hub is None:
+        questions: Sequence[Question] = make_questions(benchmark.split or "", benchmark.rows, seed=arith.SEED)
+        return _checked(benchmark, questions, origin="embedded", any_content=any_content)
+    mend = _mender(benchmark, normalise_gold)
+    source = _source(benchmark, data)
+
+    def objection(question: Question) -> str | None:
+        if benchmark.answer_kind == "choice" and not question.options:
+            return "it has no options"
+        if gold_problem is None or question.question_id in benchmark.unreadable_golds:
+            return None
+        problem = gold_problem(mend(question).answer, benchmark.answer_kind)
+        return f"the gold {question.answer[:60]!r} cannot be read: {problem}" if problem else None
+
+    try:
+        read = read_questions(
+            source,
+            columns=columns_of(benchmark),
+            reshape=LAYOUTS[benchmark.layout](benchmark.columns),
+            objection=objection,
+            repeats="collapse",
+        )
+    except HubFault as fault:
+        raise InputError(_fault_line(benchmark, fault)) from None
+    except InputError as error:
+        raise InputError(f"{benchmark.name}: {error}") from None
+    loaded = _checked(
+        benchmark,
+        read.questions,
+        origin=benchmark.hub if data is None else str(source.name if isinstance(source, HubData) else source),
+        any_content=any_content,
+        revision=read.revision if data is None else None,
+        local=data is not None,
+    )
+    shown = tuple(permuted(q) if benchmark.layout == "correct_first" else q for q in map(mend, loaded.questions))
+    return replace(loaded, questions=shown, notes=tuple(_notes(benchmark, read)))
+
+
+def columns_of(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
+    """Our columns, each with the names that are looked for, the published one first."""
+    published = benchmark.columns
+    return {
+        ours: tuple(dict.fromkeys([*([published[ours]] if ours in published else []), *names]))
+        for ours, names in ALIASES.items()
+    }
+
+
+def content_hash_of(questions: Sequence[Question]) -> str:
+    """Hash of the set of (question, gold) pairs, the golds as published (16 bytes, hex).
+
+    Whole numbers count as numbers (142.0, 0142, 142), because copies differ in that; other golds as text, NFC, white
+    space folded. Independent of order, so that a copy in which the rows stand otherwise, or k times, has the same.
+    """
+    pairs = sorted([q.question_id, _comparable(q.answer)] for q in questions)
+    return hashlib.blake2b(json.dumps(pairs, ensure_ascii=False).encode(), digest_size=16).hexdigest()
+
+
+def _comparable(gold: str) -> str:
+    folded = " ".join(unicodedata.normalize("NFC", gold).split())
+    match = WHOLE.fullmatch(folded)
+    if match is None:
+        return folded
+    return f"{'-' if match[1] == '-' and match[2] != '0' else ''}{match[2]}"
+
+
+def permuted(question: Question) -> Question:
+    """The same question with its options in an order that its id alone decides, the gold letter following.
+
+    The right option may stand first in the data, but never in the prompt as a rule; and a question looks the same in
+    whatever order and company it is asked.
+    """
+
+    def place(index: int) -> bytes:
+        return hashlib.blake2b(f"{question.question_id}/{index}".encode(), digest_size=8).digest()
+
+    order = sorted(range(len(question.options)), key=place)
+    right = order.index(ascii_uppercase.index(question.answer))
+    return replace(question, options=tuple(question.options[i] for i in order), answer=ascii_uppercase[right])
+
+
+def _source(benchmark: Benchmark, data: Path | None) -> Path | HubData:
+    """What to read: the hub's data set, a file, or a local folder laid out like a data set."""
+    assert benchmark.hub is not None and benchmark.split is not None
+    if data is None:
+        return HubData(benchmark.hub, benchmark.split, benchmark.config, benchmark.revision)
+    if not data.is_dir():
+        return data
+    name = benchmark.name
+    for path in (data / f"{name}.jsonl", data / f"{name}.parquet"):
+        if path.is_file():
+            return path
+    if (data / name).is_dir():
+        return HubData(str(data / name), benchmark.split, benchmark.config)
+    raise InputError(f"{name}: {data} holds no {name}.jsonl, {name}.parquet or folder {name}")
+
+
+def _checked(
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    *,
+    origin: str,
+    any_content: bool,
+    revision: str | None = None,
+    local: bool = False,
+) -> LoadedBenchmark:
+    """The benchmark if number and contents are the declared ones."""
+    found = content_hash_of(questions)
+    name, pin = benchmark.name, f"If this is meant: relift eval --pin {benchmark.name}"
+    if len(questions) != benchmark.rows and not any_content:
+        raise InputError(f"{name}: {len(questions):,} questions in {origin}, {benchmark.rows:,} declared. {pin}")
+    same = found == benchmark.content_hash
+    if benchmark.content_hash is not None and not same and not any_content:
+        raise InputError(
+            f"{name}: {origin} has other questions or golds than declared (hash {found}, declared "
+            f"{benchmark.content_hash}). {pin}"
+        )
+    by_revision = revision is not None and revision == benchmark.revision
+    pinned = same and (local or benchmark.hub is None or by_revision)
+    placed = tuple(
+        replace(q, source=benchmark.hub or q.source, split=name, answer_kind=benchmark.answer_kind) for q in questions
+    )
+    return LoadedBenchmark(benchmark, placed, found, revision, origin, pinned)
+
+
+def _mender(benchmark: Benchmark, normalise_gold: NormaliseGold | None) -> Callable[[Question], Question]:
+    """Gives a question the gold that is graded against: repaired by hand, or normalised."""
+
+    def mend(question: Question) -> Question:
+        repaired = benchmark.gold_repairs.get(question.question_id)
+        if repaired is None and benchmark.answer_kind == "math" and normalise_gold is not None:
+            repaired = normalise_gold(question.answer)
+        return question if repaired is None else replace(question, answer=repaired)
+
+    return mend
+
+
+def _notes(benchmark: Benchmark, read: QuestionSet) -> list[str]:
+    notes = []
+    if read.repeats > 1:
+        notes.append(
+            f"{benchmark.name}: every question stands {read.repeats} times in the data; taken once, --samples says how "
+            "often it is asked"
+        )
+    if read.repairs:
+        notes.append(f"{benchmark.name}: repaired {', '.join(f'{n} x {what}' for what, n in read.repairs.items())}")
+    return notes
+
+
+def _fault_line(benchmark: Benchmark, fault: HubFault) -> str:
+    """One line that says what to do."""
+    name, hub = benchmark.name, benchmark.hub
+    copy = f"give --data DIR with {name}.jsonl or {name}.parquet"
+    if fault.reason == "gated":
+        return f"{name}: {hub} is gated; accept its terms and set HF_TOKEN, or {copy}"
+    if fault.reason == "offline":
+        return f"{name}: {hub} is not here and cannot be fetched without a network; {copy}"
+    if fault.reason == "absent":
+        gate = "; it is gated: accept its terms and set HF_TOKEN" if benchmark.gated else ""
+        return f"{name}: the hub gives no {hub} to this account{gate}; or {copy}"
+    return f"{name}: {fault}; or {copy}"

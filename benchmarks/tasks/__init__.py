@@ -1,0 +1,1 @@
+"""The benchmarks, a file for each family; relift.benchmarks.table lists them."""

@@ -1,0 +1,29 @@
+"""Minerva: 272 questions of university science, many with a number in powers of ten as the answer."""
+
+from __future__ import annotations
+
+from relift.benchmarks.base import Benchmark
+
+MINERVA = Benchmark(
+    name="minerva",
+    title="Minerva Math",
+    answer_kind="math",
+    rows=272,
+    hub="math-ai/minervamath",
+    config="default",
+    split="test",
+    revision="ee46ddc498933b1977577953250ca5c66be64f96",
+    columns={"problem": "question", "answer": "answer"},
+    licence="unknown",
+    samples=8,
+    sources=(
+        "split, columns, 272 rows and revision: five repositories of public evaluation code name them; the hub was "
+        "not read",
+        "samples: ours, as MATH-500; LUFFY takes 1",
+    ),
+    notes=(
+        "the copy in LUFFY 01f4ae0, data/valid.all.parquet, has content hash 0d248467eeb2f9cd2180ddf2a476012b",
+        "58 golds are written like 4.5e33",
+        "knoveleng/Minerva-Math holds problem and solution, no column of answers; svc-huggingface/minerva-math is MIT",
+    ),
+)

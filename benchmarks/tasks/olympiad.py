@@ -1,0 +1,27 @@
+"""OlympiadBench: 675 text-only competition questions in English with final answers."""
+
+from __future__ import annotations
+
+from relift.benchmarks.base import Benchmark
+
+OLYMPIAD = Benchmark(
+    name="olympiad",
+    title="OlympiadBench",
+    answer_kind="math",
+    rows=675,
+    hub="knoveleng/OlympiadBench",
+    config="default",
+    split="train",
+    columns={"problem": "question", "answer": "answer"},
+    licence="unknown",
+    samples=8,
+    sources=(
+        "id, split, 675 rows: the card; columns: public evaluation code (question, answer); no revision is known",
+        "samples: avg@8 of the ReLIFT paper (arXiv 2506.07527, version 2; second-hand)",
+    ),
+    notes=(
+        "not Hothan/OlympiadBench (OE_TO_maths_en_COMP, 674 questions, other columns), nor math-ai/olympiadbench (674)",
+        "the copy in LUFFY 01f4ae0, data/valid.all.parquet, has content hash 85465d799d99ef00fdc213aaa2b71796",
+        "20 golds are lists, written as several $...$",
+    ),
+)
