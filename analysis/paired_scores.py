@@ -110,18 +110,21 @@ def compare_with_baseline(
     baseline: Run,
     others: Sequence[Run],
     *,
-    steps: Mapping[int, int] | None = None,
+    steps: Sequence[int | None] | None = None,
     origin: str | None = None,
     force: bool = False,
 ) -> list[Comparison]:
     """Every other run against the first, other - baseline, Holm's adjustment over all {benchmark x comparison}.
 
-    `steps`: by position, 0 the baseline. Errors as `compare_scores`.
+    `steps`: of the baseline and of each other run, None for its last. Errors as `compare_scores`; InputError without
+    another run.
     """
-    at = steps or {}
+    if not others:
+        raise InputError("nothing to compare: give at least two runs")
+    at = steps if steps is not None else [None] * (1 + len(others))
     found = [
-        compare_scores(run, baseline, step_a=at.get(i), step_b=at.get(0), origin=origin, force=force)
-        for i, run in enumerate(others, start=1)
+        compare_scores(run, baseline, step_a=step, step_b=at[0], origin=origin, force=force)
+        for run, step in zip(others, at[1:], strict=True)
     ]
     family = np.concatenate([one.frame.loc[one.frame["p_holm"].notna(), "p_value"] for one in found])
     adjusted = stats.holm(family)

@@ -37,6 +37,16 @@ class Side:
     run_json: Mapping[str, Any]
 
 
+def parse_side(text: str, *, step: int | None = None) -> tuple[Path, int | None]:
+    """A run folder and a step: RUN@STEP has its own, else `step`. A folder that exists is never taken apart."""
+    path, at, number = text.rpartition("@")
+    if at and not Path(text).exists():
+        if not number.isdecimal():
+            raise InputError(f"{text}: no such folder, and '{number}' is no step: give RUN or RUN@STEP")
+        return Path(path), int(number)
+    return Path(text), step
+
+
 def read_side(run: Run, *, step: int | None = None, origin: str | None = None) -> Side:
     """The counts of a run at `step` (None: its last with answers). `origin` None: benchmark if it has any, else probe.
 

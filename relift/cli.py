@@ -165,6 +165,38 @@ def eval_(
 
 
 @app.command()
+def compare(
+    baseline: Annotated[str, typer.Argument(help="a run folder, or RUN@STEP: what the others are compared with")],
+    others: Annotated[list[str], typer.Argument(metavar="RUN...", help="run folders, or RUN@STEP")],
+    step: Annotated[
+        int | None, typer.Option(help="of training runs: the probes at this step; default: the last")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="benchmark or probe; default: benchmark where there is any")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="also where more than the model differs")] = False,  # noqa: FBT002
+    flips: Annotated[int, typer.Option(min=0, help="flipped questions to list")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,  # noqa: FBT002
+    markdown: Annotated[bool, typer.Option("--markdown", help="tables as Markdown")] = False,  # noqa: FBT002
+    latex: Annotated[bool, typer.Option("--latex", help="tables as LaTeX")] = False,  # noqa: FBT002
+) -> None:
+    """Differences of runs on the same questions, paired, with intervals and the questions that flipped."""
+    from relift.analysis.paired_scores import compare_with_baseline
+    from relift.analysis.paired_table import render_comparisons
+    from relift.analysis.score_sides import parse_side
+
+    runs = [parse_side(text, step=step) for text in (baseline, *others)]
+    comparisons = compare_with_baseline(
+        runs[0][0], [run for run, _ in runs[1:]], steps=[at for _, at in runs], origin=origin, force=force
+    )
+    formats: dict[Literal["json", "markdown", "latex"], bool] = {"json": as_json, "markdown": markdown, "latex": latex}
+    chosen = [name for name, on in formats.items() if on]
+    if len(chosen) > 1:
+        raise InputError(f"--{chosen[0]} and --{chosen[1]}: choose one")
+    print(render_comparisons(comparisons, format=chosen[0] if chosen else "terminal", flips=flips))
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for the runs, the table and the figures")] = Path(
         "runs/demo"
