@@ -62,6 +62,7 @@ from relift.analysis.reached import (
 from relift.analysis.read import (
     Cube,
     iter_attempts,
+    map_attempts,
     read_attempts,
     read_checkpoints,
     read_cube,
@@ -85,6 +86,16 @@ from relift.analysis.sampling import (
     plot_pass_at_k,
     plot_sampling_gap,
     sampling_gap,
+    with_crossings,
+)
+from relift.analysis.solved import (
+    caption_solved_by,
+    caption_support,
+    plot_solved_by,
+    plot_support,
+    solved_by,
+    solved_sets,
+    support,
 )
 from relift.analysis.stability import (
     caption_retention,
@@ -95,15 +106,6 @@ from relift.analysis.stability import (
     turnover,
 )
 from relift.analysis.style import save_figure
-from relift.analysis.support import (
-    caption_solved_by,
-    caption_support,
-    plot_solved_by,
-    plot_support,
-    solved_by,
-    solved_sets,
-    support,
-)
 from relift.analysis.transitions import band_transitions, caption_transitions, plot_transitions
 
 __all__ = [
@@ -160,6 +162,7 @@ __all__ = [
     "group_signal",
     "iter_attempts",
     "length_accuracy",
+    "map_attempts",
     "matched_questions",
     "paired_difference",
     "pass_at_k",
@@ -210,6 +213,7 @@ __all__ = [
     "solved_sets",
     "support",
     "top_up",
+    "with_crossings",
     "training_dynamics",
     "turnover",
 ]

@@ -210,7 +210,7 @@ def plot_group_signal(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
     if axes is None:
-        axes = style.new_axes(1, len(parts), height=1.9, sharey=True)[0]
+        axes = style.panels(len(parts), height=1.9, share_y="all")
     axes = np.asarray(axes, dtype=object).ravel()
     colours = ("#440154", "#31688E", "#B5DE2B", style.GREY)
     names = [f"n_{name.replace(' ', '_')}" for name in GROUPS]

@@ -171,24 +171,27 @@ def plot_around_training(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     if axes is None:
         axes = style.new_axes(1, 2, height=2.1)[0]
     axes = np.asarray(axes, dtype=object).ravel()
-    middle = (frame["from"] + frame["to"]) / 2
-    look = style.run_styles(frame["run"])[str(frame["run"].iloc[0])]
+    styles = style.run_styles(frame["run"])
     with style.context():
-        axes[0].plot(middle, frame["trained"], **look.line(), label="trained on")
-        axes[0].plot(middle, frame["control"], color="black", linestyle=(0, (1, 1.5)), marker=".", label="controls")
+        axes[1].axhline(0, color="black", linewidth=0.5)
+        for run, one in style.by_style(frame, styles):
+            look, middle = styles[run], (one["from"] + one["to"]) / 2
+            axes[0].plot(middle, one["trained"], **look.line(), label="trained on" if len(styles) == 1 else look.label)
+            axes[0].plot(
+                middle, one["control"], color=look.colour, linestyle=(0, (1, 1.5)), marker=".", label="controls"
+            )
+            error = np.stack([one["att"] - one["low"], one["high"] - one["att"]])
+            axes[1].errorbar(
+                middle, one["att"], yerr=np.nan_to_num(error), color=look.colour, marker=look.marker, capsize=2,
+                linestyle="none", linewidth=0.9,
+            )  # fmt: skip
         axes[0].set_ylabel("accuracy")
         axes[0].set_ylim(0, None)
         axes[0].legend(loc="upper left")
-        error = np.stack([frame["att"] - frame["low"], frame["high"] - frame["att"]])
-        axes[1].axhline(0, color="black", linewidth=0.5)
-        axes[1].errorbar(
-            middle, frame["att"], yerr=np.nan_to_num(error), color=look.colour, marker=look.marker, capsize=2,
-            linestyle="none", linewidth=0.9,
-        )  # fmt: skip
         axes[1].set_ylabel("difference")
-        for one in axes:
-            one.set_xlim(0, frame["to"].max())
-            one.set_xlabel("steps after training on it")
+        for side in axes:
+            side.set_xlim(0, frame["to"].max())
+            side.set_xlabel("steps after training on it")
         if not frame["att"].notna().any():
             axes[1].text(0.5, 0.5, "no controls", ha="center", va="center", transform=axes[1].transAxes)
     return axes
@@ -196,14 +199,13 @@ def plot_around_training(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 def caption_around_training(frame: pd.DataFrame) -> str:
     """What F15 must say below it."""
-    who = (
-        "questions of the same run that waited in the buffer as long"
-        if frame["controls"].iloc[0] == WAITING
-        else f"questions of run {frame['controls'].iloc[0]} that were all wrong in the same steps"
-    )
+    others = [str(name) for name in frame["controls"].unique() if name != WAITING]
+    same = ["questions of the same run that waited in the buffer as long"] * (WAITING in set(frame["controls"]))
+    who = "; ".join([*same, *(f"questions of run {name} that were all wrong in the same steps" for name in others)])
+    runs = ", ".join(frame["run"].unique())
     unmatched = int(frame["n_unmatched"].sum())
     return (
-        f"Accuracy of questions after their demonstration was first trained on (run {frame['run'].iloc[0]}, "
+        f"Accuracy of questions after their demonstration was first trained on ({runs}, "
         f"{style.count_range(frame['n_trained'])} questions a point), and of controls: {who}, measured in the same "
         f"{frame['width'].iloc[0]} steps ({frame['origin'].iloc[0]}s). Difference with 95 % interval, bootstrap by "
         f"question, {frame['resamples'].iloc[0]} resamples. Without a control, in no mean: {unmatched}."

@@ -140,7 +140,7 @@ def plot_question_heat(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
     if axes is None:
-        axes = style.new_axes(1, len(parts), height=3.4)[0]
+        axes = style.panels(len(parts), height=3.4)
     axes = np.asarray(axes, dtype=object).ravel()
     with style.context():
         for one, (run, rows) in zip(axes, parts, strict=True):
@@ -190,6 +190,6 @@ def caption_question_heat(frame: pd.DataFrame) -> str:
     many = f" Up to {int(bars)} neighbours share a bar." if bars > 1 else ""
     return (
         f"{style.count_range(questions)} questions, each a bar, by class of their trajectory ({', '.join(CLASSES)}, "
-        f"from the top; sizes where there is room), sorted by what they gained.{many} Some of each class are chance: the "
-        "table of classes says how many."
+        f"from the top; sizes where there is room), sorted by what they gained.{many} Some of each class are chance: "
+        "the table of classes says how many."
     )

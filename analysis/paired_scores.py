@@ -19,6 +19,7 @@ from relift.analysis.macro import macro_groups, noise_error, spread
 from relift.analysis.score_counts import Run
 from relift.analysis.score_sides import Side, read_side, require_same_protocol
 from relift.errors import InputError
+from relift.schema import Origin
 from relift.stats import DifferenceEstimate, Floats, Ints
 
 
@@ -90,12 +91,16 @@ def compare_scores(
         rows.append(_row(one, questions, level=level))
     frame = pd.DataFrame(rows)
     frame["p_holm"] = stats.holm(frame["p_value"])
-    outside = {name: name in sides[0].out_of_distribution for name in joined}
+    # the splits of a probe are no benchmarks: their mean is nobody's score
+    names = list(joined) if sides[0].origin == Origin.benchmark else []
+    outside = {name: name in sides[0].out_of_distribution for name in names}
     macros = [_macro_row(name, members, paired, frame, level=level) for name, members in macro_groups(outside).items()]
     frame = (
         pd.concat([frame, pd.DataFrame(macros)], ignore_index=True)[list(COLUMNS)] if macros else frame[list(COLUMNS)]
     )
     labels = [side.label for side in sides]
+    if labels[0] == labels[1]:
+        labels = [f"{side.label} ({side.folder.name})" for side in sides]
     return Comparison(labels[0], labels[1], frame, flipped_questions(joined, sides[0].problems), tuple(notes))
 
 

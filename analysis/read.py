@@ -147,6 +147,30 @@ def iter_attempts(run: RunPath, *, origin: str, columns: Sequence[str]) -> Itera
         yield table.to_pandas()
 
 
+def map_attempts(
+    runs: Runs,
+    function: Callable[[pd.DataFrame], pd.DataFrame],
+    *,
+    origin: str,
+    columns: Sequence[str],
+    steps: Collection[int] | None = None,
+) -> pd.DataFrame:
+    """`function` of the attempts of each file, one below the other: the table is never held in memory.
+
+    The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id.
+    """
+    keys = ("run_id", "draw", "step", "question_ix")
+    parts = []
+    for reader in open_runs(runs):
+        tables = reader.iter_tables("attempts", columns=_with_keys(columns, keys), origin=origin, steps=steps)
+        for _, table in tables:
+            frame = _with_question_id(reader, table.to_pandas())
+            parts.append(function(frame.assign(run_id=reader.run_id, run=label_of(reader))))
+    if not parts:
+        raise InputError(f"no attempts of origin {origin}{'' if steps is None else ' at these steps'} in these runs")
+    return pd.concat(parts, ignore_index=True)
+
+
 @dataclass(frozen=True)
 class Cube:
     """Counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""

@@ -181,10 +181,15 @@ def cover(trajectories: pd.DataFrame, *, taus: Sequence[float] = TAUS, draw: int
     return pd.DataFrame(rows, columns=names)
 
 
-def plot_pass_at_k(frame: pd.DataFrame, *, crossings: pd.DataFrame | None = None, axes: Any = None) -> Any:
+def with_crossings(frame: pd.DataFrame, crossings: pd.DataFrame) -> pd.DataFrame:
+    """The frame of `pass_at_k` with each run's k_star of `crossover`, which the figure then marks."""
+    return frame.merge(crossings[["run_id", "step", "k_star"]], on=["run_id", "step"], how="left")
+
+
+def plot_pass_at_k(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     """F6: pass@k over k (log2), a line per run at its last step, with intervals; returns the Axes.
 
-    `crossings` (of `crossover`) marks each run's k* on its line.
+    A column k_star (of `with_crossings`) is marked on each run's line.
     """
     axes = style.one_axes(height=2.6, width=style.COLUMN_WIDTH) if axes is None else axes
     last = _last_steps(frame)
@@ -192,8 +197,8 @@ def plot_pass_at_k(frame: pd.DataFrame, *, crossings: pd.DataFrame | None = None
     with style.context():
         for run, line in style.by_style(last, styles):
             style.line_with_interval(axes, line["k"], line, "value", styles[run])
-        if crossings is not None:
-            _mark_crossings(axes, last, crossings, styles)
+        if "k_star" in last:
+            _mark_crossings(axes, last, styles)
         axes.set_xscale("log", base=2)
         ticks = sorted(last["k"].unique())
         axes.set_xticks(ticks, [str(k) for k in ticks])
@@ -209,8 +214,9 @@ def _last_steps(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["step"] == frame.groupby("run_id", sort=False)["step"].transform("max")]
 
 
-def _mark_crossings(axes: Any, last: pd.DataFrame, crossings: pd.DataFrame, styles: dict[str, style.RunStyle]) -> None:
-    for run_id, run, k_star in crossings.loc[crossings["k_star"].notna(), ["run_id", "run", "k_star"]].to_numpy():
+def _mark_crossings(axes: Any, last: pd.DataFrame, styles: dict[str, style.RunStyle]) -> None:
+    crossings = last.drop_duplicates("run_id")[["run_id", "run", "k_star"]].dropna()
+    for run_id, run, k_star in crossings.to_numpy():
         line = last[last["run_id"] == run_id].sort_values("k")
         if k_star > line["k"].max():
             continue
@@ -224,10 +230,12 @@ def _mark_crossings(axes: Any, last: pd.DataFrame, crossings: pd.DataFrame, styl
 def caption_pass_at_k(frame: pd.DataFrame) -> str:
     """What F6 must say below it."""
     last = _last_steps(frame)
+    marked = "k_star" in last and last["k_star"].notna().any()
+    rings = " Rings: the least k at which the base model reaches the run." if marked else ""
     return (
         f"Chance that k attempts hold a correct one, unbiased, mean over {style.count_range(last['n_questions'])} "
         f"questions at each run's last step; {style.count_range(last['n_attempts'])} attempts a question. "
-        "Shaded: 95 % intervals (logit-t over questions). Rings: the least k at which the base model reaches the run."
+        f"Shaded: 95 % intervals (logit-t over questions).{rings}"
     )
 
 

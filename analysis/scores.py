@@ -80,7 +80,9 @@ def score_run(
     for step in sorted({one.step for one in counts}):
         at_step = [one for one in counts if one.step == step]
         measures = [measure for one in at_step for measure in measures_of(one, ks=ks, taus=taus)]
-        for row in [*_rows(measures, level=level), *_macro_rows(measures, at_step, level=level)]:
+        # the splits of a probe are no benchmarks: their mean is nobody's score
+        together = _macro_rows(measures, at_step, level=level) if origin == Origin.benchmark else []
+        for row in [*_rows(measures, level=level), *together]:
             rows.append({"run_id": reader.run_id, "step": step, **row})
     frame = pd.DataFrame(rows, columns=[column.name for column in SCORES.columns])
     return frame.astype({"step": "int32", "parameter": "float64", "n_questions": "int32", "n_attempts": "int64"})

@@ -154,11 +154,10 @@ def plot_turnover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
     if axes is None:
-        rows = -(-len(parts) // 5)
-        axes = style.new_axes(rows, min(5, len(parts)), height=0.4 + 1.5 * rows, sharey=True)
+        axes = style.panels(len(parts), height=1.9, share_y="all")
     axes = np.asarray(axes, dtype=object).ravel()
     with style.context():
-        for one, (run, line) in zip(axes, parts, strict=False):
+        for one, (run, line) in zip(axes, parts, strict=True):
             x = np.arange(len(line))
             one.bar(x, line["acquired"], color=style.GAIN, width=0.7)
             one.bar(x, -line["lost"], color=style.LOSS, width=0.7)
@@ -174,8 +173,6 @@ def plot_turnover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
         axes[0].set_ylim(low * 1.05, high * 1.05)
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
         axes[0].set_ylabel("questions lost | acquired")
-        for one in axes[len(parts) :]:
-            one.set_axis_off()
     return axes
 
 

@@ -116,6 +116,15 @@ def one_axes(*, height: float, width: float = PAGE_WIDTH) -> Any:
     return new_axes(1, 1, height=height, width=width)[0, 0]
 
 
+def panels(n: int, *, height: float, per_row: int = 5, share_y: Literal["no", "all"] = "no") -> Any:
+    """`n` Axes [n] on a new Figure, in rows of at most `per_row` of `height` inches each."""
+    rows, columns = -(-n // per_row), min(per_row, max(1, n))
+    axes = new_axes(max(1, rows), columns, height=height * max(1, rows), sharey=share_y == "all").ravel()
+    for one in axes[n:]:
+        one.set_axis_off()
+    return axes[:n]
+
+
 def by_style(frame: pd.DataFrame, styles: Mapping[str, RunStyle]) -> list[tuple[str, pd.DataFrame]]:
     """(run, its rows) in the order of the legend; two runs of one name stay apart."""
     parts = [(str(run), rows) for (_, run), rows in frame.groupby(["run_id", "run"], sort=False, observed=True)]

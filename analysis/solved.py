@@ -231,14 +231,13 @@ def plot_support(solved: pd.DataFrame, *, axes: Any = None) -> Any:
 
     counted = support(solved, resamples=0)
     if axes is None:
-        rows = -(-len(counted) // 5)
-        axes = style.new_axes(rows, min(5, len(counted)), height=1.6 * rows, sharey=True)
+        axes = style.panels(len(counted), height=1.6, share_y="all")
     axes = np.asarray(axes, dtype=object).ravel()
     styles = style.run_styles(counted["run"])
     places = {"kept": (0, 0), "lost": (0, 1), "gained": (1, 0), "neither": (1, 1)}
     colours = {"kept": "#E8EEF4", "lost": "#F4A582", "gained": "#92C5DE", "neither": "#F2F2F2"}
     with style.context():
-        for one, row in zip(axes, counted.to_dict("records"), strict=False):
+        for one, row in zip(axes, counted.to_dict("records"), strict=True):
             image = np.array([[to_rgba(colours["kept"]), to_rgba(colours["lost"])],
                               [to_rgba(colours["gained"]), to_rgba(colours["neither"])]])  # fmt: skip
             one.imshow(image, aspect="auto")
@@ -254,8 +253,6 @@ def plot_support(solved: pd.DataFrame, *, axes: Any = None) -> Any:
             one.tick_params(length=0)
             one.spines[:].set_visible(False)
         axes[0].set_ylabel("base model")
-        for one in axes[len(counted) :]:
-            one.set_axis_off()
     return axes
 
 
