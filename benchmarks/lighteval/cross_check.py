@@ -17,7 +17,7 @@ import pandas as pd
 
 from relift.benchmarks.lighteval.peer import LightevalGrader, PeerGrade, PeerRow
 from relift.errors import InputError
-from relift.grading.extract import without_thoughts
+from relift.grading.extract import find_answer, without_thoughts
 from relift.schema import Origin, Verdict
 from relift.store import RunReader
 
@@ -122,7 +122,7 @@ def explain(
         for same, verdict, rule, grade in zip(agrees, ours, rules, grades, strict=True)
     ]
     open_ = [i for i, (cause, same) in enumerate(zip(causes, agrees, strict=True)) if cause is None and not same]
-    again = grader.grade([_alone(rows[i], answers[i]) for i in open_])
+    again = grader.grade([_alone(rows[i], letter=answers[i]) for i in open_])
     for i, grade in zip(open_, again, strict=True):
         causes[i] = Cause.reading if _verdict(grade) == ours[i] else Cause.comparison
     details = [
@@ -145,9 +145,10 @@ def _first_cause(verdict: str, rule: str, grade: PeerGrade) -> Cause | None:
     return Cause.no_answer if rule.startswith("none.") else None
 
 
-def _alone(row: PeerRow, answer: str) -> PeerRow:
-    """The same question with nothing but our reading as answer."""
-    text = f"Answer: {answer}" if row.kind == "choice" else rf"$\boxed{{{answer}}}$"
+def _alone(row: PeerRow, *, letter: str) -> PeerRow:
+    """The same question with nothing but our reading as answer: the letter, or else the text as it stands there,
+    because attempts.answer may hold it in another spelling."""
+    text = f"Answer: {letter}" if row.kind == "choice" else rf"$\boxed{{{find_answer(row.text).content}}}$"
     return PeerRow(row.kind, row.gold, text, row.n_options)
 
 

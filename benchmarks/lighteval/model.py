@@ -1,8 +1,8 @@
-"""Our engines as a model of lighteval: `lighteval custom ENGINE:MODEL .../benchmarks/lighteval/model.py TASKS`.
+"""Our engines as a model of lighteval: `lighteval custom ENGINE:MODEL .../custom_model.py TASKS`.
 
-lighteval makes the first class of this file that is a LightevalModel, with nothing but a name; so the name says which
-engine answers and with what (`vllm:FOLDER`, `torch:HUB_ID`, `replay:RUN`), and settings.py the rest. Every attempt has
-the prompt and the seed that `relift eval` gives it, so that both get the same answers.
+lighteval makes a model of its own file from nothing but a name; so the name says which engine answers and with what
+(`vllm:FOLDER`, `torch:HUB_ID`, `replay:RUN`), and settings.py the rest. Every attempt has the prompt and the seed that
+`relift eval` gives it, so that both get the same answers.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import queue
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -79,8 +79,8 @@ class LightevalGrader:
             given.writelines(json.dumps(vars(row)) + "\n" for row in rows)
             given.seek(0)
             process = self._start(given, errors)
+            lines = _Lines(process)
             try:
-                lines = _Lines(process)
                 hello = lines.next(START_SECONDS)
                 if hello is None:
                     errors.seek(0)
@@ -95,6 +95,7 @@ class LightevalGrader:
             finally:
                 process.kill()
                 process.wait()
+                lines.close()
 
     def _start(self, given: IO[str], errors: IO[str]) -> subprocess.Popen[str]:
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
@@ -115,12 +116,19 @@ class _Lines:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._queue: queue.Queue[str | None] = queue.Queue()
         assert process.stdout is not None
-        threading.Thread(target=self._read, args=(process.stdout,), daemon=True).start()
+        self._stream = process.stdout
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
-    def _read(self, stream: Iterable[str]) -> None:
-        for line in stream:
+    def _read(self) -> None:
+        for line in self._stream:
             self._queue.put(line)
         self._queue.put(None)
+
+    def close(self) -> None:
+        """After the process has ended."""
+        self._thread.join()
+        self._stream.close()
 
     def next(self, seconds: float) -> dict[str, Any] | None:
         """The next line; None at the end, after that many seconds, or for half a line."""
