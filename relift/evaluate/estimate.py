@@ -58,10 +58,13 @@ def plan_values(plan: Plan, *, model: str, tokens_per_second: float | None) -> d
 
 def print_plan(plan: Plan, *, model: str, tokens_per_second: float | None) -> None:
     """The plan as a table on standard output."""
-    console = Console(width=100)
+    console = Console(width=100, color_system=None)
     values = plan_values(plan, model=model, tokens_per_second=tokens_per_second)
-    table = Table(title=f"{model}, protocol {plan.protocol.name}: nothing was run", title_justify="left")
-    for name in ("benchmark", "questions", "samples", "answers", "prompt tokens", "answer tokens at most", "detects"):
+    console.print(
+        f"{model}, protocol {plan.protocol.name}; nothing is run", markup=False, highlight=False, soft_wrap=True
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in ("benchmark", "questions", "samples", "answers", "prompt tokens", "answer tokens", "detects"):
         table.add_column(name, justify="left" if name == "benchmark" else "right")
     for each in estimates(plan):
         table.add_row(
@@ -72,6 +75,7 @@ def print_plan(plan: Plan, *, model: str, tokens_per_second: float | None) -> No
     hours = values["most_hours"]
     rate = f", at {tokens_per_second:,.0f} tokens/s {hours:,.1f} hours at most" if hours is not None else ""
     lines = [
+        "answer tokens: the most there can be.",
         f"{values['answers']:,} answers, {values['most_answer_tokens']:,} tokens at most{rate}.",
         "detects: least difference between two models on these questions that is found 4 times of 5.",
     ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from relift.evaluate.plan import AskOf, Item, Place, Plan, asks_of
 from relift.evaluate.progress import display
 from relift.evaluate.record import PartWriter, committed_attempts, next_part
 from relift.evaluate.run import DEFAULT_COMMITS, WARN_UNDECIDED, Commits, collect
-from relift.evaluate.session import Session, open_session, protocol_values
+from relift.evaluate.session import open_session, protocol_values
 from relift.evaluate.tally import Standing, Tally
 from relift.fingerprints import digest, plain_name, versions
 from relift.grading import Grader
 from relift.schema import Origin
-from relift.store import RunReader
+from relift.store import RunReader, RunWriter
 from relift.terminal import signals_raise, warn_on
 
 Score = Callable[[Path], pd.DataFrame]
@@ -76,8 +76,10 @@ def evaluate(
     second_grader: str | None = None,
     commits: Commits = DEFAULT_COMMITS,
     root: Path = ROOT,
+    origin: Origin = Origin.benchmark,
 ) -> Outcome:
-    """Sample what is missing, grade, commit, score. `folder` None: the identity's own under `root`.
+    """Sample what is missing, grade, commit, score. `folder` None: the identity's own under `root`. `origin` probe
+    makes a run of kind probe, which has trajectories and no scores.
 
     The engine is entered only if something is missing.
 
@@ -88,20 +90,28 @@ def evaluate(
     engine = open_answerer(None).describe()
     identity = _identity(plan, model, engine={name: value for name, value in engine.items() if name != NUMERICS})
     folder = folder or default_folder(root, identity, model=model.source.name, protocol=plan.protocol.name)
-    place = Place(Origin.benchmark, step=model.source.step or 0)
+    place = Place(origin, step=model.source.step or 0, decoding_id=str(origin))
     answerer = open_answerer(folder / LEDGER)
     answerer.check([of.ask for of in missing_asks(folder, plan, place)], plan.sampling)
-    facts = facts_of(plan, model, grader, folder, second_grader=second_grader, core=identity, engine=engine)
+    facts = facts_of(
+        plan, model, grader, folder, second_grader=second_grader, core=identity, engine=engine, origin=origin
+    )
     with open_session(folder, plan, identity=identity, facts=facts, options=options, warn=warn) as session:
         done = committed_attempts(session.reader, place)
         tally = Tally(session.members())
         tally.add_frame(done)
         asks = asks_of(session.items, place, seed=plan.seed, done=pairs(done))
         if asks:
-            sample(session, place, asks, plan, answerer, grader, tally, commits=commits, console=console)
+            samples = {item.question_ix: item.samples for item in session.items}
+            parts = PartWriter(session.writer, place, next_part(session.reader, place), samples)
+            with keeping_totals(session.writer, tally):
+                sample(
+                    parts, asks, plan, answerer=answerer, grader=grader, tally=tally, commits=commits, console=console
+                )
         standings = tuple(tally.standings())
         complete = all(s.done == s.total for s in standings)
-        session.writer.write_whole("scores", score(folder))
+        if origin is Origin.benchmark:
+            session.writer.write_whole("scores", score(folder))
         session.writer.update_run_json(status="done" if complete else "interrupted")
     if tally.undecided > WARN_UNDECIDED * tally.answers:
         warn(f"{tally.undecided} of {tally.answers} verdicts are undecided, {tally.undecided / tally.answers:.1%}")
@@ -109,30 +119,32 @@ def evaluate(
 
 
 def sample(
-    session: Session,
-    place: Place,
+    parts: PartWriter,
     asks: Sequence[AskOf],
     plan: Plan,
+    *,
     answerer: Answerer,
     grader: Grader,
     tally: Tally,
-    *,
     commits: Commits,
     console: Console,
 ) -> None:
-    """Collect the answers, and keep run.json's status and totals right however it ends."""
-    writer = session.writer
-    parts = PartWriter(writer, place, next_part(session.reader, place))
+    """Open the engine and collect the answers, with a display. A signal raises relift.terminal.Stopped."""
     grader.prepare(sorted({of.item.question.answer for of in asks if of.item.question.answer_kind == "math"}))
-    began = time.monotonic()
-    answers, tokens = tally.answers, tally.tokens
+    with signals_raise(), answerer, display(console, tally) as show:
+        collect(
+            asks, answerer=answerer, sampling=plan.sampling, grader=grader, parts=parts, tally=tally, commits=commits,
+            on_change=show,
+        )  # fmt: skip
+
+
+@contextmanager
+def keeping_totals(writer: RunWriter, tally: Tally) -> Iterator[None]:
+    """However the work inside ends: status "interrupted" unless it ends well, and the totals of this start added."""
+    began, answers, tokens = time.monotonic(), tally.answers, tally.tokens
     status = "interrupted"
     try:
-        with signals_raise(), answerer, display(console, tally) as show:
-            collect(
-                asks, answerer=answerer, sampling=plan.sampling, grader=grader, parts=parts, tally=tally,
-                commits=commits, on_change=show,
-            )  # fmt: skip
+        yield
         status = "running"
     finally:
         before = writer.run_json["totals"]
@@ -141,7 +153,7 @@ def sample(
             "tokens": before["tokens"] + tally.tokens - tokens,
             "seconds": round(before["seconds"] + time.monotonic() - began, 3),
         }
-        with contextlib.suppress(ReliftError):  # a store that fails has said so already
+        with suppress(ReliftError):  # a store that fails has said so already
             writer.update_run_json(status=status, totals=totals)
 
 
@@ -174,14 +186,15 @@ def facts_of(
     second_grader: str | None,
     core: Mapping[str, Any],
     engine: Mapping[str, object],
+    origin: Origin,
 ) -> dict[str, Any]:
     """run.json but for identity, benchmarks, status and totals."""
-    source = model.source
+    source, kind = model.source, "eval" if origin is Origin.benchmark else str(origin)
     kinds = {question.answer_kind for question in plan.questions.values()}
     return {
         "run_id": f"{plain_name(folder)}-{digest({**core, 'prompts': None})[:8]}",
-        "kind": "eval",
-        "recipe": "eval",
+        "kind": kind,
+        "recipe": kind,
         "name": source.name,
         "seed": plan.seed,
         "model": {
@@ -189,7 +202,7 @@ def facts_of(
             "run_id": source.run_id, "step": source.step,
         },
         "protocol": protocol_values(plan.protocol),
-        "decodings": {"benchmark": sampling_values(plan.sampling)},
+        "decodings": {str(origin): sampling_values(plan.sampling)},
         "graders": {kind: described for kind, described in grader.describe().items() if kind in kinds},
         "second_grader": second_grader,
         "engine": dict(engine),

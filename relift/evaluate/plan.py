@@ -126,15 +126,14 @@ def require_room(plan: Plan, context: int | None, *, option: str = "--max-tokens
     if context is None:
         return
     limit = plan.sampling.max_tokens
-    for task in plan.tasks:
-        lengths = [len(plan.prompts[q].token_ids) for q in task.question_ids]
-        too_long = sum(n + limit > context for n in lengths)
+    lengths = {task.name: [len(plan.prompts[q].token_ids) for q in task.question_ids] for task in plan.tasks}
+    room = context - max(n for each in lengths.values() for n in each)  # enough for all benchmarks
+    for name, each in lengths.items():
+        too_long = sum(n + limit > context for n in each)
         if too_long:
-            room = context - max(lengths)
-            mend = f"use {option} {room}" if room > 0 else "its longest prompt alone fills the model"
+            mend = f"use {option} {room}" if room > 0 else "the longest prompt alone fills the model: leave that out"
             raise InputError(
-                f"{task.name}: prompt + {limit} tokens exceed the model's {context} in {too_long} of {len(lengths)}; "
-                f"{mend}"
+                f"{name}: prompt + {limit} tokens exceed the model's {context} in {too_long} of {len(each)}; {mend}"
             )
 
 

@@ -23,7 +23,7 @@ def standing_text(s: Standing) -> str:
     parts = []
     if s.mean is not None:
         error = "" if s.standard_error is None else f" ± {100 * s.standard_error:.1f}"
-        parts.append(f"{100 * s.mean:.1f}{error} so far")
+        parts.append(f"{100 * s.mean:.1f}{error}{' so far' if s.done < s.total else ''}")
     if s.done:
         parts.append(f"truncated {s.n_truncated / s.done:.0%}")
         if s.n_undecided:
@@ -66,7 +66,8 @@ class Display:
             if not self._console.is_terminal and _tenth(s) > self._tenths[s.name]:
                 self._tenths[s.name] = _tenth(s)
                 left = (s.total - s.done) * seconds / max(self._tally.answers - self._answers, 1)
-                line = f"{s.name}: {s.done} of {s.total}  {standing_text(s)}  {speed}, about {left:,.0f} s left"
+                ahead = f", about {left:,.0f} s left" if s.done < s.total else ""
+                line = f"{s.name}: {s.done} of {s.total}  {standing_text(s)}  {speed}{ahead}"
                 self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 

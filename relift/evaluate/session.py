@@ -106,6 +106,8 @@ def require_resumable(
         kind = stored.get("kind") or f"training ({stored.get('recipe')})"
         raise InputError(f"{folder}: holds a run of kind {kind}: choose another folder")
     require_same(stored["identity"], identity, folder=folder)
+    if facts["kind"] == "probe":
+        _require_same_samples(stored, plan, folder)
     if stored["protocol"]["name"] != plan.protocol.name:
         raise ResumeRefused(
             f"{folder} was sampled under the protocol {stored['protocol']['name']}, now {plan.protocol.name}: "
@@ -123,6 +125,17 @@ def require_resumable(
         raise ResumeRefused(
             f"{folder} was graded otherwise: {'; '.join(found)}; grade its answers again first: relift regrade "
             f"{folder} --into NEW"
+        )
+
+
+def _require_same_samples(stored: Mapping[str, Any], plan: Plan, folder: Path) -> None:
+    """A probe asks every question equally often: its trajectories have one row for each."""
+    there = {entry["samples"] for entry in stored["benchmarks"].values()}
+    here = set(plan.samples.values())
+    if there != here:
+        raise ResumeRefused(
+            f"{folder} was probed with {sorted(there)[0]} attempts at each question, now {sorted(here)[0]}: choose "
+            "another folder"
         )
 
 
