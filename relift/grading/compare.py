@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from relift.grading.caps import MAX_DIGITS
-from relift.grading.latex import word_of
+from relift.grading.latex import canonical, word_of
 from relift.grading.parser import (
     Answer,
     Apply,
@@ -41,6 +41,8 @@ ROUNDING = Fraction(1, 10**6)  # a decimal agrees with a value g within ROUNDING
 Decision = tuple[bool, str]  # (equal, rule)
 
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d))")
+_ASSIGNED = re.compile(r"[a-zA-Z](?:_\w|_\{\w+\})?=(?=.)(?!.*=)")
+_INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt)(?![a-zA-Z])")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _UNIT_LETTER = re.compile(r"(?:\d|\}|\)| )[mgshldctoLV]")
@@ -73,18 +75,34 @@ def decide(gold: str, answer: str, *, tolerance: Fraction | None = None) -> Deci
     """
     if gold == answer:
         return True, "text"
+    assigned = _ASSIGNED.match(answer)
+    if assigned and "=" not in gold:  # x=5 for 5
+        return decide(gold, canonical(answer[assigned.end() :]), tolerance=tolerance)
     based = _based(gold, answer)
     if based is not None:
         return based
     words = word_of(gold), word_of(answer)
-    if None not in words:
-        return (True, "text") if words[0] == words[1] else None
+    if words[0] and words[1]:
+        if words[0] == words[1]:
+            return True, "text"
+        return None if sorted(words[0]) == sorted(words[1]) else (False, "text")  # letters may also be a product
     gold_tree, answer_tree = tree_of(gold), tree_of(answer)
     if gold_tree is None or answer_tree is None:
-        return None
+        return _number_and_none(gold_tree, answer_tree, answer, words)
     if any(_UNIT_LETTER.fullmatch(text[-2:]) for text in (gold, answer)) and _letters(gold) != _letters(answer):
         return None  # the last letter may be a unit, or a variable
     return _same(gold_tree, answer_tree, tolerance)
+
+
+def _number_and_none(
+    gold: Answer | None, answer: Answer | None, answer_text: str, words: tuple[str | None, str | None]
+) -> Decision | None:
+    """A number against what is no expression at all: a word, an inequality."""
+    number, word = (gold, words[1]) if answer is None else (answer, words[0])
+    if isinstance(number, (Number, Name, Apply)) and number_of(number) is not None:
+        if word or (answer is None and _INEQUALITY.search(answer_text)):
+            return False, "text"
+    return None
 
 
 def _letters(text: str) -> set[str]:
@@ -248,12 +266,23 @@ def _same_collection(gold: Answer, answer: Answer, tolerance: Fraction | None) -
         same = _as_sets(elements[0], elements[1], tolerance)
         return None if same is None else (same, "list")
     if _unordered(sides[0]) or _unordered(sides[1]):
-        return None  # math-verify also compares lists with tuples
+        return _point_and_number(sides)
     if (sides[0].opening, sides[0].closing) != (sides[1].opening, sides[1].closing):
         return None
     if len(sides[0].elements) != len(sides[1].elements):
         return False, "list"
     return _all_same(sides[0].elements, sides[1].elements, tolerance)
+
+
+def _point_and_number(sides: Sequence[Group]) -> Decision | None:
+    """A number against a tuple or interval with two different ends is wrong; lists are left to math-verify, which
+    compares them with tuples."""
+    single, other = sorted(sides, key=lambda side: len(side.elements))
+    element = single.elements[0]
+    if len(single.elements) > 1 or not isinstance(element, (Number, Name, Apply)) or number_of(element) is None:
+        return None
+    ends = _same(other.elements[0], other.elements[-1], None)
+    return (False, "list") if ends is not None and not ends[0] else None
 
 
 def _bracketed(side: Answer) -> Group:

@@ -32,12 +32,12 @@ _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _ANSWER_CUE = re.compile(
     r"\banswer(?:\*\*|__)?\s*(?:is\s*:?|:|=)\s*(?:\*\*|__)?\s*", re.IGNORECASE
 )  # "the answer is", "Answer:", "**Answer:**", "final answer is:"
-_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\$([^$]+)\$|\\\((.+?)\\\)", re.DOTALL)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\$((?:[^$\\]|\\.)+)\$|\\\((.+?)\\\)", re.DOTALL)
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|[\r\n]|\*\*|__")
 _SEPARATORS = re.compile(r"(?:\s|[,;]|\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*")
 _BETWEEN_BOXES = re.compile(r"(?:\s|[,;$]|\\[\[\]()]|\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
-_TEXT_GROUP = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit|mathbf|operatorname)\s*\{[^{}]*\}")
+_TEXT_GROUP = re.compile(r"\\(?:begin|end|text|mbox|mathrm|textbf|textit|mathbf|operatorname)\s*\{[^{}]*\}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _NO_PROSE = frozenset("and or pi sqrt sin cos tan cot sec csc log ln exp inf infinity".split())
 

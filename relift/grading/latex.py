@@ -59,7 +59,7 @@ _TEXT_START = re.compile(_WRAPPER + r"\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _MATHEMATICS = re.compile(r"[\d\\]")
 _AND = re.compile(r",?\s*(?:\\text\s*\{\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))\s*")
-_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
+_THOUSANDS = re.compile(r"(?<![\d.,_])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
 _SCIENTIFIC = re.compile(r"(?<![\w.\\}])(\d+\.?\d*|\.\d+)\s*[eE]\s*([+-]?)0*(\d{1,4})(?![\w.])")
 _BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|sqrt|sin|cos|tan|ln|log|exp)(?![a-zA-Z])")
 _BARE_NAMES = {"inf": "infty", "infinity": "infty"}
@@ -76,8 +76,8 @@ def canonical(text: str) -> str:
     text = _COMMAND.sub(lambda m: _RENAMED.get(m[0], m[0]), text)
     text = text.replace("{,}", ",").replace(r"\$", "").replace("$", "").replace("**", "^")
     text = _DEGREE.sub(r"^\\circ ", _SPACE.sub(" ", text)).strip()
-    text = _PERCENT.sub("%", _AND.sub(",", text))
-    text = _values_of_text(text)
+    text = _PERCENT.sub("%", _AND.sub(", ", text))
+    text = _values_of_text(text.rstrip(" .,;:"))
     text = _ending(text)
     text = _SCIENTIFIC.sub(_power_of_ten, text)
     text = _BARE.sub(lambda m: rf"\{_BARE_NAMES.get(m[1], m[1])} ", text)
@@ -111,6 +111,8 @@ def _values_of_text(text: str) -> str:
         if whole is None or _closing(text, whole.end()) != len(text) - 1:
             break
         text = text[whole.end() : -1].strip()
+    while text.startswith("{") and _closing(text, 1) == len(text) - 1:
+        text = text[1:-1].strip()
     rest = _TRAILING_TEXT.sub("", text).strip()
     if rest and rest[-1] not in "+-=*/^_,({\\":
         text = rest
@@ -155,7 +157,7 @@ def _joined(text: str) -> str:
         if piece == "*":
             piece = r"\cdot"
         if (before[:1] == "\\" and before[-1:].isalpha() and _LETTER.match(piece)) or (
-            piece[0].isdigit() and before[-1:].isdigit()
+            piece[0].isdigit() and (before[-1:].isdigit() or before == ",")  # "7, 987" is no number
         ):
             parts.append(" ")
         parts.append(piece)

@@ -126,6 +126,8 @@ def _answer(text: str, *, depth: int) -> Answer:
     matrix = _MATRIX.fullmatch(text)
     if matrix:
         return _matrix(matrix[2])
+    if text.endswith("%"):  # a percentage is the whole of an element, and no part of an expression
+        return Apply("%", (_Parser(text[:-1]).parse(),))
     group = _group(text, depth=depth)
     return _Parser(text).parse() if group is None else group
 
@@ -285,8 +287,6 @@ class _Parser:
     def postfix(self, tree: Tree) -> Tree:
         while self.take("!"):
             tree = Apply("!", (tree,))
-        if self.take("%"):
-            tree = Apply("%", (tree,))
         return tree
 
     def script(self) -> Tree:
