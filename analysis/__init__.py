@@ -49,6 +49,8 @@ from relift.analysis.maps import (
     question_heat,
 )
 from relift.analysis.missing import MissingColumn
+from relift.analysis.paired_scores import Comparison, compare_scores, compare_with_baseline
+from relift.analysis.paired_table import render_comparisons
 from relift.analysis.panel import matched_questions
 from relift.analysis.reached import (
     REACH,
@@ -88,6 +90,8 @@ from relift.analysis.sampling import (
     sampling_gap,
     with_crossings,
 )
+from relift.analysis.score_table import ScoredRun, render_scores, scored_run
+from relift.analysis.scores import score_health, score_run
 from relift.analysis.solved import (
     caption_solved_by,
     caption_support,
@@ -114,9 +118,11 @@ __all__ = [
     "EPSILON_64",
     "PAPER",
     "REACH",
+    "Comparison",
     "Cube",
     "Cuts",
     "MissingColumn",
+    "ScoredRun",
     "around_training",
     "assign_bands",
     "band_accuracy",
@@ -148,6 +154,8 @@ __all__ = [
     "caption_turnover",
     "classify_trajectories",
     "compare_runs",
+    "compare_scores",
+    "compare_with_baseline",
     "count_classes",
     "count_demonstrations",
     "counts_of_bands",
@@ -205,15 +213,20 @@ __all__ = [
     "read_scores",
     "read_trajectories",
     "read_updates",
+    "render_comparisons",
+    "render_scores",
     "retention",
     "sampling_gap",
     "save_figure",
+    "score_health",
+    "score_run",
+    "scored_run",
     "scores_of_last_step",
     "solved_by",
     "solved_sets",
     "support",
     "top_up",
-    "with_crossings",
     "training_dynamics",
     "turnover",
+    "with_crossings",
 ]

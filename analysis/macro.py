@@ -41,7 +41,7 @@ def macro_like_these(units: Sequence[Unit], estimates: Sequence[Estimate], *, le
     """Mean of B means with the interval for questions like these; `units`: rate_Q of each benchmark.
 
     On the logit scale, with t at Satterthwaite's degrees of freedom. A benchmark whose questions are all equal enters
-    with the width of its own interval.
+    with the longer arm of its own interval.
     """
     value = float(np.mean([one.value for one in estimates]))
     error, freedom, n = spread(units, estimates, level=level)
@@ -105,8 +105,8 @@ def noise_error(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: 
 
 
 def _error_of_width(estimate: Estimate, *, level: float) -> float:
-    """A standard error for what has none: half of the interval's width, in normal quantiles."""
-    return (estimate.high - estimate.low) / 2 / float(ndtri(0.5 + level / 2))
+    """A standard error for what has none: the longer arm of its interval, in normal quantiles."""
+    return max(estimate.high - estimate.value, estimate.value - estimate.low) / float(ndtri(0.5 + level / 2))
 
 
 def _by_question(units: Sequence[Unit]) -> Floats:
