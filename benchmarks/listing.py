@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.base import Benchmark, LoadedBenchmark
 from relift.benchmarks.load import find_benchmark, load_benchmark
 from relift.benchmarks.table import BENCHMARKS, GROUPS
+from relift.grading import Grader
 
 LISTED_WIDTH = 100
 
@@ -64,9 +66,10 @@ def render_list(rows: Sequence[dict[str, Any]]) -> str:
     lines = [line.rstrip() for line in capture.get().splitlines()]
     notes = [
         "",
-        "k: attempts at each question unless --samples says otherwise. ood: out of distribution for models trained",
-        "on mathematics. *: the revision is known, the hash of its contents is not yet: scores say unpinned.",
-        f"Groups for -b: {', '.join(GROUPS)}; paper is {', '.join(GROUPS['paper'])}.",
+        "k: attempts at each question unless --samples says otherwise. ood: out of distribution for models",
+        "trained on mathematics. *: the revision is known, the hash of its contents is not yet: scores say",
+        "unpinned.",
+        f"Groups of -b: {', '.join(GROUPS)}; paper: {', '.join(GROUPS['paper'])}",
     ]
     return "\n".join([*lines, *notes]) + "\n"
 
@@ -85,7 +88,19 @@ def pin(name: str, *, data: Path | None = None) -> str:
         if value is None:
             continue
         said = "" if declared is None else "  # as declared" if value == declared else f"  # declared: {declared}"
-        lines.append(f"{field}={value!r},{said}".replace("'", '"'))
+        lines.append(f"{field}={json.dumps(value)},{said}")
+    unreadable = _unreadable(loaded)
+    if unreadable:
+        said = "as declared" if set(unreadable) == set(benchmark.unreadable_golds) else "to be repaired or declared"
+        lines.append(f"unreadable_golds={json.dumps(unreadable)},  # {said}")
     if benchmark.hub is not None and data is None and loaded.revision is None:
         lines.append("# which revision this is the hub does not say")
     return "\n".join(lines) + "\n"
+
+
+def _unreadable(loaded: LoadedBenchmark) -> tuple[str, ...]:
+    """question_ids whose gold answer nothing but the same text can equal."""
+    questions = loaded.questions if loaded.benchmark.answer_kind == "math" else ()
+    with Grader() as grader:
+        bad = grader.unreadable_golds([q.answer for q in questions]) if questions else []
+    return tuple(q.question_id for q, is_bad in zip(questions, bad, strict=True) if is_bad)

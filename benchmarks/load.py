@@ -11,8 +11,9 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -22,6 +23,7 @@ from relift.benchmarks.layouts import LAYOUTS
 from relift.benchmarks.table import BENCHMARKS, GROUPS
 from relift.benchmarks.tasks import arith
 from relift.errors import InputError
+from relift.grading.golds import gold_problem, normalise_gold
 from relift.questions import QuestionSet, read_questions
 from relift.rows import HubData, HubFault
 from relift.schema import Question
@@ -35,9 +37,6 @@ ALIASES = {
     "level": ("level",),
 }
 WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
-
-GoldProblem = Callable[[str, str], str | None]  # (gold, answer_kind) -> why no grader can read it, None if one can
-NormaliseGold = Callable[[str], str]
 
 
 def find_benchmark(name: str) -> Benchmark:
@@ -60,15 +59,12 @@ def load_benchmark(
     *,
     data: Path | None = None,
     any_content: bool = False,
-    gold_problem: GoldProblem | None = None,
-    normalise_gold: NormaliseGold | None = None,
 ) -> LoadedBenchmark:
     """Load and check a benchmark.
 
     data: a local copy instead of the hub: a file, or a folder with NAME.jsonl, NAME.parquet or a folder NAME laid out
     like the data set on the hub. Columns may have the published names or ours (problem or question, answer, options).
     any_content: take questions that are not the declared ones, or not as many (`pinned` is then False).
-    gold_problem, normalise_gold: relift.grading's, unless a test gives others.
 
     Raises InputError, one line: nothing there, gated, no network; rows that cannot be read, with their numbers; a
     wrong number of questions; other contents than declared.
@@ -76,23 +72,14 @@ def load_benchmark(
     if benchmark.hub is None:
         questions: Sequence[Question] = make_questions(benchmark.split or "", benchmark.rows, seed=arith.SEED)
         return _checked(benchmark, questions, origin="embedded", any_content=any_content)
-    mend = _mender(benchmark, normalise_gold)
     source = _source(benchmark, data)
-
-    def objection(question: Question) -> str | None:
-        if benchmark.answer_kind == "choice" and not question.options:
-            return "it has no options"
-        if gold_problem is None or question.question_id in benchmark.unreadable_golds:
-            return None
-        problem = gold_problem(mend(question).answer, benchmark.answer_kind)
-        return f"the gold {question.answer[:60]!r} cannot be read: {problem}" if problem else None
 
     try:
         read = read_questions(
             source,
             columns=columns_of(benchmark),
             reshape=LAYOUTS[benchmark.layout](benchmark.columns),
-            objection=objection,
+            objection=partial(_objection, benchmark),
             repeats="collapse",
         )
     except HubFault as fault:
@@ -107,7 +94,8 @@ def load_benchmark(
         revision=read.revision if data is None else None,
         local=data is not None,
     )
-    shown = tuple(permuted(q) if benchmark.layout == "correct_first" else q for q in map(mend, loaded.questions))
+    mended = (mend_gold(q, benchmark) for q in loaded.questions)
+    shown = tuple(permuted(q) if benchmark.layout == "correct_first" else q for q in mended)
     return replace(loaded, questions=shown, notes=tuple(_notes(benchmark, read)))
 
 
@@ -197,16 +185,22 @@ def _checked(
     return LoadedBenchmark(benchmark, placed, found, revision, origin, pinned)
 
 
-def _mender(benchmark: Benchmark, normalise_gold: NormaliseGold | None) -> Callable[[Question], Question]:
-    """Gives a question the gold that is graded against: repaired by hand, or normalised."""
+def mend_gold(question: Question, benchmark: Benchmark) -> Question:
+    """The question with the gold that is graded against: repaired by hand, or in relift.grading's spelling."""
+    gold = benchmark.gold_repairs.get(question.question_id)
+    if gold is None:
+        gold = normalise_gold(question.answer) if benchmark.answer_kind == "math" else question.answer
+    return replace(question, answer=gold)
 
-    def mend(question: Question) -> Question:
-        repaired = benchmark.gold_repairs.get(question.question_id)
-        if repaired is None and benchmark.answer_kind == "math" and normalise_gold is not None:
-            repaired = normalise_gold(question.answer)
-        return question if repaired is None else replace(question, answer=repaired)
 
-    return mend
+def _objection(benchmark: Benchmark, question: Question) -> str | None:
+    """Why a question of the published rows cannot be asked or graded."""
+    if benchmark.answer_kind == "choice" and not question.options:
+        return "it has no options"
+    if question.question_id in benchmark.unreadable_golds:
+        return None
+    problem = gold_problem(mend_gold(question, benchmark).answer, benchmark.answer_kind)
+    return f"the gold answer {question.answer[:60]!r} {problem}" if problem else None
 
 
 def _notes(benchmark: Benchmark, read: QuestionSet) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,3 +25,11 @@ def product_files() -> Iterator[tuple[str, Path]]:
                 continue
             parts = [prefix, *relative.with_suffix("").parts]
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def benchmark_data() -> Path | None:
+    """Folder with copies of published benchmarks (aime24.jsonl, ...): $RELIFT_BENCHMARK_DATA, or one that lies beside
+    the checkout; None where there is none. The questions are not part of the project."""
+    named = os.environ.get("RELIFT_BENCHMARK_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data" / "benchmarks"
+    return folder if folder.is_dir() else None

@@ -15,6 +15,10 @@ OLYMPIAD = Benchmark(
     columns={"problem": "question", "answer": "answer"},
     licence="unknown",
     samples=8,
+    gold_repairs={
+        "3aa13f46fa8f034874f95eab23c0a3b1": "n^{2}-n-1",  # published as m_{\max }=n^{2}-n-1: a value with its name
+        "4f242e527d359ee078383776950a0cd0": "(0,4]",  # published as t(0,4]: the sign of membership was lost
+    },
     sources=(
         "id, split, 675 rows: the card; columns: public evaluation code (question, answer); no revision is known",
         "samples: avg@8 of the ReLIFT paper (arXiv 2506.07527, version 2; second-hand)",
