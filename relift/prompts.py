@@ -10,6 +10,7 @@ What a model is asked while training, probed with, and fine-tuned on is the same
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,14 +69,18 @@ def chat_text(turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =") -
             f'{setting.split()[0]}: the checkpoint has no chat template; set {setting} "plain", or add one to its '
             "tokenizer"
         )
-    import jinja2  # what transformers renders templates with
-
     messages = [{"role": role, "content": text} for role, text in turns]
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except jinja2.TemplateError as error:  # such as a template that knows no system turn
+    except _template_errors() as error:  # such as a template that knows no system turn
         roles = " and ".join(role for role, _ in turns)
         raise InputError(f"the checkpoint's chat template refuses the turns {roles}: {error}") from None
+
+
+def _template_errors() -> tuple[type[Exception], ...]:
+    """What a chat template raises: jinja2's, which transformers has imported when it renders one."""
+    renderer = sys.modules.get("jinja2")
+    return () if renderer is None else (renderer.TemplateError,)
 
 
 def completion_ids(text: str, prompt_ids: Sequence[int], tokenizer: Any) -> list[int]:
