@@ -108,6 +108,16 @@ def _replay(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> An
     return ReplayAnswers(open_recording(options.recorded or Path(model.path)), count_tokens=_counter(options.tokenizer))
 
 
+def _openai(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+    try:
+        from relift.engines.openai import OpenAIAnswers
+    except ModuleNotFoundError as error:
+        if error.name != "httpx2":
+            raise
+        raise InputError("engine 'openai' needs the package httpx2: pip install 'relift[openai]'") from None
+    return OpenAIAnswers(model.path, options, count_tokens=_counter(options.tokenizer), on_event=on_event)
+
+
 def _counter(path: str | None) -> Callable[[str], int] | None:
     """Counts the tokens of a text with a checkpoint's tokenizer; None without one."""
     if path is None:
@@ -120,5 +130,6 @@ def _counter(path: str | None) -> Callable[[str], int] | None:
 
 ENGINES: dict[str, Callable[[ModelSource, EngineOptions, OnEvent], Answerer]] = {
     "torch": _torch,
+    "openai": _openai,
     "replay": _replay,
 }

@@ -1,0 +1,180 @@
+"""Answers from any server that speaks OpenAI's protocol: vLLM's and SGLang's own, or a provider.
+
+Here: what the server is, what may be asked of it, and answers that were bought before. How requests are made stands in
+openai_session.py, what is said in them in openai_wire.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+from relift.engines.answering import Ask, Reply
+from relift.engines.base import Sampling
+from relift.engines.checks import check_asks
+from relift.engines.http_client import HttpClient, base_url_of, host_of, read_key
+from relift.engines.open import EngineOptions
+from relift.engines.openai_session import Job, Session
+from relift.engines.openai_wire import (
+    CHAT,
+    COMPLETIONS,
+    KNOWN,
+    SEED_BITS,
+    Dialect,
+    Rejected,
+    Retryable,
+    request_body,
+)
+from relift.engines.spending import Budget
+from relift.errors import InputError
+from relift.fingerprints import digest
+from relift.schema import Finish
+from relift.store.ledger import Ledger
+
+PROBE_SECONDS = 10.0
+
+
+class OpenAIAnswers:
+    """An Answerer (answering.py) that asks a server for the model of this name.
+
+    The first of `check`, `describe` and `__enter__` asks the server what it is and what it serves; raises InputError
+    when nobody answers, or not with this model. `count_tokens`: for servers that do not say how long an answer was.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        options: EngineOptions,
+        *,
+        count_tokens: Callable[[str], int] | None = None,
+        on_event: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._model, self._options, self._on_event = model, options, on_event
+        self._count_tokens = count_tokens
+        self._base_url = base_url_of(options.base_url)
+        self._key = read_key(options.api_key_env)
+        if options.api not in ("auto", COMPLETIONS, CHAT):
+            raise InputError(f"--api {options.api!r}: use auto, {COMPLETIONS} or {CHAT}")
+        if options.concurrency < 1:
+            raise InputError(f"--concurrency {options.concurrency}: at least one request must be under way")
+        self._server: dict[str, Any] | None = None
+        self._ledger: Ledger | None = None
+        self._budget = Budget(options)
+
+    def __enter__(self) -> Self:
+        self._ask_server()
+        if self._options.ledger is not None:
+            self._ledger = Ledger(self._options.ledger, on_event=self._on_event)
+            self._budget.take_over(self._ledger)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+        server, dialect = self._ask_server(), self._dialect()
+        check_asks(
+            asks,
+            sampling,
+            vocab=None,
+            max_context=server["max_model_len"],
+            ids_needed=dialect.api == COMPLETIONS,
+        )
+        if dialect.api == CHAT and any(ask.prompt.turns is None for ask in asks):
+            raise InputError("this server is asked in turns, and the prompts are plain text; use --api completions")
+        if sampling.top_k != -1 and not dialect.known:
+            raise InputError("top_k is set, and this server is not known to take it; leave it out")
+
+    def describe(self) -> dict[str, object]:
+        """What the server says of itself; its weights and kernels are its own, so equal texts are not promised."""
+        server, dialect = self._ask_server(), self._dialect()
+        return {
+            "name": "openai",
+            "host": host_of(self._base_url),
+            "api": dialect.api,
+            "server": server["owner"],
+            "version": server["version"],
+            "model": self._model,
+            "seed_bits": 63 if dialect.known else SEED_BITS,
+            "thinking": list(dialect.thinking) if dialect.api == CHAT else None,
+        }
+
+    def _dialect(self) -> Dialect:
+        known = self._ask_server()["owner"] in KNOWN
+        api = self._options.api
+        if api == "auto":
+            api = COMPLETIONS if known else CHAT
+        return Dialect(self._model, api, known, self._options.thinking)
+
+    def _ask_server(self) -> dict[str, Any]:
+        """Owner and version of the server, and the longest context of the model, where it says so; asked once."""
+        if self._server is None:
+            self._server = asyncio.run(self._probe())
+        return self._server
+
+    async def _probe(self) -> dict[str, Any]:
+        where = f"--base-url {self._base_url}"
+        async with HttpClient(self._base_url, self._key, connections=1) as client:
+            try:
+                models = json.loads(await client.send("GET", "/models", None, seconds=PROBE_SECONDS))["data"]
+                by_name = {str(model["id"]): model for model in models}
+            except Rejected as error:
+                if "status 404" not in error.reason and "status 405" not in error.reason:
+                    raise InputError(f"{where}: {error.reason}") from None
+                return {"owner": None, "version": None, "max_model_len": None}  # a provider without a list
+            except Retryable as error:
+                raise InputError(f"{where}: no server that answers there: {error.reason}") from None
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"{where}: what answers there does not speak OpenAI's protocol; is /v1 missing?"
+                ) from None
+            if self._model not in by_name:
+                raise InputError(f"{where}: no model {self._model!r} there; it serves {', '.join(sorted(by_name)[:8])}")
+            model = by_name[self._model]
+            owner, length = model.get("owned_by"), model.get("max_model_len")
+            return {
+                "owner": owner if isinstance(owner, str) else None,
+                "version": await self._version(client) if owner == "vllm" else None,
+                "max_model_len": length if isinstance(length, int) else None,
+            }
+
+    async def _version(self, client: HttpClient) -> str | None:
+        root = HttpClient(self._base_url.removesuffix("/v1"), self._key, connections=1)
+        async with root:
+            with contextlib.suppress(Retryable, Rejected, ValueError, KeyError, TypeError):
+                return str(json.loads(await root.send("GET", "/version", None, seconds=PROBE_SECONDS))["version"])
+        return None
+
+    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        """Answers as they come; those of the ledger first. Raises GuardStop when a budget is spent."""
+        self.check(asks, sampling)
+        dialect = self._dialect()
+        bodies = [request_body(ask, sampling, dialect) for ask in asks]
+        names = [
+            (ask.key, digest([host_of(self._base_url), dialect.api, b])) for ask, b in zip(asks, bodies, strict=True)
+        ]
+        todo = []
+        for i, name in enumerate(names):
+            kept = None if self._ledger is None else self._ledger.reply(*name)
+            if kept is None:
+                todo.append(i)
+            else:
+                yield i, Reply(kept["text"], Finish(kept["finish"]), kept["n_tokens"])
+        if todo:
+            session = Session(
+                [Job(i, asks[i], bodies[i], names[i]) for i in todo],
+                HttpClient(self._base_url, self._key, connections=self._options.concurrency),
+                dialect,
+                sampling,
+                options=self._options,
+                budget=self._budget,
+                ledger=self._ledger,
+                count_tokens=self._count_tokens,
+                on_event=self._on_event,
+            )
+            yield from session.run()
