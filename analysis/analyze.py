@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis.catalogue import FIGURES, TABLES
+from relift.analysis.cautions import cautions
 from relift.analysis.loaded import Loaded, load
 from relift.analysis.style import save_figure
 from relift.errors import InputError
@@ -43,6 +44,7 @@ class Analysis:
     loaded: Loaded
     made: tuple[Made, ...]
     left_out: tuple[LeftOut, ...]
+    cautions: tuple[str, ...]  # what makes these runs hard to compare
 
 
 def analyze(
@@ -84,7 +86,10 @@ def analyze(
         raise InputError(
             f"nothing can be made of these runs: {left_out[0].reason if left_out else 'nothing asked for'}"
         )
-    result = Analysis(loaded, tuple(made), tuple(left_out))
+    warned = tuple(cautions(loaded.paths))
+    for caution in warned:
+        _say(tell, f"caution: {caution}")
+    result = Analysis(loaded, tuple(made), tuple(left_out), warned)
     (out / "index.md").write_text(index_of(result), encoding="utf-8")
     return result
 
@@ -125,9 +130,8 @@ def index_of(result: Analysis) -> str:
         lines += ["", f"Bands by step 0 of {_cell(base)}. {n:,} questions, probed in every run and at every step."]
     except InputError:
         pass
-    running = [str(row["run"]) for row in runs.to_dict("records") if row.get("status") == "running"]
-    if running:
-        lines += ["", f"Still running: {', '.join(_cell(run) for run in running)}. The figures show what is committed."]
+    for caution in result.cautions:
+        lines += ["", f"**{_cell(caution)}**"]
     for one in result.made:
         if one.kind == "figure":
             lines += ["", f"## {one.title}", "", f"![{one.title}](figures/{one.name}.png)", "", one.caption]

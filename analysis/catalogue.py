@@ -15,7 +15,7 @@ from relift.analysis.capability import fit_prior, reach, top_up
 from relift.analysis.classes import count_classes
 from relift.analysis.compare import compare_runs, paired_difference
 from relift.analysis.loaded import Loaded
-from relift.analysis.read import map_attempts, read_attempts, read_cube, read_demonstrations
+from relift.analysis.read import Cube, map_attempts, read_attempts, read_cube, read_demonstrations
 from relift.analysis.transitions import band_transitions, caption_transitions, plot_transitions
 from relift.errors import InputError
 
@@ -80,9 +80,9 @@ def _scores(loaded: Loaded) -> pd.DataFrame:
 
 
 def _pass_at_k(loaded: Loaded) -> pd.DataFrame:
-    least = _least_attempts(loaded.ends)
+    least = _least_attempts(loaded.compared)
     ks = sorted({2**i for i in range(16) if 2**i <= least} | {least})
-    frame = sampling.pass_at_k(loaded.ends, ks=ks)
+    frame = sampling.pass_at_k(loaded.compared, ks=ks)
     try:
         return sampling.with_crossings(frame, crossover(loaded))
     except InputError:  # one run at step 0 alone: nothing to cross
@@ -100,20 +100,22 @@ def _least_attempts(probes: pd.DataFrame) -> int:
 
 def crossover(loaded: Loaded) -> pd.DataFrame:
     """Where the base model's pass@k reaches each run's."""
-    return sampling.crossover(loaded.ends, base=loaded.base_id, resamples=loaded.resamples, seed=loaded.seed)
+    return sampling.crossover(
+        loaded.compared, base=loaded.compared_base_id, resamples=loaded.resamples, seed=loaded.seed
+    )
 
 
 def _sampling_gap(loaded: Loaded) -> pd.DataFrame:
-    base = loaded.ends[(loaded.ends["run_id"] == loaded.base_id) & (loaded.ends["step"] == 0)]
-    return sampling.sampling_gap(loaded.ends, base=loaded.base_id, k=min(256, _least_attempts(base)))
+    base = loaded.compared[(loaded.compared["run_id"] == loaded.compared_base_id) & (loaded.compared["step"] == 0)]
+    return sampling.sampling_gap(loaded.compared, base=loaded.compared_base_id, k=min(256, _least_attempts(base)))
 
 
 def _solved_sets(loaded: Loaded) -> pd.DataFrame:
-    return solved.solved_sets(loaded.ends, base=loaded.base_id)
+    return solved.solved_sets(loaded.compared, base=loaded.compared_base_id)
 
 
 def _solved_by(loaded: Loaded) -> pd.DataFrame:
-    return solved.solved_by(loaded.ends, base=loaded.base_id)
+    return solved.solved_by(loaded.compared, base=loaded.compared_base_id)
 
 
 def _demo_efficiency(loaded: Loaded) -> pd.DataFrame:
@@ -136,6 +138,9 @@ def _data_map(loaded: Loaded) -> pd.DataFrame:
         raise InputError("no run has probes at two steps: nothing varies over time")
     run_id = str(steps.idxmax())  # the longest; one run, since it is a map of one model's questions
     cube = read_cube(loaded.path_of(run_id))
+    shown = loaded.probes.loc[loaded.probes["run_id"] == run_id, "question_ix"].unique()
+    kept_Q = np.isin(cube.question_ix_Q, shown)
+    cube = Cube(cube.n_correct_QT[kept_Q], cube.n_decided_QT[kept_Q], cube.step_T, cube.question_ix_Q[kept_Q])
     bins = int(np.clip(np.sqrt(len(cube.question_ix_Q)) / 1.5, 10, 40))
     label = loaded.runs.loc[loaded.runs["run_id"] == run_id, "run"].iloc[0]
     return maps.data_map(cube, bins=bins).assign(run_id=run_id, run=label)
@@ -165,12 +170,19 @@ def _forgetting_drift(loaded: Loaded) -> pd.DataFrame:
     return of_attempts.forgetting_drift(stability.retention(loaded.probes), _drift(loaded))
 
 
+def _buffered(loaded: Loaded) -> pd.DataFrame:
+    """Events of the runs whose demonstrations waited in a buffer."""
+    events = loaded.demo_events
+    runs = events.loc[events["event"].astype(str) == "enqueue", "run_id"].astype(object).unique()
+    if not len(runs):
+        raise InputError("no demonstration waited in a buffer")
+    return events[events["run_id"].isin(runs)]
+
+
 def _around_training(loaded: Loaded) -> pd.DataFrame:
     """Controls from the same run's buffer; where none waited long enough, from a run that had no demonstrations."""
     events, rollouts = loaded.demo_events, loaded.rollouts
-    enqueued = events[events["event"].astype(str) == "enqueue"]["run_id"].astype(object).unique()
-    if not len(enqueued):
-        raise InputError("no demonstration waited in a buffer: there is no one to compare with")
+    enqueued = _buffered(loaded)["run_id"].astype(object).unique()
     without = [r for r in rollouts["run_id"].astype(object).unique() if r not in set(events["run_id"].astype(object))]
     frames = []
     for run_id in enqueued:
@@ -255,7 +267,7 @@ FIGURES: dict[str, Figure] = {
         of_attempts.caption_forgetting_drift,
     ),
     "f14_buffer": Figure(
-        "The buffer of demonstrations", lambda loaded: demos.buffer_health(loaded.demo_events),
+        "The buffer of demonstrations", lambda loaded: demos.buffer_health(_buffered(loaded)),
         demos.plot_buffer_health, demos.caption_buffer_health,
     ),
     "f15_after_training": Figure(
@@ -263,7 +275,7 @@ FIGURES: dict[str, Figure] = {
         event_study.caption_around_training,
     ),
     "f16_cover": Figure(
-        "How reliably how many questions are answered", lambda loaded: sampling.cover(loaded.ends),
+        "How reliably how many questions are answered", lambda loaded: sampling.cover(loaded.compared),
         sampling.plot_cover, sampling.caption_cover,
     ),
     "f17_reach": Figure(

@@ -24,6 +24,8 @@ from relift.analysis.read import (
 )
 from relift.errors import InputError
 
+START = "step 0"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -104,6 +106,23 @@ class Loaded:
         """Of `probes`, step 0 and each run's last step."""
         last = self.probes.groupby("run_id", observed=True)["step"].transform("max")
         return self.probes[((self.probes["step"] == 0) | (self.probes["step"] == last)).to_numpy()]
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """`ends`, with step 0 of a base run that was trained itself as a run of its own, called "step 0"."""
+        ends = with_labels(self.ends)
+        of_base = ends["run_id"] == self.base_id
+        start = of_base & (ends["step"] == 0)
+        if not (of_base & (ends["step"] > 0)).any():
+            start[:] = False
+        return ends.assign(
+            run_id=ends["run_id"].where(~start, START), run=ends["run"].where(~start, START)
+        ).sort_values("run_id", key=lambda ids: ids != START, kind="stable")
+
+    @property
+    def compared_base_id(self) -> str:
+        """run_id of the base in `compared`."""
+        return START if (self.compared["run_id"] == START).any() else self.base_id
 
     @cached_property
     def rollouts(self) -> pd.DataFrame:

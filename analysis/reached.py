@@ -20,7 +20,7 @@ COLOURS = {"within": "#0072B2", "undetermined": style.GREY, "beyond": "#E69F00"}
 def reach_counts(
     trajectories: pd.DataFrame, *, base: str, epsilon: float = EPSILON_64, level: float = 0.95
 ) -> pd.DataFrame:
-    """One row per run and class of REACH: how many questions, the base at step 0 and the others at their last step.
+    """One row per run and class of REACH: how many questions, the base at step 0 and every run at its last.
 
     Each run has the prior of its own probe (draws 0 and 1), and all draws enter the posteriors. Columns: run_id, run,
     step, reach, count, share, low, high (95 %, Wilson over questions), n_questions, n_attempts (range as text),
@@ -28,14 +28,17 @@ def reach_counts(
     """
     labelled = with_labels(trajectories)
     base_id = run_id_of(labelled, base)
-    last = labelled.groupby("run_id", sort=False)["step"].max()
-    last[base_id] = 0
-    ends = labelled[(labelled["step"] == labelled["run_id"].map(last)).to_numpy()]
-    shared = matched_questions(ends[(ends["draw"] < RATE_DRAWS).to_numpy()])["question_id"]
-    ends = ends[ends["question_id"].isin(shared.unique())]
+    last = labelled.groupby(["run_id", "run"], sort=False)["step"].max().reset_index()
+    start = last[last["run_id"] == base_id].assign(step=0)
+    ends = pd.concat([start, last[(last["run_id"] != base_id) | (last["step"] > 0)]], ignore_index=True)
+    probed = labelled.merge(ends, on=["run_id", "run", "step"])
+    shared = matched_questions(probed[(probed["draw"] < RATE_DRAWS).to_numpy()])["question_id"].unique()
+    probed = probed[probed["question_id"].isin(shared)]
     rows = []
-    for (run_id, run), one in ends.groupby(["run_id", "run"], sort=False):
-        step = int(last[str(run_id)])
+    for run_id, run, step in ends.itertuples(index=False):
+        one = probed[(probed["run_id"] == run_id) & (probed["step"] == step)]
+        if one.empty:
+            raise InputError(f"run {run} has no probe at step {step}")
         found = reach(one, fit_prior(one, step=step), step=step, epsilon=epsilon, level=level)
         attempts, n = style.count_range(found["n_decided"]), len(found)
         for name in REACH:
@@ -93,7 +96,7 @@ def reach_accuracy(
 def plot_reach(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     """F17, bars: questions within reach, undetermined, beyond, stacked, a bar per run; returns the Axes."""
     styles = style.run_styles(frame["run"])
-    parts = style.by_style(frame, styles)
+    parts = [(run, at) for run, rows in style.by_style(frame, styles) for _, at in rows.groupby("step")]
     if axes is None:
         axes = style.one_axes(height=0.75 + 0.24 * len(parts))
     with style.context():
@@ -116,7 +119,8 @@ def plot_reach(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 def caption_reach(frame: pd.DataFrame) -> str:
     """What F17's bars must say below them."""
-    attempts = ", ".join(f"{run} {n}" for run, n in frame.drop_duplicates("run_id")[["run", "n_attempts"]].to_numpy())
+    ends = frame.drop_duplicates(["run_id", "step"])[["run", "step", "n_attempts"]]
+    attempts = ", ".join(f"{n} ({run}, step {step})" for run, step, n in ends.to_numpy())
     epsilon = float(frame["epsilon"].iloc[0])
     never = not frame.loc[frame["reach"] == "beyond", "count"].any()
     few = " None is called beyond: so few attempts cannot." if never else ""

@@ -16,7 +16,7 @@ from relift.analysis import style
 from relift.analysis.panel import Panel, lay_out_counts, matched_questions, run_id_of
 from relift.errors import InputError
 
-TAUS = tuple(float(t) for t in np.round(np.linspace(0, 1, 33), 5))
+TAUS = tuple(float(t) for t in np.round(np.linspace(1 / 32, 1, 32), 5))
 
 
 def pass_at_k(trajectories: pd.DataFrame, *, ks: Sequence[int] | None = None) -> pd.DataFrame:
@@ -57,12 +57,12 @@ def _pass_at(correct_Q: stats.Floats, decided_Q: stats.Floats, ks: Sequence[int]
 
 
 def _last_columns(panel: Panel, base: int, step: int | None) -> list[int]:
-    """The column of each run other than the base's: at `step`, or its last."""
-    others = panel.columns[panel.columns["run_id"] != panel.columns["run_id"][base]]
+    """The column of each run at `step`, or its last; the base run's own later steps count as a run."""
+    others = panel.columns.drop(index=base)
     others = others[others["step"] == step] if step is not None else others[others["step"] > 0]
     last = others.groupby("run_id", sort=False)["step"].idxmax()
     if last.empty:
-        raise InputError(f"no run but the base has a probe at {'a step after 0' if step is None else f'step {step}'}")
+        raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
     return sorted(int(column) for column in last)
 
 
@@ -82,7 +82,7 @@ def crossover(
     resamples: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per run but the base: k_star, the least k from which the base model reaches the run's pass@k.
+    """One row per run: k_star, the least k from which the base model reaches the run's pass@k.
 
     `ks`: None tries every k that all questions have attempts for on both sides. k_star is null if the base is below
     at all of them. The bootstrap (by question, both sides on the same questions) repeats the search itself: `low`
@@ -129,7 +129,7 @@ def _finite(value: float) -> float:
 
 
 def sampling_gap(trajectories: pd.DataFrame, *, base: str, k: int = 256, step: int | None = None) -> pd.DataFrame:
-    """One row per run but the base: pass@k of the base model minus pass@1 of the run, paired by question.
+    """One row per run: pass@k of the base model minus pass@1 of the run, paired by question.
 
     What sampling the base model more often would still buy (arXiv 2504.13837, with k = 256). Columns: base_value,
     value, gap, low, high (95 %, Student's t over questions), n_questions. `step`: None is each run's last.

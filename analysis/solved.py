@@ -32,7 +32,7 @@ def solved_sets(
     prior: pd.DataFrame | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """One row per run but the base, and question: in which of SETS it is.
+    """One row per run and question: in which of SETS it is.
 
     `epsilon` None: solved means at least once, in draw 0 of the base's step 0 and in draw 0 of the run at `step`
     (None: its last), with as many attempts on both sides; the column epsilon is then 1 - .05^(1/n), the rate from
@@ -86,9 +86,9 @@ def _side(rows: pd.DataFrame, run_id: str, step: int) -> pd.DataFrame:
 
 
 def _ends(rows: pd.DataFrame, base_id: str, step: int | None) -> list[tuple[str, str, int]]:
-    others = rows.loc[rows["run_id"] != base_id, ["run_id", "run", "step"]].drop_duplicates()
-    if base_id in set(rows["run_id"]) and others.empty:  # one run: its own later steps
-        others = rows[["run_id", "run", "step"]].drop_duplicates()
+    """Run and step of what is compared with the base: the base run's own later steps count as a run."""
+    others = rows[["run_id", "run", "step"]].drop_duplicates()
+    others = others[(others["run_id"] != base_id) | (others["step"] > 0)]
     others = others[others["step"] == step] if step is not None else others[others["step"] > 0]
     if others.empty:
         raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
@@ -196,15 +196,18 @@ def solved_by(trajectories: pd.DataFrame, *, base: str, runs: Sequence[str] | No
     """One row per combination of runs: how many questions exactly these solve at least once, of draw 0.
 
     The base model counts with step 0, each of `runs` (names or run_ids; None: all others) with its last step.
-    Columns: solved_by (labels joined by " + ", "none"), a boolean column per run, n_runs, count, n_attempts (range as
-    text), n_questions; largest count first. Combinations that no question has are left out.
+    A base run that was trained too counts twice, its start as "step 0". Columns: solved_by (labels joined by " + ",
+    "none"), a boolean column per run, n_runs, count, n_attempts (range as text), n_questions; largest count first.
+    Combinations that no question has are left out.
     """
     first = with_labels(matched_questions(trajectories[(trajectories["draw"] == 0).to_numpy()]))
     base_id = run_id_of(trajectories, base)
-    ends = [(base_id, base, 0), *(end for end in _ends(first, base_id, None) if end[0] != base_id)]
+    later = _ends(first, base_id, None)
     if runs is not None:
-        wanted = {base_id, *(run_id_of(trajectories, run) for run in runs)}
-        ends = [end for end in ends if end[0] in wanted]
+        wanted = {run_id_of(trajectories, run) for run in runs}
+        later = [end for end in later if end[0] in wanted]
+    named = with_labels(first[(first["run_id"] == base_id).to_numpy()])["run"].iloc[0]
+    ends = [(base_id, "step 0" if any(end[0] == base_id for end in later) else named, 0), *later]
     names = _distinct_names(ends)
     sides = [_side(first, run_id, step) for run_id, _, step in ends]
     solved_QR = np.stack([(side.reindex(sides[0].index)["n_correct"] > 0).to_numpy() for side in sides], axis=1)

@@ -68,6 +68,7 @@ class RunStyle:
 
 _METHODS = {
     "base": RunStyle("base", "#000000", (0, (1, 1.5)), "."),
+    "step 0": RunStyle("step 0", "#000000", (0, (1, 1.5)), "."),
     "rl": RunStyle("RL", "#0072B2", "solid", "o"),
     "sft": RunStyle("SFT", "#E69F00", (0, (5, 1.5)), "s"),
     "sft_matched": RunStyle("SFT, matched", "#56B4E9", (0, (2, 1)), "v"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from relift.errors import InputError, ReliftError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     name="relift",
@@ -23,6 +26,10 @@ app = typer.Typer(
 
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override one key of the configuration")
+]
+
+EngineOption = Annotated[
+    list[str] | None, typer.Option("--engine-option", metavar="KEY=VALUE", help="see docs/evaluation.md")
 ]
 
 
@@ -92,9 +99,7 @@ def eval_(
     top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
     template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
     engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
-    engine_options: Annotated[
-        list[str] | None, typer.Option("--engine-option", metavar="KEY=VALUE", help="see docs/evaluation.md")
-    ] = None,
+    engine_options: EngineOption = None,
     base_url: Annotated[str | None, typer.Option(help="of --engine openai: http://host:port/v1")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
     revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
@@ -194,6 +199,112 @@ def compare(
     if len(chosen) > 1:
         raise InputError(f"--{chosen[0]} and --{chosen[1]}: choose one")
     print(render_comparisons(comparisons, format=chosen[0] if chosen else "terminal", flips=flips))
+
+
+@app.command()
+def analyze(
+    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    out: Annotated[Path, typer.Option("--out", help="folder for figures/, tables/ and index.md")] = Path("analysis"),
+    base: Annotated[
+        str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
+) -> None:
+    """Figures and tables of what training changed, question by question, and what the runs do not allow."""
+    from relift.analysis.analyze import analyze as run_analysis
+
+    tell = None if quiet else lambda line: print(line, flush=True)
+    result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
+    counts = {kind: sum(one.kind == kind for one in result.made) for kind in ("figure", "table")}
+    print(f"{counts['figure']} figures, {counts['table']} tables, {len(result.left_out)} left out: {out / 'index.md'}")
+
+
+@app.command()
+def probe(
+    model: Annotated[str, typer.Argument(help="a checkpoint's folder, a hub id, a training RUN or RUN@STEP")],
+    questions: Annotated[str, typer.Option(help=".jsonl, .parquet, or hf:owner/name/split")],
+    samples: Annotated[int, typer.Option(min=1, help="attempts at each question")] = 8,
+    out: Annotated[Path | None, typer.Option(help="run folder; default: runs/probe/MODEL-PROTOCOL-HASH")] = None,
+    into: Annotated[Path | None, typer.Option(metavar="RUN", help="add it to this training run instead")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="of --into: the step; default: MODEL's")] = None,
+    draw: Annotated[int, typer.Option(min=0, help="of --into: which independent draw")] = 1,
+    protocol: Annotated[str, typer.Option(help="preset of prompt and sampling; of --into: the run's own")] = "relift",
+    seed: Annotated[int, typer.Option(help="of all random numbers; of --into: the run's own")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
+    top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
+    template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
+    engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
+    engine_options: EngineOption = None,
+    revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """Accuracy of a checkpoint on each question of a file, as a run or added to one."""
+    from relift.analysis.score_table import render_scores, scored_run
+    from relift.evaluate.options import EvalOptions, parse_engine_options
+    from relift.evaluate.probe import Into, run_probe
+
+    if into is not None and out is not None:
+        raise InputError("--out and --into: a probe goes to a run of its own or into one that is there, choose one")
+    run_probe(
+        EvalOptions(
+            models=(model,),
+            protocol=protocol,
+            samples=samples,
+            seed=seed,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            template=template,
+            engine=engine,
+            engine_options=parse_engine_options(engine_options or []),
+            revision=revision,
+            out=out,
+            quiet=quiet,
+        ),
+        questions=questions,
+        into=None if into is None else Into(into, step, draw),
+        render=lambda folder: render_scores([scored_run(folder, origin="probe")]),
+    )
+
+
+@app.command()
+def topup(
+    run: Annotated[Path, typer.Argument(help="an evaluation, a probe, or a training run (its step 0)")],
+    samples: Annotated[int, typer.Option(min=1, help="attempts at each of the chosen questions")] = 64,
+    zero: Annotated[bool, typer.Option("--zero", help="the questions never answered correctly (default)")] = False,  # noqa: FBT002
+    undetermined: Annotated[
+        bool, typer.Option("--undetermined", help="the questions whose reach is undetermined")
+    ] = False,  # noqa: FBT002
+    engine: Annotated[str, typer.Option(help="the run's own engine, or a faster one")] = "torch",
+    engine_options: EngineOption = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """More samples for the questions at zero, as a draw of their own that enters no rate."""
+    from relift.evaluate.options import EvalOptions, parse_engine_options
+    from relift.evaluate.topup import run_topup
+
+    if zero and undetermined:
+        raise InputError("--zero and --undetermined: choose one")
+    options = EvalOptions(
+        engine=engine,
+        engine_options=parse_engine_options(engine_options or []),
+        tokenizer=tokenizer,
+        quiet=quiet,
+    )
+    run_topup(run, options, samples=samples, undetermined=_undetermined if undetermined else None)
+
+
+def _undetermined(counts: pd.DataFrame) -> list[str]:
+    from relift.analysis import fit_prior, reach, top_up
+
+    step = int(counts["step"].iloc[0])
+    return [str(q) for q in top_up(reach(counts, fit_prior(counts, step=step), step=step))["question_id"]]
 
 
 @app.command()
