@@ -135,22 +135,20 @@ def _same_equation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> 
     if not isinstance(gold, Equation):
         assert isinstance(answer, Equation)
         return _same(gold, answer.sides[-1], tolerance)
-    assigns = isinstance(gold.sides[0], Name)
     if not isinstance(answer, Equation):
-        return _same(gold.sides[-1], answer, tolerance) if assigns else None
-    if assigns and gold.sides[0] == answer.sides[0]:
+        return _same(gold.sides[-1], answer, tolerance) if isinstance(gold.sides[0], Name) else None
+    if isinstance(gold.sides[0], Name) and gold.sides[0] == answer.sides[0]:
         decision = _same(gold.sides[-1], answer.sides[-1], tolerance)
-        if decision and (decision[0] or not _variables(gold) & _variables(answer) - {gold.sides[0]}):
-            return decision
-        return None
+        explicit = gold.sides[0].name not in _variables(gold.sides[1:]) | _variables(answer.sides[1:])
+        return decision if decision and (decision[0] or explicit) else None
     pairs = [_plain_sides(equation) for equation in (gold, answer)]
     if pairs[0] and pairs[1] and proportional(pairs[0], pairs[1]):
         return True, "value"
     return None
 
 
-def _variables(equation: Equation) -> set[Name]:
-    return {Name(n) for side in equation.sides if isinstance(side, (Number, Name, Apply)) for n in symbols(side)}
+def _variables(sides: Sequence[Answer]) -> set[str]:
+    return {name for side in sides if isinstance(side, (Number, Name, Apply)) for name in symbols(side)}
 
 
 def _plain_sides(equation: Equation) -> tuple[Tree, Tree] | None:
@@ -268,7 +266,7 @@ def _same_collection(gold: Answer, answer: Answer, tolerance: Fraction | None) -
     if _unordered(sides[0]) or _unordered(sides[1]):
         return _point_and_number(sides)
     if (sides[0].opening, sides[0].closing) != (sides[1].opening, sides[1].closing):
-        return None
+        return (False, "list") if all(_is_interval(side) for side in sides) else None
     if len(sides[0].elements) != len(sides[1].elements):
         return False, "list"
     return _all_same(sides[0].elements, sides[1].elements, tolerance)
@@ -283,6 +281,12 @@ def _point_and_number(sides: Sequence[Group]) -> Decision | None:
         return None
     ends = _same(other.elements[0], other.elements[-1], None)
     return (False, "list") if ends is not None and not ends[0] else None
+
+
+def _is_interval(group: Group) -> bool:
+    """Two different numbers, or infinities, in round or square brackets."""
+    ends = _same(group.elements[0], group.elements[-1], None)
+    return len(group.elements) == 2 and ends is not None and ends[1] != "text" and not ends[0]
 
 
 def _bracketed(side: Answer) -> Group:

@@ -132,7 +132,7 @@ def last_boxes(text: str) -> list[str]:
     """The last box, after those before it that nothing but separators (comma, semicolon, and, or) parts from it."""
     open_: list[tuple[int, int] | None] = []  # (start, inner) of a box, None for a bare brace
     closed: list[_Box] = []  # in order of their ends, so the last one is outermost
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN.finditer(text, _first_box(text)):
         if token[0] == "}":
             top = open_.pop() if open_ else None
             if top is not None:
@@ -157,6 +157,14 @@ def last_boxes(text: str) -> list[str]:
         place = first_nested - 1
         if place < 0 or not _BETWEEN_BOXES.fullmatch(text, closed[place].end + 1, box.start):
             return group[::-1]
+
+
+def _first_box(text: str) -> int:
+    """Where the first box may begin: what stands before it cannot matter. The backslashes before it can."""
+    place = min((p for p in (text.find(r"\boxed"), text.find(r"\fbox")) if p >= 0), default=len(text))
+    while place > 0 and text[place - 1] == "\\":
+        place -= 1
+    return place
 
 
 def _unwrap(text: str, box: _Box, nested: list[_Box]) -> str:

@@ -35,6 +35,7 @@ pairs? sides? edges? faces? vertices triangles? squares? cubes? tiles? acres? he
 _UNIT = rf"(?:{'|'.join(sorted(_UNITS, key=len, reverse=True))})"
 _TRAILING_UNITS = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNIT}(?:\s*\^\s*\{{?\s*\d\s*\}}?)?[\s./]*)+$", re.IGNORECASE)
 
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _MATH_MARKS = (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
 _SIZES = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|middle|displaystyle|textstyle|limits|mathstrut|nonumber|phantom\{[^{}]*\})(?![a-zA-Z])"
@@ -71,6 +72,9 @@ _LETTER = re.compile(r"[a-zA-Z]")
 
 def canonical(text: str) -> str:
     """The canonical string of an answer or a gold answer; "" for one without content. Idempotent."""
+    text = text.strip()
+    if _PLAIN_NUMBER.fullmatch(text):
+        return text
     text = _unwrapped(text.translate(_UNICODE).strip())
     text = _NEGATIVE_SPACE.sub("", _SIZES.sub("", text))
     text = _COMMAND.sub(lambda m: _RENAMED.get(m[0], m[0]), text)

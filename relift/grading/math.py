@@ -42,6 +42,7 @@ class MathScorer:
         self._tags = tuple(tags)
         self._pool = Pool(workers=workers, limit_seconds=limit_seconds)
         self._outcomes: dict[Pair, Outcome] = {}
+        self._decided: dict[tuple[str, str, str], Judgement | _Open] = {}  # by gold, where, content
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         judged: list[Judgement | _Open] = [self._judge_here(submission) for submission in submissions]
@@ -67,17 +68,25 @@ class MathScorer:
             return Judgement(Verdict.wrong, found.where)
         if len(found.content) > caps.MAX_ANSWER_CHARACTERS:
             return Judgement(Verdict.undecided, f"{found.where}.too_large")
-        plain = canonical(found.content)
+        key = submission.gold, found.where, found.content
+        if key not in self._decided:
+            if len(self._decided) >= REMEMBERED:
+                self._decided.clear()
+            self._decided[key] = self._compare(gold, found.where, found.content)
+        return self._decided[key]
+
+    def _compare(self, gold: Gold, where: str, content: str) -> Judgement | _Open:
+        plain = canonical(content)
         if not plain:
             return Judgement(Verdict.wrong, "none.no_answer")
         answer = storable(plain)
         decision = decide(gold.plain, plain, tolerance=self._tolerance)
         if decision is not None:
             equal, rule = decision
-            return Judgement(Verdict.correct if equal else Verdict.wrong, f"{found.where}.{rule}", answer)
-        if caps.too_large(found.content, gold=gold.latex):
-            return Judgement(Verdict.undecided, f"{found.where}.too_large", answer)
-        return _Open(_pair(gold, found.content, plain), found.where, answer)
+            return Judgement(Verdict.correct if equal else Verdict.wrong, f"{where}.{rule}", answer)
+        if caps.too_large(content, gold=gold.latex):
+            return Judgement(Verdict.undecided, f"{where}.too_large", answer)
+        return _Open(_pair(gold, content, plain), where, answer)
 
     def _judge_there(self, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
         known = {pair: self._outcomes[pair] for pair in pairs if pair in self._outcomes}
