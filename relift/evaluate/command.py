@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,17 +42,21 @@ def run_eval(options: EvalOptions, *, score: Score, render: Render) -> None:
     """Evaluate every model, print one table. Exit status 130 or 143 after a signal, committed answers kept."""
     console = Console(stderr=True, quiet=options.quiet)
     prepared = prepare(options, console)
-    outcomes: list[Outcome] = []
-    try:
-        for each in prepared:
-            outcomes.append(evaluate_one(each, options, score=score, console=console))
-    except Stopped as stop:
-        line = "stopped; what had arrived is kept: start the same command again to continue"
-        console.print(line, soft_wrap=True)
-        sys.exit(128 + stop.number)
+    with ending_on_signals(console):
+        outcomes = [evaluate_one(each, options, score=score, console=console) for each in prepared]
     print(render([outcome.folder for outcome in outcomes]))
     for outcome in outcomes:
         console.print(f"answers: {outcome.folder}", soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def ending_on_signals(console: Console) -> Iterator[None]:
+    """After a signal: a line, and the exit status that shells expect of it."""
+    try:
+        yield
+    except Stopped as stop:
+        console.print("stopped; what had arrived is kept: start the same command again to continue", soft_wrap=True)
+        sys.exit(128 + stop.number)
 
 
 def run_plan(options: EvalOptions, *, tokens_per_second: float | None, as_json: bool) -> None:

@@ -50,7 +50,12 @@ def require_resumable_identity(plan: Plan, model: Model, folder: Path | None) ->
     """Refuse another run's folder before an engine is opened: what is known without one is compared."""
     there = stored_identity(folder) if folder is not None else None
     if there is not None and folder is not None:
-        require_same(there, _identity(plan, model, engine=None), folder=folder)
+        require_same(there, identity_without_engine(plan, model), folder=folder)
+
+
+def identity_without_engine(plan: Plan, model: Model) -> dict[str, Any]:
+    """What is known of the identity before an engine is opened."""
+    return _identity(plan, model, engine=None)
 
 
 def _identity(plan: Plan, model: Model, *, engine: Mapping[str, object] | None) -> dict[str, Any]:

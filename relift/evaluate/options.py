@@ -19,8 +19,8 @@ from relift.evaluate.run import DEFAULT_COMMITS, Commits
 class EvalOptions:
     """One command. None: not given, so the protocol's, the benchmark's or the engine's own value holds."""
 
-    models: tuple[str, ...]
-    benchmarks: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
     protocol: str = "relift"
     samples: int | None = None
     seed: int = 0

@@ -70,11 +70,12 @@ class Plan:
 
     def prompt_hashes(self) -> dict[str, str]:
         """By benchmark: hash of its prompts, token for token and in order."""
-        return {task.name: digest([list(_content(self.prompts[q])) for q in task.question_ids]) for task in self.tasks}
+        return {task.name: prompts_hash([self.prompts[q] for q in task.question_ids]) for task in self.tasks}
 
 
-def _content(prompt: Prompt) -> Sequence[object]:
-    return prompt.token_ids or [list(turn) for turn in prompt.turns or ()]
+def prompts_hash(prompts: Sequence[Prompt]) -> str:
+    """Hash of prompts in order, token for token; of turns of text where there are no tokens."""
+    return digest([[list(p.token_ids), [] if p.token_ids else [list(turn) for turn in p.turns or ()]] for p in prompts])
 
 
 def make_plan(

@@ -1,0 +1,183 @@
+"""`relift probe`: per-question accuracy of any checkpoint, in a run of its own or added to a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
+from relift.benchmarks.prompting import render_prompt
+from relift.engines.base import Sampling
+from relift.errors import InputError
+from relift.evaluate.append import append
+from relift.evaluate.asking import asking_of
+from relift.evaluate.command import ending_on_signals, open_engine, open_grader, protocol_of
+from relift.evaluate.evaluation import LEDGER, evaluate, identity_without_engine, require_resumable_identity
+from relift.evaluate.identity import sampling_values
+from relift.evaluate.models import Model, read_model
+from relift.evaluate.options import EvalOptions
+from relift.evaluate.plan import Place, Plan, make_plan, require_room
+from relift.evaluate.tally import Standing
+from relift.fingerprints import digest
+from relift.grading import require_kind
+from relift.questions import read_questions
+from relift.schema import Origin, Question
+from relift.store import RunReader, RunWriter
+from relift.terminal import warn_on
+
+ROOT = Path("runs") / "probe"
+SAMPLES = 8  # attempts at each question where --samples does not say
+
+
+@dataclass(frozen=True)
+class Into:
+    """The place in a training run that a probe goes to. `step` None: the checkpoint's own."""
+
+    run: Path
+    step: int | None
+    draw: int
+
+
+def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render: Callable[[Path], str]) -> None:
+    """Probe one model. Raises InputError with nothing written; exit status 130 or 143 after a signal."""
+    if len(options.models) != 1:
+        raise InputError("relift probe takes one MODEL")
+    console = Console(stderr=True, quiet=options.quiet)
+    options = replace(options, samples=options.samples or SAMPLES)
+    loaded = loaded_questions(questions)
+    with ending_on_signals(console):
+        if into is None:
+            folder = probe_alone(options, loaded, console)
+            print(render(folder))
+            console.print(f"answers: {folder}", soft_wrap=True, markup=False, highlight=False)
+        else:
+            for standing in probe_into(into, options, loaded, console):
+                print(standing_line(standing))
+
+
+def standing_line(s: Standing) -> str:
+    """How a place stands, in a sentence. The error is of these questions: sampling noise alone."""
+    if s.mean is None:
+        return f"{s.name}: {s.done} answers to {s.n_questions} questions, none decided"
+    error = "" if s.standard_error is None else f" ± {1.96 * 100 * s.standard_error:.1f}"
+    return (
+        f"{s.name}: {s.n_questions} questions, {s.done} answers, {100 * s.mean:.1f}{error} % correct (of these "
+        f"questions); {s.n_truncated} truncated, {s.n_undecided} undecided"
+    )
+
+
+def loaded_questions(source: str) -> LoadedBenchmark:
+    """A file of questions as a benchmark of its own, named after it."""
+    read = read_questions(source)
+    kinds = sorted({q.answer_kind for q in read.questions})
+    for kind in kinds:
+        require_kind(kind)
+    name = Path(source).stem if not source.startswith("hf:") else source.removeprefix("hf:").replace("/", "-")
+    benchmark = Benchmark(name, name, kinds[0], len(read.questions))
+    return LoadedBenchmark(benchmark, read.questions, digest(read.fingerprint), None, source, pinned=False)
+
+
+def probe_plan(
+    model: Model, loaded: LoadedBenchmark, *, protocol: Protocol, sampling: Sampling, seed: int, samples: int
+) -> Plan:
+    """Every question so often, put as the protocol says."""
+
+    def prompt(question: Question, benchmark: Benchmark):  # type: ignore[no-untyped-def]
+        mine = replace(benchmark, answer_kind=question.answer_kind)
+        return render_prompt(question, protocol=protocol, benchmark=mine, tokenizer=model.tokenizer)
+
+    plan = make_plan([loaded], protocol=protocol, sampling=sampling, seed=seed, samples=samples, render=prompt)
+    require_room(plan, model.context)
+    return plan
+
+
+def probe_alone(options: EvalOptions, loaded: LoadedBenchmark, console: Console) -> Path:
+    """A run of kind probe."""
+    protocol, warn = protocol_of(options), warn_on(console)
+    model = _model(options, options.models[0], console)
+    sampling = replace(protocol.sampling, stop_token_ids=model.stop_token_ids)
+    plan = probe_plan(
+        model, loaded, protocol=protocol, sampling=sampling, seed=options.seed, samples=options.samples or SAMPLES
+    )
+    require_resumable_identity(plan, model, options.out)
+    with open_grader(protocol, options.second_grader, warn=warn) as grader:
+        outcome = evaluate(
+            plan,
+            model,
+            open_answerer=lambda ledger: open_engine(model, options, ledger=ledger, warn=warn),
+            grader=grader,
+            folder=options.out,
+            options=options.record(options.models[0]),
+            score=_no_scores,
+            console=console,
+            commits=options.commits,
+            root=ROOT,
+            origin=Origin.probe,
+        )
+    return outcome.folder
+
+
+def _no_scores(folder: Path) -> pd.DataFrame:
+    raise NotImplementedError(f"a probe has no scores: {folder}")
+
+
+def probe_into(into: Into, options: EvalOptions, loaded: LoadedBenchmark, console: Console) -> tuple[Standing, ...]:
+    """Attempts of origin probe in a training run, with its own template, sampling and seed unless others are given."""
+    asking = asking_of(RunReader(into.run))
+    if asking.origin is not Origin.probe:
+        raise InputError(f"{into.run}: an evaluation holds no probes: name a training run, or leave --into out")
+    model = _model(options, options.models[0], console)
+    step = model.source.step if into.step is None else into.step
+    if step is None:
+        raise InputError(f"MODEL {options.models[0]!r} is no checkpoint of a run: say with --step which step it is")
+    sampling = replace(
+        asking.sampling,
+        stop_token_ids=model.stop_token_ids,
+        max_tokens=options.max_tokens or asking.sampling.max_tokens,
+        temperature=asking.sampling.temperature if options.temperature is None else options.temperature,
+        top_p=asking.sampling.top_p if options.top_p is None else options.top_p,
+    )
+    protocol = replace(asking.protocol, sampling=sampling, template=options.template or asking.protocol.template)
+    plan = probe_plan(
+        model, loaded, protocol=protocol, sampling=sampling, seed=asking.seed, samples=options.samples or SAMPLES
+    )
+    same = sampling == replace(asking.sampling, stop_token_ids=model.stop_token_ids)
+    decoding = "probe" if same else f"probe-{digest(sampling_values(sampling))[:6]}"
+    place = Place(Origin.probe, into.draw, step, decoding, policy_version=step)
+    return append_to(into.run, place, plan, model, options, why=loaded.benchmark.name, console=console)
+
+
+def append_to(
+    folder: Path, place: Place, plan: Plan, model: Model, options: EvalOptions, *, why: str, console: Console
+) -> tuple[Standing, ...]:
+    """Take the run folder, open grader and engine, and append."""
+    warn = warn_on(console)
+    with ExitStack() as stack:
+        writer = stack.enter_context(RunWriter(folder, on_event=warn))
+        grader = stack.enter_context(open_grader(plan.protocol, options.second_grader, warn=warn))
+        return append(
+            writer,
+            place,
+            plan,
+            identity=identity_without_engine(plan, model),
+            why=why,
+            answerer=open_engine(model, options, ledger=folder / LEDGER, warn=warn),
+            grader=grader,
+            commits=options.commits,
+            console=console,
+        )
+
+
+def _model(options: EvalOptions, name: str, console: Console) -> Model:
+    return read_model(
+        name,
+        engine=options.engine,
+        revision=options.revision,
+        tokenizer=options.tokenizer,
+        warn=warn_on(console),
+    )
