@@ -96,14 +96,14 @@ RLVR_LIMIT = Protocol(
     sampling=Sampling(max_tokens=16_000, temperature=0.6, top_p=0.95),
     system="You are a helpful assistant.",
     instruction={"math": BOX_INSTRUCTION, "choice": LETTER},
-    samples=_samples(32, math500=32, minerva=32, olympiad=32),
+    samples=_samples(32),
     sources=(
-        "template qwen-boxed, temperature: LeapLabTHU/limit-of-RLVR fd2cf37, math/pass@k.py:11-27; its text: "
-        "QwenLM/Qwen2.5-Math a45202b, evaluation/utils.py",
-        "top_p 0.95, 16,000 tokens: math/eval_math_nodes.sh of the same repository",
+        "template qwen-boxed: LeapLabTHU/limit-of-RLVR fd2cf37, math/README.md; its text: QwenLM/Qwen2.5-Math a45202b, "
+        "evaluation/utils.py",
+        "temperature 0.6, top_p 0.95, 32 attempts: math/README.md:23-27; 16,000 tokens: math/eval_math_nodes.sh:24",
     ),
     notes=(
-        "it pools 32 to 512 attempts a seed over several seeds for pass@k: set --samples",
+        "for pass@k it pools 32 to 512 attempts a seed over several seeds: set --samples",
         "it grades with Qwen's grader; ours decides",
     ),
 )
