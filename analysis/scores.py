@@ -118,7 +118,7 @@ def measures_of(counts: Counts, *, ks: Sequence[int] | None, taus: Sequence[floa
         if (kept := decided_Q >= k).any():
             yield measure("maj", k, majority_at_k(counts.votes.only(kept), decided_Q[kept], k=k), k=k)
     for tau in taus if least > 1 else ():
-        # with room for rounding: .3 * 10 is 3.0000000000000004
+        # with room for rounding: .28 * 25 is 7.000000000000001
         yield measure("cover", tau, (correct_Q[some] >= tau * decided_Q[some] - 1e-9).astype(float))
 
 

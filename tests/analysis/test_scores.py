@@ -135,6 +135,12 @@ def test_cover_counts_questions_solved_often_enough(tmp_path: Path) -> None:
     assert (row["ci_low"], row["ci_high"]) == pytest.approx([float(end) for end in stats.wilson(1, 4)])
 
 
+def test_cover_has_room_for_rounding(tmp_path: Path) -> None:
+    # .28 * 25 is 7.000000000000001, and 7 of 25 are enough
+    folder = write_evaluation(tmp_path / "run", {"aime24": ["c" * 7 + "w" * 18, "c" * 6 + "w" * 19]})
+    assert one(score_run(folder, taus=[0.28]), "aime24", "cover", 0.28)["value"] == 0.5
+
+
 @pytest.mark.parametrize("letters", ["wwwwwwww", "cccccccc", "w", "c", "cw"])
 def test_no_interval_has_width_zero(tmp_path: Path, letters: str) -> None:
     folder = write_evaluation(tmp_path / "run", {"aime24": [letters] * 30, "amc": [letters] * 83})
