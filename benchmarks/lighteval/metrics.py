@@ -13,17 +13,19 @@ from lighteval.tasks.requests import Doc, SamplingMethod
 
 from relift.benchmarks.lighteval.questions import question_of
 from relift.grading import Grader, Submission
+from relift.grading.extract import TagPairs
 from relift.schema import Finish, Verdict
 
 
-def make_metrics(n: int) -> list[SampleLevelMetric]:
+def make_metrics(n: int, *, grader: str, tags: TagPairs) -> list[SampleLevelMetric]:
     """Of the first n answers to a question: the share that is correct of those decided, the share that is undecided,
-    the share without a final answer. `TASK@n=8` on lighteval's command line changes n.
+    the share without a final answer. `TASK@n=8` on lighteval's command line changes n. `grader`: a name of
+    relift.grading.GRADERS; `tags`: marks of thoughts.
 
     A question without a decided answer has no value (NaN): it leaves the mean, and lighteval prints no error bar.
     """
     return [
-        _metric("relift_avg@n", CorrectShare(n), higher_is_better=True),
+        _metric("relift_avg@n", CorrectShare(n, grader=grader, tags=tags), higher_is_better=True),
         _metric("relift_undecided@n", RuleShare(n, _is_undecided), higher_is_better=False),
         _metric("relift_unanswered@n", RuleShare(n, _is_unanswered), higher_is_better=False),
     ]
@@ -60,11 +62,15 @@ class _OfAnswers(SamplingMetric, SampleLevelComputation):
 class CorrectShare(_OfAnswers):
     """Grades the answers, with thoughts, by our rules; verdicts and rules go into `doc.specific` for the log."""
 
+    def __init__(self, n: int, *, grader: str, tags: TagPairs) -> None:
+        super().__init__(n)
+        self.grader, self.tags = grader, tags
+
     def compute(self, responses: list[ModelResponse], docs: list[Doc], **_: Any) -> list[float]:
         submissions = [
             submission for pair in zip(docs, responses, strict=True) for submission in self._submitted(*pair)
         ]
-        with Grader() as grader:
+        with Grader(grader=self.grader, tags=self.tags) as grader:
             judged = iter(grader.judge(submissions))
         values = []
         for doc, response in zip(docs, responses, strict=True):

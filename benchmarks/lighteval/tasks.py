@@ -58,7 +58,7 @@ def make_task(benchmark: Benchmark, settings: Settings) -> LightevalTaskConfig:
         evaluation_splits=(SPLIT,),
         generation_size=protocol.sampling.max_tokens,
         stop_sequence=list(protocol.sampling.stop),
-        metrics=make_metrics(settings.samples_of(benchmark)),
+        metrics=make_metrics(settings.samples_of(benchmark), grader=protocol.grader, tags=tuple(protocol.thinking)),
         version=VERSION,
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def answers_of(questions: list[Question], model: Path) -> dict[tuple[str, int], 
     settings = read_settings(SETTINGS)
     tokenizer, _ = checkpoint.load_tokenizer(str(model))
     stops = checkpoint.stop_tokens(tokenizer, str(model))
-    sampling = settings.protocol.sampling.__class__(**{**vars(settings.protocol.sampling), "stop_token_ids": stops})
+    sampling = replace(settings.protocol.sampling, stop_token_ids=stops)
     keys = [(q, i) for q in questions for i in range(SAMPLES)]
     asks = [
         Ask(
