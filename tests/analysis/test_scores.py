@@ -15,7 +15,7 @@ from relift.analysis.scores import LIKE_THESE, THESE
 from relift.errors import InputError
 from relift.schema import SCORES
 from relift.store import RunReader, RunWriter
-from tests.analysis.evaluated import attempts_of, write_evaluation
+from tests.analysis.evaluated import Attempt, attempts_of, write_evaluation
 
 
 def one(
@@ -103,11 +103,11 @@ def test_undecided_is_in_no_rate_and_bounds_say_what_it_could_change(tmp_path: P
 
 
 def test_truncated_and_unanswered_are_counted(tmp_path: Path) -> None:
-    # t: cut off without an answer; one more unanswered that stopped by itself; (1 + 0 + 1) of 4 with a larger budget
-    questions = [[*attempts_of("ctw"), *attempts_of("w", gold="")]]
-    questions[0][3] = type(questions[0][3])("w", None)
-    health = score_health(write_evaluation(tmp_path / "run", {"aime24": questions})).iloc[0]
-    assert (health["n_truncated"], health["n_unanswered"], health["n_unfinished"]) == (1, 2, 1)
+    # right; cut off without an answer; unanswered though it stopped; cut off after an answer: only the second could
+    # gain by a larger budget, (1 + 0 + 1) of 4
+    given = [Attempt("c", "7"), Attempt("t", None), Attempt("w", None), Attempt("t", "0")]
+    health = score_health(write_evaluation(tmp_path / "run", {"aime24": [given]})).iloc[0]
+    assert (health["n_truncated"], health["n_unanswered"], health["n_unfinished"]) == (2, 2, 1)
     assert (health["bound_high"], health["bound_budget"]) == (0.25, 0.5)
 
 
@@ -121,7 +121,7 @@ def test_pass_and_maj_leave_out_questions_with_too_few_decided(tmp_path: Path) -
 def test_maj_votes_on_answers(tmp_path: Path) -> None:
     # of four: 7 7 0 1 -> right; 0 0 7 7 -> a tie, half; two silent, one 7, one 0: half
     questions = [attempts_of("ccww"), attempts_of("wwcc"), attempts_of("ttcw")]
-    questions[0][3] = type(questions[0][3])("w", "1")
+    questions[0][3] = Attempt("w", "1")
     scores = score_run(write_evaluation(tmp_path / "run", {"aime24": questions}))
     assert one(scores, "aime24", "maj", 4)["value"] == pytest.approx((1 + 0.5 + 0.5) / 3)
 
