@@ -67,17 +67,22 @@ def context_of(model_config: Any) -> int | None:
     return getattr(model_config, "max_position_embeddings", None)
 
 
+def require_safetensors(path: str, *, option: str = MODEL) -> None:
+    """Refuse a folder without weights, or with pickled ones alone."""
+    folder = Path(path)
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        pickled = sorted(found.name for found in folder.glob("*.bin"))
+        why = f"{pickled[0]} is pickled and is not opened: save it again as" if pickled else "put there"
+        raise InputError(f"{option}{path!r}: no .safetensors file there; {why} model.safetensors")
+
+
 def load_model(
     path: str, *, revision: str | None = None, dtype: str = "float32", device: torch.device, option: str = MODEL
 ) -> Any:
     """The weights, safetensors only, on the device. `dtype`: a name of torch's, or "auto": the checkpoint's own."""
     transformers_logging.set_verbosity_error()  # what it would warn of while loading is refused below
     transformers_logging.disable_progress_bar()
-    folder = Path(path)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        pickled = sorted(found.name for found in folder.glob("*.bin"))
-        why = f"{pickled[0]} is pickled and is not opened: save it again as" if pickled else "put there"
-        raise InputError(f"{option}{path!r}: no .safetensors file there; {why} model.safetensors")
+    require_safetensors(path, option=option)
     try:
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             path,

@@ -108,6 +108,17 @@ def _replay(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> An
     return ReplayAnswers(open_recording(options.recorded or Path(model.path)), count_tokens=_counter(options.tokenizer))
 
 
+def _vllm(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+    from relift.engines.checkpoint import device_of, load_tokenizer, require_safetensors
+    from relift.engines.vllm import VLLMAnswers, installed_version
+
+    installed_version()  # before anything else: it is the likeliest thing to be missing
+    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
+    require_safetensors(model.path)
+    dtype = dtype_of(options.dtype, model_config, device_of("auto"))
+    return VLLMAnswers(model, tokenizer, model_config, options, dtype=dtype)
+
+
 def _openai(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
     try:
         from relift.engines.openai import OpenAIAnswers
@@ -130,6 +141,7 @@ def _counter(path: str | None) -> Callable[[str], int] | None:
 
 ENGINES: dict[str, Callable[[ModelSource, EngineOptions, OnEvent], Answerer]] = {
     "torch": _torch,
+    "vllm": _vllm,
     "openai": _openai,
     "replay": _replay,
 }
