@@ -308,6 +308,20 @@ def _undetermined(counts: pd.DataFrame) -> list[str]:
 
 
 @app.command()
+def regrade(
+    run: Annotated[Path, typer.Argument(help="a run whose texts were kept")],
+    into: Annotated[Path, typer.Option(metavar="NEW", help="folder of the new run")],
+    grader: Annotated[str | None, typer.Option(help="another grader; default: the run's own, as it is now")] = None,
+    second_grader: Annotated[str | None, typer.Option(help="compare verdicts with another grader's")] = None,
+) -> None:
+    """Verdicts again from stored texts, as a new run, and a table of what changed by rule."""
+    from relift.analysis.scores import score_run
+    from relift.evaluate.regrade import run_regrade
+
+    run_regrade(run, into, grader=grader, second=second_grader, score=score_run)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for the runs, the table and the figures")] = Path(
         "runs/demo"

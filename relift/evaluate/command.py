@@ -85,7 +85,6 @@ def evaluate_one(prepared: Prepared, options: EvalOptions, *, score: Score, cons
             options=options.record(prepared.name),
             score=score,
             console=console,
-            second_grader=options.second_grader,
             commits=options.commits,
         )
 
@@ -152,8 +151,8 @@ def benchmarks_of(wanted: Sequence[str]) -> list[Benchmark]:
 
 
 def open_grader(protocol: Protocol, second: str | None, *, warn: Callable[[str], None]) -> Grader:
-    """The protocol's grader."""
-    return Grader(warn=warn)
+    """The protocol's grader, and a second one beside it. Raises InputError for a name that is none."""
+    return Grader(grader=protocol.grader, second=second, tags=tuple(protocol.thinking), warn=warn)
 
 
 def open_engine(model: Model, options: EvalOptions, *, ledger: Path | None, warn: Callable[[str], None]) -> Answerer:

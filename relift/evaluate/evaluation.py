@@ -78,7 +78,6 @@ def evaluate(
     options: Mapping[str, Any],
     score: Score,
     console: Console,
-    second_grader: str | None = None,
     commits: Commits = DEFAULT_COMMITS,
     root: Path = ROOT,
     origin: Origin = Origin.benchmark,
@@ -98,9 +97,7 @@ def evaluate(
     place = Place(origin, step=model.source.step or 0, decoding_id=str(origin))
     answerer = open_answerer(folder / LEDGER)
     answerer.check([of.ask for of in missing_asks(folder, plan, place)], plan.sampling)
-    facts = facts_of(
-        plan, model, grader, folder, second_grader=second_grader, core=identity, engine=engine, origin=origin
-    )
+    facts = facts_of(plan, model, grader, folder, core=identity, engine=engine, origin=origin)
     with open_session(folder, plan, identity=identity, facts=facts, options=options, warn=warn) as session:
         done = committed_attempts(session.reader, place)
         tally = Tally(session.members())
@@ -188,13 +185,13 @@ def facts_of(
     grader: Grader,
     folder: Path,
     *,
-    second_grader: str | None,
     core: Mapping[str, Any],
     engine: Mapping[str, object],
     origin: Origin,
 ) -> dict[str, Any]:
     """run.json but for identity, benchmarks, status and totals."""
     source, kind = model.source, "eval" if origin is Origin.benchmark else str(origin)
+    described = grader.describe()
     kinds = {question.answer_kind for question in plan.questions.values()}
     return {
         "run_id": f"{plain_name(folder)}-{digest({**core, 'prompts': None})[:8]}",
@@ -208,8 +205,8 @@ def facts_of(
         },
         "protocol": protocol_values(plan.protocol),
         "decodings": {str(origin): sampling_values(plan.sampling)},
-        "graders": {kind: described for kind, described in grader.describe().items() if kind in kinds},
-        "second_grader": second_grader,
+        "graders": {kind: facts for kind, facts in described.items() if kind in kinds},
+        "second_grader": described.get("second"),
         "engine": dict(engine),
         "exact": True,
         "versions": versions(),

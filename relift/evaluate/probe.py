@@ -61,13 +61,12 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render
 
 
 def standing_line(s: Standing) -> str:
-    """How a place stands, in a sentence. The error is of these questions: sampling noise alone."""
-    if s.mean is None:
+    """How a place stands, in a sentence; the interval is that for questions like these."""
+    if s.mean is None or s.low is None or s.high is None:
         return f"{s.name}: {s.done} answers to {s.n_questions} questions, none decided"
-    error = "" if s.standard_error is None else f" ± {1.96 * 100 * s.standard_error:.1f}"
     return (
-        f"{s.name}: {s.n_questions} questions, {s.done} answers, {100 * s.mean:.1f}{error} % correct (of these "
-        f"questions); {s.n_truncated} truncated, {s.n_undecided} undecided"
+        f"{s.name}: {s.n_questions} questions, {s.done} answers, {100 * s.mean:.1f} % correct [{100 * s.low:.1f}, "
+        f"{100 * s.high:.1f}]; {s.n_truncated} truncated, {s.n_undecided} undecided"
     )
 
 

@@ -163,12 +163,14 @@ class Recorder(threading.Thread):
 
     def _grade(self, batch: Sequence[tuple[int, Reply]]) -> None:
         answered = [(self._asks[index], reply) for index, reply in batch]
-        judgements = self._grader.judge([submission_of(of, reply) for of, reply in answered])
+        submissions = [submission_of(of, reply) for of, reply in answered]
+        judgements = self._grader.judge(submissions)
+        agreed = self._grader.agrees(submissions, judgements)
         rows = []
-        for (of, reply), judgement in zip(answered, judgements, strict=True):
+        for (of, reply), judgement, agrees in zip(answered, judgements, agreed, strict=True):
             if judgement.verdict is Verdict.undecided:
                 self.rules[judgement.rule] += 1
-            rows.append(attempt_row(of, reply, judgement, self._parts.place))
+            rows.append(attempt_row(of, reply, judgement, self._parts.place, agrees=agrees))
             self._tally.add(
                 of.item.question_ix,
                 of.attempt,

@@ -55,7 +55,7 @@ def open_session(
             writer.start(
                 run_json={
                     **facts, "identity": identity, "status": "running",
-                    "benchmarks": {task.name: benchmark_entry(task, place) for task in plan.tasks},
+                    "benchmarks": {task.name: benchmark_entry(task, place, plan) for task in plan.tasks},
                     "totals": {"answers": 0, "tokens": 0, "seconds": 0.0},
                 },
                 config_toml=tomli_w.dumps(_without_none(options)),
@@ -72,7 +72,7 @@ def open_session(
                 warn("threads, batches or hardware differ from the last start: other answers may come in the last bit")
             writer.roll_back(writer.committed_step)  # sets aside what a kill left without a commit record
             place = _add_questions(writer, plan, folder)
-            entries = {task.name: benchmark_entry(task, place) for task in plan.tasks}
+            entries = {task.name: benchmark_entry(task, place, plan) for task in plan.tasks}
             for name, entry in entries.items():
                 before = stored["benchmarks"].get(name, {})
                 entry["samples"] = max(entry["samples"], before.get("samples", 0))
@@ -197,7 +197,7 @@ def question_columns(question: Question, question_ix: int, *, n_tokens: int, sou
     }
 
 
-def benchmark_entry(task: Task, place: Mapping[str, int]) -> dict[str, Any]:
+def benchmark_entry(task: Task, place: Mapping[str, int], plan: Plan) -> dict[str, Any]:
     """What run.json says of a benchmark: what was loaded, and which questions of the run are its."""
     loaded, benchmark = task.loaded, task.loaded.benchmark
     return {
@@ -210,6 +210,7 @@ def benchmark_entry(task: Task, place: Mapping[str, int]) -> dict[str, Any]:
         "content_hash": loaded.content_hash,
         "pinned": loaded.pinned,
         "out_of_distribution": benchmark.out_of_distribution,
+        "thoughts_opened": any(plan.prompts[q].thoughts_opened for q in task.question_ids),  # the template decides
     }
 
 

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from relift.schema import Finish, Verdict
+from relift.stats import mean_over_questions
 
 
 @dataclass(frozen=True)
 class Standing:
     """One benchmark so far. `mean` over its questions with a decided attempt; `standard_error` is of these questions
-    (SE_a): (1/Q) sqrt(sum p (1 - p) / (k - 1)), None while no question has two decided attempts."""
+    (SE_a): (1/Q) sqrt(sum p (1 - p) / (k - 1)), None unless every one of them has two decided attempts and some vary.
+    `low`, `high`: 95 % interval of the mean for questions like these."""
 
     name: str
     total: int  # answers wanted
@@ -31,6 +33,8 @@ class Standing:
     n_tokens: int
     mean: float | None
     standard_error: float | None
+    low: float | None
+    high: float | None
 
 
 class Tally:
@@ -83,11 +87,15 @@ class Tally:
         p_Q = correct_Q[seen_Q] / np.maximum(decided_Q[seen_Q], 1)
         spare_Q = decided_Q[seen_Q] - 1
         mean = float(p_Q.mean()) if len(p_Q) else None
-        error = None
-        if len(p_Q) and (spare_Q > 0).all():
-            error = float(np.sqrt((p_Q * (1 - p_Q) / spare_Q).sum()) / len(p_Q))
+        error = low = high = None
+        if len(p_Q):
+            estimate = mean_over_questions(correct_Q, decided_Q)
+            low, high = estimate.low, estimate.high
+            variance = (p_Q * (1 - p_Q) / np.maximum(spare_Q, 1)).sum()
+            if (spare_Q > 0).all() and variance > 0:  # an error of 0 would claim what nobody knows
+                error = float(np.sqrt(variance) / len(p_Q))
         done, undecided, truncated, unanswered, tokens = (int(n) for n in self._counts[name])
         return Standing(
             name, len(correct_Q) * self._samples[name], done, len(correct_Q), int(seen_Q.sum()), int(correct_Q.sum()),
-            undecided, truncated, unanswered, tokens, mean, error,
+            undecided, truncated, unanswered, tokens, mean, error, low, high,
         )  # fmt: skip
