@@ -12,7 +12,7 @@ import pandas as pd
 from relift.analysis.catalogue import FIGURES, TABLES
 from relift.analysis.cautions import cautions
 from relift.analysis.loaded import Loaded, load
-from relift.analysis.style import save_figure
+from relift.analysis.style import FORMATS, save_figure
 from relift.errors import InputError
 
 
@@ -56,12 +56,13 @@ def analyze(
     only: Collection[str] | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    formats: Sequence[str] = FORMATS,
     tell: Callable[[str], None] | None = None,
 ) -> Analysis:
-    """Write figures/ (pdf, svg, png and csv of each), tables/ (csv) and index.md under `out`.
+    """Write figures/ (each with its csv), tables/ (csv) and index.md, which shows the png, under `out`.
 
     `base`: the run whose step 0 assigns the bands (see `Loaded.base_id`); `splits`: questions of these alone; `only`:
-    names of figures and tables; `tell` hears a line for each. What the runs do not allow is left out with its
+    names of figures and tables; `formats` of figures, of FORMATS; `tell` hears a line for each. What the runs do not allow is left out with its
     reason. InputError if a folder holds no run, a name in `only` is unknown, or nothing at all can be made.
     """
     unknown = sorted(set(only or ()) - set(FIGURES) - set(TABLES))
@@ -75,7 +76,7 @@ def analyze(
     for name in wanted:
         title = TABLES[name][0] if name in TABLES else FIGURES[name].title
         try:
-            one = _make_table(loaded, name, out) if name in TABLES else _make_figure(loaded, name, out)
+            one = _make_table(loaded, name, out) if name in TABLES else _make_figure(loaded, name, out, formats)
         except InputError as error:
             left_out.append(LeftOut(name, title, str(error)))
             _say(tell, f"{name}: left out: {error}")
@@ -109,11 +110,11 @@ def _make_table(loaded: Loaded, name: str, out: Path) -> Made:
     return Made(name, title, "table", frame, "", (path,))
 
 
-def _make_figure(loaded: Loaded, name: str, out: Path) -> Made:
+def _make_figure(loaded: Loaded, name: str, out: Path, formats: Sequence[str]) -> Made:
     figure = FIGURES[name]
     frame = figure.data(loaded)
     axes = np.asarray(figure.draw(frame), dtype=object).flat[0]
-    files = save_figure(axes.figure, out / "figures", name, frame)
+    files = save_figure(axes.figure, out / "figures", name, frame, formats=formats)
     return Made(name, figure.title, "figure", frame, figure.caption(frame), tuple(files))
 
 

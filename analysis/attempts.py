@@ -34,7 +34,8 @@ def length_accuracy(attempts: pd.DataFrame, *, resamples: int = 200, seed: int =
     for (run_id, run), one in with_labels(attempts).groupby(["run_id", "run"], sort=False):
         tokens = one["n_tokens"].to_numpy(float)
         edges = np.unique(np.quantile(tokens, np.linspace(0, 1, _N_BINS + 1)[1:-1]))
-        decile = np.searchsorted(edges, tokens, side="right")
+        # numbered without gaps, where many answers are equally long
+        decile = np.unique(np.searchsorted(edges, tokens, side="right"), return_inverse=True)[1]
         verdict, cut = one["verdict"].astype(str).to_numpy(), (one["finish"].astype(str) == Finish.length).to_numpy()
         correct, decided = verdict == Verdict.correct, verdict != Verdict.undecided
         question, questions = pd.factorize(one["question_id" if "question_id" in one else "question_ix"])

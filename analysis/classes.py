@@ -182,14 +182,21 @@ def chance_of_gain(
 ) -> stats.Floats:
     """P(later rate > earlier rate), both independent with posterior Beta(a + c, b + n - c): [Q].
 
-    The mean of F_earlier over the later posterior's quantiles, by Gauss-Legendre quadrature with 64 nodes.
+    The mean of F_earlier over the later posterior's quantiles, by Gauss-Legendre quadrature with 64 nodes, averaged
+    with the same of the exchanged roles, so that two posteriors at the same end of the scale give one half.
     """
     counts = np.stack([correct_Q, decided_Q, later_correct_Q, later_decided_Q])
     (c, n, d, m), where = np.unique(counts, axis=1, return_inverse=True)
-    level_K, weight_K = (_NODES + 1) / 2, _NODE_WEIGHTS / 2
-    later_rate = betaincinv((a + d)[:, None], (b + m - d)[:, None], level_K)
-    chance = betainc((a + c)[:, None], (b + n - c)[:, None], later_rate) @ weight_K
+    earlier, later = (a + c, b + n - c), (a + d, b + m - d)
+    chance = (_chance_below(earlier, later) + 1 - _chance_below(later, earlier)) / 2
     return np.asarray(chance[where.ravel()], float)
+
+
+def _chance_below(one: tuple[stats.Floats, stats.Floats], other: tuple[stats.Floats, stats.Floats]) -> stats.Floats:
+    """P(one < other) of pairs of beta distributions (a, b)."""
+    level_K, weight_K = (_NODES + 1) / 2, _NODE_WEIGHTS / 2
+    rate = betaincinv(other[0][:, None], other[1][:, None], level_K)
+    return np.asarray(betainc(one[0][:, None], one[1][:, None], rate) @ weight_K)
 
 
 def dispersion(correct_QP: NDArray[np.int64], decided_QP: NDArray[np.int64]) -> stats.Floats:

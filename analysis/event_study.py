@@ -53,7 +53,7 @@ def around_training(
     seen = seen.assign(entered=seen["question_id"].map(entered), trained=seen["question_id"].map(trained))
     after = seen["step"] - seen["trained"]
     measured_after = after >= (1 if origin == "rollout" else 0)
-    treated = seen[measured_after & (after < horizon)].assign(after=after)
+    treated = seen.assign(after=after)[measured_after & (after < horizon)]
     if treated.empty:
         raise InputError(
             f"no question was measured within {horizon} steps after it was trained on: probe the training questions, "
@@ -82,6 +82,7 @@ def _observations(trajectories: pd.DataFrame, run_id: str) -> pd.DataFrame:
 
 def _first_events(events: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Step of each question's first entry into the buffer, and of its first training, by question_id."""
+    events = events.reset_index(drop=True)
     kind, question = events["event"].astype(str), events["question_id"].astype(object)
     refused = events["reason"].notna() if "reason" in events else np.zeros(len(events), bool)
     entered = events[kind == DemoEvent.enqueue].groupby(question)["step"].min()

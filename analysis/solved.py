@@ -134,7 +134,7 @@ def _solved_surely(
 
     before, frames = side(base_id, 0), []
     for run_id, run, at in _ends(labelled, base_id, step):
-        both = before.join(side(run_id, at), how="inner", lsuffix="_base", rsuffix="_run").rename_axis("question_id")
+        both = before.join(side(run_id, at), how="inner", suffixes=("_base", "_run")).rename_axis("question_id")
         sure = [np.asarray(both[f"reach_{s}"].map({"within": 1.0, "beyond": 0.0}), np.float64) for s in ("base", "run")]
         counts = both.reset_index().drop(columns=["reach_base", "reach_run"])
         counts.insert(0, "step", at)

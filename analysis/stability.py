@@ -30,8 +30,8 @@ def turnover(trajectories: pd.DataFrame) -> pd.DataFrame:
     null_acquired, null_lost: expected if no question's rate differs between the two probes: with k correct among all
     its attempts dealt at random, those of the first probe are all wrong with chance C(n', k) / C(n + n', k).
     acquired_excess, lost_excess: observed minus expected, `_low`, `_high` the 95 % interval (Student's t over
-    questions). Exact for a model that did not change; for one that did the excess is too small rather than too large,
-    since a changed rate counts as its mean. InputError if no run has two probes.
+    questions). It is 0 on average for questions that did not change, whatever their rates; of those that did, nearly
+    all that flips counts, also what an unchanged model would have flipped. InputError if no run has two probes.
     """
     panel = _first_draw(trajectories)
     rows = []

@@ -6,7 +6,7 @@ threads. matplotlib is imported when a figure is made: reading a run must not wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,10 +180,15 @@ def text_colour(colour: Any) -> str:
     return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"
 
 
-def save_figure(figure: Figure, folder: Path | str, name: str, frame: pd.DataFrame) -> list[Path]:
-    """Write `name`.pdf, .svg, .png (300 dpi) and .csv, the frame behind the figure; returns the four paths.
+FORMATS = ("pdf", "svg", "png")
 
-    The same frame gives the same bytes: dates and versions are left out of the metadata. Makes the folder.
+
+def save_figure(
+    figure: Figure, folder: Path | str, name: str, frame: pd.DataFrame, *, formats: Sequence[str] = FORMATS
+) -> list[Path]:
+    """Write `name`.pdf, .svg, .png (300 dpi) and .csv, the frame behind the figure; returns their paths.
+
+    `formats`: which of FORMATS. The same frame gives the same bytes: dates and versions are left out of the metadata. Makes the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,9 +202,9 @@ def save_figure(figure: Figure, folder: Path | str, name: str, frame: pd.DataFra
     with context():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not for each of the three formats: it is most of the time
-        for kind, entries in metadata.items():
+        for kind in formats:
             paths.append(folder / f"{name}.{kind}")
-            figure.savefig(paths[-1], format=kind, metadata=entries)
+            figure.savefig(paths[-1], format=kind, metadata=metadata[kind])
         figure.set_layout_engine(engine)
     paths.append(folder / f"{name}.csv")
     frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")

@@ -5,6 +5,7 @@ Axes: Q questions, N attempts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +30,11 @@ class World:
     question_ids: list[str]
 
 
-def make_world(n_questions: int) -> World:
+def make_world(n_questions: int, *, first_question: int = 0) -> World:
     """15 % of the questions cannot be solved, the others have p ~ Beta(.45, .9)."""
     rng = np.random.default_rng(WORLD_SEED)
     rate_Q = np.where(rng.random(n_questions) < 0.15, 0.0, rng.beta(0.45, 0.9, n_questions))
-    return World(rate_Q, [question_id_of(_problem(i)) for i in range(n_questions)])
+    return World(rate_Q, [question_id_of(_problem(first_question + i)) for i in range(n_questions)])
 
 
 def rate_at(world: World, share: float, *, learn: float, lift_zero: float = 0.0) -> NDArray[np.float64]:
@@ -53,17 +54,23 @@ def write_run(
     lift_zero: float = 0.0,
     demos_per_step: int = 0,
     probe_every: int = 10,
+    base_draws: int = 2,
+    status: str = "done",
+    first_question: int = 0,
+    run_json: Mapping[str, object] | None = None,
 ) -> World:
-    """A finished run: two base draws, a probe each `probe_every` steps, rollouts, updates, buffer, checkpoints.
+    """A run: `base_draws` at step 0, a probe each `probe_every` steps, rollouts, updates, buffer, checkpoints.
 
-    question_ix is permuted by `seed`. With `demos_per_step` every fourth step is a fine-tuning step.
+    question_ix is permuted by `seed`. With `demos_per_step` every fourth step is a fine-tuning step. Runs with another
+    `first_question` have other questions. `run_json`: more entries of it.
     """
-    world, rng = make_world(n_questions), np.random.default_rng(seed)
+    world, rng = make_world(n_questions, first_question=first_question), np.random.default_rng(seed)
     ix_Q = rng.permutation(n_questions).astype(np.int32)
     questions = pd.DataFrame(
         {
             "question_id": world.question_ids, "question_ix": ix_Q, "source": "synthetic", "split": "probe",
-            "problem": [_problem(i) for i in range(n_questions)], "answer": "0", "answer_kind": "exact",
+            "problem": [_problem(first_question + i) for i in range(n_questions)], "answer": "0",
+            "answer_kind": "exact",
             "prompt_tokens": 9, "has_demo": demos_per_step > 0,
         }
     )  # fmt: skip
@@ -75,13 +82,13 @@ def write_run(
     )  # fmt: skip
     with RunWriter(folder) as writer:
         writer.start(
-            run_json={"run_id": f"{name}-{seed}", "name": name, "seed": seed, "status": "done"},
+            run_json={"run_id": f"{name}-{seed}", "name": name, "seed": seed, "status": status, **(run_json or {})},
             config_toml="",
             questions=questions,
             demonstrations=demos if demos_per_step else None,
         )
         run = _Run(writer, world, ix_Q, demos["demo_id"].to_numpy(object), rng, n_questions)
-        for draw in (0, 1):
+        for draw in range(base_draws):
             run.attempts(0, rate_at(world, 0, learn=learn), np.arange(n_questions), origin="probe", draw=draw)
         writer.commit(0)
         for step in range(1, n_steps + 1):
