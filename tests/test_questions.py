@@ -206,6 +206,8 @@ def test_repeats_are_collapsed_when_all_questions_have_as_many(tmp_path: Path) -
     assert read_questions(lay(tmp_path / "q.jsonl", one, two), repeats="collapse").repeats == 1
     with pytest.raises(InputError, match="row 3: the same question as in row 2$"):
         read_questions(lay(tmp_path / "q.jsonl", one, two, two), repeats="collapse")
+    with pytest.raises(InputError, match=r"row 2: the same question as in row 1; row 4: .* as in row 3; row 5: .* 3 "):
+        read_questions(lay(tmp_path / "q.jsonl", one, one, two, two, two), repeats="collapse")  # 2 and 3 times
     with pytest.raises(InputError, match="row 3: another answer to the question of row 1$"):
         read_questions(lay(tmp_path / "q.jsonl", one, two, row("1+1?", "4"), two), repeats="collapse")
 
