@@ -43,8 +43,9 @@ def find_benchmark(name: str) -> Benchmark:
     """The benchmark of this name. Raises InputError with the nearest names."""
     if name in BENCHMARKS:
         return BENCHMARKS[name]
-    near = difflib.get_close_matches(name, BENCHMARKS, n=2, cutoff=0.5)
-    nearest = ", ".join(f"{n} ({BENCHMARKS[n].rows:,} questions)" for n in near)
+    longer = [n for n in BENCHMARKS if name and n.startswith(name)]  # gpqa is gpqa_diamond
+    near = list(dict.fromkeys([*longer, *difflib.get_close_matches(name, BENCHMARKS, n=2, cutoff=0.5)]))
+    nearest = ", ".join(f"{n} ({BENCHMARKS[n].rows:,} questions)" for n in near[:3])
     raise InputError(f"no benchmark {name!r}{f'; nearest: {nearest}' if near else ''}. See: relift eval --list")
 
 

@@ -71,6 +71,8 @@ def test_names_and_groups_are_found_once_each_in_order() -> None:
             "no benchmark 'amc2023'; nearest: amc23 (40 questions), amc (83 questions). See: relift eval --list",
         ),
         ("mmlu-pro", "no benchmark 'mmlu-pro'; nearest: mmlu_pro (12,032 questions). See: relift eval --list"),
+        ("gpqa", "no benchmark 'gpqa'; nearest: gpqa_diamond (198 questions). See: relift eval --list"),
+        ("", "no benchmark ''. See: relift eval --list"),
         ("zzz", "no benchmark 'zzz'. See: relift eval --list"),
     ],
 )
