@@ -62,8 +62,9 @@ def analyze(
     """Write figures/ (each with its csv), tables/ (csv) and index.md, which shows the png, under `out`.
 
     `base`: the run whose step 0 assigns the bands (see `Loaded.base_id`); `splits`: questions of these alone; `only`:
-    names of figures and tables; `formats` of figures, of FORMATS; `tell` hears a line for each. What the runs do not allow is left out with its
-    reason. InputError if a folder holds no run, a name in `only` is unknown, or nothing at all can be made.
+    names of figures and tables; `formats` of figures, of FORMATS; `tell` hears a line for each. What the runs do not
+    allow is left out with its reason. InputError if a folder holds no run, a name in `only` is unknown, or nothing at
+    all can be made.
     """
     unknown = sorted(set(only or ()) - set(FIGURES) - set(TABLES))
     if unknown:

@@ -134,9 +134,9 @@ def _solved_surely(
 
     before, frames = side(base_id, 0), []
     for run_id, run, at in _ends(labelled, base_id, step):
-        both = before.join(side(run_id, at), how="inner", suffixes=("_base", "_run")).rename_axis("question_id")
+        both = before.merge(side(run_id, at), left_index=True, right_index=True, suffixes=("_base", "_run"))
         sure = [np.asarray(both[f"reach_{s}"].map({"within": 1.0, "beyond": 0.0}), np.float64) for s in ("base", "run")]
-        counts = both.reset_index().drop(columns=["reach_base", "reach_run"])
+        counts = both.rename_axis("question_id").reset_index().drop(columns=["reach_base", "reach_run"])
         counts.insert(0, "step", at)
         counts.insert(0, "run", run)
         counts.insert(0, "run_id", run_id)

@@ -188,7 +188,8 @@ def save_figure(
 ) -> list[Path]:
     """Write `name`.pdf, .svg, .png (300 dpi) and .csv, the frame behind the figure; returns their paths.
 
-    `formats`: which of FORMATS. The same frame gives the same bytes: dates and versions are left out of the metadata. Makes the folder.
+    `formats`: which of FORMATS. The same frame gives the same bytes: dates and versions are left out of the
+    metadata. Makes the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
