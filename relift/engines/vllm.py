@@ -208,12 +208,13 @@ class VLLMAnswers:
         logprobs = self._options.logprobs and exact
         begin = {"sampling": asdict(sampling), "stream": self._stream, "logprobs": logprobs}
         todo = iter(range(len(asks)))
+        window = min(self._window, -(-len(asks) // len(self._workers)))  # few asks are shared out evenly
         held: list[set[int]] = [set() for _ in self._workers]
         heard = [time.monotonic()] * len(self._workers)
         try:
             for worker, mine in zip(self._workers, held, strict=True):
                 worker.send(begin)
-                self._hand_out(worker, asks, todo, mine, self._window)
+                self._hand_out(worker, asks, todo, mine, window)
             while any(held):
                 busy = {number for number, mine in enumerate(held) if mine}
                 deadline = min(heard[number] for number in busy) + self._options.stall_seconds
@@ -237,9 +238,9 @@ class VLLMAnswers:
         self, worker: WorkerProcess, asks: Sequence[Ask], todo: Iterator[int], mine: set[int], n: int
     ) -> None:
         """The next `n` asks to this worker: in order, so that attempts at one question share their prompt's cache."""
-        rows = [[i, list(asks[i].prompt.token_ids), asks[i].seed] for _, i in zip(range(n), todo, strict=False)]
+        rows = [(i, list(asks[i].prompt.token_ids), asks[i].seed) for _, i in zip(range(n), todo, strict=False)]
         if rows:
-            mine.update(row[0] for row in rows)
+            mine.update(i for i, *_ in rows)
             worker.send({"asks": rows})
 
     def _reply(self, row: list[Any], mine: set[int], sampling: Sampling) -> tuple[int, Reply]:
