@@ -154,14 +154,15 @@ def table(methods: Mapping[str, Any], story: Mapping[str, Any]) -> str:
 
 
 def cell(share: Mapping[str, Any] | None) -> str:
-    """.63 ±.04, or the share alone where no interval can be told."""
+    """.63 ±.04, or the share alone where no interval can be told. ± is the longer side: an interval that ends at 0 or
+    at 1 would look narrower than it is."""
     if share is None:
         return "–"
     value = f"{share['value']:.3f}".removeprefix("0") if share["value"] < 1 else "1.000"
     if share["low"] is None:
         return value
-    half = f"{(share['high'] - share['low']) / 2:.3f}".removeprefix("0")
-    return f"{value} ±{half}"
+    half = max(share["high"] - share["value"], share["value"] - share["low"])
+    return f"{value} ±{f'{half:.3f}'.removeprefix('0')}"
 
 
 def draw_figures(folder: Path, seed_folder: Path) -> None:

@@ -62,7 +62,9 @@ def test_a_band_that_is_empty_in_a_seed_is_pooled_over_the_others() -> None:
 
 
 def test_cells() -> None:
-    assert cell({"value": 0.631, "low": 0.59, "high": 0.67}) == ".631 ±.040"
+    assert cell({"value": 0.631, "low": 0.591, "high": 0.671}) == ".631 ±.040"
+    # Student's interval .06 ± .098 ends at 0: half of what is left, .079, would be too narrow
+    assert cell({"value": 0.06, "low": 0.0, "high": 0.158}) == ".060 ±.098"
     assert cell(None) == "–"
 
 
