@@ -49,10 +49,10 @@ def regrade(run: Path, into: Path, *, grader: Grader, score: Score) -> Regraded:
     described = grader.describe()
     kinds = {q.answer_kind for q in questions.values()}
     graders = {kind: value for kind, value in described.items() if kind in kinds}
+    entries = body.get("benchmarks", {}).values()
+    opened = {ix for entry in entries if entry.get("thoughts_opened") for ix in entry["question_ixs"]}
     with RunWriter(into) as writer:
         _lay(writer, reader, body, graders, described.get("second"), run=run, into=into)
-        entries = body.get("benchmarks", {}).values()
-        opened = {ix for entry in entries if entry["thoughts_opened"] for ix in entry["question_ixs"]}
         done = {file.step for table in PER_STEP for file in RunReader(into).files(table)}
         for step in sorted({file.step for table in PER_STEP for file in reader.files(table)} - done):
             _regrade_step(reader, writer, step, questions, opened, grader)
