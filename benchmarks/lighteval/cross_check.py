@@ -91,10 +91,10 @@ def cross_check(
 def peer_row(*, gold: str, kind: str, text: str, n_options: int = 0) -> PeerRow:
     r"""An answer as lighteval's tasks put it: the gold of AIME is a bare integer, that of MATH-500 is read out of a
     box in the worked solution, so other golds are given as `$\boxed{gold}$`; bare LaTeX it does not read (68 of the
-    500 golds of MATH-500)."""
+    500 golds of MATH-500). Golds with dollars of their own (not `\$`) are given as they are."""
     if kind == "choice":
         return PeerRow("choice", gold, text, n_options)
-    bare = re.fullmatch(r"-?\d+(?:\.\d+)?", gold.strip()) or "$" in gold
+    bare = re.fullmatch(r"-?\d+(?:\.\d+)?", gold.strip()) or re.search(r"(?<!\\)\$", gold)
     return PeerRow("math", gold if bare else rf"$\boxed{{{gold}}}$", text)
 
 

@@ -34,7 +34,7 @@ def _has_fraction(gold: str) -> bool:
 
 
 def _is_no_list(gold: str) -> bool:
-    return "," not in gold
+    return "," not in gold and "\\pm" not in gold
 
 
 def _is_simple(gold: str) -> bool:

