@@ -64,12 +64,17 @@ def open_answerer(
     `on_event` is told in one line of what somebody may want to know (a request repeated, a line of a ledger lost).
     Raises InputError for an unknown engine and for options that do not fit.
     """
+    require_engine(name)
+    return ENGINES[name](model, options or EngineOptions(), on_event)
+
+
+def require_engine(name: str) -> None:
+    """Raises InputError for an engine that is not in the table."""
     if name not in ENGINES:
         near = difflib.get_close_matches(name, ENGINES, n=1)
         raise InputError(
             f"no engine {name!r}; there are {', '.join(ENGINES)}" + (f"; nearest: {near[0]}" if near else "")
         )
-    return ENGINES[name](model, options or EngineOptions(), on_event)
 
 
 def _torch(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
