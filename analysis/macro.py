@@ -7,6 +7,7 @@ added before they are squared.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import expit, logit, ndtri, stdtrit
@@ -41,16 +42,22 @@ def macro_like_these(units: Sequence[Unit], estimates: Sequence[Estimate], *, le
     """Mean of B means with the interval for questions like these; `units`: rate_Q of each benchmark.
 
     On the logit scale, with t at Satterthwaite's degrees of freedom. A benchmark whose questions are all equal enters
-    with the longer arm of its own interval.
+    with the longer arm of its own interval. Never wider than the means of the benchmarks' own ends, which would all
+    have to be wrong at once; near 0 and 1 the logit scale would be.
     """
     value = float(np.mean([one.value for one in estimates]))
     error, freedom, n = spread(units, estimates, level=level)
     t = float(stdtrit(freedom, 0.5 + level / 2))
     if not 0 < value < 1:
-        return MeanEstimate(value, max(0.0, value - t * error), min(1.0, value + t * error), error, n, "linear_t")
+        return _within_ends(MeanEstimate(value, value - t * error, value + t * error, error, n, "linear_t"), estimates)
     half = t * error / (value * (1 - value))
     low, high = expit(logit(value) - half), expit(logit(value) + half)
-    return MeanEstimate(value, float(low), float(high), error, n, "logit_t")
+    return _within_ends(MeanEstimate(value, float(low), float(high), error, n, "logit_t"), estimates)
+
+
+def _within_ends(macro: MeanEstimate, estimates: Sequence[Estimate]) -> MeanEstimate:
+    low, high = (float(np.mean([getattr(one, end) for one in estimates])) for end in ("low", "high"))
+    return replace(macro, low=max(macro.low, low), high=min(macro.high, high))
 
 
 def spread(units: Sequence[Unit], estimates: Sequence[Estimate], *, level: float) -> tuple[float, float, int]:
@@ -84,10 +91,10 @@ def macro_these(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: 
         return MeanEstimate(value, np.nan, np.nan, np.nan, n, "undefined")
     if not 0 < value < 1:
         z = float(ndtri(0.5 + level / 2))
-        return MeanEstimate(value, max(0.0, value - z * error), min(1.0, value + z * error), error, n, "linear_z")
+        return _within_ends(MeanEstimate(value, value - z * error, value + z * error, error, n, "linear_z"), estimates)
     effective = value * (1 - value) / error**2
     low, high = stats.wilson(value * effective, effective, level=level)
-    return MeanEstimate(value, float(low), float(high), error, n, "wilson_effective")
+    return _within_ends(MeanEstimate(value, float(low), float(high), error, n, "wilson_effective"), estimates)
 
 
 def noise_error(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: float) -> float:

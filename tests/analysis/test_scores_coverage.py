@@ -15,6 +15,7 @@ import pytest
 from scipy.special import expit
 
 from relift import stats
+from relift.analysis.macro import macro_like_these
 
 BETAS = ((0.3, 0.9), (0.6, 0.6), (0.08, 0.8), (2.0, 0.5))  # means .25, .5, .09, .8
 # harder than asked for: nearly all questions failed, or all of two kinds, or all alike
@@ -121,6 +122,28 @@ def test_paired_differences(n: int, k: int) -> None:
     assert 0.03 <= rejected <= 0.07
 
 
+def macro_holds(*, sets: int, seed: int = 0) -> float:
+    """How often the interval of the mean over three unlike benchmarks holds the mean of their betas' means."""
+    rng = np.random.default_rng(seed)
+    parts = [(30, 8, BETAS[2]), (83, 8, BETAS[0]), (500, 1, BETAS[3])]
+    truth = np.mean([a / (a + b) for _, _, (a, b) in parts])
+    holds = []
+    for _ in range(sets):
+        units, estimates, first = [], [], 0
+        for n, k, beta in parts:
+            correct_Q = rng.binomial(k, rng.beta(*beta, size=n))
+            units.append((np.arange(first, first + n), correct_Q / k))
+            estimates.append(stats.mean_over_questions(correct_Q, np.full(n, k)))
+            first += n
+        found = macro_like_these(units, estimates, level=0.95)
+        holds.append(found.low <= truth <= found.high)
+    return covered(holds)
+
+
+def test_macro_average() -> None:
+    assert 0.93 <= macro_holds(sets=1_500) <= 0.97
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS, ids=str)
 def test_coverage_in_full(beta: tuple[float, float]) -> None:
@@ -147,6 +170,7 @@ def table() -> Iterator[str]:
         share = ((everywhere >= 0.93) & (everywhere <= 0.97)).mean()
         yield f"like {n} 1 " + " ".join(f"{share:.3f}" for share in found)
         yield f"  means .05 to .95: {everywhere.min():.3f} to {everywhere.max():.3f}, {share:.2f} of them in .93 to .97"
+    yield f"macro: {macro_holds(sets=20_000, seed=1):.3f}"
     for n in NS:
         for k in (1, 8, 32):
             for shift in (0.0, 0.5):

@@ -34,8 +34,11 @@ def test_standard_error_without_shared_questions() -> None:
     assert found.standard_error == pytest.approx(np.sqrt(5 / 192))
     # Satterthwaite: (1/24 + 1/16)^2 / ((1/24)^2 / 3 + (1/16)^2 / 1)
     freedom = (5 / 48) ** 2 / (1 / 24**2 / 3 + 1 / 16**2)
+    # .04 to .96, but the two benchmarks' own ends have the means
     half = stdtrit(freedom, 0.975) * np.sqrt(5 / 192) / 0.25
-    assert (found.low, found.high) == pytest.approx((expit(logit(0.5) - half), expit(logit(0.5) + half)))
+    ends = [np.mean([e.low for e in estimates]), np.mean([e.high for e in estimates])]
+    expected = max(expit(logit(0.5) - half), ends[0]), min(expit(logit(0.5) + half), ends[1])
+    assert (found.low, found.high) == pytest.approx(expected)
 
 
 def test_a_benchmark_against_itself_is_that_benchmark() -> None:
@@ -72,3 +75,15 @@ def test_equal_questions_enter_with_the_arm_of_their_interval() -> None:
     assert found.standard_error == pytest.approx(np.hypot(substitute, other.standard_error) / 2)
     both = macro_like_these([(np.arange(30), np.zeros(30))] * 2, [none] * 2, level=0.95)
     assert both.low == 0 and both.high > 0.05
+
+
+def test_never_wider_than_the_means_of_the_ends() -> None:
+    # one question in 613 solved once: the logit scale would end at 100 %; (.1135 + .0442 + high) / 3 is at most there
+    few = np.zeros(500)
+    few[0] = 0.5
+    rates = [np.zeros(30), np.zeros(83), few]
+    ixs = [np.arange(30), np.arange(100, 183), np.arange(200, 700)]
+    estimates = [stats.logit_t(rate) for rate in rates]
+    found = macro_like_these(list(zip(ixs, rates, strict=True)), estimates, level=0.95)
+    assert found.value == pytest.approx(0.001 / 3) and found.high == pytest.approx(np.mean([e.high for e in estimates]))
+    assert found.low == pytest.approx(np.mean([e.low for e in estimates])) and found.high < 0.06
