@@ -36,7 +36,14 @@ def normalise_gold(text: str) -> str:
     `$1$, $2$` is `1,2`; `142.0` is `142`; `025` is `25`; `4.5e33` is `4.5\times 10^{33}`; `-1./3` is `-1/3`;
     `np.arcsin(x)` is `\arcsin(x)`; a dot behind the closing dollar is gone.
     """
-    text = " ".join(text.split())
+    while True:
+        repaired = _repaired(" ".join(text.split()))
+        if repaired == text:
+            return text
+        text = repaired
+
+
+def _repaired(text: str) -> str:
     formulas = _FORMULAS.findall(text)
     if formulas and not _FORMULAS.sub("", text).strip():
         text = ",".join(formula.strip() for formula in formulas)

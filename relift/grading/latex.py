@@ -33,7 +33,8 @@ newtons? pascals? kelvin celsius fahrenheit moles? mol ev kev mev gev per hour d
 pairs? sides? edges? faces? vertices triangles? squares? cubes? tiles? acres? hectares? knots?
 """.split()
 _UNIT = rf"(?:{'|'.join(sorted(_UNITS, key=len, reverse=True))})"
-_TRAILING_UNITS = re.compile(rf"(?<=[\d}})\s%])\s*(?:{_UNIT}(?:\s*\^\s*\{{?\s*\d\s*\}}?)?[\s./]*)+$", re.IGNORECASE)
+_LAST_UNIT = re.compile(rf"(?<=[\d}})\s%/])(?<![a-zA-Z]){_UNIT}(?:\s?\^\s?\{{?\s?\d\s?\}}?)?[ ./]?$", re.IGNORECASE)
+MAX_UNITS = 8  # "miles per hour" has three
 
 _PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _MATH_MARKS = (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
@@ -71,7 +72,7 @@ _LETTER = re.compile(r"[a-zA-Z]")
 
 
 def canonical(text: str) -> str:
-    """The canonical string of an answer or a gold answer; "" for one without content. Idempotent."""
+    """The canonical string of an answer or a gold answer; "" for one without content."""
     text = text.strip()
     if _PLAIN_NUMBER.fullmatch(text):
         return text
@@ -135,17 +136,18 @@ def _closing(text: str, place: int) -> int:
 
 def _ending(text: str) -> str:
     """Without degrees, units and punctuation at the end."""
-    while True:
+    for _ in range(MAX_UNITS):
         shorter = text.rstrip(" .,;:")
         if not _TRIGONOMETRY.search(shorter):
             shorter = shorter.removesuffix(r"^\circ").rstrip()
-        unit = _TRAILING_UNITS.search(shorter)
+        unit = _LAST_UNIT.search(shorter)
         if unit and _MATHEMATICS.search(shorter, 0, unit.start()):
             shorter = shorter[: unit.start()].rstrip()
         shorter = shorter.removesuffix("\\")
         if shorter == text or not shorter:
             return shorter
         text = shorter
+    return text
 
 
 def _power_of_ten(match: re.Match[str]) -> str:

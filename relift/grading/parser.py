@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 MAX_DEPTH = 16  # of brackets and braces
+MAX_ATOMS = 150  # of one expression: trees are walked recursively
 MAX_ELEMENTS = 64  # of a list
 MAX_CELLS = 256  # of a matrix
 MAX_DIGITS = 256  # of one number
@@ -189,6 +190,7 @@ class _Parser:
         self.text = text
         self.place = 0
         self.depth = 0
+        self.atoms = 0
 
     def parse(self) -> Tree:
         tree = self.sum()
@@ -304,6 +306,9 @@ class _Parser:
         return self.atom()
 
     def atom(self) -> Tree:
+        self.atoms += 1
+        if self.atoms > MAX_ATOMS:
+            raise Unreadable("too long")
         piece = self.peek()
         number = _NUMBER.match(self.text, self.place)
         if number and number[0].isascii():
