@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +18,14 @@ from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import customised, find_protocol
 from relift.engines.answering import Answerer
+from relift.engines.open import EngineOptions, open_answerer, require_engine
 from relift.errors import InputError
 from relift.evaluate.estimate import plan_values, print_plan
-from relift.evaluate.evaluation import Outcome, Score, evaluate, require_resumable_identity
+from relift.evaluate.evaluation import Outcome, Score, evaluate, require_resumable_folder
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Plan, make_plan, require_room
-from relift.grading import Grader
+from relift.grading import Grader, require_grader
 from relift.terminal import Stopped, warn_on
 
 Render = Callable[[Sequence[Path]], str]  # run folders -> the table to print
@@ -73,13 +75,15 @@ def run_plan(options: EvalOptions, *, tokens_per_second: float | None, as_json: 
 def evaluate_one(prepared: Prepared, options: EvalOptions, *, score: Score, console: Console) -> Outcome:
     """One model into its folder."""
     warn = warn_on(console)
-    require_resumable_identity(prepared.plan, prepared.model, options.out)
+    require_resumable_folder(prepared.plan, prepared.model, options.out, kind="eval")
     with ExitStack() as stack:
         grader = stack.enter_context(open_grader(prepared.plan.protocol, options.second_grader, warn=warn))
         return evaluate(
             prepared.plan,
             prepared.model,
-            open_answerer=lambda ledger: open_engine(prepared.model, options, ledger=ledger, warn=warn),
+            open_answerer=lambda ledger: open_engine(
+                prepared.model, options, ledger=ledger, thinking=prepared.plan.protocol.thinking, warn=warn
+            ),
             grader=grader,
             folder=options.out,
             options=options.record(prepared.name),
@@ -92,18 +96,28 @@ def evaluate_one(prepared: Prepared, options: EvalOptions, *, score: Score, cons
 def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
     """Everything that can be wrong with the input is found here, for all models, before weights are read."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if options.out is not None and len(options.models) > 1:
-        raise InputError(
-            f"--out names one folder for {len(options.models)} models: leave it out, or evaluate one model"
-        )
-    if options.samples is not None and options.samples < 1:
-        raise InputError(f"--samples {options.samples}: at least 1 is needed")
+    require_options(options)
     protocol = protocol_of(options)
     loaded = [load_benchmark(benchmark, data=options.data) for benchmark in benchmarks_of(options.benchmarks)]
     for each in loaded:
         for note in each.notes:
             console.print(f"{each.benchmark.name}: {note}", soft_wrap=True, markup=False, highlight=False)
     return [prepare_one(name, options, protocol, loaded, console) for name in options.models]
+
+
+def require_options(options: EvalOptions) -> None:
+    """Refuse what can be seen to be wrong before anything is read. Raises InputError."""
+    if not options.models:
+        raise InputError("no MODEL is named: give a checkpoint's folder, a hub id, a training run or RUN@STEP")
+    if options.out is not None and len(options.models) > 1:
+        raise InputError(f"--out is one folder for {len(options.models)} models: leave it out, or evaluate one model")
+    if options.top_p is not None and not 0 < options.top_p <= 1:
+        raise InputError(f"--top-p {options.top_p:g}: it must be above 0 and at most 1")
+    if options.temperature is not None and not math.isfinite(options.temperature):
+        raise InputError(f"--temperature {options.temperature}: a finite number is needed")
+    require_engine(options.engine)
+    if options.second_grader is not None:
+        require_grader(options.second_grader)
 
 
 def prepare_one(
@@ -155,9 +169,15 @@ def open_grader(protocol: Protocol, second: str | None, *, warn: Callable[[str],
     return Grader(grader=protocol.grader, second=second, tags=tuple(protocol.thinking), warn=warn)
 
 
-def open_engine(model: Model, options: EvalOptions, *, ledger: Path | None, warn: Callable[[str], None]) -> Answerer:
-    """The engine with this model, not entered yet. Raises InputError for a name that is none."""
-    from relift.engines.open import EngineOptions, open_answerer
-
-    chosen = EngineOptions(**options.engine_options, tokenizer=options.tokenizer, ledger=ledger)
+def open_engine(
+    model: Model,
+    options: EvalOptions,
+    *,
+    ledger: Path | None,
+    thinking: Sequence[tuple[str, str]],
+    warn: Callable[[str], None],
+) -> Answerer:
+    """The engine with this model, not entered yet. `thinking`: the protocol's tags. Raises InputError."""
+    tags = {"thinking": tuple(thinking[0])} if thinking else {}
+    chosen = EngineOptions(**{**tags, **options.engine_options}, tokenizer=options.tokenizer, ledger=ledger)
     return open_answerer(options.engine, model.source, options=chosen, on_event=warn)

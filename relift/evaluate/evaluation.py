@@ -16,13 +16,13 @@ from rich.console import Console
 
 from relift.engines.answering import Answerer
 from relift.errors import ReliftError
-from relift.evaluate.identity import default_folder, identity_of, require_same, sampling_values, stored_identity
+from relift.evaluate.identity import default_folder, identity_of, require_same, sampling_values
 from relift.evaluate.models import Model
 from relift.evaluate.plan import AskOf, Item, Place, Plan, asks_of
 from relift.evaluate.progress import display
 from relift.evaluate.record import PartWriter, committed_attempts, next_part
 from relift.evaluate.run import DEFAULT_COMMITS, WARN_UNDECIDED, Commits, collect
-from relift.evaluate.session import open_session, protocol_values
+from relift.evaluate.session import open_session, protocol_values, require_kind_of_run
 from relift.evaluate.tally import Standing, Tally
 from relift.fingerprints import digest, plain_name, versions
 from relift.grading import Grader
@@ -46,11 +46,12 @@ class Outcome:
     asked: int
 
 
-def require_resumable_identity(plan: Plan, model: Model, folder: Path | None) -> None:
+def require_resumable_folder(plan: Plan, model: Model, folder: Path | None, *, kind: str) -> None:
     """Refuse another run's folder before an engine is opened: what is known without one is compared."""
-    there = stored_identity(folder) if folder is not None else None
-    if there is not None and folder is not None:
-        require_same(there, identity_without_engine(plan, model), folder=folder)
+    if folder is not None and (folder / "run.json").is_file():
+        stored = RunReader(folder).run_json
+        require_kind_of_run(stored, kind, folder=folder)
+        require_same(stored["identity"], identity_without_engine(plan, model), folder=folder)
 
 
 def identity_without_engine(plan: Plan, model: Model) -> dict[str, Any]:

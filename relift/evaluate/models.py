@@ -62,8 +62,11 @@ def _recorded(name: str) -> tuple[ModelSource, str]:
 def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, revision: str | None) -> Model:
     if path is None:
         return Model(source, fingerprint, None, None, ())
+    from transformers.utils import logging
+
     from relift.engines import checkpoint  # torch and transformers: seconds
 
+    logging.set_verbosity_error()  # what a tokenizer thinks of a prompt's length is no business of its
     tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)
     stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
     return Model(source, fingerprint, tokenizer, checkpoint.context_of(config), stops)

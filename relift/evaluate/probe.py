@@ -16,8 +16,8 @@ from relift.engines.base import Sampling
 from relift.errors import InputError
 from relift.evaluate.append import append
 from relift.evaluate.asking import asking_of
-from relift.evaluate.command import ending_on_signals, open_engine, open_grader, protocol_of
-from relift.evaluate.evaluation import LEDGER, evaluate, identity_without_engine, require_resumable_identity
+from relift.evaluate.command import ending_on_signals, open_engine, open_grader, protocol_of, require_options
+from relift.evaluate.evaluation import LEDGER, evaluate, identity_without_engine, require_resumable_folder
 from relift.evaluate.identity import sampling_values
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
@@ -47,6 +47,7 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render
     """Probe one model. Raises InputError with nothing written; exit status 130 or 143 after a signal."""
     if len(options.models) != 1:
         raise InputError("relift probe takes one MODEL")
+    require_options(options)
     console = Console(stderr=True, quiet=options.quiet)
     options = replace(options, samples=options.samples or SAMPLES)
     loaded = loaded_questions(questions)
@@ -103,12 +104,14 @@ def probe_alone(options: EvalOptions, loaded: LoadedBenchmark, console: Console)
     plan = probe_plan(
         model, loaded, protocol=protocol, sampling=sampling, seed=options.seed, samples=options.samples or SAMPLES
     )
-    require_resumable_identity(plan, model, options.out)
+    require_resumable_folder(plan, model, options.out, kind="probe")
     with open_grader(protocol, options.second_grader, warn=warn) as grader:
         outcome = evaluate(
             plan,
             model,
-            open_answerer=lambda ledger: open_engine(model, options, ledger=ledger, warn=warn),
+            open_answerer=lambda ledger: open_engine(
+                model, options, ledger=ledger, thinking=protocol.thinking, warn=warn
+            ),
             grader=grader,
             folder=options.out,
             options=options.record(options.models[0]),
@@ -165,7 +168,7 @@ def append_to(
             plan,
             identity=identity_without_engine(plan, model),
             why=why,
-            answerer=open_engine(model, options, ledger=folder / LEDGER, warn=warn),
+            answerer=open_engine(model, options, ledger=folder / LEDGER, thinking=plan.protocol.thinking, warn=warn),
             grader=grader,
             commits=options.commits,
             console=console,

@@ -102,9 +102,7 @@ def require_resumable(
     stored: Mapping[str, Any], identity: Identity, facts: Mapping[str, Any], *, plan: Plan, folder: Path
 ) -> None:
     """Refuse a folder of another kind of run, identity, protocol or grader."""
-    if stored.get("kind") != facts["kind"]:
-        kind = stored.get("kind") or f"training ({stored.get('recipe')})"
-        raise InputError(f"{folder}: holds a run of kind {kind}: choose another folder")
+    require_kind_of_run(stored, facts["kind"], folder=folder)
     require_same(stored["identity"], identity, folder=folder)
     if facts["kind"] == "probe":
         _require_same_samples(stored, plan, folder)
@@ -126,6 +124,13 @@ def require_resumable(
             f"{folder} was graded otherwise: {'; '.join(found)}; grade its answers again first: relift regrade "
             f"{folder} --into NEW"
         )
+
+
+def require_kind_of_run(stored: Mapping[str, Any], kind: str, *, folder: Path) -> None:
+    """Refuse to write an evaluation into a training run, or the like."""
+    if stored.get("kind") != kind:
+        there = stored.get("kind") or f"training ({stored.get('recipe')})"
+        raise InputError(f"{folder}: holds a run of kind {there}: choose another folder")
 
 
 def _require_same_samples(stored: Mapping[str, Any], plan: Plan, folder: Path) -> None:

@@ -49,14 +49,17 @@ def other_source(**changes: Any) -> Model:
 # part -> (what the second start differs in, what the refusal names)
 PARTS: dict[str, tuple[Callable[[], Change], str]] = {
     "model": (lambda: (plan_of(TEN), replace(MODEL, fingerprint="e" * 64), CountingAnswerer([])), "model is"),
-    "revision": (lambda: (plan_of(TEN), other_source(revision="main"), CountingAnswerer([])), "revision is None there, 'main' here"),
+    "revision": (
+        lambda: (plan_of(TEN), other_source(revision="main"), CountingAnswerer([])),
+        "revision is None there, 'main' here"),
     "prompt": (lambda: (other_prompt(), MODEL, CountingAnswerer([])), "the prompts of ten are others"),
     "template": (lambda: (other_protocol(template="boxed"), MODEL, CountingAnswerer([])), "template is"),
     "sampling": (
         lambda: (plan_of(TEN, sampling=replace(SAMPLING, temperature=0.7)), MODEL, CountingAnswerer([])),
         "sampling.temperature is 0.6 there, 0.7 here"),
     "seed": (lambda: (plan_of(TEN, seed=1), MODEL, CountingAnswerer([])), "seed is 0 there, 1 here"),
-    "engine": (lambda: (plan_of(TEN), MODEL, CountingAnswerer([], version="2")), "engine.version is '1' there, '2' here"),
+    "engine": (
+        lambda: (plan_of(TEN), MODEL, CountingAnswerer([], version="2")), "engine.version is '1' there, '2' here"),
 }  # fmt: skip
 
 
