@@ -40,6 +40,7 @@ class Loaded:
     splits: tuple[str, ...] | None = None
     resamples: int = 1000
     seed: int = 0
+    steps: tuple[int, ...] | None = None  # probes at these steps alone; None: all
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -50,7 +51,7 @@ class Loaded:
     def trajectories(self) -> pd.DataFrame:
         """All probes, all draws; of runs without any probe, what they were evaluated on."""
         for origin in ("probe", "benchmark"):
-            frame = read_trajectories(list(self.paths), origin=origin, splits=self.splits)
+            frame = read_trajectories(list(self.paths), origin=origin, splits=self.splits, steps=self.steps)
             if len(frame):
                 return frame
         raise InputError("no run holds a probe: there are no trajectories (set probe.questions, or relift probe)")

@@ -1,0 +1,18 @@
+"""The dashboard's entry, started by `relift dashboard RUN...`: the table of pages, and navigation among them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from relift.dashboards.widgets import PAGES
+
+st.set_page_config(page_title="relift", layout="wide", initial_sidebar_state="collapsed")
+navigation = st.navigation(
+    [
+        st.Page(f"pages/{page.name}.py", title=page.title, url_path="" if page.name == "overview" else page.name,
+                default=page.name == "overview", visibility="visible" if page.shown else "hidden")
+        for page in PAGES
+    ],
+    position="top",
+)  # fmt: skip
+navigation.run()

@@ -1,0 +1,98 @@
+"""What all charts share: a colour and dash for each run, readable on light and dark, and lines with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from relift.analysis import style
+
+NEUTRAL = "#8A9099"  # what print draws in black: seen on white and on black
+BAND_COLOURS = {"Hardest": "#7B4FA6", "Hard": "#31688E", "Medium": "#35B779", "Easy": "#B5DE2B"}
+VERDICT_COLOURS = {"correct": "#2E9E63", "wrong": "#C8553D", "undecided": "#9AA0A6"}
+_DASHES = {"solid": [1.0, 0.0]}
+
+
+class RunScale:
+    """Colours and dashes of the runs named, the same on every page that shows the same runs."""
+
+    def __init__(self, names: Iterable[object]):
+        styles = style.run_styles(dict.fromkeys(str(name) for name in names))
+        self.names = list(styles)
+        self._colours = [NEUTRAL if look.colour == "#000000" else look.colour for look in styles.values()]
+        self._dashes = [_dash(look.dash) for look in styles.values()]
+
+    def colour(self, *, legend: Any = None) -> alt.Color:
+        """Encoding of the column `run` as colour."""
+        scale = alt.Scale(domain=self.names, range=self._colours)
+        return alt.Color("run:N", scale=scale, legend=legend, title=None, sort=self.names)
+
+    def dash(self) -> alt.StrokeDash:
+        """Encoding of the column `run` as dash pattern."""
+        return alt.StrokeDash("run:N", scale=alt.Scale(domain=self.names, range=self._dashes), legend=None)
+
+
+def _dash(pattern: Any) -> list[float]:
+    if isinstance(pattern, str):
+        return _DASHES[pattern]
+    return [2.0 * length for length in pattern[1]]
+
+
+def legend_of(runs: RunScale) -> alt.Chart:
+    """One row that names the runs by colour and dash, for pages of several panels."""
+    rows = pd.DataFrame({"run": runs.names})
+    base = alt.Chart(rows).encode(
+        column=alt.Column("run:N", sort=runs.names, title=None, header=alt.Header(labels=False), spacing=6)
+    )
+    return base.mark_rule().encode(color=runs.colour())
+
+
+def lines(
+    frame: pd.DataFrame,
+    runs: RunScale,
+    *,
+    y: str,
+    low: str | None = "low",
+    high: str | None = "high",
+    title: str,
+    domain: Sequence[float] | None = None,
+    tooltip: Sequence[Any] = (),
+    legend: Any = None,
+    height: int = 240,
+) -> alt.LayerChart | alt.FacetChart:
+    """A line per run over `step` with its interval shaded; a run at one step alone is a level across the panel."""
+    tips = list(tooltip) or [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{y}:Q", format=".3f")]
+    at_once = frame.groupby("run")["step"].transform("nunique") == 1
+    several, single = frame[~at_once], frame[at_once]
+    x = alt.X("step:Q", title="training step", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
+    scale = alt.Scale(domain=list(domain), nice=False) if domain is not None else alt.Scale(zero=True)
+    value = alt.Y(f"{y}:Q", title=title, scale=scale)
+    layers: list[Any] = []
+    if low is not None and high is not None:
+        band = alt.Chart(several).mark_area(opacity=0.16, clip=True)
+        layers.append(
+            band.encode(
+                x=x, y=alt.Y(f"{low}:Q", title=title, scale=scale), y2=f"{high}:Q", color=runs.colour(legend=legend)
+            )
+        )
+    line = alt.Chart(several).mark_line(strokeWidth=2, clip=True)
+    layers.append(line.encode(x=x, y=value, color=runs.colour(legend=legend), strokeDash=runs.dash()))
+    points = alt.Chart(several).mark_circle(size=46, opacity=1, clip=True)
+    layers.append(points.encode(x=x, y=value, color=runs.colour(legend=legend), tooltip=tips))
+    if len(single) and len(several):
+        level = alt.Chart(single).mark_rule(strokeWidth=2)
+        layers.append(level.encode(y=value, color=runs.colour(legend=legend), strokeDash=runs.dash(), tooltip=tips))
+    elif len(single):
+        dot = alt.Chart(single).mark_point(size=70, filled=True)
+        layers.append(dot.encode(x=x, y=value, color=runs.colour(legend=legend), tooltip=tips))
+        if low is not None:
+            bar = alt.Chart(single).mark_rule()
+            layers.append(
+                bar.encode(
+                    x=x, y=alt.Y(f"{low}:Q", title=title, scale=scale), y2=f"{high}:Q", color=runs.colour(legend=legend)
+                )
+            )
+    return alt.layer(*layers).properties(height=height)
