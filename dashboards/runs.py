@@ -374,6 +374,6 @@ def _probed_splits(key: tuple[Any, ...], _choice: Choice) -> tuple[str, ...]:  #
         if not run.probe_steps:
             continue
         rows = questions_of(run)
-        probed_Q = cube(run).n_decided_QT.any(axis=1)
-        found |= dict.fromkeys(str(split) for split in rows["split"][probed_Q].unique())
+        probed_Q = np.asarray(cube(run).n_decided_QT.any(axis=1), dtype=bool)
+        found |= dict.fromkeys(str(split) for split in rows["split"].to_numpy(object)[probed_Q])
     return tuple(found)

@@ -224,6 +224,23 @@ def analyze(
 
 
 @app.command()
+def dashboard(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders, or folders that hold some")],
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: the first free one from 8501")] = None,
+    host: Annotated[str, typer.Option(help="address to listen on; beyond this machine needs --unsafe-no-auth")] = (
+        "127.0.0.1"
+    ),
+    unsafe_no_auth: Annotated[
+        bool, typer.Option("--unsafe-no-auth", help="let whoever reaches --host read the runs, without a password")
+    ] = False,  # noqa: FBT002
+) -> None:
+    """Look at runs in a browser: curves, the questions behind them, their answers."""
+    from relift.dashboards.launch import run_dashboard
+
+    run_dashboard(runs, port=port, host=host, unsafe_no_auth=unsafe_no_auth)
+
+
+@app.command()
 def probe(
     model: Annotated[str, typer.Argument(help="a checkpoint's folder, a hub id, a training RUN or RUN@STEP")],
     questions: Annotated[str, typer.Option(help=".jsonl, .parquet, or hf:owner/name/split")],
