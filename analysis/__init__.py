@@ -27,6 +27,7 @@ from relift.analysis.by_band import (
 from relift.analysis.capability import EPSILON_64, fit_prior, reach, top_up
 from relift.analysis.classes import CLASSES, classify_trajectories, count_classes
 from relift.analysis.compare import compare_runs, paired_difference
+from relift.analysis.counts import Counts, Cube, LiveCube, read_counts, read_cube
 from relift.analysis.demos import (
     buffer_health,
     caption_buffer_health,
@@ -62,12 +63,10 @@ from relift.analysis.reached import (
     reach_counts,
 )
 from relift.analysis.read import (
-    Cube,
     iter_attempts,
     map_attempts,
     read_attempts,
     read_checkpoints,
-    read_cube,
     read_demo_events,
     read_demonstrations,
     read_questions,
@@ -119,8 +118,10 @@ __all__ = [
     "PAPER",
     "REACH",
     "Comparison",
+    "Counts",
     "Cube",
     "Cuts",
+    "LiveCube",
     "MissingColumn",
     "ScoredRun",
     "around_training",
@@ -204,6 +205,7 @@ __all__ = [
     "reach_counts",
     "read_attempts",
     "read_checkpoints",
+    "read_counts",
     "read_cube",
     "read_demo_events",
     "read_demonstrations",

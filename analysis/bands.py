@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from relift.analysis.counts import Counts
 from relift.analysis.panel import one_origin, run_id_of
 from relift.errors import InputError
 
@@ -78,7 +79,7 @@ def counts_of_bands(n_attempts: int, *, cuts: Cuts = PAPER) -> dict[str, str]:
 
 
 def assign_bands(
-    trajectories: pd.DataFrame, *, run: str | None = None, draw: int = 0, cuts: Cuts = PAPER
+    trajectories: pd.DataFrame | Counts, *, run: str | None = None, draw: int = 0, cuts: Cuts = PAPER
 ) -> pd.DataFrame:
     """One row per question the base run was probed on at step 0: its band by `draw`, or null.
 
@@ -87,10 +88,10 @@ def assign_bands(
     columns tell later steps what assigned the bands. InputError if there is no such draw at step 0.
     """
     one_origin(trajectories)
-    run_id = run_id_of(trajectories, run)
-    chosen = trajectories[
-        (trajectories["run_id"] == run_id) & (trajectories["step"] == 0) & (trajectories["draw"] == draw)
-    ]
+    probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
+    run_id = run_id_of(probes, run)
+    is_chosen = ((probes["run_id"] == run_id) & (probes["step"] == 0) & (probes["draw"] == draw)).to_numpy()
+    chosen = trajectories.rows(is_chosen) if isinstance(trajectories, Counts) else trajectories[is_chosen]
     if chosen.empty:
         raise InputError(f"run {run or run_id} has no probe of draw {draw} at step 0: bands need one")
     if chosen["question_id"].duplicated().any():

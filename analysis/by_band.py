@@ -7,22 +7,24 @@ R resamples, G bands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
 from relift.analysis.bands import BANDS, Cuts, codes_of, counts_of_bands
+from relift.analysis.counts import Counts
 from relift.analysis.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions
 
 Which = Literal["all", "correct", "other"]
 
 
 def band_accuracy(
-    trajectories: pd.DataFrame,
+    trajectories: pd.DataFrame | Counts,
     bands: pd.DataFrame,
     *,
     measure_draw: int = 1,
@@ -49,32 +51,11 @@ def band_accuracy(
         sums=("n_attempts", "n_correct", "n_undecided"),
         measure_draw=measure_draw,
     )
-    correct_QC, attempts_QC = panel.sum_QC["n_correct"], panel.sum_QC["n_attempts"]
-    undecided_QC = panel.sum_QC["n_undecided"]
-    decided_QC = attempts_QC - undecided_QC
-    measured_QC = (decided_QC > 0).astype(float)
-    rate_QC = np.nan_to_num(stats.rate(correct_QC, decided_QC))
-    changed_QC, paired_QC = _change_from_base(panel, bands, rate_QC, measured_QC)
-    attempts_QC = np.maximum(attempts_QC, 1)  # cells without attempts weigh nothing below
-
-    estimates = _band_means(
-        bands,
-        {
-            "accuracy": (rate_QC, measured_QC),
-            "change": (changed_QC, paired_QC),
-            "bound_low": (measured_QC * correct_QC / attempts_QC, measured_QC),
-            "bound_high": (measured_QC * (correct_QC + undecided_QC) / attempts_QC, measured_QC),
-        },
-        resampled=("accuracy", "change"),
-        resamples=resamples,
-        seed=seed,
-    )
+    base = panel.column_of(base_of_bands(bands)[0], 0)
+    estimates, n_of_band = _accuracy_in_blocks(panel, bands, base, resamples=resamples, seed=seed)
     frame = _long_frame(panel, bands, measure_draw=measure_draw, resamples=resamples, seed=seed)
-    codes = codes_of(bands)
-    sums = {"n_correct": correct_QC, "n_decided": decided_QC, "n_undecided": undecided_QC}
-    for name, sum_QC in {"n_questions": measured_QC, **sums}.items():
-        by_band = np.stack([sum_QC[codes == code].sum(axis=0) for code in range(len(BANDS))])
-        frame[name] = by_band.ravel().astype(np.int64)
+    for name, n_GC in n_of_band.items():
+        frame[name] = n_GC.ravel()
     for name in ("accuracy", "accuracy_low", "accuracy_high", "bound_low", "bound_high"):
         frame[name.removeprefix("accuracy_") or name] = estimates[name].ravel()
     frame = _wilson_where_equal(frame)
@@ -87,14 +68,70 @@ def band_accuracy(
     return _by_run(frame)
 
 
-def _change_from_base(
-    panel: Panel, bands: pd.DataFrame, rate_QC: stats.Floats, measured_QC: stats.Floats
-) -> tuple[stats.Floats, stats.Floats]:
-    base = panel.column_of(base_of_bands(bands)[0], 0)
+_BLOCK_CELLS = 1_000_000  # of the question by column matrices held at once: 8 MB each
+
+
+def _accuracy_in_blocks(
+    panel: Panel, bands: pd.DataFrame, base: int | None, *, resamples: int, seed: int
+) -> tuple[dict[str, stats.Floats], dict[str, NDArray[np.int64]]]:
+    """Estimates and counts by band and column, some columns at a time: a large panel need not fit in float64.
+
+    Every block is resampled with the same weights, so the result does not depend on the blocks.
+    """
+    width = max(1, _BLOCK_CELLS // max(1, len(panel.question_ids)))
+    blocks, weights = [], stats.small_weights(len(panel.question_ids), resamples, seed=seed)
+    for first in range(0, len(panel.columns), width):
+        columns = slice(first, first + width)
+        blocks.append(_accuracy_of(panel, columns, bands, base, resamples=resamples, seed=seed, weights=weights))
+    joined = [{name: np.concatenate([b[i][name] for b in blocks], axis=1) for name in blocks[0][i]} for i in (0, 1)]
+    return joined[0], joined[1]
+
+
+def _accuracy_of(
+    panel: Panel,
+    columns: slice,
+    bands: pd.DataFrame,
+    base: int | None,
+    *,
+    resamples: int,
+    seed: int,
+    weights: Sequence[NDArray[np.integer]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    correct_QC, attempts_QC, undecided_QC = (
+        panel.sum_QC[name][:, columns].astype(float) for name in ("n_correct", "n_attempts", "n_undecided")
+    )
+    decided_QC = attempts_QC - undecided_QC
+    measured_QC = (decided_QC > 0).astype(float)
+    rate_QC = np.nan_to_num(stats.rate(correct_QC, decided_QC))
     if base is None:  # the base run was read without its measuring draw: no change can be told
-        return np.zeros_like(rate_QC), np.zeros_like(rate_QC)
-    paired_QC = measured_QC * measured_QC[:, [base]]
-    return (rate_QC - rate_QC[:, [base]]) * paired_QC, paired_QC
+        changed_QC, paired_QC = np.zeros_like(rate_QC), np.zeros_like(rate_QC)
+    else:
+        counts = (panel.sum_QC[name][:, [base]].astype(float) for name in ("n_correct", "n_attempts", "n_undecided"))
+        base_correct_Q1, base_attempts_Q1, base_undecided_Q1 = counts
+        base_Q1 = stats.rate(base_correct_Q1, base_attempts_Q1 - base_undecided_Q1)
+        paired_QC = measured_QC * ~np.isnan(base_Q1)
+        changed_QC = (rate_QC - np.nan_to_num(base_Q1)) * paired_QC
+    codes = codes_of(bands)
+    sums = {"n_questions": measured_QC, "n_correct": correct_QC, "n_decided": decided_QC, "n_undecided": undecided_QC}
+    n_of_band = {
+        name: np.stack([sum_QC[codes == code].sum(axis=0) for code in range(len(BANDS))]).astype(np.int64)
+        for name, sum_QC in sums.items()
+    }
+    attempts_QC = np.maximum(attempts_QC, 1)  # cells without attempts weigh nothing below
+    estimates = _band_means(
+        bands,
+        {
+            "accuracy": (rate_QC, measured_QC),
+            "change": (changed_QC, paired_QC),
+            "bound_low": (measured_QC * correct_QC / attempts_QC, measured_QC),
+            "bound_high": (measured_QC * (correct_QC + undecided_QC) / attempts_QC, measured_QC),
+        },
+        resampled=("accuracy", "change"),
+        resamples=resamples,
+        seed=seed,
+        weights=weights,
+    )
+    return estimates, n_of_band
 
 
 def _band_means(
@@ -104,6 +141,7 @@ def _band_means(
     resampled: tuple[str, ...],
     resamples: int,
     seed: int,
+    weights: Sequence[NDArray[np.integer]] | None = None,
 ) -> dict[str, stats.Floats]:
     """sum(numerator) / sum(denominator) by band: {name: (band, C)}, with name_low and name_high if resampled."""
     codes = codes_of(bands)
@@ -117,7 +155,13 @@ def _band_means(
         )
         if name in resampled:
             estimates_RGC = stats.bootstrap_ratios(
-                numerator_QC, denominator_QC, codes, n_groups=len(BANDS), resamples=resamples, seed=seed
+                numerator_QC,
+                denominator_QC,
+                codes,
+                n_groups=len(BANDS),
+                resamples=resamples,
+                seed=seed,
+                weights=weights,
             )
             means[f"{name}_low"], means[f"{name}_high"] = stats.percentile_interval(estimates_RGC)
     return means

@@ -14,8 +14,9 @@ from relift.analysis import by_band, demos, dynamics, event_study, forest, maps,
 from relift.analysis.capability import fit_prior, reach, top_up
 from relift.analysis.classes import count_classes
 from relift.analysis.compare import compare_runs, paired_difference
+from relift.analysis.counts import Cube, read_cube
 from relift.analysis.loaded import Loaded
-from relift.analysis.read import Cube, map_attempts, read_attempts, read_cube, read_demonstrations
+from relift.analysis.read import map_attempts, read_attempts, read_demonstrations
 from relift.analysis.transitions import band_transitions, caption_transitions, plot_transitions
 from relift.errors import InputError
 

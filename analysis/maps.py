@@ -13,8 +13,8 @@ import pandas as pd
 from relift import stats
 from relift.analysis import style
 from relift.analysis.classes import CLASSES
+from relift.analysis.counts import Cube
 from relift.analysis.panel import lay_out_counts, matched_questions
-from relift.analysis.read import Cube
 from relift.errors import InputError
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relift.analysis.counts import Counts
 from relift.errors import InputError
 
 RATE_DRAWS = 2  # draws 0 and 1; later ones are top-ups, chosen by outcome, which would bias a rate
@@ -25,7 +27,7 @@ class Panel:
 
     question_ids: pd.Index
     columns: pd.DataFrame
-    sum_QC: dict[str, NDArray[np.float64]]
+    sum_QC: dict[str, NDArray[Any]]  # numbers, as they came: small integers of Counts, else float64
 
     def column_of(self, run_id: str, step: int) -> int | None:
         """Position of a run's step among the columns, or None."""
@@ -40,8 +42,10 @@ def with_labels(trajectories: pd.DataFrame) -> pd.DataFrame:
     return trajectories.assign(run_id=run_id, run=run)
 
 
-def one_origin(trajectories: pd.DataFrame) -> str | None:
+def one_origin(trajectories: pd.DataFrame | Counts) -> str | None:
     """The origin of all rows (None of an empty frame); InputError if there are several."""
+    if isinstance(trajectories, Counts):
+        return trajectories.origin
     origins = sorted({str(o) for o in trajectories["origin"].unique()})
     if len(origins) > 1:
         raise InputError(f"trajectories of origins {', '.join(origins)} in one frame: read one origin at a time")
@@ -80,43 +84,108 @@ def check_measure_draw(bands: pd.DataFrame, measure_draw: int, *, allow_same_dra
         raise InputError(f"draw {measure_draw} is a top-up: it was chosen by outcome and cannot measure a rate")
 
 
-def matched_questions(trajectories: pd.DataFrame) -> pd.DataFrame:
+@overload
+def matched_questions(trajectories: pd.DataFrame) -> pd.DataFrame: ...
+@overload
+def matched_questions(trajectories: Counts) -> Counts: ...
+def matched_questions(trajectories: pd.DataFrame | Counts) -> pd.DataFrame | Counts:
     """The rows of questions that were probed in every run and at every step of the frame.
 
     Some questions may be probed at the two ends alone; in a mean over questions they would look like change.
     InputError if there is no such question.
     """
-    question, question_ids = pd.factorize(trajectories["question_id"])
-    run, _ = pd.factorize(trajectories["run_id"])
-    step, steps = pd.factorize(trajectories["step"])
-    columns, column = np.unique(run * max(1, len(steps)) + step, return_inverse=True)
+    if isinstance(trajectories, Counts):
+        return _matched_counts(trajectories)
+    question, question_ids = codes_of_values(trajectories["question_id"])
+    column, columns = _columns(trajectories)
     shape = (len(question_ids), len(columns))
-    n_rows_QC = np.bincount(question * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
-    matched_Q = np.count_nonzero(n_rows_QC, axis=1) == shape[1]
+    asked_QC = np.zeros(shape[0] * shape[1], bool)
+    asked_QC[question * shape[1] + column] = True
+    matched_Q: NDArray[np.bool_] = np.all(asked_QC.reshape(shape), axis=1)
     if len(trajectories) and not matched_Q.any():
-        raise InputError("no question was probed in every run and at every step: select runs, steps or splits")
-    return trajectories[matched_Q[question]]
+        raise InputError(_NOT_MATCHED)
+    return trajectories if matched_Q.all() else trajectories[matched_Q[question]]
 
 
-def lay_out(trajectories: pd.DataFrame, bands: pd.DataFrame, *, sums: Sequence[str], measure_draw: int) -> Panel:
+_NOT_MATCHED = "no question was probed in every run and at every step: select runs, steps or splits"
+
+
+def _matched_counts(counts: Counts) -> Counts:
+    asked_QP = counts.count_QP["n_attempts"] > 0
+    matched_Q = np.ones(len(counts.question_ids), bool)
+    for _, probes in counts.probes.groupby(["run_id", "step"], sort=False):
+        matched_Q &= asked_QP[:, probes.index.to_numpy()].any(axis=1)
+    if not matched_Q.any():
+        raise InputError(_NOT_MATCHED)
+    if matched_Q.all():
+        return counts
+    kept = {name: count_QP[matched_Q] for name, count_QP in counts.count_QP.items()}
+    return Counts(counts.question_ids[matched_Q], counts.probes, counts.origin, kept)
+
+
+def codes_of_values(values: pd.Series) -> tuple[NDArray[np.intp], pd.Index]:
+    """Position of each value in an index of plain objects, and the index; of categories without looking at the rows."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        used, codes = np.zeros(len(values.cat.categories), bool), values.cat.codes.to_numpy()
+        used[codes] = True
+        place = np.cumsum(used) - 1
+        return place[codes].astype(np.intp), pd.Index(values.cat.categories[used], dtype=object)
+    codes, uniques = pd.factorize(values.astype(object))
+    return codes, pd.Index(uniques)
+
+
+def _columns(rows: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Column of each row, and the columns (run_id, run, step) in order of run (as they first appear) and step."""
+    run_codes, run_ids = pd.factorize(rows["run_id"])  # order of appearance
+    step = rows["step"].to_numpy(np.int64)
+    n_steps = int(step.max(initial=0)) + 1
+    key = run_codes * n_steps + step
+    present = np.zeros(len(run_ids) * n_steps, bool)
+    present[key] = True
+    keys, place = np.flatnonzero(present), np.cumsum(present) - 1
+    firsts = with_labels(rows.iloc[[int((run_codes == i).argmax()) for i in range(len(run_ids))]])
+    named = firsts[["run_id", "run"]].iloc[keys // n_steps].reset_index(drop=True)
+    return place[key].astype(np.intp), named.assign(step=keys % n_steps)
+
+
+def lay_out(
+    trajectories: pd.DataFrame | Counts, bands: pd.DataFrame, *, sums: Sequence[str], measure_draw: int
+) -> Panel:
     """Sum the columns `sums` by question and (run, step): `measure_draw` at step 0, draws 0 and 1 later.
 
     Questions without a row in a column have sums of 0; questions that `bands` does not know are left out.
     InputError if no row is left.
     """
     one_origin(trajectories)
-    step, draw = trajectories["step"].to_numpy(), trajectories["draw"].to_numpy()
+    probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
+    step, draw = probes["step"].to_numpy(), probes["draw"].to_numpy()
     measuring = np.where(step == 0, draw == measure_draw, draw < RATE_DRAWS)
     question_ids = pd.Index(bands["question_id"].astype(object))
-    row = question_ids.get_indexer(pd.Index(trajectories["question_id"].astype(object)))
-    kept = with_labels(trajectories[measuring & (row >= 0)])
-    row = row[measuring & (row >= 0)]
-    if kept.empty:
+    if isinstance(trajectories, Counts):
+        panel = _panel_of_counts(trajectories.select(measuring), question_ids, sums) if measuring.any() else None
+    else:
+        code, known = codes_of_values(trajectories["question_id"])
+        row = question_ids.get_indexer(known)[code] if len(known) else code
+        kept = trajectories[measuring & (row >= 0)]
+        panel = None if kept.empty else _panel(kept, row[measuring & (row >= 0)], question_ids, sums)
+    if panel is None:
         raise InputError(
             f"nothing measures these bands: no later step, and no draw {measure_draw} at step 0, of their questions"
         )
+    return panel
 
-    return _panel(kept, row, question_ids, sums)
+
+def _panel_of_counts(counts: Counts, question_ids: pd.Index, sums: Sequence[str]) -> Panel:
+    row_Q = counts.question_ids.get_indexer(question_ids)
+    column_P, columns = _columns(counts.probes)
+    sum_QC = {}
+    for name in sums:
+        # a row per column first: the arrays of counts lie so in memory
+        sum_CQ = np.zeros((len(columns), len(question_ids)), np.int16)
+        for probe, column in enumerate(column_P):
+            sum_CQ[column] += np.where(row_Q >= 0, counts.count_QP[name][row_Q, probe], 0).astype(np.int16)
+        sum_QC[name] = sum_CQ.T
+    return Panel(question_ids, columns, sum_QC)
 
 
 def lay_out_counts(trajectories: pd.DataFrame, *, draws: Collection[int] | None = None) -> Panel:
@@ -129,21 +198,18 @@ def lay_out_counts(trajectories: pd.DataFrame, *, draws: Collection[int] | None 
     wanted = range(RATE_DRAWS) if draws is None else sorted(draws)
     if any(draw >= RATE_DRAWS for draw in wanted):
         raise InputError(f"draws {list(wanted)}: those from {RATE_DRAWS} on are top-ups and cannot measure a rate")
-    kept = with_labels(trajectories[trajectories["draw"].isin(list(wanted)).to_numpy()])
+    kept = trajectories[trajectories["draw"].isin(list(wanted)).to_numpy()]
     if kept.empty:
         raise InputError(f"no probe in draws {', '.join(map(str, wanted))}: nothing is measured")
-    kept["n_decided"] = kept["n_attempts"].to_numpy(np.int64) - kept["n_undecided"].to_numpy(np.int64)
-    row, question_ids = pd.factorize(kept["question_id"].astype(object))
-    return _panel(kept, row, pd.Index(question_ids), ("n_correct", "n_decided"))
+    kept = kept.assign(n_decided=kept["n_attempts"].to_numpy(np.int64) - kept["n_undecided"].to_numpy(np.int64))
+    row, question_ids = codes_of_values(kept["question_id"])
+    return _panel(kept, row, question_ids, ("n_correct", "n_decided"))
 
 
 def _panel(rows: pd.DataFrame, question_N: NDArray[np.intp], question_ids: pd.Index, sums: Sequence[str]) -> Panel:
     """Columns in order of run (as they first appear) and step."""
-    run_codes, _ = pd.factorize(rows["run_id"])
-    key = run_codes * (int(rows["step"].max()) + 1) + rows["step"].to_numpy()
-    keys, first, column = np.unique(key, return_index=True, return_inverse=True)
-    columns = rows.iloc[first][["run_id", "run", "step"]].reset_index(drop=True)
-    shape = (len(question_ids), len(keys))
+    column, columns = _columns(rows)
+    shape = (len(question_ids), len(columns))
     cell = question_N * shape[1] + column
     sum_QC = {name: _sum_by(cell, rows[name].to_numpy(float), shape) for name in sums}
     return Panel(question_ids, columns, sum_QC)
@@ -151,4 +217,4 @@ def _panel(rows: pd.DataFrame, question_N: NDArray[np.intp], question_ids: pd.In
 
 def _sum_by(cell: NDArray[np.intp], value: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
     total = np.bincount(cell, weights=value, minlength=shape[0] * shape[1])
-    return total.astype(float).reshape(shape)  # bincount of nothing is of integers
+    return total.astype(float, copy=False).reshape(shape)  # bincount of nothing is of integers

@@ -7,33 +7,72 @@ question carry question_id; question_ix is dense inside one run and must never b
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
-from relift.errors import InputError
+from relift.errors import InputError, StoreError
 from relift.store import RunReader
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
 
 
+_KEPT = 32  # readers and indexes of questions kept open: a page that is drawn again must not read them again
+_readers: dict[Path, RunReader] = {}
+_indexes: dict[tuple[Path, str], pd.CategoricalDtype] = {}
+_lock = Lock()
+
+
 def open_runs(runs: Runs) -> list[RunReader]:
-    """A reader per run folder. InputError if a folder holds no run, or two hold the same one."""
+    """A reader per run folder. InputError if a folder holds no run, or two hold the same one.
+
+    Readers are kept: they look at each file's state before they trust what they know of it.
+    """
     paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
-    readers = [RunReader(Path(fspath(path))) for path in paths]
+    readers = [_reader(Path(fspath(path)).absolute()) for path in paths]
     seen: dict[str, Path] = {}
     for reader in readers:
         if reader.run_id in seen:
             raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
         seen[reader.run_id] = reader.folder
     return readers
+
+
+def _reader(folder: Path) -> RunReader:
+    known = _readers.get(folder)
+    if known is not None and known.run_json["run_id"] == known.run_id:
+        return known
+    with _lock:
+        _readers.pop(folder, None)
+        reader = RunReader(folder)
+        _readers[folder] = reader
+        while len(_readers) > _KEPT:
+            del _readers[next(iter(_readers))]
+    return reader
+
+
+def question_index(reader: RunReader) -> pd.Index:
+    """The run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
+    return _question_dtype(reader).categories
+
+
+def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
+    key = (reader.folder, str(reader.run_json["files"].get("questions.parquet")))
+    with _lock:
+        if key not in _indexes:
+            questions = reader.read("questions", columns=["question_id", "question_ix"]).sort_values("question_ix")
+            if not np.array_equal(questions["question_ix"], np.arange(len(questions))):
+                raise StoreError(f"{reader.folder}: question_ix does not count from 0 to {len(questions) - 1}")
+            _indexes[key] = pd.CategoricalDtype(pd.Index(questions["question_id"], dtype=object))
+            while len(_indexes) > _KEPT:
+                del _indexes[next(iter(_indexes))]
+        return _indexes[key]
 
 
 def label_of(reader: RunReader) -> str:
@@ -171,39 +210,6 @@ def map_attempts(
     return pd.concat(parts, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class Cube:
-    """Counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
-
-    n_correct_QT: NDArray[np.int16]
-    n_decided_QT: NDArray[np.int16]
-    step_T: NDArray[np.int64]
-    question_ix_Q: NDArray[np.int64]
-
-
-def read_cube(run: RunPath, *, origin: str = "probe", draw: int = 0) -> Cube:
-    """The counts of `trajectories`, file by file, so that only the cube itself is held in memory."""
-    (reader,) = open_runs([run])
-    question_ix_Q = np.sort(reader.read("questions", columns=["question_ix"])["question_ix"].to_numpy(np.int64))
-    counts: dict[int, tuple[NDArray[np.int16], NDArray[np.int16]]] = {}
-    columns = ["question_ix", "n_correct", "n_attempts", "n_undecided"]
-    for file, table in reader.iter_tables("trajectories", columns=columns, origin=origin, draws=[draw]):
-        correct_Q, decided_Q = counts.setdefault(
-            file.step, (np.zeros(len(question_ix_Q), np.int16), np.zeros(len(question_ix_Q), np.int16))
-        )
-        row = np.searchsorted(question_ix_Q, table["question_ix"].to_numpy())
-        correct_Q[row] = table["n_correct"].to_numpy()
-        decided_Q[row] = table["n_attempts"].to_numpy() - table["n_undecided"].to_numpy()
-    step_T = np.array(sorted(counts), dtype=np.int64)
-    empty = np.zeros((len(question_ix_Q), 0), np.int16)
-    return Cube(
-        n_correct_QT=np.stack([counts[t][0] for t in step_T.tolist()], axis=1) if len(step_T) else empty,
-        n_decided_QT=np.stack([counts[t][1] for t in step_T.tolist()], axis=1) if len(step_T) else empty,
-        step_T=step_T,
-        question_ix_Q=question_ix_Q,
-    )
-
-
 def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
     frames = []
     for reader in open_runs(runs):
@@ -239,12 +245,13 @@ def _with_keys(columns: Sequence[str], keys: Sequence[str]) -> list[str]:
 
 
 def _ixs_of(reader: RunReader, column: str, values: Collection[str]) -> list[int]:
+    if column == "question_id":
+        found = question_index(reader).get_indexer(pd.Index(list(dict.fromkeys(values)), dtype=object))
+        return sorted(int(ix) for ix in found if ix >= 0)
     questions = reader.read("questions", columns=["question_ix", column])
     return [int(ix) for ix in questions.loc[questions[column].isin(list(values)), "question_ix"]]
 
 
 def _with_question_id(reader: RunReader, frame: pd.DataFrame) -> pd.DataFrame:
-    questions = reader.read("questions", columns=["question_id", "question_ix"]).sort_values("question_ix")
-    position = np.searchsorted(questions["question_ix"].to_numpy(), frame["question_ix"].to_numpy())
-    identity = pd.Categorical.from_codes(position, categories=pd.Index(questions["question_id"], dtype=object))
-    return frame.assign(question_id=identity)
+    codes = frame["question_ix"].to_numpy()
+    return frame.assign(question_id=pd.Categorical.from_codes(codes, dtype=_question_dtype(reader)))

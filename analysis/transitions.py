@@ -17,7 +17,8 @@ from scipy.special import betaln, gammaln
 from relift import stats
 from relift.analysis import style
 from relift.analysis.bands import BANDS, PAPER, Cuts, band_codes, codes_of, sure_band_codes
-from relift.analysis.panel import Panel, base_of_bands, check_measure_draw, lay_out, with_labels
+from relift.analysis.counts import Counts
+from relift.analysis.panel import Panel, base_of_bands, check_measure_draw, lay_out
 from relift.errors import InputError
 
 Null = Literal["draws", "fitted"]
@@ -26,7 +27,7 @@ NULL_DRAW = 1  # the base draw that the null moves to
 
 
 def band_transitions(
-    trajectories: pd.DataFrame,
+    trajectories: pd.DataFrame | Counts,
     bands: pd.DataFrame,
     *,
     step: int | None = None,
@@ -49,20 +50,21 @@ def band_transitions(
     """
     if null == "draws":
         check_measure_draw(bands, NULL_DRAW, allow_same_draw=False)
-    labelled = with_labels(trajectories)
-    is_first_draw = (labelled["draw"] == 0) & (labelled["step"] > 0)
-    is_null_draw = (labelled["draw"] == NULL_DRAW) & (labelled["step"] == 0)
+    probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
+    draw, at = probes["draw"].to_numpy(), probes["step"].to_numpy()
+    later = (draw == 0) & (at > 0 if step is None else at == step) & (at > 0)
+    run, _ = pd.factorize(probes["run_id"])
+    last_of_run = np.zeros(int(run.max(initial=-1)) + 1, np.int64)
+    np.maximum.at(last_of_run, run[later], at[later])
+    wanted = (later & (at == last_of_run[run])) | ((draw == NULL_DRAW) & (at == 0))
     panel = lay_out(
-        labelled[is_first_draw | is_null_draw],
+        trajectories.select(wanted) if isinstance(trajectories, Counts) else trajectories[wanted],
         bands,
         sums=("n_attempts", "n_correct", "n_undecided"),
         measure_draw=NULL_DRAW,
     )
-    later = panel.columns[panel.columns["step"] > 0]
-    if step is not None:
-        later = later[later["step"] == step]
-    last = later.groupby("run_id", sort=False)["step"].idxmax().sort_values()
-    if last.empty:
+    last = panel.columns.index[panel.columns["step"] > 0]
+    if not len(last):
         raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
     frames = [_run_transitions(panel, int(column), bands, null=null, resamples=resamples, seed=seed) for column in last]
     return pd.concat(frames, ignore_index=True)

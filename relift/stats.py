@@ -8,7 +8,7 @@ the time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from scipy.special import (
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_CHUNK_WEIGHTS = 4_000_000  # bootstrap weights held at once: 32 MB
+_CHUNK_WEIGHTS = 1_000_000  # bootstrap weights made at once: 8 MB, three times while they are made
 _LOG_SHAPE_BOUNDS = (-8.0, 8.0)  # of ln a and ln b: beyond them the likelihood of real counts is flat
 _PSEUDO_QUESTION = 0.1  # weight of the question solved and of the one failed that logit-t adds (docs/statistics.md)
 
@@ -391,22 +391,33 @@ def bootstrap_ratios(
     resamples: int,
     seed: int,
     cluster_Q: ArrayLike | None = None,
+    weights: Iterable[NDArray[np.integer]] | None = None,
 ) -> Floats:
     """Resampled sum(w * numerator) / sum(w * denominator) of each group and column: (R, G, C).
 
     `group_Q` is the question's group, -1 for none. All questions are resampled together, so groups and
-    columns share their weights. A resample without any denominator is nan.
+    columns share their weights. A resample without any denominator is nan. `weights`: blocks of `bootstrap_weights`
+    of this seed, for a caller that needs them more than once.
     """
     estimates = np.full((resamples, n_groups, numerator_QC.shape[1]), np.nan)
+    inside_G = [np.flatnonzero(group_Q == group) for group in range(n_groups)]
+    plain_G = [bool((denominator_QC[inside] == 1).all()) for inside in inside_G]
     first = 0
-    for weight_RQ in bootstrap_weights(len(group_Q), resamples, seed=seed, cluster_N=cluster_Q):
+    for weight_RQ in weights or bootstrap_weights(len(group_Q), resamples, seed=seed, cluster_N=cluster_Q):
         rows = slice(first, first + len(weight_RQ))
         first = rows.stop
-        for group in range(n_groups):
-            inside = np.flatnonzero(group_Q == group)
+        for group, inside in enumerate(inside_G):
             weight = weight_RQ[:, inside].astype(float)
-            estimates[rows, group] = rate(weight @ numerator_QC[inside], weight @ denominator_QC[inside])
+            # a mean over the same questions in every column needs no second product
+            total = weight.sum(axis=1, keepdims=True) if plain_G[group] else weight @ denominator_QC[inside]
+            estimates[rows, group] = rate(weight @ numerator_QC[inside], total)
     return estimates
+
+
+def small_weights(n_units: int, resamples: int, *, seed: int) -> list[NDArray[np.integer]]:
+    """The blocks of `bootstrap_weights` in the smallest integers that hold them, to be kept: about R * N bytes."""
+    blocks = bootstrap_weights(n_units, resamples, seed=seed)
+    return [block.astype(np.min_scalar_type(int(block.max(initial=0)))) for block in blocks]
 
 
 def percentile_interval(estimate_R: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
