@@ -100,6 +100,7 @@ from relift.analysis.solved import (
     solved_sets,
     support,
 )
+from relift.analysis.sql import sql
 from relift.analysis.stability import (
     caption_retention,
     caption_turnover,
@@ -226,6 +227,7 @@ __all__ = [
     "scores_of_last_step",
     "solved_by",
     "solved_sets",
+    "sql",
     "support",
     "top_up",
     "training_dynamics",
