@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lighteval.models.abstract_model import LightevalModel, ModelConfig
+from lighteval.models.model_input import GenerationParameters
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc
 
@@ -106,7 +107,13 @@ class ReliftModel(LightevalModel):
     def _set(
         self, config: ModelConfig, answerer: Answerer, tokenizer: Any, protocol: Protocol, sampling: Sampling
     ) -> None:
-        self.config = config
+        drawn = GenerationParameters(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k if sampling.top_k > 0 else None,
+            max_new_tokens=sampling.max_tokens,
+        )
+        self.config = config.model_copy(update={"generation_parameters": drawn})  # for lighteval's results
         self._cache = _NoCache()
         self._answerer, self._tokenizer, self._protocol, self._sampling = answerer, tokenizer, protocol, sampling
 

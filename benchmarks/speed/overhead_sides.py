@@ -66,33 +66,30 @@ def relift_side(job: Job, folder: Path) -> dict[str, Any]:
 
     from relift.analysis.score_table import render_scores, scored_run
     from relift.analysis.scores import score_run
-    from relift.evaluate.command import open_engine, open_grader, prepare
-    from relift.evaluate.evaluation import evaluate
+    from relift.evaluate import command
     from relift.evaluate.options import EvalOptions
     from relift.schema import seed_of
 
     data = folder / "data"
     write_data(job, data)
     console = Console(file=io.StringIO(), stderr=False)
+    out = folder / "run"
     options = EvalOptions(
         models=(job.checkpoint,), benchmarks=job.benchmarks, samples=job.samples, max_tokens=job.max_tokens,
-        engine="vllm", engine_options={"max_model_len": 2048}, data=data, quiet=True,
+        engine="vllm", engine_options={"max_model_len": 2048}, data=data, out=out, quiet=True,
     )  # fmt: skip
-    [prepared] = prepare(options, console)
-    engine = open_engine(prepared.model, options, ledger=None, warn=print)
+    [prepared] = command.prepare(options, console)
+    thinking = prepared.plan.protocol.thinking
+    engine = command.open_engine(prepared.model, options, ledger=None, thinking=thinking, warn=print)
     with engine as entered:
         kept = Kept(entered)
+        setattr(command, "open_engine", lambda *given, **options: kept)  # noqa: B010 - evaluations share the engine
 
         def evaluated() -> Timed:
-            out = folder / "run"
             shutil.rmtree(out, ignore_errors=True)
             kept.tokens, begin = 0, time.perf_counter()
-            [each] = prepare(options, console)
-            with open_grader(each.plan.protocol, None, warn=print) as grader:
-                outcome = evaluate(
-                    each.plan, each.model, open_answerer=lambda ledger: kept, grader=grader, folder=out,
-                    options=options.record(each.name), score=score_run, console=console,
-                )  # fmt: skip
+            [each] = command.prepare(options, console)
+            outcome = command.evaluate_one(each, options, score=score_run, console=console)
             render_scores([scored_run(outcome.folder)])
             return {"seconds": time.perf_counter() - begin, "answers": outcome.asked, "tokens": kept.tokens}
 
