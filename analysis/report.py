@@ -22,7 +22,7 @@ from relift import stats
 from relift.analysis import report_html as h
 from relift.analysis import report_words as words
 from relift.analysis import style
-from relift.analysis.bands import BANDS
+from relift.analysis.bands import BANDS, counts_of_bands
 from relift.analysis.catalogue import FIGURES, TABLES
 from relift.analysis.cautions import cautions
 from relift.analysis.compare import compare_runs, paired_difference
@@ -55,7 +55,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 ENOUGH = {*SECTIONS["What changed"], *SECTIONS["What is within reach"], *SECTIONS["Benchmarks"], *SECTIONS["Training"]}
-_LIGHT_TABLES = ("difference_from_base", "crossover", "support", "classes", "grader_health")  # that the report shows
+_LIGHT_TABLES = (
+    "bands",
+    "difference_from_base",
+    "crossover",
+    "support",
+    "classes",
+    "grader_health",
+)  # that the report shows
 
 
 @dataclass(frozen=True)
@@ -112,9 +119,7 @@ def write_report(
     path = Path(out)
     if path.is_dir():
         raise InputError(f"{path} is a folder: name a file, say {path / 'report.html'}")
-    report = make_report(
-        runs, base=base, splits=splits, resamples=resamples, seed=seed, examples=examples, tell=tell
-    )
+    report = make_report(runs, base=base, splits=splits, resamples=resamples, seed=seed, examples=examples, tell=tell)
     text = render(report, title=title)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -262,7 +267,9 @@ def _limits(report: Report) -> None:
 
 def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] | None) -> None:
     """Scores of evaluated runs, each against the first (or the base, where it is one of them)."""
-    folders = [reader.folder for reader in open_runs(report.loaded.paths) if reader.files("attempts", origin="benchmark")]
+    folders = [
+        reader.folder for reader in open_runs(report.loaded.paths) if reader.files("attempts", origin="benchmark")
+    ]
     if not folders:
         return
     wanted = report.loaded.runs.loc[report.loaded.runs["run"] == report.loaded.base, "folder"].tolist()
@@ -284,8 +291,11 @@ def _compare(report: Report, folders: Sequence[Path], examples: int) -> None:
 def _examples(report: Report, each: int) -> None:
     loaded = report.loaded
     origin = str(loaded.trajectories["origin"].iloc[0])
+    counts = report.frames.get("classes")
     for run_id, rows in loaded.classified.groupby("run_id", sort=False):
-        report.examples += examples_of_run(loaded.path_of(str(run_id)), rows, origin=origin, each=each)
+        own = None if counts is None else counts[counts["run_id"] == run_id].set_index("class")["expected"]
+        folder = loaded.path_of(str(run_id))
+        report.examples += examples_of_run(folder, rows, origin=origin, each=each, expected=own)
 
 
 def render(report: Report, *, title: str | None = None) -> str:
@@ -311,7 +321,9 @@ def _subtitle(report: Report) -> str:
         n_questions = report.loaded.probes["question_id"].nunique()
     except InputError:
         return said
-    return f"{said} The base model is step 0 of {base[:NAME_LIMIT]}; {words.many(n_questions, 'question')} are compared."
+    return (
+        f"{said} The base model is step 0 of {base[:NAME_LIMIT]}; {words.many(n_questions, 'question')} are compared."
+    )
 
 
 def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
@@ -329,10 +341,21 @@ def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
 
 
 def _findings(report: Report) -> list[h.Markup]:
-    parts = []
+    parts = [h.element("p", sentence, class_="soft") for sentence in _how_to_read(report)]
     for topic, sentences in report.findings():
         parts += [h.element("h3", topic), h.bullets(sentences)]
     return parts
+
+
+def _how_to_read(report: Report) -> list[str]:
+    said = ["In brackets: 95 % intervals. Expected without learning: what a model that never changes shows by chance."]
+    if "bands" in report.frames:
+        counts = report.frames["bands"]["n_attempts"]
+        n = int(counts.iloc[0])
+        if (counts == n).all():
+            bands = ", ".join(f"{band} {right}" for band, right in counts_of_bands(n).items())
+            said.append(f"Bands by how many of {n} attempts of the base model were right in one draw: {bands}.")
+    return said
 
 
 def _figure(one: Drawn) -> h.Markup:
@@ -453,25 +476,30 @@ def _health_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
 
 def _example_parts(report: Report) -> list[h.Markup]:
     parts: list[h.Markup] = []
-    if report.examples:
-        note = "The surest changes, so extreme by choice: how many were found and how many chance gives is said above."
-        parts.append(h.element("p", note, class_="soft"))
+    groups: dict[tuple[str, str], list[Example]] = {}
     for example in report.examples:
-        problem, rest = h.clipped(example.problem, PROBLEM_LIMIT)
-        parts.append(
-            h.element(
-                "div",
-                h.element("h3", f"{example.run[:NAME_LIMIT]}: {example.change}"),
-                h.element("pre", problem, dir="auto"),
-                h.element(
-                    "p", f"Gold answer: {h.clipped(example.gold, 200)[0]}. Question {example.question_id}. {rest}",
-                    class_="soft",
-                ),
-                h.element("div", _answer(example.before), _answer(example.after), class_="pair"),
-                class_="example",
-            )
-        )  # fmt: skip
+        groups.setdefault((example.run_id, example.change), []).append(example)
+    if groups:
+        parts.append(h.element("p", "The surest changes of each kind, so extreme by choice.", class_="soft"))
+    for (run_id, change), examples in groups.items():
+        one = examples[0]
+        expected = f"; {one.expected:.1f} expected without learning" if one.expected is not None else ""
+        name = report.names[run_id][:NAME_LIMIT]
+        parts.append(h.element("h3", f"{name}, {change}: {len(examples)} of {one.found} found{expected}"))
+        parts += [_example(example) for example in examples]
     return parts
+
+
+def _example(example: Example) -> h.Markup:
+    problem, rest = h.clipped(example.problem, PROBLEM_LIMIT)
+    about = f"Gold answer: {h.clipped(example.gold, 200)[0]}. Question {example.question_id}. {rest}"
+    return h.element(
+        "div",
+        h.element("pre", problem, dir="auto"),
+        h.element("p", about, class_="soft"),
+        h.element("div", _answer(example.before), _answer(example.after), class_="pair"),
+        class_="example",
+    )
 
 
 def _answer(answer: Answer) -> h.Markup:

@@ -30,10 +30,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Example:
-    """A question with an answer before and after."""
+    """A question with an answer before and after, one of `found` of its kind; `expected` without learning (or None)."""
 
-    run: str
+    run_id: str
     change: str  # gained, lost
+    found: int
+    expected: float | None
     question_id: str
     problem: str
     gold: str
@@ -41,11 +43,13 @@ class Example:
     after: Answer
 
 
-def examples_of_run(folder: Path, classified: pd.DataFrame, *, origin: str, each: int) -> list[Example]:
+def examples_of_run(
+    folder: Path, classified: pd.DataFrame, *, origin: str, each: int, expected: pd.Series | None = None
+) -> list[Example]:
     """The `each` surest gained and lost questions of a run (of `classify_trajectories`, rows of this run alone).
 
     Before is the run's step 0, after its last probed step; draw 0. Of gained questions the first wrong answer and the
-    first right one are shown, of lost ones the other way round.
+    first right one are shown, of lost ones the other way round. `expected`: by class, of `count_classes`.
     """
     chosen = {
         change: classified[classified["class"] == change]
@@ -71,7 +75,12 @@ def examples_of_run(folder: Path, classified: pd.DataFrame, *, origin: str, each
                 for step, verdict in zip((0, last), verdicts, strict=True)
             )
             row = questions.loc[question]
-            found.append(Example(label, change, question, str(row["problem"]), str(row["answer"]), before, after))
+            n, chance = (
+                int((classified["class"] == change).sum()),
+                None if expected is None else float(expected[change]),
+            )
+            texts = (str(row["problem"]), str(row["answer"]))
+            found.append(Example(reader.run_id, change, n, chance, question, *texts, before, after))
     return found
 
 
@@ -80,6 +89,7 @@ def examples_of_comparison(
 ) -> list[Example]:
     """The surest flips of run a (gained: it alone solves the question) against run b, `folders` of a and b."""
     flipped = comparison.flipped
+    (reader,) = open_runs([folders[0]])
     found = []
     for change, side in (("gained", "a"), ("lost", "b")):
         ids = [str(q) for q in flipped.loc[flipped["solved_by"] == side, "question_id"].head(each)]
@@ -92,9 +102,8 @@ def examples_of_comparison(
             before = _answer(table_b, question, str(verdicts[0]), comparison.b)
             after = _answer(table_a, question, str(verdicts[1]), comparison.a)
             row = questions.loc[question]
-            found.append(
-                Example(comparison.a, change, question, str(row["problem"]), str(row["answer"]), before, after)
-            )
+            n, texts = int((flipped["solved_by"] == side).sum()), (str(row["problem"]), str(row["answer"]))
+            found.append(Example(reader.run_id, change, n, None, question, *texts, before, after))
     return found
 
 

@@ -128,7 +128,9 @@ def say_classes(classes: pd.DataFrame, names: Names) -> list[str]:
             f"deviation {by_class[name]['sd']:.1f})"
             for name in ("gained", "lost")
         ]
-        said.append(f"{names[str(run_id)]}: of {many(by_class['gained']['n_questions'], 'question')} {', '.join(parts)}.")
+        said.append(
+            f"{names[str(run_id)]}: of {many(by_class['gained']['n_questions'], 'question')} {', '.join(parts)}."
+        )
     return said
 
 
@@ -139,35 +141,36 @@ def say_pairs(pairs: pd.DataFrame, names: Names) -> list[str]:
         a, b = names[row["run_id_a"]], names[row["run_id_b"]]
         said.append(
             f"{a} against {b}: {points(row['difference'], row['low'], row['high'])}, paired over "
-            f"{many(row['n_questions'], 'question')} (p = {p_value(row['p_holm'])}, Holm over "
-            f"{many(len(pairs), 'comparison')}){doubt(row['low'], row['high'])}. Right in more than half of its attempts: "
-            f"only {a} {row['n_only_a']} ({row['expected_only_a']:.1f} expected by chance), only {b} {row['n_only_b']} "
-            f"({row['expected_only_b']:.1f})."
+            f"{many(row['n_questions'], 'question')} (p {p_value(row['p_holm'])}, Holm over "
+            f"{many(len(pairs), 'comparison')}){doubt(row['low'], row['high'])}. Questions answered in more than half of "
+            f"the attempts: {row['n_only_a']} by {a} alone ({row['expected_only_a']:.1f} expected if both were equally "
+            f"good), {row['n_only_b']} by {b} alone ({row['expected_only_b']:.1f})."
         )
     return said
 
 
 def p_value(p: float) -> str:
-    """ "0.032", "below 0.001"."""
-    return "unknown" if pd.isna(p) else "below 0.001" if p < 0.001 else f"{p:.3f}"
+    """ "= 0.032", "below 0.001"."""
+    return "unknown" if pd.isna(p) else "below 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def say_reach(reached: pd.DataFrame, names: Names) -> list[str]:
     """Within, undetermined, beyond: of `reach_counts`."""
-    said = []
+    said, few = [], []
     for (run_id, step), rows in reached.groupby(["run_id", "step"], sort=False):
         count = {row["reach"]: row["count"] for row in rows.to_dict("records")}
         first = rows.iloc[0]
-        few = (
-            f" With {first['n_attempts']} attempts a question none can be surely beyond: `relift topup` samples on."
-            if not count["beyond"] and count["undetermined"]
-            else ""
-        )
         said.append(
             f"{names[str(run_id)]} at step {step}: of {many(int(first['n_questions']), 'question')} "
             + ", ".join(f"{count[name]} {name}{' reach' if name != 'undetermined' else ''}" for name in REACH)
-            + f" (95 % sure that the rate is at least {first['epsilon']:.3f}, or below).{few}"
+            + f" ({first['n_attempts']} attempts at each)."
         )
+        if count["undetermined"] and not count["beyond"]:
+            few.append(f"{names[str(run_id)]} at step {step}")
+    epsilon = reached["epsilon"].iloc[0]
+    said.append(f"Within reach: the rate is at least {epsilon:.3f} with 95 % certainty; beyond: surely below.")
+    if few:
+        said.append(f"Too few attempts to call any question beyond reach: {', '.join(few)}. `relift topup` adds some.")
     return said
 
 
@@ -250,7 +253,7 @@ def say_comparison(a: str, b: str, frame: pd.DataFrame) -> list[str]:
     """One run against another by benchmark: the frame of `compare_scores`."""
     said = []
     for row in frame.to_dict("records"):
-        adjusted = f" (p = {p_value(row['p_holm'])}, Holm)" if pd.notna(row["p_holm"]) else ""
+        adjusted = f" (p {p_value(row['p_holm'])}, Holm)" if pd.notna(row["p_holm"]) else ""
         said.append(
             f"{row['benchmark']}: {a} against {b} {points(row['difference'], row['low'], row['high'])}{adjusted}, "
             f"{many(int(row['n_questions']), 'question')}{doubt(row['low'], row['high'])}."
@@ -269,12 +272,15 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
     topics: list[tuple[str, Sequence[str]]] = [
         ("Accuracy", of("difference_from_base", lambda frame, names: say_accuracy(frame, scores, names))),
         ("By what the base model could do", of("difference_from_base", say_bands)),
-        ("Moves that chance does not explain", of("f03_transitions", say_moves)),
+        ("Moves between bands, beside those of chance", of("f03_transitions", say_moves)),
         ("Questions gained and lost", of("classes", say_classes)),
         ("Kept", of("f08_retention", say_retention)),
         ("Runs against each other", of("pairs", say_pairs)),
         ("Reach", [*of("f17_reach", say_reach), *of("crossover", say_crossover)]),
-        ("Demonstrations", [*of("f09_demonstrations", say_demonstrations), *of("f15_after_training", say_after_training)]),
+        (
+            "Demonstrations",
+            [*of("f09_demonstrations", say_demonstrations), *of("f15_after_training", say_after_training)],
+        ),
         ("Benchmarks", of("scores", say_scores)),
     ]
     return [(topic, list(said)) for topic, said in topics if said]

@@ -241,6 +241,30 @@ def dashboard(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    out: Annotated[Path, typer.Option("--out", help="the HTML file")] = Path("report.html"),
+    base: Annotated[
+        str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
+    title: Annotated[str | None, typer.Option("--title", help="heading; default: the names of the runs")] = None,
+    examples: Annotated[int, typer.Option("--examples", min=0, help="gained and lost questions to show, per run")] = 2,
+    resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
+) -> None:
+    """One HTML file to mail: what training changed, in words with intervals, figures and example questions."""
+    from relift.analysis.report import write_report
+
+    made = write_report(
+        runs, out, base=base, splits=split, title=title, examples=examples, resamples=resamples, seed=seed,
+        tell=None if quiet else lambda line: print(line, flush=True),
+    )  # fmt: skip
+    print(f"{len(made.figures)} figures, {len(made.examples)} example questions: {out}")
+
+
+@app.command()
 def probe(
     model: Annotated[str, typer.Argument(help="a checkpoint's folder, a hub id, a training RUN or RUN@STEP")],
     questions: Annotated[str, typer.Option(help=".jsonl, .parquet, or hf:owner/name/split")],
