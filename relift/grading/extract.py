@@ -201,7 +201,7 @@ def _answer_line(text: str, *, cut: bool) -> str | None:
 
 def _is_expression(text: str) -> bool:
     """Whether a text is one expression and no prose: one line, at most one word outside commands."""
-    if not text or "\n" in text.strip("$[]\\ \n"):
+    if not text or "\n" in text.strip("$[]\\ \n") or r"\boxed" in text or r"\fbox" in text:
         return False
     plain = _COMMAND.sub(" ", _TEXT_GROUP.sub(" ", text))
     return len([word for word in _WORD.findall(plain) if word.lower() not in _NO_PROSE]) <= 1

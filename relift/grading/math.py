@@ -66,7 +66,7 @@ class MathScorer:
         )
         if found.content is None:
             return Judgement(Verdict.wrong, found.where)
-        if len(found.content) > caps.MAX_ANSWER_CHARACTERS:
+        if caps.too_long(found.content):
             return Judgement(Verdict.undecided, f"{found.where}.too_large")
         key = submission.gold, found.where, found.content
         if key not in self._decided:

@@ -72,7 +72,8 @@ def test_two_letters_are_wrong(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["The Answer is a function of time", "A man walks", "B is nice", "so it is A", "", "the answer is not given"]
+    "text",
+    ["The Answer is a function of time", "A man walks", "B is nice", "so it is A", "", "the answer is not given"],
 )
 def test_prose_is_no_choice(text: str) -> None:
     assert judge(Submission("A", text)).rule == "none.no_answer"

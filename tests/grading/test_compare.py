@@ -167,8 +167,8 @@ def test_polynomials_are_compared_as_functions(a: int, b: int, c: int, n: int) -
 
 PIECES = st.sampled_from(
     r"""\frac \sqrt { } ( ) [ ] 1 2 12 3.5 .5 x y i e pi \pi + - ^ _ = , % \% \ $ \text{ cm ! / * ** \cdot \pm \left(
-    \right) \{ \} and \cup \infty \begin{pmatrix} \end{pmatrix} & \\ \sin \log_ \binom 1,234 5e3 | . ; : ' ^\circ"""
-    .split()
+    \right) \{ \} and \cup \infty \begin{pmatrix} \end{pmatrix} & \\ \sin \log_ \binom 1,234 5e3 | . ; : '
+    ^\circ""".split()
 )
 
 

@@ -136,7 +136,9 @@ def test_boxes_are_merged_for_lists_alone(text: str, merged: str) -> None:
     assert find_answer(text).content == merged[-1] and find_answer(text).where == "box"
 
 
-@pytest.mark.parametrize("unit", ["answer is ", "<answer>", "</think>", "$", "$x", r"\boxed{1}, ", "the answer is $5$ "])
+@pytest.mark.parametrize(
+    "unit", ["answer is ", "<answer>", "</think>", "$", "$x", r"\boxed{1}, ", "the answer is $5$ "]
+)
 def test_finding_takes_time_in_proportion(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     start = time.process_time()

@@ -73,7 +73,22 @@ def test_words() -> None:
     assert word_of("x") is None and word_of("2k") is None and word_of(r"\pi") is None and word_of("été") is None
 
 
-UNITS = ["deg", "5 in ", r"\text{a}", "$", "{", "1,234,", "5e3", r"\left(", r"\!", "and ", "x=", "5%", "secs ", r"^\circ"]
+UNITS = [
+    "deg",
+    "5 in ",
+    r"\text{a}",
+    "$",
+    "{",
+    "1,234,",
+    "5e3",
+    r"\left(",
+    r"\!",
+    "and ",
+    "x=",
+    "5%",
+    "secs ",
+    r"^\circ",
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)
