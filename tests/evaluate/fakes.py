@@ -158,7 +158,7 @@ def run(folder: Path | None, answerer: CountingAnswerer, plan: Plan | None = Non
     """One start of an evaluation."""
     values: dict[str, Any] = {
         "open_answerer": lambda ledger: answerer, "grader": grader(), "folder": folder, "options": {"model": "tiny"},
-        "score": score, "console": silent(), "commits": Commits(answers=4, seconds=60.0), **changes,
+        "score": score, "console": silent(), "commits": Commits(answers=8, seconds=60.0), **changes,
     }  # fmt: skip
     model = values.pop("model", MODEL)
     return evaluate(plan or plan_of(), model, **values)
