@@ -96,6 +96,7 @@ from relift.analysis.solved import (
     caption_support,
     plot_solved_by,
     plot_support,
+    sets_by_run,
     solved_by,
     solved_sets,
     support,
@@ -110,7 +111,7 @@ from relift.analysis.stability import (
     turnover,
 )
 from relift.analysis.style import save_figure
-from relift.analysis.transitions import band_transitions, caption_transitions, plot_transitions
+from relift.analysis.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
 
 __all__ = [
     "BANDS",
@@ -171,6 +172,7 @@ __all__ = [
     "grader_health",
     "group_signal",
     "iter_attempts",
+    "label_noise",
     "length_accuracy",
     "map_attempts",
     "matched_questions",
@@ -225,6 +227,7 @@ __all__ = [
     "score_run",
     "scored_run",
     "scores_of_last_step",
+    "sets_by_run",
     "solved_by",
     "solved_sets",
     "sql",

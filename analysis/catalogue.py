@@ -17,7 +17,7 @@ from relift.analysis.compare import compare_runs, paired_difference
 from relift.analysis.counts import Cube, read_cube
 from relift.analysis.loaded import Loaded
 from relift.analysis.read import map_attempts, read_attempts, read_demonstrations
-from relift.analysis.transitions import band_transitions, caption_transitions, plot_transitions
+from relift.analysis.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
 from relift.errors import InputError
 
 Data = Callable[[Loaded], pd.DataFrame]
@@ -327,13 +327,28 @@ def _grader_health(loaded: Loaded) -> pd.DataFrame:
     return map_attempts(loaded.with_origin(origin), of_attempts.grader_health, origin=origin, columns=columns)
 
 
+def _cost(loaded: Loaded) -> pd.DataFrame:
+    if loaded.checkpoints.empty:
+        raise InputError("no run has a checkpoint: what it used was not recorded")
+    last = loaded.checkpoints.groupby("run_id", observed=True)["step"].transform("max")
+    return loaded.checkpoints[(loaded.checkpoints["step"] == last).to_numpy()]
+
+
 # Tables without a figure of their own; the frame of each figure is saved beside it.
 TABLES: dict[str, tuple[str, Data]] = {
     "runs": ("The runs", lambda loaded: loaded.runs),
     "bands": ("Band of every question", lambda loaded: loaded.bands),
+    "label_noise": (
+        "Questions that another draw would put into another band",
+        lambda loaded: label_noise(loaded.probes, loaded.bands),
+    ),
     "difference_from_base": ("Each run less the base, paired by question", _compared),
     "crossover": ("k from which the base model reaches a run", crossover),
     "support": ("Sets of solved questions and their ratios", lambda loaded: solved.support(_solved_sets(loaded))),
+    "gained_and_lost": (
+        "Which runs gained or lost which question",
+        lambda loaded: solved.sets_by_run(_solved_sets(loaded)),
+    ),
     "classes": (
         "Classes of trajectories: found, and expected without learning",
         lambda loaded: count_classes(loaded.probes, loaded.prior, seed=loaded.seed),
@@ -342,5 +357,6 @@ TABLES: dict[str, tuple[str, Data]] = {
     "prior": ("Beta priors of step 0", lambda loaded: loaded.prior),
     "reach": ("Reach of the base model, question by question", base_reach),
     "top_up": ("Questions that more attempts would decide", lambda loaded: top_up(base_reach(loaded))),
+    "cost": ("What the runs had used at their last checkpoint", _cost),
     "grader_health": ("Undecided, cut off, without an answer", _grader_health),
 }

@@ -220,6 +220,22 @@ def solved_by(trajectories: pd.DataFrame, *, base: str, runs: Sequence[str] | No
     return frame.sort_values(["count", "solved_by"], ascending=[False, True], ignore_index=True)
 
 
+def sets_by_run(solved: pd.DataFrame) -> pd.DataFrame:
+    """One row per question: its set in each run, a column per run, to list who alone gained or lost it.
+
+    `solved` of `solved_sets`. gained_by and lost_by: labels of those runs joined by " + ", "" for none.
+    """
+    named = solved[["run_id", "run"]].drop_duplicates()
+    names = _distinct_names([(str(run_id), str(run), 0) for run_id, run in named.to_numpy()])
+    label_of = dict(zip(named["run_id"], names, strict=True))
+    wide = solved.assign(label=solved["run_id"].map(label_of)).pivot(index="question_id", columns="label", values="set")
+    wide = wide[names].rename_axis(columns=None)
+    for which in ("gained", "lost"):
+        inside_QR = (wide[names] == which).to_numpy(bool)
+        wide[f"{which}_by"] = [" + ".join(np.array(names, dtype=object)[row]) for row in inside_QR]
+    return wide.reset_index()
+
+
 def _distinct_names(ends: list[tuple[str, str, int]]) -> list[str]:
     names = [name for _, name, _ in ends]
     return [name if names.count(name) == 1 else f"{name} ({run_id})" for run_id, name, _ in ends]

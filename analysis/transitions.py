@@ -70,6 +70,39 @@ def band_transitions(
     return pd.concat(frames, ignore_index=True)
 
 
+def label_noise(trajectories: pd.DataFrame, bands: pd.DataFrame) -> pd.DataFrame:
+    """One row per band, and "all": how many questions would be in another band, had the base been asked again.
+
+    flipped: those that the base run's draw 1 at step 0 puts elsewhere, of n_questions with a sure band in both draws;
+    share, low, high (95 %, Wilson over questions); expected_share: the same from the beta prior fitted to the draw that
+    assigned the bands. Without draw 1 the measured columns are null.
+    """
+    base_id, draw = base_of_bands(bands)
+    cuts = Cuts.parse(bands["cuts"].iloc[0])
+    is_second = (trajectories["run_id"] == base_id) & (trajectories["step"] == 0) & (trajectories["draw"] == 1)
+    second = trajectories[is_second.to_numpy()] if draw != 1 else trajectories.iloc[:0]
+    counts = second.set_index(second["question_id"].astype(object))[["n_correct", "n_attempts", "n_undecided"]]
+    counts = counts.reindex(bands["question_id"])
+    again_Q = sure_band_codes(*(counts[name].fillna(0).astype(np.int64) for name in counts.columns), cuts=cuts)
+    again_Q = np.where(counts["n_attempts"].notna(), again_Q, -1)
+    codes_Q = codes_of(bands)
+    both_Q = (codes_Q >= 0) & (again_Q >= 0)
+    prior = stats.beta_binomial_fit(bands["n_correct"], bands["n_decided"])
+    n = int(bands["n_attempts"].median())
+    joint_IJ = joint_band_shares(prior, n, n, cuts=cuts)
+    rows = []
+    for code, band in [*enumerate(BANDS), (-1, "all")]:
+        of_Q = both_Q & ((codes_Q == code) if code >= 0 else True)
+        flipped, asked = int((codes_Q != again_Q)[of_Q].sum()), int(of_Q.sum())
+        low, high = stats.wilson(flipped, asked)
+        stays = float(joint_IJ[code, code] / joint_IJ[code].sum()) if code >= 0 else float(np.trace(joint_IJ))
+        share = float(stats.rate(flipped, asked))
+        measured = flipped if len(second) else np.nan
+        rows.append((band, n, asked, measured, share, float(low), float(high), 1 - stays))
+    names = ["band", "n_attempts", "n_questions", "flipped", "share", "low", "high", "expected_share"]
+    return pd.DataFrame(rows, columns=names)
+
+
 def _run_transitions(
     panel: Panel, column: int, bands: pd.DataFrame, *, null: Null, resamples: int, seed: int
 ) -> pd.DataFrame:

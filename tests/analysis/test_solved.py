@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relift.analysis import solved_by, solved_sets, support
+from relift.analysis import sets_by_run, solved_by, solved_sets, support
 from relift.errors import InputError
 from tests.analysis.frames import trajectories
 
@@ -31,6 +31,14 @@ def test_the_four_ratios_by_hand() -> None:
     assert row[["srr", "ndr", "nscr", "sds"]].tolist() == [pytest.approx(x) for x in (2 / 3, 1 / 3, 0, 4 / 9)]
     assert row["srr_low"] == pytest.approx(0.2077, abs=1e-4)  # Wilson of 2 of 3
     assert row["null_gained"] == 1 and row["srr_null"] == pytest.approx(2 / 3)
+
+
+def test_who_alone_gained_or_lost() -> None:
+    frame = pd.concat([BOTH, trajectories([1, 4, 0, 8, 8], run="sft", step=3)])
+    found = sets_by_run(solved_sets(frame, base="base")).set_index("question_id")
+    assert found["gained_by"].tolist() == ["sft", "rl + sft", "", "", ""]
+    assert found["lost_by"].tolist() == ["", "", "rl + sft", "", ""]
+    assert found.loc["q0", ["rl", "sft"]].tolist() == ["neither", "gained"]
 
 
 def test_nothing_lost_is_not_certainty() -> None:

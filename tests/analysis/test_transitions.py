@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from relift import stats
-from relift.analysis import assign_bands, band_transitions
+from relift.analysis import assign_bands, band_transitions, label_noise
 from relift.analysis.bands import BANDS
 from relift.analysis.transitions import joint_band_shares
 from relift.errors import InputError
@@ -66,6 +66,25 @@ def test_counts_shares_and_excess_by_hand() -> None:
     pd.testing.assert_frame_equal(band_transitions(pd.concat([frame, *more]), bands), moves)
     earlier = band_transitions(frame, bands, step=5)
     assert matrix(earlier, "count")[3].tolist() == [1, 0, 0, 0]
+
+
+def test_label_noise_by_hand() -> None:
+    # Hardest q0 q1, of which draw 1 puts q1 into Hard; Easy q2 stays; q3 is unsure in draw 1
+    frame = pd.concat([trajectories([0, 0, 8, 8]), trajectories([0, 1, 7, 5], draw=1, n_undecided=[0, 0, 0, 1])])
+    found = label_noise(frame, assign_bands(frame)).set_index("band")
+    assert found["n_questions"].to_dict() == {"Hardest": 2, "Hard": 0, "Medium": 0, "Easy": 1, "all": 3}
+    assert found.loc[["Hardest", "Easy", "all"], "flipped"].tolist() == [1, 0, 1]
+    assert found.loc["all", "share"] == pytest.approx(1 / 3) and found.loc["Easy", "high"] > 0.7
+    alone = label_noise(frame[frame["draw"] == 0], assign_bands(frame))
+    assert alone["flipped"].isna().all() and alone["expected_share"].between(0, 1).all()
+
+
+def test_label_noise_of_a_frozen_model() -> None:
+    frame = frozen_run(20_000, np.random.default_rng(3))
+    found = label_noise(frame, assign_bands(frame)).set_index("band")
+    np.testing.assert_allclose(100 * (1 - found["share"].iloc[:4]), STAYS[8], atol=2)
+    # the prior has no question that is never solved, so it lets more of the Hardest leave
+    np.testing.assert_allclose(found["expected_share"].iloc[1:4], found["share"].iloc[1:4], atol=0.04)
 
 
 def test_few_questions_claim_nothing() -> None:
