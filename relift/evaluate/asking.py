@@ -16,7 +16,7 @@ from relift.engines.answering import Prompt
 from relift.engines.base import Sampling
 from relift.errors import InputError, ResumeRefused
 from relift.evaluate.identity import Identity
-from relift.evaluate.models import Model
+from relift.evaluate.models import Model, sampling_from
 from relift.evaluate.plan import Plan, make_plan, prompts_hash
 from relift.schema import Origin, Question
 from relift.store import RunReader
@@ -59,13 +59,6 @@ def asking_of(reader: RunReader) -> Asking:
     sampling = sampling_from(run["decodings"]["probe"])
     protocol = Protocol(f"probe of {run['run_id']}", sampling, template=config.data.prompt)
     return Asking(protocol, sampling, run["seed"], Origin.probe, 0, "probe", f"{reader.folder}@0", None, {})
-
-
-def sampling_from(values: Mapping[str, Any]) -> Sampling:
-    """Sampling as run.json has it."""
-    known = {f.name for f in fields(Sampling)}
-    kept: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items() if n in known}
-    return Sampling(**kept)
 
 
 def protocol_from(values: Mapping[str, Any]) -> Protocol:

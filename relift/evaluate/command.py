@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -130,10 +130,15 @@ def prepare_one(
         tokenizer=options.tokenizer,
         warn=warn_on(console),
     )
+    sampling = replace(protocol.sampling, stop_token_ids=model.stop_token_ids)
+    if model.recorded_with is not None:  # the protocol may choose the grader; how answers were drawn is past
+        sampling = model.recorded_with
+        drawn = {f.name: getattr(sampling, f.name) for f in fields(sampling) if f.name != "stop_token_ids"}
+        protocol = customised(protocol, **drawn)
     plan = make_plan(
         loaded,
         protocol=protocol,
-        sampling=replace(protocol.sampling, stop_token_ids=model.stop_token_ids),
+        sampling=sampling,
         seed=options.seed,
         samples=options.samples,
         render=lambda question, benchmark: render_prompt(

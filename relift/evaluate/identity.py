@@ -14,6 +14,7 @@ engine            identity.engine: what the engine says can change an answer (na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -105,8 +106,7 @@ def stored_identity(folder: Path) -> Identity | None:
 
 
 def _in_path(name: str) -> str:
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
-    return kept.strip("-._")[:60] or "model"
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-._")[:60] or "model"
 
 
 def _readable(phrase: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from relift.engines.base import Sampling
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.fingerprints import plain_name
 from relift.store import RunReader
@@ -17,13 +18,14 @@ SERVED, RECORDED = "openai", "replay"  # engines whose answers come from weights
 @dataclass(frozen=True)
 class Model:
     """`fingerprint`: of its contents. Of a served model or of recorded answers there may be no tokenizer; then prompts
-    are turns of text, and their lengths are not known."""
+    are turns of text, and their lengths are not known. `recorded_with`: how recorded answers were drawn, if known."""
 
     source: ModelSource
     fingerprint: str
     tokenizer: Any | None
     context: int | None  # tokens it reads; None: not known
     stop_token_ids: tuple[int, ...]
+    recorded_with: Sampling | None = None
 
     @property
     def chat_template(self) -> str | None:
@@ -41,22 +43,30 @@ def read_model(
         source = ModelSource(name, revision, plain_name(Path(name)))
         return _with_tokenizer(source, f"served:{name}", tokenizer, revision=None)
     if engine == RECORDED:
-        source, fingerprint = _recorded(name)
-        return _with_tokenizer(source, fingerprint, tokenizer, revision=None)
+        source, fingerprint, sampling = _recorded(name)
+        return replace(_with_tokenizer(source, fingerprint, tokenizer, revision=None), recorded_with=sampling)
     source = resolve_model(name, revision=revision, on_event=warn)
     fingerprint = content_fingerprint(source.path, revision=source.revision)
     return _with_tokenizer(source, fingerprint, source.path, revision=source.revision)
 
 
-def _recorded(name: str) -> tuple[ModelSource, str]:
+def _recorded(name: str) -> tuple[ModelSource, str, Sampling | None]:
     """Answers of a run folder are of that run's model; those of a file are of nobody known."""
     folder = Path(name)
     if (folder / "run.json").is_file():
         run = RunReader(folder).run_json
-        model = run.get("model", {})
-        known = str(model.get("fingerprint") or run["run_id"])
-        return ModelSource(name, None, plain_name(folder), run["run_id"], None), f"recorded:{known}"
-    return ModelSource(name, None, plain_name(folder.with_suffix(""))), f"recorded:{folder.name}"
+        known = str(run.get("model", {}).get("fingerprint") or run["run_id"])
+        drawn = run.get("decodings", {}).get("benchmark")
+        sampling = None if drawn is None else sampling_from(drawn)
+        return ModelSource(name, None, plain_name(folder), run["run_id"], None), f"recorded:{known}", sampling
+    return ModelSource(name, None, plain_name(folder.with_suffix(""))), f"recorded:{folder.name}", None
+
+
+def sampling_from(values: Mapping[str, Any]) -> Sampling:
+    """Sampling as run.json has it."""
+    known = {f.name for f in fields(Sampling)}
+    kept: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items() if n in known}
+    return Sampling(**kept)
 
 
 def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, revision: str | None) -> Model:
