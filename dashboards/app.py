@@ -9,7 +9,7 @@ from relift.dashboards.widgets import PAGES
 st.set_page_config(page_title="relift", layout="wide", initial_sidebar_state="collapsed")
 navigation = st.navigation(
     [
-        st.Page(f"pages/{page.name}.py", title=page.title, url_path="" if page.name == "overview" else page.name,
+        st.Page(f"screens/{page.name}.py", title=page.title, url_path="" if page.name == "overview" else page.name,
                 default=page.name == "overview", visibility="visible" if page.shown else "hidden")
         for page in PAGES
     ],

@@ -51,11 +51,11 @@ def safe_markdown(text: str) -> str:
         body = match.group(name)
         if not _is_formula(body, dollar=name == "dollar"):
             continue
-        parts.append(_as_text(text[end : match.start()]))
+        parts.append(escape_text(text[end : match.start()]))
         line = " ".join(body.split())
         parts.append(f"\n\n$$\n{line}\n$$\n\n" if name in ("display", "square") else f"${line}$")
         end = match.end()
-    parts.append(_as_text(text[end:]))
+    parts.append(escape_text(text[end:]))
     return "".join(parts)
 
 
@@ -67,7 +67,7 @@ def _is_formula(body: str, *, dollar: bool) -> bool:
     return not dollar or bool(_FORMULA.search(body)) or bool(_SHORT.fullmatch(body))
 
 
-def _as_text(text: str) -> str:
+def escape_text(text: str) -> str:
     """The text as Markdown without signs; runs of blanks and blanks that begin a line stay visible."""
     escaped = text.translate(_REFERENCES).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     escaped = re.sub(r"(?m)^ +|  +", lambda blanks: _NO_BREAK * len(blanks.group()), escaped)

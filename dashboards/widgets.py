@@ -23,7 +23,7 @@ POLL_SECONDS = 5
 
 @dataclass(frozen=True)
 class Page:
-    """A file in pages/, its title, the sentence below it; `shown`: in the navigation."""
+    """A file in screens/, its title, the sentence below it; `shown`: in the navigation."""
 
     name: str
     title: str
@@ -258,7 +258,7 @@ def figure_bytes(frame: pd.DataFrame, draw: Draw, kind: str) -> bytes:
 
 def link(page: str, label: str, *, icon: str | None = None, **parameters: object) -> None:
     """A link to a page with these parameters in its address; null ones are left out, lists are repeated."""
-    st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params=_parameters(parameters), width="content")
+    st.page_link(f"screens/{page}.py", label=label, icon=icon, query_params=_parameters(parameters), width="content")
 
 
 def link_to_question(question_id: str, *, run: str | None = None, step: int | None = None, label: str = "Open") -> None:

@@ -29,7 +29,7 @@ def open_page(
         app.query_params[name] = value
     app.run()
     if page != "overview":
-        app.switch_page(f"pages/{page}.py").run()
+        app.switch_page(f"screens/{page}.py").run()
     return app
 
 

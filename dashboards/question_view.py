@@ -1,0 +1,214 @@
+"""One question: what it is, how its accuracy went in every run, and its answers. Shared by two pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from relift.analysis.one_question import caption_question_trajectory, flip_of, plot_question_trajectory
+from relift.dashboards.answers import (
+    answers,
+    as_records,
+    demonstrations,
+    question_row,
+)
+from relift.dashboards.made import Made
+from relift.dashboards.model_text import show_text
+from relift.dashboards.reading import (
+    Side,
+    choose_side,
+    demonstration_side,
+    show_difference,
+    show_side,
+    steps_of,
+)
+from relift.dashboards.runs import Choice, RunInfo
+from relift.dashboards.views.questions import attempt_grid, trajectory
+from relift.dashboards.widgets import downloads, plain
+from relift.errors import ReliftError
+
+MODES = {"flip": "Before and after", "runs": "Two runs", "demo": "Answer and demonstration"}
+GRID_STEPS = 16  # probes in the grid at first: each is a file to look into
+
+
+def show_head(choice: Choice, question_id: str, facts: dict[str, Any], *, rendered: bool, key: str) -> bool:
+    """The problem with its gold answer and what is known of it. False, and said, if no run has the question."""
+    row = question_row(choice, question_id)
+    if row is None:
+        st.warning(f"None of these runs has the question {plain(question_id[:64])}.", icon="🔎")
+        return False
+    show_text(str(row["problem"]), rendered=rendered, key=f"{key}-problem")
+    if isinstance(row["options"], str):
+        for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", json.loads(row["options"]), strict=False):
+            st.markdown(f"**{letter}** {plain(option)}")
+    parts = [f"gold answer **{plain(row['answer'])}**"]
+    parts += [plain(row[name]) for name in ("source", "split", "subject") if isinstance(row[name], str) and row[name]]
+    if isinstance(row["level"], str):
+        parts.append(f"level {plain(row['level'])}")
+    if facts.get("band"):
+        parts.append(f"band **{facts['band']}**")
+    if facts.get("reach"):
+        word = {"within": "within reach of the base model", "beyond": "beyond its reach"}
+        parts.append(word.get(facts["reach"], "reach undetermined"))
+    st.markdown(" · ".join(parts))
+    return True
+
+
+def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, at: Sequence[tuple[str, int]]) -> None:
+    """The curve of the question in every run, its events below."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Trajectory", anchor=False)
+        draw = partial(plot_question_trajectory, events=events)
+        downloads(Made("question", frame, draw=draw))
+    if frame.empty:
+        st.info("This question was never probed in these runs.", icon="🫙")
+        return
+    shown = events[events["run"].isin([run.name for run in choice.runs])]
+    st.altair_chart(trajectory(frame, shown, at=at), width="stretch", alt="Share of attempts correct over steps by run")
+    st.caption(plain(caption_question_trajectory(frame)))
+
+
+def before_and_after(frame: pd.DataFrame, run: RunInfo) -> tuple[int, int] | None:
+    """The two probes between which the question moved most in a run; None where it has fewer than two."""
+    own = frame[frame["run"] == run.name].sort_values("step")
+    places = flip_of(own["n_correct"], own["n_decided"])
+    return None if places is None else (int(own["step"].iloc[places[0]]), int(own["step"].iloc[places[1]]))
+
+
+def rose(frame: pd.DataFrame, run: RunInfo, steps: tuple[int, int]) -> bool:
+    """Whether the question's rate is higher at the second of two steps."""
+    rate = frame[frame["run"] == run.name].set_index("step")["rate"]
+    return bool(rate[steps[1]] >= rate[steps[0]])
+
+
+def pair_of_sides(
+    choice: Choice, frame: pd.DataFrame, question_id: str, *, mode: str, run: RunInfo, other: RunInfo | None,
+    step: int | None, key: str,
+) -> list[Side | None]:  # fmt: skip
+    """The two texts of a mode, each with its selectors, in two columns; fewer where there is nothing to compare."""
+    runs = [one for one in choice.runs if steps_of(frame, one)]
+    steps = before_and_after(frame, run)
+    own = steps_of(frame, run)
+    up = rose(frame, run, steps) if steps else True
+    first, last = ("wrong", "correct") if up else ("correct", "wrong")
+    left, right = st.columns(2, gap="medium")
+    sides: list[Side | None] = []
+    if mode == "demo":
+        with left:
+            sides.append(_choose_demonstration(choice, question_id, key=key))
+    elif mode == "runs" and other is not None:
+        with left:
+            begin = steps_of(frame, other)
+            at = min(begin, key=lambda one: abs(one - step)) if step is not None else begin[-1]
+            sides.append(_side(runs, frame, question_id, other, at, _worse(frame, other, run), f"{key}-a"))
+    else:
+        with left:
+            begin_at = steps[0] if steps else own[0]
+            sides.append(_side(runs, frame, question_id, run, begin_at, first, f"{key}-a"))
+    if mode == "flip" and steps is None and len(runs) < 2:
+        return sides
+    end = step if step is not None else (steps[1] if steps and mode == "flip" else own[-1])
+    prefer = _worse(frame, run, other) if mode == "runs" and other is not None else last
+    with right:
+        sides.append(_side(runs, frame, question_id, run, end, prefer, f"{key}-b-{step}"))
+    return sides
+
+
+def _side(
+    runs: list[RunInfo], frame: pd.DataFrame, question_id: str, run: RunInfo, step: int, prefer: str, key: str
+) -> Side | None:
+    return choose_side(runs, frame, question_id, run=run, step=step, prefer=prefer, key=f"{key}-{run.run_id}-{step}")
+
+
+def _worse(frame: pd.DataFrame, one: RunInfo, other: RunInfo) -> str:
+    """The verdict to read first of a run beside another: wrong where it ends below."""
+    ends = [frame.loc[frame["run"] == run.name].sort_values("step")["rate"].to_numpy(float) for run in (one, other)]
+    lower = all(len(end) for end in ends) and ends[0][-1] < ends[1][-1]
+    return "wrong" if lower else "correct"
+
+
+def _choose_demonstration(choice: Choice, question_id: str, *, key: str) -> Side | None:
+    rows = demonstrations(choice, question_id)
+    if rows.empty:
+        st.info("No run has a demonstration of this question.", icon="🫙")
+        return None
+    if len(rows) > 1:
+        at = st.selectbox("Demonstration", range(len(rows)), format_func=lambda i: f"{i + 1}", key=f"{key}-demo")
+        return demonstration_side(rows.iloc[at])
+    return demonstration_side(rows.iloc[0])
+
+
+def show_sides(sides: Sequence[Side | None], *, rendered: bool, key: str) -> None:
+    """The texts beside each other, then what differs."""
+    columns = st.columns(2, gap="medium")
+    for i, (column, side) in enumerate(zip(columns, sides, strict=False)):
+        if side is not None:
+            with column:
+                show_side(side, rendered=rendered, key=f"{key}-{i}")
+    if len(sides) == 2 and sides[0] is not None and sides[1] is not None:
+        show_difference(sides[0], sides[1])
+
+
+def grid_of(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
+    """Every attempt of a run at these steps: step, slot (its place at the step, from 1), verdict, answer, n_tokens."""
+    frames = []
+    for step in steps:
+        found = answers(run, question_id, step)
+        frames.append(found.assign(slot=np.arange(1, len(found) + 1)))
+    if not frames:
+        return pd.DataFrame(columns=["step", "slot", "verdict", "answer", "n_tokens"])
+    return pd.concat(frames, ignore_index=True)[["step", "slot", "verdict", "answer", "n_tokens"]]
+
+
+def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) -> tuple[int, int] | None:
+    """The grid of a run's attempts; (step, slot) of the square that was clicked."""
+    steps = steps_of(frame, run)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"Every attempt of {plain(run.name)}", anchor=False)
+    every = len(steps) <= GRID_STEPS or st.toggle(f"All {len(steps)} probes", key=f"{key}-every")
+    if not every:
+        flip = before_and_after(frame, run) or ()
+        places = np.unique(np.linspace(0, len(steps) - 1, GRID_STEPS - 2).round().astype(int))
+        steps = sorted({*(steps[i] for i in places), *flip})
+    try:
+        rows = grid_of(run, question_id, steps)
+    except ReliftError as error:
+        st.error(plain(error), icon="⚠️")
+        return None
+    if rows.empty:
+        st.info("No attempt was recorded.", icon="🫙")
+        return None
+    shown = rows.assign(answer=[str(a)[:60] if isinstance(a, str) else "none" for a in rows["answer"]])
+    event: Any = st.altair_chart(
+        attempt_grid(shown), width="stretch", key=f"{key}-grid", on_select="rerun",
+        alt="Attempts by step, coloured by verdict",
+    )  # fmt: skip
+    st.caption("A square is one attempt; click it to read it below. Draws of step 0 stand below each other.")
+    picked: Any = (event or {}).get("selection", {}).get("attempt") or []
+    return (int(picked[0]["step"]), int(picked[0]["slot"])) if picked else None
+
+
+def show_json(
+    question_id: str, row: dict[str, Any], frame: pd.DataFrame, events: pd.DataFrame, sides: Sequence[Side | None]
+) -> None:
+    """The question and what is shown of it, as JSON to copy or to take away."""
+    about = {name: row[name] for name in ("problem", "answer", "source", "split") if name in row}
+    body: dict[str, Any] = {
+        "question_id": question_id,
+        **about,
+        "trajectory": as_records(frame), "events": as_records(events),
+        "texts": [side.record for side in sides if side is not None],
+    }  # fmt: skip
+    text = json.dumps(body, ensure_ascii=False, indent=1, default=str)
+    with st.expander("Copy as JSON"):
+        st.code(text, language="json", height=300)
+        st.download_button(
+            "JSON", text.encode(), file_name=f"relift-question-{question_id[:12]}.json", mime="application/json",
+            key=f"get-json-{question_id}", on_click="ignore",
+        )  # fmt: skip

@@ -1,0 +1,191 @@
+"""Page Question: one question in every run, its events, its answers beside each other."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+import pandas as pd
+import streamlit as st
+
+from relift.dashboards.answers import answers, events_of_question, question_row, trajectory_of_question
+from relift.dashboards.question_list import Filter, facts, listed, shape_run
+from relift.dashboards.question_view import (
+    MODES,
+    before_and_after,
+    pair_of_sides,
+    show_grid,
+    show_head,
+    show_json,
+    show_sides,
+    show_trajectory,
+)
+from relift.dashboards.reading import side_of, steps_of
+from relift.dashboards.runs import Choice, RunInfo
+from relift.dashboards.widgets import choose_runs, link, plain, start_page
+
+
+class _Parsed(dict[str, list[str]]):
+    """Parameters of a list as they stand in an address."""
+
+    def get_all(self, key: str) -> list[str]:
+        return self.get(key, [])
+
+
+def show() -> None:
+    """The whole page."""
+    start_page("question")
+    choice = choose_runs(splits=False)
+    if choice is None:
+        return
+    wanted = Filter.of(_Parsed(parse_qs(st.query_params.get("within", "")[:4000])))
+    by_shape = shape_run(choice, wanted.shape)
+    ids = _list_of(choice, by_shape, wanted)
+    question_id = st.query_params.get("q", "") or (ids[0] if ids else "")
+    if not question_id:
+        st.info("No question was chosen: find one on the Questions page.", icon="🔎")
+        link("questions", "Questions", icon="🔎")
+        return
+    rendered = _bar(ids, question_id, wanted, choice)
+    known = _facts_of(choice, by_shape, question_id)
+    frame = trajectory_of_question(choice, question_id)
+    events = events_of_question(choice, question_id)
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        if not show_head(choice, question_id, known, rendered=rendered, key=f"head-{question_id}"):
+            return
+    if frame.empty:
+        st.info("This question was never probed in these runs, so there are no answers to show.", icon="🫙")
+        return
+    with left:
+        run, other, mode = _what_to_read(choice, [one for one in choice.runs if steps_of(frame, one)], by_shape)
+    step = _step(frame, run, mode)
+    with right:
+        show_trajectory(choice, frame, events, _places(frame, run, other, mode, step))
+    with left:
+        picked = show_grid(run, frame, question_id, key=f"grid-{question_id}-{run.run_id}")
+    st.subheader(MODES[mode], anchor=False)
+    key = f"read-{question_id}-{mode}-{run.run_id}-{other.run_id if other else ''}"
+    sides = pair_of_sides(choice, frame, question_id, mode=mode, run=run, other=other, step=step, key=key)
+    if picked is not None:
+        found = answers(run, question_id, picked[0])
+        if 0 < picked[1] <= len(found):
+            sides = [*sides[:1], side_of(run, found.iloc[picked[1] - 1])]
+            st.caption("On the right: the square clicked in the grid. Click beside the squares to let it go.")
+    show_sides(sides, rendered=rendered, key=key)
+    show_json(question_id, question_row(choice, question_id) or {}, frame, events, sides)
+
+
+def _list_of(choice: Choice, run: RunInfo | None, wanted: Filter) -> list[str]:
+    if run is None:
+        return []
+    rows = listed(choice, run, wanted)
+    return [str(q) for q in facts(choice, run).frame["question_id"].iloc[rows]]
+
+
+def _facts_of(choice: Choice, run: RunInfo | None, question_id: str) -> dict[str, object]:
+    if run is None:
+        return {}
+    frame = facts(choice, run).frame
+    own = frame[(frame["question_id"].astype(object) == question_id).to_numpy()]
+    return {str(k): v for k, v in own.iloc[0].to_dict().items()} if len(own) else {}
+
+
+def _go(question_id: str) -> None:
+    st.query_params["q"] = question_id
+    if "step" in st.query_params:
+        del st.query_params["step"]
+
+
+def _to_step(step: int) -> None:
+    st.query_params["step"] = str(step)
+
+
+def _bar(ids: list[str], question_id: str, wanted: Filter, choice: Choice) -> bool:
+    """Next and previous of the list, raw or rendered; whether mathematics is rendered."""
+    at = ids.index(question_id) if question_id in ids else None
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        before = ids[at - 1] if at else None
+        after = ids[at + 1] if at is not None and at + 1 < len(ids) else None
+        st.button("Previous", shortcut="P", on_click=_go, args=(before,), disabled=before is None)
+        st.button("Next", shortcut="N", on_click=_go, args=(after,), disabled=after is None)
+        rendered = bool(st.session_state.get("maths"))
+        st.button("Raw text" if rendered else "Render maths", shortcut="M", on_click=_switch_maths)
+        if at is not None:
+            what = "of the filtered list" if wanted.restricts else "of all questions"
+            st.markdown(f"**{at + 1:,}** of {len(ids):,} {what}")
+        elif ids:
+            st.markdown("Not in the filtered list.")
+        link(
+            "questions", "Back to the list", icon="↩️", **wanted.parameters(),
+            run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
+        )  # fmt: skip
+    return rendered
+
+
+def _switch_maths() -> None:
+    st.session_state["maths"] = not st.session_state.get("maths", False)
+
+
+def _what_to_read(choice: Choice, runs: list[RunInfo], by_shape: RunInfo | None) -> tuple[RunInfo, RunInfo | None, str]:
+    """The run that is read, the one beside it, and the mode."""
+    preferred = by_shape if by_shape in runs else runs[0]
+    mode = st.segmented_control(
+        "Read", [*MODES] if len(runs) > 1 else ["flip", "demo"], format_func=MODES.__getitem__, key="read",
+        bind="query-params", help="Nothing chosen: the answers before and after it moved most.",
+    )  # fmt: skip
+    mode = mode or "flip"
+    run, other = preferred, None
+    with st.container(horizontal=True):
+        if len(runs) > 1:
+            names = [one.name for one in runs]
+            name = st.selectbox(
+                "Answers of", names, index=None, key="of", bind="query-params", placeholder=preferred.name, width=220
+            )
+            run = next((one for one in runs if one.name == name), preferred)
+            if mode == "runs":
+                others = [one for one in runs if one != run]
+                beside = st.selectbox(
+                    "beside", [one.name for one in others], index=None, key="beside", bind="query-params",
+                    placeholder=others[0].name, width=220,
+                )  # fmt: skip
+                other = next((one for one in others if one.name == beside), others[0])
+    return run, other, mode
+
+
+def _step(frame: pd.DataFrame, run: RunInfo, mode: str) -> int | None:
+    """The step of the right-hand answer where the address or J and K say one."""
+    steps = steps_of(frame, run)
+    asked = st.query_params.get("step", "")
+    step = int(asked) if asked.isdecimal() and len(asked) < 10 and int(asked) in steps else None
+    if step is None:
+        flip = before_and_after(frame, run)
+        at = flip[1] if flip and mode == "flip" else steps[-1]
+    else:
+        at = step
+    place = steps.index(at)
+    earlier, later = steps[max(0, place - 1)], steps[min(len(steps) - 1, place + 1)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Earlier step", shortcut="J", on_click=_to_step, args=(earlier,), disabled=place == 0)
+        st.button("Later step", shortcut="K", on_click=_to_step, args=(later,), disabled=place == len(steps) - 1)
+        st.markdown(f"right: step **{at}** of {plain(run.name)}")
+    return step
+
+
+def _places(
+    frame: pd.DataFrame, run: RunInfo, other: RunInfo | None, mode: str, step: int | None
+) -> list[tuple[str, int]]:
+    """Where the texts shown stand on the curve."""
+    steps = steps_of(frame, run)
+    flip = before_and_after(frame, run)
+    end = step if step is not None else (flip[1] if flip and mode == "flip" else steps[-1])
+    found = [(run.name, end)]
+    if mode == "flip" and flip:
+        found.append((run.name, flip[0]))
+    if other is not None:
+        begin = steps_of(frame, other)
+        found.append((other.name, min(begin, key=lambda one: abs(one - step)) if step is not None else begin[-1]))
+    return found
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,265 @@
+"""Page Questions: every question over the steps; filter, sort, open one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from relift.analysis import CLASSES
+from relift.analysis.bands import BANDS
+from relift.analysis.question_list import heat_bars, sparklines
+from relift.analysis.reached import REACH
+from relift.dashboards.answers import events_of_question, trajectory_of_question
+from relift.dashboards.made import Made, Missing
+from relift.dashboards.question_list import (
+    MARKS,
+    SORTS,
+    Facts,
+    Filter,
+    class_counts,
+    counts_of,
+    facts,
+    listed,
+    rows_of,
+    shape_run,
+)
+from relift.dashboards.question_view import pair_of_sides, show_head, show_sides, show_trajectory
+from relift.dashboards.runs import Choice, RunInfo
+from relift.dashboards.views.questions import heat_map
+from relift.dashboards.widgets import choose_runs, downloads, link, plain, start_page
+
+PER_PAGE = 500  # rows of the table at once
+_SEVERAL = ("class", "band", "reach", "source", "subject", "level", "mark")
+SHOWN_RUNS = 6  # runs with a sparkline and a panel
+
+
+def show() -> None:
+    """The whole page."""
+    start_page("questions")
+    choice = choose_runs()
+    if choice is None:
+        return
+    run = _choose_shape(choice)
+    if run is None:
+        st.info(
+            "None of these runs was probed, so no question has a trajectory. `relift train` probes by itself "
+            "(probe.questions); `relift eval` runs are on the Benchmarks page.",
+            icon="🫙",
+        )
+        return
+    known = facts(choice, run)
+    if known.frame.empty:
+        st.info("No question of these runs has a decided attempt yet.", icon="🫙")
+        return
+    wanted = _filters(choice, known, run)
+    rows = listed(choice, run, wanted)
+    _class_row(choice, run, known)
+    _counts(known, rows, wanted)
+    if not len(rows):
+        st.info("No question is left: take a filter away.", icon="🔎")
+        return
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        picked = _heat(choice, known.frame.iloc[rows])
+    with right:
+        chosen = _table(choice, run, known, rows if picked is None else rows[picked], wanted)
+    if chosen is not None:
+        _peek(choice, run, known, chosen, wanted)
+    else:
+        st.caption("Choose a row to read its answers here.")
+
+
+def _choose_shape(choice: Choice) -> RunInfo | None:
+    """The run that classes, sorting and marks go by."""
+    run = shape_run(choice, st.query_params.get("shape", ""))
+    able = [one.name for one in choice.runs if one.probe_steps]
+    if run is None or len(able) < 2:
+        return run
+    name = st.segmented_control(
+        "Class, sorting and marks of", able, key="shape", bind="query-params",
+        help="Nothing chosen: the run with most probes.",
+    )  # fmt: skip
+    return shape_run(choice, name or "")
+
+
+def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
+    """The row of filters, in the address."""
+    frame = known.frame
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        _pills("Class", "class", [name for name in CLASSES if (frame["class"] == name).any()], known.missing)
+        _pills("Band", "band", [name for name in BANDS if (frame["band"] == name).any()], known.missing)
+        _pills("Reach of the base", "reach", [n for n in REACH if (frame["reach"] == n).any()], known.missing)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.text_input("Search", key="find", bind="query-params", placeholder="text of the problem or answer", width=260)
+        for column in ("source", "subject", "level"):
+            values = sorted({str(v) for v in frame[column].dropna().unique()})
+            if 1 < len(values) <= 200:
+                st.multiselect(column.capitalize(), values, key=column, bind="query-params", width=190)
+        able = [m for m in MARKS if frame["has_demo" if m == "demo" else m].any()]
+        if able:
+            st.multiselect(
+                "Only where", able, format_func=MARKS.__getitem__, key="mark", bind="query-params", width=230
+            )
+        st.selectbox("Sort by", list(SORTS), format_func=SORTS.__getitem__, key="sort", bind="query-params", width=230)
+    several = {name: tuple(st.session_state.get(name) or ()) for name in _SEVERAL}
+    several["klass"] = several.pop("class")
+    find, sort = (st.session_state.get("find") or "").strip(), st.session_state.get("sort") or "shape"
+    wanted = Filter(**several, find=find, sort=sort, shape=run.name)
+    for column in ("class", "band", "reach"):
+        if column in known.missing:
+            st.caption(f"No {column}: {plain(known.missing[column])}.")
+    return wanted
+
+
+def _pills(label: str, key: str, values: list[str], missing: dict[str, str]) -> None:
+    if values and key not in missing:
+        st.pills(label, values, selection_mode="multi", key=key, bind="query-params")
+
+
+def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
+    """How many of each class, and how many chance gives."""
+    if "class" in known.missing:
+        return
+    counts = class_counts(choice)
+    if isinstance(counts, Missing):
+        st.caption(f"Classes are not counted: {plain(counts.reason)}.")
+        return
+    own = counts[(counts["run_id"].astype(object) == run.run_id).to_numpy()]
+    columns = st.columns(len(own)) if len(own) else []
+    for column, row in zip(columns, own.to_dict("records"), strict=True):
+        column.metric(
+            str(row["class"]), f"{row['found']} found",
+            f"{row['expected']:.0f} ± {2 * row['sd']:.0f} without learning",
+            delta_color="off", delta_arrow="off",
+        )  # fmt: skip
+    if len(own):
+        st.caption(
+            f"Classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions, and how many each class "
+            f"would have if no rate had changed: mean and two standard deviations of {int(own['deals'].iloc[0])} "
+            "dealings of the same attempts among the probes."
+        )
+
+
+def _counts(known: Facts, rows: Any, wanted: Filter) -> None:
+    n, total = len(rows), len(known.frame)
+    shown = f"**{n:,}** of {total:,} questions" if wanted.restricts else f"**{total:,}** questions"
+    st.markdown(f"{shown}, sorted by {SORTS[wanted.sort]}.")
+
+
+def _heat(choice: Choice, frame: pd.DataFrame) -> Any:
+    """The heat map of the list; the places of the questions brushed in it, None without a brush."""
+    runs = [run for run in choice.runs if run.probe_steps and counts_of(run) is not None][:SHOWN_RUNS]
+    ids = pd.Index(frame["question_id"].astype(object))
+    counts = {}
+    for run in runs:
+        found, row = counts_of(run), rows_of(run, ids)
+        if found is None or not (row >= 0).any():
+            continue
+        known = (row >= 0)[:, None]
+        counts[run.name] = (
+            np.where(known, found.n_correct_QT[row], 0).astype(np.int16),
+            np.where(known, found.n_decided_QT[row], 0).astype(np.int16),
+            found.step_T,
+        )
+    bars = heat_bars(counts)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Question by step", anchor=False)
+        downloads(Made("question-heat", bars))
+    event: Any = st.altair_chart(
+        heat_map(bars), width="stretch", key="heat", on_select="rerun",
+        alt="Accuracy of every question by step, one panel per run",
+    )  # fmt: skip
+    largest = int(bars["n_questions"].max())
+    st.caption(
+        "Each bar is one question"
+        + (f" (up to {largest} neighbours share one)" if largest > 1 else "")
+        + ", in the same order in every panel; dark is never solved, bright always. Drag down the map to list a part."
+    )
+    span = ((event or {}).get("selection", {}).get("bars") or {}).get("first")
+    if not span:
+        return None
+    low, high = sorted(float(end) for end in span)
+    places = np.arange(len(frame))
+    picked = places[(places + 1 > low) & (places < high)]
+    return picked if len(picked) else None
+
+
+def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter) -> str | None:
+    """A page of the list with a sparkline per run; the question_id of the row chosen."""
+    pages = max(1, -(-len(rows) // PER_PAGE))
+    page = 1
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Questions", anchor=False)
+        downloads(Made("questions", known.frame.iloc[rows].drop(columns=["row"])))
+        if pages > 1:
+            page = st.pagination(pages, key="page", bind="query-params")
+    shown = known.frame.iloc[rows[(page - 1) * PER_PAGE : page * PER_PAGE]]
+    ids = pd.Index(shown["question_id"].astype(object))
+    table = pd.DataFrame({"problem": [_short(text) for text in shown["problem"]], "gold": shown["answer"].astype(str)})
+    columns: dict[str, Any] = {
+        "problem": st.column_config.TextColumn("problem", width="medium", pinned=True),
+        "gold": st.column_config.TextColumn("gold", width="small"),
+    }
+    for column in ("class", "band"):
+        if column not in known.missing:
+            table[column] = shown[column].to_numpy(object)
+            columns[column] = st.column_config.TextColumn(column, width="small")
+    table.index = pd.RangeIndex(len(table))
+    runs = [one for one in choice.runs if one.probe_steps][:SHOWN_RUNS]
+    for one in runs:
+        found = counts_of(one)
+        if found is None:
+            continue
+        if len(found.step_T) > 1:
+            table[one.name] = sparklines(found, rows_of(one, ids))
+            columns[one.name] = st.column_config.LineChartColumn(one.name, y_min=0, y_max=1, width="small")
+        else:
+            table[one.name] = [line[-1] if line else None for line in sparklines(found, rows_of(one, ids))]
+            columns[one.name] = st.column_config.ProgressColumn(one.name, min_value=0, max_value=1, format="percent")
+    event: Any = st.dataframe(
+        table, hide_index=True, column_config=columns, selection_mode="single-row", on_select="rerun", height=420,
+        key="list", row_height=32,
+    )  # fmt: skip
+    picked = (event or {}).get("selection", {}).get("rows") or []
+    return str(ids[picked[0]]) if picked and picked[0] < len(ids) else None
+
+
+def _short(text: object, most: int = 90) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: Filter) -> None:
+    """The question that was chosen, below the table: enough to see why it moved."""
+    st.divider()
+    row = known.frame[(known.frame["question_id"].astype(object) == question_id).to_numpy()].iloc[0]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("The question chosen", anchor=False)
+        names = [one.name for one in choice.runs] if len(choice.runs) > 1 else None
+        within = urlencode(wanted.parameters(), doseq=True)
+        link("question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice))
+    left, right = st.columns([5, 7], gap="medium")
+    frame = trajectory_of_question(choice, question_id)
+    with left:
+        show_head(choice, question_id, {str(k): v for k, v in row.items()}, rendered=False, key=f"peek-{question_id}")
+    with right:
+        show_trajectory(choice, frame, events_of_question(choice, question_id), ())
+    own = run if (frame["run"] == run.name).any() else choice.find(str(frame["run"].iloc[0]))
+    if own is None:
+        return
+    key = f"peek-{question_id}-{own.run_id}"
+    sides = pair_of_sides(choice, frame, question_id, mode="flip", run=own, other=None, step=None, key=key)
+    show_sides(sides, rendered=False, key=key)
+
+
+def _base(choice: Choice) -> str | None:
+    found = choice.find(choice.base) if choice.base else None
+    return found.name if found else None
+
+
+if __name__ == "__main__":
+    show()
