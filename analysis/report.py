@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -54,7 +55,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "f02_band_lengths", "f19_length_accuracy",
     ),
 }  # fmt: skip
-ENOUGH = {*SECTIONS["What changed"], *SECTIONS["What is within reach"], *SECTIONS["Benchmarks"], *SECTIONS["Training"]}
 _LIGHT_TABLES = (
     "bands",
     "difference_from_base",
@@ -148,13 +148,13 @@ def make_report(
     report = Report(loaded, names, cautions=cautions(loaded.paths))
     for name in (*_LIGHT_TABLES, *(n for group in SECTIONS.values() for n in group), *_others()):
         title = TABLES[name][0] if name in TABLES else FIGURES[name].title
-        if name in TABLES:
-            _try(report, title, lambda name=name: report.frames.update({name: TABLES[name][1](loaded)}), tell)
-        else:
-            _try(report, title, lambda name=name: _draw(report, name), tell)
+        _try(report, title, partial(_measure if name in TABLES else _draw, report, name), tell)
     _try(report, "Runs against each other", lambda: _pairs(report), tell)
     _try(report, "Accuracy on the probes", lambda: _probe_scores(report), tell)
-    _try(report, "What the numbers rest on", lambda: _limits(report), tell)
+    if "difference_from_base" not in report.frames:
+        _try(report, "Each run less the base, all questions", partial(_overall, report), tell)
+    report.limits = words.general_limits()
+    _try(report, "What the probes rest on", lambda: _limits(report), tell)
     _evaluations(report, examples=examples, tell=tell)
     if examples:
         _try(report, "Example questions", lambda: _examples(report, examples), tell)
@@ -164,7 +164,8 @@ def make_report(
 
 
 def _others() -> list[str]:
-    return [name for name in FIGURES if name not in ENOUGH]
+    placed = {name for names in SECTIONS.values() for name in names}
+    return [name for name in FIGURES if name not in placed]
 
 
 def _try(report: Report, what: str, make: Callable[[], object], tell: Callable[[str], None] | None) -> None:
@@ -173,8 +174,9 @@ def _try(report: Report, what: str, make: Callable[[], object], tell: Callable[[
         make()
     except InputError as error:
         reason = without_folders(str(error), report.loaded)
+        known = any(reason == why for _, why in report.left_out)
         report.left_out.append((what, reason))
-        line = f"{what}: left out: {reason}"
+        line = f"{what}: left out" + ("" if known else f": {reason}")
     else:
         line = what
     if tell is not None:
@@ -188,6 +190,10 @@ def without_folders(text: str, loaded: Loaded) -> str:
         if len(Path(folder).parts) > 1:
             text = text.replace(folder, Path(folder).name)
     return text
+
+
+def _measure(report: Report, name: str) -> None:
+    report.frames[name] = TABLES[name][1](report.loaded)
 
 
 def _draw(report: Report, name: str) -> None:
@@ -245,6 +251,20 @@ def _pairs(report: Report) -> None:
     report.frames["pairs"] = pairs_of_runs(loaded.ends, without="" if _trained(loaded) else loaded.base_id)
 
 
+def _overall(report: Report) -> None:
+    """Each run less the base where bands cannot be measured: over all questions, which nobody chose, one draw will do."""
+    loaded = report.loaded
+    ends, base = loaded.compared, loaded.compared_base_id
+    others = ends.loc[(ends["run_id"] != base) & (ends["step"] > 0), ["run_id", "run"]].drop_duplicates()
+    if others.empty:
+        raise InputError("no run has a probe at a step after 0")
+    parts = [
+        paired_difference(compare_runs(ends, a=run_id, b=base)).assign(run_id=run_id, run=run)
+        for run_id, run in others.to_numpy()
+    ]
+    report.frames["difference_from_base"] = pd.concat(parts, ignore_index=True)
+
+
 def _trained(loaded: Loaded) -> bool:
     """Whether the base run has later steps of its own, and so is a run to compare."""
     return bool(((loaded.ends["run_id"] == loaded.base_id) & (loaded.ends["step"] > 0)).any())
@@ -262,7 +282,7 @@ def _probe_scores(report: Report) -> None:
 def _limits(report: Report) -> None:
     loaded = report.loaded
     excluded = loaded.trajectories["question_id"].nunique() - loaded.probes["question_id"].nunique()
-    report.limits = words.limits(loaded.probes, n_excluded=excluded, names=report.names)
+    report.limits += words.limits(loaded.probes, n_excluded=excluded, names=report.names)
 
 
 def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] | None) -> None:
@@ -282,7 +302,10 @@ def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] |
 
 
 def _compare(report: Report, folders: Sequence[Path], examples: int) -> None:
-    report.comparisons = compare_with_baseline(folders[0], folders[1:], origin=Origin.benchmark)
+    try:
+        report.comparisons = compare_with_baseline(folders[0], folders[1:], origin=Origin.benchmark)
+    except InputError as error:
+        raise InputError(str(error).replace("; --force compares them all the same", "")) from error
     for one, folder in zip(report.comparisons, folders[1:], strict=True):
         report.cautions += [without_folders(note, report.loaded) for note in one.notes]
         report.examples += examples_of_comparison(one, (folder, folders[0]), each=examples)
@@ -330,13 +353,11 @@ def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
     yield "Findings", _findings(report)
     yield "The runs", [_runs_table(report)]
     tables = dict(_tables(report))
-    shown = set()
     for section, names in [*SECTIONS.items(), ("More", tuple(_others()))]:
-        shown |= {section}
         figures = [_figure(one) for one in report.figures if one.name in names]
         yield section, [*tables.get(section, []), *figures]
     yield "Questions that changed", _example_parts(report)
-    yield "What the numbers rest on", [h.bullets(report.limits)] if report.limits else []
+    yield "What the numbers rest on", [h.bullets(report.limits)]
     yield "What is not here", _left_out(report)
 
 
@@ -521,4 +542,8 @@ def _left_out(report: Report) -> list[h.Markup]:
     by_reason: dict[str, list[str]] = {}
     for what, why in report.left_out:
         by_reason.setdefault(why, []).append(what)
-    return [h.bullets([f"{'; '.join(whats)}: {why}." for why, whats in by_reason.items()])] if by_reason else []
+    said = []
+    for why, whats in by_reason.items():
+        more = f" and {len(whats) - 4} more" if len(whats) > 5 else ""
+        said.append(f"{'; '.join(whats[:4] if more else whats)}{more}: {why}.")
+    return [h.bullets(said)] if said else []

@@ -48,7 +48,8 @@ th { font-weight: 600; }
 .first, .words { text-align: left; }
 .words { overflow-wrap: anywhere; }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: 4px; padding: .5rem .7rem; margin: .3rem 0;
-  white-space: pre-wrap; overflow: hidden; font: .84rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+  white-space: pre-wrap; overflow: hidden;
+  font: .84rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; }
 .pair > div { min-width: 0; }
 .example { margin: 1.2rem 0 1.8rem; }

@@ -1,4 +1,4 @@
-"""What the frames say, in sentences: a number, its interval, and beside it what chance alone gives, where that is known.
+"""What the frames say, in sentences: a number, its interval, and beside it what chance alone gives, if that is known.
 
 Every function takes a frame of the library and returns plain text, which is escaped where it is shown. `names` gives
 the name of a run_id. An interval that holds 0 is never called a change.
@@ -71,10 +71,21 @@ def say_accuracy(differences: pd.DataFrame, scores: pd.DataFrame | None, names: 
             for one in own.to_dict("records"):
                 level = f" {percent(one['value'])} at step {one['step']},"
         said.append(
-            f"{names[row['run_id']]}:{level} {points(row['difference'], row['low'], row['high'])} against the base model, "
-            f"paired over {many(row['n_questions'], 'question')}{doubt(row['low'], row['high'])}."
+            f"{names[row['run_id']]}:{level} {points(row['difference'], row['low'], row['high'])} against the base "
+            f"model, paired over {many(row['n_questions'], 'question')}{doubt(row['low'], row['high'])}."
         )
     return said
+
+
+def say_levels(scores: pd.DataFrame, names: Names) -> list[str]:
+    """Accuracy of each run's first probe, one sentence for runs that start alike: of `probe_scores`."""
+    alike: dict[str, list[str]] = {}
+    for row in scores.sort_values("step", kind="stable").groupby("run_id", sort=False).head(1).to_dict("records"):
+        level = f"{percent(row['value'])} {interval(row['ci_low'], row['ci_high'], scale=100)}"
+        alike.setdefault(f"at step {row['step']}: {level} of {many(row['n_questions'], 'question')}", []).append(
+            names[row["run_id"]]
+        )
+    return [f"{', '.join(who)} {level}." for level, who in alike.items()]
 
 
 def say_bands(differences: pd.DataFrame, names: Names) -> list[str]:
@@ -142,8 +153,8 @@ def say_pairs(pairs: pd.DataFrame, names: Names) -> list[str]:
         said.append(
             f"{a} against {b}: {points(row['difference'], row['low'], row['high'])}, paired over "
             f"{many(row['n_questions'], 'question')} (p {p_value(row['p_holm'])}, Holm over "
-            f"{many(len(pairs), 'comparison')}){doubt(row['low'], row['high'])}. Questions answered in more than half of "
-            f"the attempts: {row['n_only_a']} by {a} alone ({row['expected_only_a']:.1f} expected if both were equally "
+            f"{many(len(pairs), 'comparison')}){doubt(row['low'], row['high'])}. Questions answered in more than half "
+            f"of the attempts: {row['n_only_a']} by {a} alone ({row['expected_only_a']:.1f} expected if both were as "
             f"good), {row['n_only_b']} by {b} alone ({row['expected_only_b']:.1f})."
         )
     return said
@@ -270,7 +281,13 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
 
     scores = frames.get("probe_scores")
     topics: list[tuple[str, Sequence[str]]] = [
-        ("Accuracy", of("difference_from_base", lambda frame, names: say_accuracy(frame, scores, names))),
+        (
+            "Accuracy",
+            [
+                *of("probe_scores", say_levels),
+                *of("difference_from_base", lambda frame, names: say_accuracy(frame, scores, names)),
+            ],
+        ),
         ("By what the base model could do", of("difference_from_base", say_bands)),
         ("Moves between bands, beside those of chance", of("f03_transitions", say_moves)),
         ("Questions gained and lost", of("classes", say_classes)),
@@ -286,6 +303,16 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
     return [(topic, list(said)) for topic, said in topics if said]
 
 
+def general_limits() -> list[str]:
+    """What holds for all intervals of a report."""
+    return [
+        "Intervals are at 95 % and about questions like these. One run of each model: the spread between training "
+        "seeds is in none of them.",
+        "Figures and sentences are many and not adjusted for their number, where nothing else is said: about one in "
+        "twenty differences that are only chance still looks like one.",
+    ]
+
+
 def limits(probes: pd.DataFrame, *, n_excluded: int, names: Names) -> list[str]:
     """What the numbers on probes rest on: questions, attempts, draws, undecided and cut-off answers.
 
@@ -293,22 +320,18 @@ def limits(probes: pd.DataFrame, *, n_excluded: int, names: Names) -> list[str]:
     """
     n = probes["question_id"].nunique()
     draws = probes[probes["step"] == 0].groupby("run_id", observed=True)["draw"].nunique()
-    said = [
-        f"{many(n, 'question')}, {count_range(probes['n_attempts'])} attempts at each in a draw, "
-        f"{count_range(draws)} independent draws at step 0."
-    ]
+    drawn = f", {count_range(draws)} independent draws at step 0" if len(draws) else ""
+    said = [f"Probes: {many(n, 'question')}, {count_range(probes['n_attempts'])} attempts at each in a draw{drawn}."]
     if n_excluded:
         said.append(f"{many(n_excluded, 'question')} left out: not probed in every run and at every step.")
-    said.append(
-        "Intervals are at 95 % and about questions like these. One training run each: the spread between training "
-        "seeds is in none of them. Cells and figures are not adjusted for their number, so one in twenty is off."
-    )
     for run_id, rows in probes.groupby(probes["run_id"].astype(object), sort=False):
-        attempts = int(rows["n_attempts"].astype("int64").sum())
-        undecided, cut = (int(rows[name].astype("int64").sum()) for name in ("n_undecided", "n_truncated"))
+        n_attempts, undecided, cut = (
+            int(rows[name].astype("int64").sum()) for name in ("n_attempts", "n_undecided", "n_truncated")
+        )
+        bound = " Undecided answers are in no rate." if undecided else ""
         said.append(
-            f"{names[str(run_id)]}: of {many(attempts, 'attempt')} {undecided:,} undecided ({percent(undecided / attempts)}), "
-            f"{cut:,} cut off at the longest length ({percent(cut / attempts)})."
-            + (" Undecided answers are in no rate; judged, they could move it by as much." if undecided else "")
+            f"{names[str(run_id)]}: of {many(n_attempts, 'attempt')} {undecided:,} undecided "
+            f"({percent(undecided / n_attempts)}), {cut:,} cut off at the longest length ({percent(cut / n_attempts)})."
+            f"{bound}"
         )
     return said
