@@ -15,7 +15,8 @@ def cautions(runs: Sequence[Path]) -> list[str]:
     """Sentences that must stand above figures of these runs; none if they differ in nothing that matters."""
     readers = open_runs(list(runs))
     found = []
-    models = _by_value(readers, lambda run: _entry(run, "identity", "model") or _entry(run, "model", "fingerprint"))
+    trained = [reader for reader in readers if reader.run_json.get("kind") != "eval"]  # evals are of other models
+    models = _by_value(trained, lambda run: _entry(run, "identity", "model") or _entry(run, "model", "fingerprint"))
     if len(models) > 1:
         found.append(
             f"The runs start from different models ({_groups(models)}): they differ in more than their training."

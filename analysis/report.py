@@ -252,7 +252,7 @@ def _pairs(report: Report) -> None:
 
 
 def _overall(report: Report) -> None:
-    """Each run less the base where bands cannot be measured: over all questions, which nobody chose, one draw will do."""
+    """Each run less the base where bands cannot be measured: for all questions, which nobody chose, one draw will do."""
     loaded = report.loaded
     ends, base = loaded.compared, loaded.compared_base_id
     others = ends.loc[(ends["run_id"] != base) & (ends["step"] > 0), ["run_id", "run"]].drop_duplicates()
