@@ -49,6 +49,8 @@ def resolve_model(
     when there is none, StoreError when the one asked for is damaged. Nothing is fetched from the hub.
     """
     folder, at, step = Path(name), "", ""
+    if not name:
+        raise InputError("MODEL is empty; name a checkpoint's folder, a training run, RUN@STEP, or a hub id")
     if not folder.exists():
         head, at, step = name.rpartition("@")
         folder = Path(head) if at else folder

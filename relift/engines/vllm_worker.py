@@ -118,6 +118,16 @@ def sampling_params(sampling: Sampling, seed: int, *, logprobs: bool) -> Any:
     )
 
 
+def warm_up(engine: Any) -> None:
+    """One token, so that a model that this machine has no kernel for fails now."""
+    from vllm.inputs import TokensPrompt
+
+    prompt = TokensPrompt(prompt_token_ids=[0, 0])
+    engine.add_request("warm-up", prompt, sampling_params(Sampling(max_tokens=2), 0, logprobs=False))
+    while engine.has_unfinished_requests():
+        engine.step()
+
+
 def main() -> None:
     # vLLM and what it loads print to standard output: our lines go where it pointed, theirs to standard error.
     out = os.fdopen(os.dup(1), "w")
@@ -133,6 +143,7 @@ def main() -> None:
     from vllm import LLM
 
     engine = LLM(**inbox.get()["open"]).llm_engine
+    warm_up(engine)
     worker = Worker(engine, out)
     worker.say({"ready": {"max_num_seqs": engine.vllm_config.scheduler_config.max_num_seqs}})
     worker.work(inbox)

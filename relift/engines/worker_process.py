@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import tempfile
@@ -43,17 +44,20 @@ class WorkerProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=handle, env=dict(env), start_new_session=True
         )
         os.close(handle)
+        self._babbled = False
         self._reader = threading.Thread(target=self._read, name=f"relift-{name}-{number}", daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):  # no JSON, or closed under our hands: the child is of no use
+        try:
             for line in self._process.stdout:
                 message = json.loads(line)
                 if not isinstance(message, dict):
-                    break
+                    raise ValueError("not a message")
                 self._inbox.put((self.number, message))
+        except ValueError:  # no JSON; or closed under our hands, when nobody asks any more
+            self._babbled = True
         self._inbox.put((self.number, {ENDED: True}))
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -67,24 +71,24 @@ class WorkerProcess:
 
     def failed(self, why: str | None = None) -> ReliftError:
         """End it; the error that says what happened, with the last line it wrote."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            if why is None:  # it has ended, or is about to
-                self._process.wait(1.0)
-        status = self._process.poll()
-        self._kill()
-        if why is None and status is None:
+        if why is None and self._babbled:
             why = "said something that is no message"
         elif why is None:
-            why = (
-                f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
-            )
+            with contextlib.suppress(subprocess.TimeoutExpired):  # its output is closed: it has ended, or is about to
+                self._process.wait(CLOSE_SECONDS)
+            status = self._process.poll()
+            if status is None:
+                why = "closed its output"
+            else:
+                why = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        self._kill()
         words = self._last_words()
         return ReliftError(f"{self.name} {why}" + (f": {words}" if words else "") + f"; its log is {self._log}")
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             lines = self._log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
-            said = [" ".join(line.split()) for line in lines if line.strip()]
+            said = [re.sub(r"^\[rank\d+\]: ", "", " ".join(line.split())) for line in lines if line.strip()]
             errors = [line for line in said if "Error" in line.partition(":")[0]]
             return (errors or said or [""])[-1][:300]
         return ""

@@ -63,8 +63,8 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
         "--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32",
-        "--enforce-eager", "--max-model-len", "128", "--kv-cache-memory-bytes", str(64 * 2**20), "--no-enable-chunked-prefill",
-        "--generation-config", "vllm",
+        "--enforce-eager", "--max-model-len", "128", "--kv-cache-memory-bytes", str(64 * 2**20),
+        "--no-enable-chunked-prefill", "--generation-config", "vllm",
     ]  # fmt: skip
     env = {**os.environ, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     log = tmp_path_factory.mktemp("served") / "log"
