@@ -58,7 +58,7 @@ RIGHT: dict[str, Rewriting] = {
     "spaces": lambda g: box(f" {g} "),
     "displaystyle": lambda g: box(rf"\displaystyle {g}"),
     "written twice": lambda g: f"So {box(g)}. Indeed, checking it again, we find {box(g)}",
-    "wrong box far before": lambda g: f"First I thought {box('987')}, but a careful look at all that was done says {box(g)}",
+    "wrong box far before": lambda g: f"First {box('987')} seemed right, but a look at all that was done says {box(g)}",
     "g.0": lambda g: box(f"{g}.0") if whole_number(g) is not None and "." not in g else None,
     "0g": lambda g: box(f"0{g}") if (whole_number(g) or 0) > 0 else None,
     "unit": of_number(lambda n: rf"{n} \text{{ cm}}"),
