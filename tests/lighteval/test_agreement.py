@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.benchmarks.lighteval.cross_check import cross_check
+from relift.benchmarks.lighteval.cross_check import Cause, cross_check
 from relift.schema import Question
 from tests.lighteval.answers import DIFFER, RIGHT, WRONG, made
 from tests.lighteval.runs import question, write_run
@@ -63,10 +63,14 @@ def test_verdicts_are_lightevals_but_for_known_differences(source: str, tmp_path
     folder = write_run(tmp_path / "run", questions, [(ix, text, form.finish) for ix, form, text in answers])
     checked = cross_check(folder, python=PYTHON)
     assert len(checked) == len(answers)
-    wrong_verdicts, unknown, n_same = [], [], 0
+    wrong_verdicts, unknown, n_same, n_late = [], [], 0, 0
     # Attempts of a question are numbered in the order of `answers`, in which questions are in order too.
     for (ix, form, text), row in zip(answers, checked.to_dict("records"), strict=True):
         what = (form.name, questions[ix].answer, row["verdict"], row["verdict_rule"], row["theirs"], row["detail"])
+        if row["verdict_rule"].endswith(".timeout"):  # of our grader, on a machine that does other things as well
+            assert row["cause"] == Cause.undecided
+            n_late += 1
+            continue
         if row["verdict"] != ("correct" if form in RIGHT else "wrong"):
             wrong_verdicts.append(what)
         if row["agrees"] is True:
@@ -77,3 +81,4 @@ def test_verdicts_are_lightevals_but_for_known_differences(source: str, tmp_path
     assert wrong_verdicts == []
     assert unknown == []
     assert n_same > 0.8 * len(answers)
+    assert n_late <= 0.01 * len(answers)
