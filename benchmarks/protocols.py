@@ -7,6 +7,7 @@ package (prompting.py). What a preset cannot reproduce is said in its notes.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -38,6 +39,15 @@ RELIFT = Protocol(
         "multiple choice: ours",
     ),
     notes=("how the paper put MMLU-Pro is not known: its number is not comparable",),
+)
+
+ARITH = Protocol(
+    name="arith",
+    sampling=Sampling(max_tokens=128, temperature=1.0, top_p=1.0),
+    template="plain",
+    instruction={"choice": LETTER},
+    sources=("as the demo probes its models: relift/arith/methods.py",),
+    notes=("for the embedded sets, and their default: a model of 256 tokens has no room for 8,192",),
 )
 
 RELIFT_JUNE = Protocol(
@@ -197,10 +207,15 @@ EVALCHEMY = Protocol(
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (
-        RELIFT, RELIFT_JUNE, LUFFY, QWEN, RLVR_LIMIT, LIGHTEVAL, SOBER, MATHARENA, NEMO, EVALCHEMY,
+        RELIFT, ARITH, RELIFT_JUNE, LUFFY, QWEN, RLVR_LIMIT, LIGHTEVAL, SOBER, MATHARENA, NEMO, EVALCHEMY,
     )
 }  # fmt: skip
 DEFAULT = RELIFT.name
+
+
+def default_protocol(benchmarks: Iterable[Benchmark]) -> str:
+    """The preset's name where none is given: `arith` for embedded sets alone, else `relift`."""
+    return ARITH.name if all(benchmark.hub is None for benchmark in benchmarks) else DEFAULT
 
 
 def find_protocol(name: str) -> Protocol:

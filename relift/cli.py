@@ -89,7 +89,9 @@ def eval_(
     benchmarks: Annotated[
         list[str] | None, typer.Option("--benchmark", "-b", metavar="NAME[,NAME...]", help="benchmarks or groups")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="preset of prompt, sampling, attempts and grader")] = "relift",
+    protocol: Annotated[
+        str | None, typer.Option(help="preset of prompt, sampling, attempts, grader; default: relift (arith: arith)")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="attempts at each question")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
     data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
@@ -273,7 +275,9 @@ def probe(
     into: Annotated[Path | None, typer.Option(metavar="RUN", help="add it to this training run instead")] = None,
     step: Annotated[int | None, typer.Option(min=0, help="of --into: the step; default: MODEL's")] = None,
     draw: Annotated[int, typer.Option(min=0, help="of --into: which independent draw")] = 1,
-    protocol: Annotated[str, typer.Option(help="preset of prompt and sampling; of --into: the run's own")] = "relift",
+    protocol: Annotated[
+        str | None, typer.Option(help="preset of prompt and sampling; default: relift; of --into: the run's own")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of all random numbers; of --into: the run's own")] = 0,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,

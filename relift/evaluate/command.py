@@ -16,7 +16,7 @@ from rich.console import Console
 from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
-from relift.benchmarks.protocols import customised, find_protocol
+from relift.benchmarks.protocols import DEFAULT, customised, default_protocol, find_protocol
 from relift.engines.answering import Answerer
 from relift.engines.open import EngineOptions, open_answerer, require_engine
 from relift.errors import InputError
@@ -97,8 +97,9 @@ def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
     """Everything that can be wrong with the input is found here, for all models, before weights are read."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     require_options(options)
-    protocol = protocol_of(options)
-    loaded = [load_benchmark(benchmark, data=options.data) for benchmark in benchmarks_of(options.benchmarks)]
+    benchmarks = benchmarks_of(options.benchmarks)
+    protocol = protocol_of(options, default=default_protocol(benchmarks))
+    loaded = [load_benchmark(benchmark, data=options.data) for benchmark in benchmarks]
     for each in loaded:
         for note in each.notes:
             console.print(f"{each.benchmark.name}: {note}", soft_wrap=True, markup=False, highlight=False)
@@ -149,10 +150,10 @@ def prepare_one(
     return Prepared(name, model, plan)
 
 
-def protocol_of(options: EvalOptions) -> Protocol:
+def protocol_of(options: EvalOptions, *, default: str = DEFAULT) -> Protocol:
     """The preset with what the command changes of it; then it is called "custom (from NAME)"."""
     return customised(
-        find_protocol(options.protocol),
+        find_protocol(default if options.protocol is None else options.protocol),
         samples=options.samples,
         max_tokens=options.max_tokens,
         temperature=options.temperature,

@@ -21,7 +21,7 @@ class EvalOptions:
 
     models: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
-    protocol: str = "relift"
+    protocol: str | None = None
     samples: int | None = None
     seed: int = 0
     max_tokens: int | None = None

@@ -1,18 +1,28 @@
 import pytest
 
-from relift.benchmarks.protocols import DEFAULT, PROTOCOLS, customised, find_protocol, samples_of
+from relift.benchmarks.protocols import (
+    DEFAULT,
+    PROTOCOLS,
+    customised,
+    default_protocol,
+    find_protocol,
+    samples_of,
+)
 from relift.benchmarks.table import BENCHMARKS
 from relift.errors import InputError
 
 
 def test_every_preset_has_its_sources_and_what_it_cannot_do() -> None:
     assert set(PROTOCOLS) == {
-        "relift", "relift-june2025", "luffy", "qwen", "rlvr-limit", "lighteval", "sober", "matharena", "nemo",
+        "relift", "arith", "relift-june2025", "luffy", "qwen", "rlvr-limit", "lighteval", "sober", "matharena", "nemo",
         "evalchemy",
     }  # fmt: skip
     for name, protocol in PROTOCOLS.items():
         assert protocol.name == name and protocol.sources and all(protocol.sources) and protocol.notes
-        assert protocol.sampling.max_tokens >= 2048 and protocol.sampling.stop_token_ids == ()
+        assert (
+            protocol.sampling.max_tokens >= (128 if name == "arith" else 2048)
+            and protocol.sampling.stop_token_ids == ()
+        )
         assert "{problem}" in protocol.layout and "{instruction}" in protocol.layout
         assert protocol.wording or protocol.instruction.get("choice"), "a multiple-choice question needs to say so"
         assert "exact" not in protocol.instruction
@@ -24,6 +34,12 @@ def test_the_default_is_the_papers() -> None:
     assert relift.template == "chat" and relift.system is None and "math" not in relift.instruction
     wanted = {"aime24": 32, "aime25": 32, "amc": 32, "math500": 8, "olympiad": 8, "mmlu_pro": 1}
     assert {name: samples_of(relift, BENCHMARKS[name]) for name in wanted} == wanted
+
+
+def test_embedded_sets_alone_are_asked_as_the_demo_asks() -> None:
+    embedded = [b for b in BENCHMARKS.values() if b.hub is None]
+    assert embedded and default_protocol(embedded) == "arith"
+    assert default_protocol([*embedded, BENCHMARKS["aime24"]]) == DEFAULT == "relift"
 
 
 def test_repeated_rows_are_samples() -> None:
