@@ -41,13 +41,20 @@ def _dash(pattern: Any) -> list[float]:
     return [2.0 * length for length in pattern[1]]
 
 
-def legend_of(runs: RunScale) -> alt.Chart:
-    """One row that names the runs by colour and dash, for pages of several panels."""
+def legend_of(runs: RunScale) -> alt.LayerChart:
+    """One row that names the runs by colour and dash, for several panels that have no legend of their own."""
     rows = pd.DataFrame({"run": runs.names})
-    base = alt.Chart(rows).encode(
-        column=alt.Column("run:N", sort=runs.names, title=None, header=alt.Header(labels=False), spacing=6)
+    rows["x"] = [26.0 * i + 7.2 * sum(len(name) for name in runs.names[:i]) + 22.0 * i for i in range(len(rows))]
+    rows["x_end"], rows["x_text"] = rows["x"] + 24, rows["x"] + 30
+    pixels = alt.Scale(domain=[0, 1200], range=[0, 1200])
+    base = alt.Chart(rows)
+    line = base.mark_rule(strokeWidth=3).encode(
+        x=alt.X("x:Q", axis=None, scale=pixels), x2="x_end:Q", color=runs.colour(), strokeDash=runs.dash()
     )
-    return base.mark_rule().encode(color=runs.colour())
+    text = base.mark_text(align="left", fontSize=13, color=NEUTRAL).encode(
+        x=alt.X("x_text:Q", axis=None, scale=pixels), text="run:N"
+    )
+    return alt.layer(line, text).properties(height=20, width=1200)
 
 
 def lines(

@@ -27,6 +27,7 @@ FLAGS: dict[str, str] = {
     "client.toolbarMode": "viewer",
     "client.showErrorLinks": "false",
     "client.showErrorDetails": "type",
+    "theme.baseRadius": "small",
     "theme.light.primaryColor": "#0072B2",
     "theme.light.backgroundColor": "#FFFFFF",
     "theme.light.secondaryBackgroundColor": "#F5F6F8",
@@ -38,6 +39,8 @@ FLAGS: dict[str, str] = {
     "theme.dark.textColor": "#E6E9EE",
     "theme.dark.borderColor": "#323944",
 }
+
+HEADINGS = ("1.9rem", "1.6rem", "1.3rem")  # of a page, a part, a view
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -98,6 +101,7 @@ def command(runs: Sequence[Path], *, host: str, port: int) -> list[str]:
     arguments = [f"--{name}={value}" for name, value in flags.items()]
     if is_loopback(host):  # given twice: a list
         arguments += ["--server.allowedHosts=localhost", f"--server.allowedHosts={LOOPBACK}"]
+    arguments += [f"--theme.headingFontSizes={size}" for size in HEADINGS]
     folders = [str(run.absolute()) for run in runs]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *arguments, "--", *folders]
 

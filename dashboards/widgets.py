@@ -6,6 +6,7 @@ Text of people and of models is shown through `plain` (in Markdown) or as code, 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from relift.dashboards.charts import RunScale, legend_of
 from relift.dashboards.made import Draw, Made, Missing
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, silent, survey
 
@@ -48,8 +50,9 @@ _BY_NAME = {page.name: page for page in PAGES}
 def plain(text: object) -> str:
     """Text as Markdown that shows it as it is: no sign of it forms a link, an image, a directive or mathematics."""
     folded = " ".join(str(text).split())
-    signs = "\\`*_{}[]<>#~$:&@" + ("." if "www" in folded.lower() else "")
+    signs = "\\`*_{}[]<>#~$&@" + ("." if "www" in folded.lower() else "")
     shown = "".join(f"&#{ord(c)};" if c in signs else c for c in folded)
+    shown = re.sub(r":(?=\S)", "&#58;", shown)  # directives, addresses
     # a list or a rule begins with one of these
     return f"&#{ord(shown[0])};{shown[1:]}" if shown[:1] in set("-+=0123456789") else shown
 
@@ -57,8 +60,9 @@ def plain(text: object) -> str:
 def start_page(name: str) -> None:
     """Heading and sentence of a page."""
     page = _BY_NAME[name]
-    st.title(page.title, anchor=False)
-    st.caption(page.sentence)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.title(page.title, anchor=False, width="content")
+        st.markdown(f":gray[{page.sentence}]")
 
 
 def choose_runs(*, several: bool = True, splits: bool = True) -> Choice | None:
@@ -147,13 +151,12 @@ def view(
     made: Made | Missing,
     chart: Callable[[pd.DataFrame], Any] | None = None,
     *,
-    height: int | None = None,
     key: str | None = None,
-    alt: str | None = None,
 ) -> Any:
-    """A heading, a sentence, the chart of the frame (Altair; None: a table), its caption, its downloads.
+    """A heading, a sentence, the chart of the frame, its caption, its downloads; of what cannot be made, the reason.
 
-    Of what cannot be made, the reason instead. Returns what st.altair_chart gave with a key, for selections.
+    `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
+    as a table. With `key` returns what st.altair_chart gave, for selections.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(title, anchor=False)
@@ -166,20 +169,25 @@ def view(
     if made.frame.empty:
         st.info("There is nothing to show: no row of these runs belongs here.", icon="🫙")
         return None
-    event = None
-    if chart is None:
-        table(made.frame)
-    else:
-        drawn = chart(made.frame)
-        options: dict[str, Any] = {"width": "stretch", "alt": alt or f"{title}. {sentence}"}
-        if height is not None:
-            options["height"] = height
-        if key is not None:
-            options |= {"key": key, "on_select": "rerun"}
-        event = st.altair_chart(drawn, **options)
+    event = draw_frame(made.frame, chart, key=key, alt=f"{title}. {sentence}")
     if made.caption:
         st.caption(plain(made.caption))
     return event
+
+
+def draw_frame(frame: pd.DataFrame, chart: Callable[[pd.DataFrame], Any] | None, *, key: str | None, alt: str) -> Any:
+    """The chart or charts of a frame, or the frame as a table, across the page."""
+    if chart is None:
+        return table(frame, key=key)
+    drawn = chart(frame)
+    if not isinstance(drawn, list):
+        selecting: dict[str, Any] = {} if key is None else {"key": key, "on_select": "rerun"}
+        return st.altair_chart(drawn, width="stretch", alt=alt, **selecting)
+    if "run" in frame and frame["run"].nunique() > 1:
+        st.altair_chart(legend_of(RunScale(frame["run"])), width="content", alt="Legend: a colour and a dash per run.")
+    for column, one in zip(st.columns(len(drawn), gap="small"), drawn, strict=True):
+        column.altair_chart(one, width="stretch", alt=alt)
+    return None
 
 
 def missing(made: Missing) -> None:
