@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from relift.evaluate.models import Model
 from relift.evaluate.plan import AskOf, Item, Place, Plan, asks_of
 from relift.evaluate.progress import display
 from relift.evaluate.record import PartWriter, committed_attempts, next_part
-from relift.evaluate.run import DEFAULT_COMMITS, WARN_UNDECIDED, Commits, collect
+from relift.evaluate.run import DEFAULT_COMMITS, WARN_UNDECIDED, Commits, collect, guard
 from relift.evaluate.session import open_session, protocol_values, require_kind_of_run
 from relift.evaluate.tally import Standing, Tally
 from relift.fingerprints import digest, plain_name, versions
@@ -104,13 +105,14 @@ def evaluate(
         tally = Tally(session.members())
         tally.add_frame(done)
         asks = asks_of(session.items, place, seed=plan.seed, done=pairs(done))
-        if asks:
-            samples = {item.question_ix: item.samples for item in session.items}
-            parts = PartWriter(session.writer, place, next_part(session.reader, place), samples)
-            with keeping_totals(session.writer, tally):
+        with keeping_totals(session.writer, tally):
+            if asks:
+                samples = {item.question_ix: item.samples for item in session.items}
+                parts = PartWriter(session.writer, place, next_part(session.reader, place), samples)
                 sample(
                     parts, asks, plan, answerer=answerer, grader=grader, tally=tally, commits=commits, console=console
                 )
+            guard(Counter(), tally, least=1)  # answers of earlier starts alone may be too many undecided ones
         standings = tuple(tally.standings())
         complete = all(s.done == s.total for s in standings)
         if origin is Origin.benchmark:

@@ -12,6 +12,7 @@ from relift.engines.model_source import ModelSource, content_fingerprint, resolv
 from relift.fingerprints import plain_name
 from relift.store import RunReader
 
+HUB = "hub:"
 SERVED, RECORDED = "openai", "replay"  # engines whose answers come from weights that are not here
 
 
@@ -47,6 +48,8 @@ def read_model(
         return replace(_with_tokenizer(source, fingerprint, tokenizer, revision=None), recorded_with=sampling)
     source = resolve_model(name, revision=revision, on_event=warn)
     fingerprint = content_fingerprint(source.path, revision=source.revision)
+    if fingerprint.startswith(HUB):  # the commit that was hashed is the one to load, whatever "main" means by then
+        source = replace(source, revision=fingerprint.removeprefix(HUB))
     return _with_tokenizer(source, fingerprint, source.path, revision=source.revision)
 
 

@@ -29,7 +29,6 @@ class Session:
 
     writer: RunWriter
     items: tuple[Item, ...]
-    was_done: bool  # before this start
 
     @property
     def reader(self) -> RunReader:
@@ -62,11 +61,9 @@ def open_session(
                 questions=questions_frame(plan, place, list(plan.questions)),
                 demonstrations=None,
             )  # fmt: skip
-            was_done = False
         else:
             stored = writer.run_json
             require_resumable(stored, identity, facts, plan=plan, folder=folder)
-            was_done = stored.get("status") == "done"
             same = stored.get("engine") == json.loads(json.dumps(facts["engine"]))
             if not same:
                 warn("threads, batches or hardware differ from the last start: other answers may come in the last bit")
@@ -86,7 +83,7 @@ def open_session(
                 versions=facts["versions"],
                 hardware=facts["hardware"],
             )
-        yield Session(writer, items_of(plan, place, writer.run_json["benchmarks"]), was_done)
+        yield Session(writer, items_of(plan, place, writer.run_json["benchmarks"]))
 
 
 def items_of(plan: Plan, place: Mapping[str, int], benchmarks: Mapping[str, Any]) -> tuple[Item, ...]:

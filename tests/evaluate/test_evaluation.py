@@ -165,6 +165,8 @@ def test_too_many_undecided_verdicts_stop_the_run(tmp_path: Path) -> None:
     """Every answer but "it is 0" undecided: about 90 % of 20, more than 20 %."""
     with pytest.raises(GuardStop, match=r"of 20 verdicts are undecided \(none.timeout \d+\), the limit is 20%"):
         run(tmp_path / "run", CountingAnswerer([]), grader=grader(undecided=lambda text: text[-1] != "0"))
+    with pytest.raises(GuardStop):  # nothing is missing any more, but that makes no scores of them
+        run(tmp_path / "run", CountingAnswerer([]), grader=grader(undecided=lambda text: text[-1] != "0"))
     assert RunReader(tmp_path / "run").run_json["status"] == "interrupted"
     attempts = content(tmp_path / "run")["attempts"]
     assert attempts.loc[attempts["verdict"] == "undecided", "reward"].isna().all()
