@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.special import betaln
 
 from relift import stats
 
@@ -177,3 +178,35 @@ def test_beta_below_equals_r() -> None:
     # pbeta(.0457, .45 + 0, .9 + 64); pbeta(.1, 1 + 1, 1 + 7)
     assert stats.beta_below(0, 64, a=0.45, b=0.9, epsilon=0.0457) == pytest.approx(0.988264318121, rel=1e-9)
     assert stats.beta_below(1, 8, a=1, b=1, epsilon=0.1) == pytest.approx(0.225159022, rel=1e-9)
+
+
+def test_inflated_fit_is_the_plain_one_without_extra_zeros() -> None:
+    correct = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8])
+    weights = np.array([1, 8, 10, 11, 11, 10, 8, 5, 2])  # fewer zeros than any beta distribution wants to have
+    plain = stats.beta_binomial_fit(correct, np.full(9, 8), weights=weights)
+    found = stats.inflated_fit(correct, np.full(9, 8), weights=weights)
+    assert found.zero < 1e-4 and (found.a, found.b) == pytest.approx((plain.a, plain.b), rel=1e-3)
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-3)
+
+
+def test_inflated_fit_finds_the_prior_again_and_is_a_maximum() -> None:
+    rng = np.random.default_rng(4)
+    rate = np.where(rng.random(20_000) < 0.3, 0, rng.beta(1.5, 1.1, 20_000))
+    correct = rng.binomial(8, rate)
+    found = stats.inflated_fit(correct, np.full(20_000, 8))
+    assert (found.zero, found.a, found.b) == pytest.approx((0.3, 1.5, 1.1), rel=0.1)
+
+    def log_likelihood(zero: float, a: float, b: float) -> float:
+        beta = np.exp(betaln(a + correct, b + 8 - correct) - betaln(a, b))
+        return float(np.log((1 - zero) * beta + zero * (correct == 0)).sum())
+
+    best = log_likelihood(found.zero, found.a, found.b)
+    assert best == pytest.approx(found.log_likelihood, abs=1e-6)
+    for factor in (0.97, 1.03):
+        assert log_likelihood(found.zero * factor, found.a, found.b) < best
+        assert log_likelihood(found.zero, found.a * factor, found.b) < best
+        assert log_likelihood(found.zero, found.a, found.b * factor) < best
+    again = stats.inflated_fit(correct, np.full(20_000, 8), start=found)
+    assert (again.zero, again.a) == pytest.approx((found.zero, found.a), rel=1e-3)
+    with pytest.raises(ValueError, match="inflated_fit: no question"):
+        stats.inflated_fit([0], [0])
