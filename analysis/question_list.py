@@ -86,14 +86,13 @@ def _evenly(n: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
 
 
-def sparklines(cube: Cube, row_N: NDArray[np.int64], *, most: int = 32) -> list[list[float | None]]:
-    """Rates over evenly spaced steps of the cube's rows, at most `most` points each; null where not measured.
+def sparklines(cube: Cube, row_N: NDArray[np.int64], *, most: int = 32) -> list[list[float]]:
+    """Rates of the cube's rows in order of step, of probes with a decided attempt, at most `most` points, evenly kept.
 
     A row of -1, a question that the run does not have, gives an empty list.
     """
-    kept = _evenly(len(cube.step_T), most)
-    rate_NT = stats.rate(cube.n_correct_QT[row_N][:, kept], cube.n_decided_QT[row_N][:, kept])
-    return [
-        [None if np.isnan(rate) else float(rate) for rate in rates] if row >= 0 else []
-        for row, rates in zip(row_N, rate_NT, strict=True)
-    ]
+    rate_NT = stats.rate(cube.n_correct_QT[row_N], cube.n_decided_QT[row_N])
+    measured_NT = ~np.isnan(rate_NT) & (row_N >= 0)[:, None]
+    kept_of = {int(n): _evenly(int(n), most) for n in np.unique(measured_NT.sum(axis=1))}
+    lines = (rates[measured] for rates, measured in zip(rate_NT, measured_NT, strict=True))
+    return [[float(rate) for rate in line[kept_of[len(line)]]] for line in lines]

@@ -120,7 +120,7 @@ def facts(choice: Choice, run: RunInfo) -> Facts:
     buffer, doubt, rate_first, rate_last, change, n_probes, row (in the cube of `run`, -1 where it lacks the question).
     Not to be changed.
     """
-    return _facts((choice.key, run.run_id), choice, run)
+    return _facts((choice.key, run.run_id, run.origin), choice, run)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Sorting the questions...")
@@ -145,10 +145,17 @@ def _facts(key: tuple[Any, ...], _choice: Choice, _run: RunInfo) -> Facts:  # no
     else:
         frame = frame.assign(rate_first=np.nan, rate_last=np.nan, change=np.nan, n_probes=0)
     frame["row"] = row_N
+    if _run.origin == "rollout":  # bands, reach and classes are of probes
+        frame = frame.assign(**dict.fromkeys(("band", "reach", "class")))
+        missing = dict.fromkeys(("band", "reach", "class"), "of rollouts there is none")
     for column, made in (
-        ("band", compute("questions-bands", _choice, lambda loaded: loaded.bands)),
-        ("reach", compute("questions-reach", _choice, base_reach)),
-        ("class", compute("questions-classes", _choice, lambda loaded: loaded.classified)),
+        ()
+        if _run.origin == "rollout"
+        else (
+            ("band", compute("questions-bands", _choice, lambda loaded: loaded.bands)),
+            ("reach", compute("questions-reach", _choice, base_reach)),
+            ("class", compute("questions-classes", _choice, lambda loaded: loaded.classified)),
+        )
     ):
         if isinstance(made, Missing):
             missing[column] = made.reason
@@ -168,20 +175,28 @@ def _facts(key: tuple[Any, ...], _choice: Choice, _run: RunInfo) -> Facts:  # no
 
 
 def _marks(run: RunInfo, counts: Cube | None) -> dict[str, NDArray[np.bool_]]:
-    """trained, buffer (after the last probe), doubt (at the last probe), by row of the cube."""
-    names = {"sft_exposures": "trained", "in_buffer": "buffer", "n_undecided": "doubt"}
+    """trained (a demonstration was), buffer (one still waits), doubt (at the last probe), by row of the cube."""
+    names = ("trained", "buffer", "doubt")
     if counts is None or not run.probe_steps:
-        return {name: np.zeros(0, bool) for name in names.values()}
-    found = {name: np.zeros(len(counts.question_ix_Q), bool) for name in names.values()}
+        return {name: np.zeros(0, bool) for name in names}
+    found = {name: np.zeros(len(counts.question_ix_Q), bool) for name in names}
+    reader = RunReader(run.folder)
     try:
-        rows = RunReader(run.folder).read(
-            "trajectories", columns=["question_ix", *names], origin=run.origin, draws=[0], steps=[run.probe_steps[-1]]
-        )
+        events = reader.read("demo_events", columns=["question_ix", "event"])
+        last = reader.read(
+            "trajectories", columns=["question_ix", "n_undecided"], origin=run.origin, draws=[0],
+            steps=[run.probe_steps[-1]],
+        )  # fmt: skip
     except ReliftError:  # said where its numbers would stand
         return found
-    row = np.searchsorted(counts.question_ix_Q, rows["question_ix"].to_numpy())
-    for column, name in names.items():
-        found[name][row] = rows[column].to_numpy() > 0
+    event = events["event"].astype(str)
+    waiting = events.assign(event=event).drop_duplicates("question_ix", keep="last")
+    for name, ixs in (
+        ("trained", events.loc[(event == "train").to_numpy(), "question_ix"]),
+        ("buffer", waiting.loc[waiting["event"] == "enqueue", "question_ix"]),
+        ("doubt", last.loc[last["n_undecided"] > 0, "question_ix"]),
+    ):
+        found[name][np.searchsorted(counts.question_ix_Q, ixs.unique())] = True
     return found
 
 
@@ -208,7 +223,7 @@ def rows_of(run: RunInfo, ids: pd.Index) -> NDArray[np.int64]:
 
 def listed(choice: Choice, run: RunInfo, wanted: Filter) -> NDArray[np.int64]:
     """Rows of `facts` that the filter keeps, in its order. Not to be changed."""
-    return _listed((choice.key, run.run_id), wanted, choice, run)
+    return _listed((choice.key, run.run_id, run.origin), wanted, choice, run)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

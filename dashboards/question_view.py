@@ -198,7 +198,7 @@ def show_json(
     question_id: str, row: dict[str, Any], frame: pd.DataFrame, events: pd.DataFrame, sides: Sequence[Side | None]
 ) -> None:
     """The question and what is shown of it, as JSON to copy or to take away."""
-    about = {name: row[name] for name in ("problem", "answer", "source", "split") if name in row}
+    about: dict[str, Any] = {name: row[name] for name in ("problem", "answer", "source", "split") if name in row}
     body: dict[str, Any] = {
         "question_id": question_id,
         **about,

@@ -7,7 +7,14 @@ from urllib.parse import parse_qs
 import pandas as pd
 import streamlit as st
 
-from relift.dashboards.answers import answers, events_of_question, question_row, trajectory_of_question
+from relift.dashboards.answers import (
+    answers,
+    counts_of_question,
+    events_of_question,
+    question_row,
+    trajectory_of_question,
+)
+from relift.dashboards.origins import NOTE, ORIGINS, of_origin
 from relift.dashboards.question_list import Filter, facts, listed, shape_run
 from relift.dashboards.question_view import (
     MODES,
@@ -24,6 +31,21 @@ from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 
+def _choose_origin(choice: Choice, question_id: str) -> str:
+    """Whether probes or training rollouts are looked at: what the question has, else what is asked for."""
+    asked = "rollout" if st.query_params.get("origin") == "rollout" else "probe"
+    if not question_id:
+        return asked
+    able = [one for one in ORIGINS if len(counts_of_question(of_origin(choice, one), question_id))]
+    if len(able) < 2:
+        return able[0] if able else asked
+    chosen = st.segmented_control(
+        "Attempts", able, format_func=ORIGINS.__getitem__, key="origin", bind="query-params",
+        help="Nothing chosen: probes.",
+    )  # fmt: skip
+    return chosen or "probe"
+
+
 class _Parsed(dict[str, list[str]]):
     """Parameters of a list as they stand in an address."""
 
@@ -37,6 +59,8 @@ def show() -> None:
     choice = choose_runs(splits=False)
     if choice is None:
         return
+    origin = _choose_origin(choice, st.query_params.get("q", ""))
+    choice = of_origin(choice, origin)
     wanted = Filter.of(_Parsed(parse_qs(st.query_params.get("within", "")[:4000])))
     by_shape = shape_run(choice, wanted.shape)
     ids = _list_of(choice, by_shape, wanted)
@@ -61,6 +85,8 @@ def show() -> None:
     step = _step(frame, run, mode)
     with right:
         show_trajectory(choice, frame, events, _places(frame, run, other, mode, step))
+        if origin == "rollout":
+            st.caption(NOTE)
     with left:
         picked = show_grid(run, frame, question_id, key=f"grid-{question_id}-{run.run_id}")
     st.subheader(MODES[mode], anchor=False)
@@ -118,6 +144,7 @@ def _bar(ids: list[str], question_id: str, wanted: Filter, choice: Choice) -> bo
         link(
             "questions", "Back to the list", icon="↩️", **wanted.parameters(),
             run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
+            origin="rollout" if choice.runs and choice.runs[0].origin == "rollout" else None,
         )  # fmt: skip
     return rendered
 

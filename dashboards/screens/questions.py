@@ -15,6 +15,7 @@ from relift.analysis.question_list import heat_bars, sparklines
 from relift.analysis.reached import REACH
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.made import Made, Missing
+from relift.dashboards.origins import NOTE, ORIGINS, of_origin, of_rollouts
 from relift.dashboards.question_list import (
     MARKS,
     SORTS,
@@ -43,6 +44,8 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    origin = _choose_origin(choice)
+    choice = of_origin(choice, origin)
     run = _choose_shape(choice)
     if run is None:
         st.info(
@@ -57,20 +60,36 @@ def show() -> None:
         return
     wanted = _filters(choice, known, run)
     rows = listed(choice, run, wanted)
-    _class_row(choice, run, known)
+    if origin == "probe":
+        _class_row(choice, run, known)
+    else:
+        st.caption(NOTE)
     _counts(known, rows, wanted)
     if not len(rows):
         st.info("No question is left: take a filter away.", icon="🔎")
         return
-    left, right = st.columns([5, 7], gap="medium")
-    with left:
-        picked = _heat(choice, known.frame.iloc[rows])
+    left, right = st.columns([4, 8], gap="medium") if origin == "probe" else (None, st.container())
+    picked = None
+    if left is not None:
+        with left:
+            picked = _heat(choice, known.frame.iloc[rows])
     with right:
         chosen = _table(choice, run, known, rows if picked is None else rows[picked], wanted)
     if chosen is not None:
         _peek(choice, run, known, chosen, wanted)
     else:
         st.caption("Choose a row to read its answers here.")
+
+
+def _choose_origin(choice: Choice) -> str:
+    """Whether the list is of probed questions or of those that training rolled out."""
+    if not any(of_rollouts(run).probe_steps for run in choice.runs):
+        return "probe"
+    chosen = st.segmented_control(
+        "Questions that were", list(ORIGINS), format_func={"probe": "probed", "rollout": "trained on"}.__getitem__,
+        key="origin", bind="query-params", help="Nothing chosen: probed, if any was.",
+    )  # fmt: skip
+    return chosen or ("probe" if any(run.probe_steps for run in choice.runs) else "rollout")
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
@@ -110,7 +129,7 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
     find, sort = (st.session_state.get("find") or "").strip(), st.session_state.get("sort") or "shape"
     wanted = Filter(**several, find=find, sort=sort, shape=run.name)
     for column in ("class", "band", "reach"):
-        if column in known.missing:
+        if column in known.missing and run.origin != "rollout":
             st.caption(f"No {column}: {plain(known.missing[column])}.")
     return wanted
 
@@ -132,15 +151,14 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
     columns = st.columns(len(own)) if len(own) else []
     for column, row in zip(columns, own.to_dict("records"), strict=True):
         column.metric(
-            str(row["class"]), f"{row['found']} found",
-            f"{row['expected']:.0f} ± {2 * row['sd']:.0f} without learning",
+            str(row["class"]), f"{row['found']:,}", f"{row['expected']:.0f} ± {2 * row['sd']:.0f} expected",
             delta_color="off", delta_arrow="off",
         )  # fmt: skip
     if len(own):
         st.caption(
-            f"Classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions, and how many each class "
-            f"would have if no rate had changed: mean and two standard deviations of {int(own['deals'].iloc[0])} "
-            "dealings of the same attempts among the probes."
+            f"Found: classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions probed at every step. "
+            f"Expected without learning: mean and two standard deviations of {int(own['deals'].iloc[0])} dealings of "
+            "the same attempts among the probes."
         )
 
 
@@ -201,13 +219,13 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
     ids = pd.Index(shown["question_id"].astype(object))
     table = pd.DataFrame({"problem": [_short(text) for text in shown["problem"]], "gold": shown["answer"].astype(str)})
     columns: dict[str, Any] = {
-        "problem": st.column_config.TextColumn("problem", width="medium", pinned=True),
-        "gold": st.column_config.TextColumn("gold", width="small"),
+        "problem": st.column_config.TextColumn("problem", width=190, pinned=True),
+        "gold": st.column_config.TextColumn("gold", width=64),
     }
     for column in ("class", "band"):
-        if column not in known.missing:
+        if column not in known.missing and shown[column].notna().any():
             table[column] = shown[column].to_numpy(object)
-            columns[column] = st.column_config.TextColumn(column, width="small")
+            columns[column] = st.column_config.TextColumn(column, width=72)
     table.index = pd.RangeIndex(len(table))
     runs = [one for one in choice.runs if one.probe_steps][:SHOWN_RUNS]
     for one in runs:
@@ -216,10 +234,10 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
             continue
         if len(found.step_T) > 1:
             table[one.name] = sparklines(found, rows_of(one, ids))
-            columns[one.name] = st.column_config.LineChartColumn(one.name, y_min=0, y_max=1, width="small")
+            columns[one.name] = st.column_config.LineChartColumn(one.name, y_min=0, y_max=1, width=95)
         else:
             table[one.name] = [line[-1] if line else None for line in sparklines(found, rows_of(one, ids))]
-            columns[one.name] = st.column_config.ProgressColumn(one.name, min_value=0, max_value=1, format="percent")
+            columns[one.name] = st.column_config.NumberColumn(one.name, format="percent", width=60)
     event: Any = st.dataframe(
         table, hide_index=True, column_config=columns, selection_mode="single-row", on_select="rerun", height=420,
         key="list", row_height=32,
@@ -241,7 +259,11 @@ def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: 
         st.subheader("The question chosen", anchor=False)
         names = [one.name for one in choice.runs] if len(choice.runs) > 1 else None
         within = urlencode(wanted.parameters(), doseq=True)
-        link("question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice))
+        origin = "rollout" if run.origin == "rollout" else None
+        link(
+            "question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice),
+            origin=origin,
+        )  # fmt: skip
     left, right = st.columns([5, 7], gap="medium")
     frame = trajectory_of_question(choice, question_id)
     with left:

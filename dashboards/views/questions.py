@@ -13,7 +13,7 @@ from relift.dashboards.charts import NEUTRAL, VERDICT_COLOURS, RunScale
 EVENT_SHAPES = {"enqueue": "circle", "train": "triangle-up", "evict": "cross"}
 
 
-def heat_map(frame: pd.DataFrame, *, height: int = 420) -> alt.LayerChart:
+def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
     """A panel per run, a bar per question (or neighbours) from the top, steps across, shade by accuracy.
 
     One chart with the panels side by side on one axis, because it then fills the page's width. Interval selection
@@ -50,9 +50,8 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> alt.LayerChart:
         .encode(x=x, x2="x_end:Q", y=y, y2="end:Q", color=colour, tooltip=tips)
         .add_params(brush)
     )
-    text = {"fontSize": 11, "color": NEUTRAL}
-    titles = alt.Chart(pd.DataFrame(names)).mark_text(fontWeight="bold", **text)
-    below = alt.Chart(pd.DataFrame(labels)).mark_text(**text)
+    titles = alt.Chart(pd.DataFrame(names)).mark_text(fontWeight="bold", fontSize=11, color=NEUTRAL)
+    below = alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, color=NEUTRAL)
     return alt.layer(
         bars,
         titles.encode(x=x, y=alt.value(-9), text="run:N"),
