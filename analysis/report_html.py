@@ -43,10 +43,10 @@ figcaption { margin-top: .5rem; max-width: 46rem; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal; }
+  white-space: nowrap; }
 th { font-weight: 600; }
-.first, .words { text-align: left; }
-.words { overflow-wrap: anywhere; }
+.words { text-align: left; }
+.words { white-space: normal; }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: 4px; padding: .5rem .7rem; margin: .3rem 0;
   white-space: pre-wrap; overflow: hidden;
   font: .84rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
@@ -57,16 +57,19 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 4px;
 .odd { color: var(--odd); border: 1px solid currentColor; border-radius: 3px; font-size: .72em; padding: 0 .2em;
   margin: 0 .1em; unicode-bidi: isolate; white-space: normal; }
 @media (max-width: 40rem) { .pair { grid-template-columns: 1fr; } }
+@page { margin: 1.6cm; }
 @media print {
   :root { color-scheme: light; --text: #000; --page: #fff; --soft: #444; --line: #bbb; --box: #f5f5f5; --good: #14532d;
-    --bad: #7f1d1d; --accent: #000; --odd: #6b3a00; }
-  body { max-width: none; padding: 0; font-size: 10pt; }
+    --bad: #7f1d1d; --accent: #000; --odd: #6b3a00; font-size: 9.5pt; }
+  body { max-width: none; padding: 0; font-size: 1rem; line-height: 1.4; }
   nav { display: none; }
   h2, h3 { break-after: avoid; }
   figure, tr, .caution, .pair, li { break-inside: avoid; }
-  figure img { border: 0; padding: 0; }
+  figure { margin: .8rem 0 1.2rem; }
+  figure img { border: 0; padding: 0; max-height: 14cm; max-width: 85%; width: auto; }
   .wide { overflow: visible; }
-  th, td { padding-right: .45rem; }
+  table { font-size: .78rem; }
+  th, td { padding-right: .4rem; }
 }
 """
 

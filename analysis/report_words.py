@@ -121,10 +121,11 @@ def say_moves(transitions: pd.DataFrame, names: Names) -> list[str]:
             # of those that stayed to those that left: signs and ends change places
             excess, low, high = -n * row["excess"], -n * row["high"], -n * row["low"]
             fitted = " (fitted null)" if row["null"] == "fitted" else ""
+            sure = "" if row["significant"] else f", {UNTOLD}" + (" by the exact test" if low > 0 or high < 0 else "")
             said.append(
                 f"{names[row['run_id']]} {phrase.format(left=left, n=n)} by step {row['step']}; "
                 f"{n * (1 - row['null_share']):.1f} expected without learning{fitted}; excess {plain(excess)} "
-                f"{interval(low, high)}{'' if row['significant'] else f', {UNTOLD}'}."
+                f"{interval(low, high)}{sure}."
             )
     return said
 

@@ -250,6 +250,7 @@ def report(
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
     ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
     title: Annotated[str | None, typer.Option("--title", help="heading; default: the names of the runs")] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, help="gained and lost questions to show, per run")] = 2,
     resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
@@ -260,7 +261,7 @@ def report(
     from relift.analysis.report import write_report
 
     made = write_report(
-        runs, out, base=base, splits=split, title=title, examples=examples, resamples=resamples, seed=seed,
+        runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
         tell=None if quiet else lambda line: print(line, flush=True),
     )  # fmt: skip
     print(f"{len(made.figures)} figures, {len(made.examples)} example questions: {out}")
