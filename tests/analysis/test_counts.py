@@ -87,6 +87,21 @@ def test_a_step_taken_back_leaves_the_live_cube(tmp_path: Path) -> None:
     assert before.step_T.tolist() == [0, 4, 8, 12] and before.n_decided_QT[:, 3].tolist() == [8] * 80
 
 
+def test_parts_of_a_step_that_come_late_are_added(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", **SIZES, seed=3)
+    rows = read_trajectories(tmp_path / "run", steps=[12]).drop(columns=["run", "question_id"])
+    live = LiveCube(tmp_path / "run")
+    for part, half in enumerate((rows[rows["question_ix"] < 40], rows[rows["question_ix"] >= 40])):
+        with RunWriter(tmp_path / "run") as writer:
+            writer.write("trajectories", half.assign(step=13), step=13, origin="probe", draw=0, part=part)
+            writer.commit(13, suffix=f".{part}")
+        cube = live.refresh()
+        assert cube.step_T.tolist() == [0, 4, 8, 12, 13]
+        assert (cube.n_decided_QT[:, 4] > 0).sum() == 40 * (part + 1)
+    counts = read_counts(tmp_path / "run", steps=[13])
+    assert counts.count_QP["n_attempts"].shape == (80, 1) and set(counts.count_QP["n_attempts"][:, 0]) == {8}
+
+
 def test_kept_readers_see_another_run_in_the_same_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     write_run(folder, **SIZES, seed=4, name="first")

@@ -49,6 +49,11 @@ def test_crossover_by_hand() -> None:
     assert marked.loc[marked["run"] == "base", "k_star"].isna().all()
 
 
+def test_equal_curves_cross_at_once() -> None:
+    same = pd.concat([trajectories([2, 4]), trajectories([2, 4], run="rl", step=5)])
+    assert crossover(same, base="base", resamples=5)["k_star"].tolist() == [1]
+
+
 def test_a_crossing_beyond_what_was_sampled_is_null() -> None:
     frame = pd.concat([trajectories([0, 0]), trajectories([8, 8], run="rl", step=5)])
     found = crossover(frame, base="base", resamples=10)
