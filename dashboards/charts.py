@@ -41,7 +41,7 @@ def _dash(pattern: Any) -> list[float]:
     return [2.0 * length for length in pattern[1]]
 
 
-def legend_of(runs: RunScale) -> alt.LayerChart:
+def legend_of(runs: RunScale) -> alt.LayerChart | alt.FacetChart:
     """One row that names the runs by colour and dash, for several panels that have no legend of their own."""
     rows = pd.DataFrame({"run": runs.names})
     rows["x"] = [26.0 * i + 7.2 * sum(len(name) for name in runs.names[:i]) + 22.0 * i for i in range(len(rows))]
@@ -68,13 +68,18 @@ def lines(
     domain: Sequence[float] | None = None,
     tooltip: Sequence[Any] = (),
     legend: Any = None,
-    height: int = 240,
+    height: int = 310,
 ) -> alt.LayerChart | alt.FacetChart:
     """A line per run over `step` with its interval shaded; a run at one step alone is a level across the panel."""
     tips = list(tooltip) or [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{y}:Q", format=".3f")]
     at_once = frame.groupby("run")["step"].transform("nunique") == 1
     several, single = frame[~at_once], frame[at_once]
-    x = alt.X("step:Q", title="training step", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
+    x = alt.X(
+        "step:Q",
+        title="training step",
+        scale=alt.Scale(nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", tickCount=6),
+    )
     scale = alt.Scale(domain=list(domain), nice=False) if domain is not None else alt.Scale(zero=True)
     value = alt.Y(f"{y}:Q", title=title, scale=scale)
     layers: list[Any] = []

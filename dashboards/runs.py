@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -157,7 +158,7 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
     files = [f for f in reader.files("trajectories") if f.origin in ("probe", "benchmark")]
     probed = [f for f in files if f.origin == "probe"] or files
     n_questions = len(reader.read("questions", columns=["question_ix"]))
-    identity, model = run.get("identity") or {}, run.get("model")
+    model, data = _model_and_data(reader, run)
     written = [mark for mark in marks if mark > 10**12]  # times are nanoseconds, sizes are not
     return RunInfo(
         name=clean_name(label_of(reader)),
@@ -167,8 +168,8 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
         run_id=reader.run_id,
         kind=str(run.get("kind") or ""),
         recipe=_text(run.get("recipe")),
-        model=_text(model.get("name") if isinstance(model, dict) else identity.get("model")),
-        data=_text(", ".join(run["benchmarks"]) if isinstance(run.get("benchmarks"), dict) else identity.get("data")),
+        model=model,
+        data=data,
         seed=run.get("seed") if isinstance(run.get("seed"), int) else None,
         committed_step=reader.committed_step,
         origin=str(probed[0].origin) if probed else "probe",
@@ -179,6 +180,19 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
         n_rows=n_questions * len(probed),
         changed_seconds=max(written, default=0) / 1e9,
     )
+
+
+def _model_and_data(reader: RunReader, run: dict[str, Any]) -> tuple[str | None, str | None]:
+    """What the run started from and was asked: of evaluations as run.json names them, else as its config.toml does."""
+    model, benchmarks = run.get("model"), run.get("benchmarks")
+    if isinstance(model, dict):
+        return _text(model.get("name")), ", ".join(benchmarks) if isinstance(benchmarks, dict) else None
+    try:
+        config = tomllib.loads(reader.config_toml)
+    except (ReliftError, tomllib.TOMLDecodeError):  # a run can be looked at without it
+        return None, None
+    path, questions = (config.get("model") or {}).get("path"), (config.get("data") or {}).get("questions")
+    return (Path(str(path)).name if path else None), (Path(str(questions)).name if questions else None)
 
 
 def _state(reader: RunReader, run: dict[str, Any], probed: Sequence[int]) -> State:

@@ -171,7 +171,7 @@ def view(
         return None
     event = draw_frame(made.frame, chart, key=key, alt=f"{title}. {sentence}")
     if made.caption:
-        st.caption(plain(made.caption))
+        st.caption(plain(made.caption.replace("Black", "Grey")))  # print has white paper, screens may be dark
     return event
 
 

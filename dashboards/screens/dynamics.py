@@ -16,8 +16,8 @@ def show() -> None:
     view(
         "Training curves",
         "Reward, length, entropy and truncation: thin lines are the rollouts of one step, thick ones their running "
-        "mean, rings are probes, a level is a model probed once. Ticks at the bottom mark fine-tuning updates of runs that "
-        "do both.",
+        "mean, rings are probes, a level is a model probed once. Ticks at the bottom mark fine-tuning updates of "
+        "runs that do both.",
         make("f04_dynamics", choice),
         curves.dynamics,
     )

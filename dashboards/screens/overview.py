@@ -102,7 +102,7 @@ def _runs(choice: Choice) -> None:
             "run": [run.name for run in choice.runs],
             "state": [run.state for run in choice.runs],
             "changed": [age_of(run, now=now) for run in choice.runs],
-            "method": [run.recipe for run in choice.runs],
+            "method": [None if run.state == "base only" else run.recipe for run in choice.runs],
             "seed": pd.array([run.seed for run in choice.runs], dtype="Int64"),
             "step": pd.array([run.committed_step for run in choice.runs], dtype="Int64"),
             "of": pd.array([run.planned_steps for run in choice.runs], dtype="Int64"),

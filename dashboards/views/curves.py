@@ -49,7 +49,7 @@ def _band_panels(frame: pd.DataFrame, *, y: str, domain: tuple[float, float], nu
         alt.Tooltip("low:Q", format=number), alt.Tooltip("high:Q", format=number),
         alt.Tooltip("n_questions:Q", title="questions"),
     ]  # fmt: skip
-    panels = []
+    panels: list[Any] = []
     for i, band in enumerate(BANDS):
         rows = frame[frame["band"] == band]
         counts = rows["band_counts"].dropna().unique()
@@ -68,7 +68,8 @@ def panel_title(text: str, below: str) -> alt.TitleParams:
 
 def change(frame: pd.DataFrame) -> list[Any]:
     """A panel per group ("all", then bands): each run's difference from the base in points, with its interval."""
-    runs, panels = RunScale(frame["run"]), []
+    runs = RunScale(frame["run"])
+    panels: list[Any] = []
     rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")})
     rows = rows[rows["n_questions"] > 0]
     ends = rows[["low", "high", "difference"]].to_numpy(float)
@@ -94,7 +95,7 @@ def change(frame: pd.DataFrame) -> list[Any]:
         )
         n = count_range(own["n_questions"])
         title = panel_title("All questions" if group == "all" else group, f"{n} questions")
-        panels.append(alt.layer(zero, bar, dot).properties(height=34 + 26 * len(runs.names), title=title))
+        panels.append(alt.layer(zero, bar, dot).properties(height=120 + 30 * len(runs.names), title=title))
     return panels
 
 
@@ -126,12 +127,13 @@ def reach_bars(frame: pd.DataFrame) -> Any:
         .mark_text(fontSize=11)
         .encode(x=alt.X("middle:Q", title="questions"), y=y, text="count:Q", color=alt.Color("ink:N", scale=None))
     )
-    return alt.layer(bars, text).properties(height=30 + 28 * len(order))
+    return alt.layer(bars, text).properties(height=110 + 34 * len(order))
 
 
 def reach_accuracy(frame: pd.DataFrame) -> list[Any]:
     """F17, curves: a panel per class of the base's reach that holds questions."""
-    runs, panels = RunScale(frame["run"]), []
+    runs = RunScale(frame["run"])
+    panels: list[Any] = []
     for name in REACH:
         rows = frame[frame["reach"] == name]
         if not rows["n_questions"].any():
@@ -191,13 +193,13 @@ def _measure(frame: pd.DataFrame, runs: RunScale, name: str, title: str, tuned: 
         dots = alt.Chart(later).mark_point(filled=False, size=55, strokeWidth=2)
         parts.append(dots.encode(x=x, y=y, color=runs.colour(), tooltip=probe_tips))
     if len(tuned):
-        rows = tuned.assign(row=[250 - 7 * runs.names.index(run) for run in tuned["run"]])
+        rows = tuned.assign(row=[198 - 7 * runs.names.index(run) for run in tuned["run"]])
         ticks = alt.Chart(rows).mark_tick(orient="vertical", thickness=1.2, height=6)
         parts.append(ticks.encode(x=x, y=alt.Y("row:Q", axis=None, scale=None), color=runs.colour()))
     if not parts:
         empty = pd.DataFrame({"text": ["not recorded"]})
         parts.append(alt.Chart(empty).mark_text(color=NEUTRAL, fontSize=13).encode(text="text:N"))
-    return alt.layer(*parts).properties(height=260, title=panel_title(title, " "))
+    return alt.layer(*parts).properties(height=330, title=panel_title(title, " "))
 
 
 def length_accuracy(frame: pd.DataFrame) -> list[Any]:
@@ -210,7 +212,8 @@ def length_accuracy(frame: pd.DataFrame) -> list[Any]:
         alt.Tooltip("accuracy:Q", format=".3f"), alt.Tooltip("truncated_share:Q", format=".1%", title="cut off"),
         alt.Tooltip("n_attempts:Q", title="attempts"),
     ]  # fmt: skip
-    base, panels = alt.Chart(rows), []
+    base = alt.Chart(rows)
+    panels: list[Any] = []
     scale = alt.Scale(domain=[0, 1])
     for name, title in (("accuracy", "accuracy"), ("truncated_share", "share cut off")):
         y = alt.Y(f"{name}:Q", title=title, scale=scale)
@@ -220,5 +223,5 @@ def length_accuracy(frame: pd.DataFrame) -> list[Any]:
             parts.append(band.encode(x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", color=runs.colour()))
         parts.append(base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash()))
         parts.append(base.mark_circle(size=46, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips))
-        panels.append(alt.layer(*parts).properties(height=240, title=panel_title(title.capitalize(), " ")))
+        panels.append(alt.layer(*parts).properties(height=310, title=panel_title(title.capitalize(), " ")))
     return panels

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from relift.dashboards.charts import RunScale
+from relift.dashboards.charts import NEUTRAL, RunScale
 from relift.dashboards.views.curves import STEP_AXIS, panel_title
 
 GROUP_COLOURS = {"all wrong": "#7B4FA6", "mixed": "#31688E", "all right": "#9BC53D", "undecided": "#B9BEC6"}
@@ -20,7 +20,7 @@ def group_signal(frame: pd.DataFrame) -> list[Any]:
     long["kind"] = long["kind"].map(names)
     long["order"] = long["kind"].map(list(GROUP_COLOURS).index)
     scale = alt.Scale(domain=list(GROUP_COLOURS), range=list(GROUP_COLOURS.values()))
-    panels = []
+    panels: list[Any] = []
     for i, run in enumerate(dict.fromkeys(long["run"])):
         shown = "share of groups" if i == 0 else ""
         legend = alt.Legend(title=None, orient="top") if i == 0 else None
@@ -30,7 +30,7 @@ def group_signal(frame: pd.DataFrame) -> list[Any]:
             color=alt.Color("kind:N", scale=scale, legend=legend, sort=list(GROUP_COLOURS)),
             order="order:Q", tooltip=["run:N", "step:Q", "kind:N", "groups:Q"],
         )  # fmt: skip
-        panels.append(area.properties(height=220, title=panel_title(str(run), " ")))
+        panels.append(area.properties(height=300, title=panel_title(str(run), " ")))
     return panels
 
 
@@ -55,18 +55,19 @@ def buffer(frame: pd.DataFrame) -> list[Any]:
         x=x, y=alt.Y("age_median:Q", title=None), color=runs.colour(),
         tooltip=["run:N", "step:Q", alt.Tooltip("age_median:Q", title="median age, steps")],
     )  # fmt: skip
-    waiting = length.properties(height=240, title=panel_title("Demonstrations waiting", "after each step"))
+    waiting = length.properties(height=310, title=panel_title("Demonstrations waiting", "after each step"))
     return [
         waiting,
         alt.layer(span, dots).properties(
-            height=240, title=panel_title("Age when trained on", "steps; median, .1 to .9")
+            height=310, title=panel_title("Age when trained on", "steps; median, .1 to .9")
         ),
     ]
 
 
 def efficiency(frame: pd.DataFrame) -> list[Any]:
     """F9: accuracy against demonstrations trained on, with repeats and distinct, a path per run."""
-    runs, panels = RunScale(frame["run"]), []
+    runs = RunScale(frame["run"])
+    panels: list[Any] = []
     for column, title in (("demonstrations", "with repeats"), ("distinct_demonstrations", "distinct")):
         x = alt.X(f"{column}:Q", title="demonstrations trained on", scale=alt.Scale(type="symlog", constant=10))
         y = alt.Y("value:Q", title="accuracy" if not panels else "", scale=alt.Scale(zero=False))
@@ -81,7 +82,7 @@ def efficiency(frame: pd.DataFrame) -> list[Any]:
             x=x, y=alt.Y("ci_low:Q", title="accuracy" if not panels else ""), y2="ci_high:Q", color=runs.colour()
         )
         dots = base.mark_circle(size=60, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips)
-        panels.append(alt.layer(path, span, dots).properties(height=260, title=panel_title("Demonstrations", title)))
+        panels.append(alt.layer(path, span, dots).properties(height=330, title=panel_title("Demonstrations", title)))
     return panels
 
 
@@ -97,4 +98,49 @@ def metric(frame: pd.DataFrame, *, y: str, title: str) -> Any:
         x=x, y=value, color=runs.colour(), shape=shape,
         tooltip=["run:N", "step:Q", "update:Q", "kind:N", alt.Tooltip(f"{y}:Q", format=".4g")],
     )  # fmt: skip
-    return alt.layer(line, dots).properties(height=200, title=panel_title(title, " "))
+    return alt.layer(line, dots).properties(height=270, title=panel_title(title, " "))
+
+
+def after_training(frame: pd.DataFrame) -> list[Any]:
+    """F15: a panel per run: trained-on questions less their controls, by steps since, with intervals."""
+    panels: list[Any] = []
+    runs = RunScale(frame["run"])
+    for run, own in frame.groupby("run", sort=False):
+        rows = own.assign(steps=[f"{a} to {b}" for a, b in zip(own["from"], own["to"], strict=True)])
+        order = list(dict.fromkeys(rows["steps"]))
+        x = alt.X("steps:N", sort=order, title="steps since", axis=alt.Axis(labelAngle=0))
+        tips = [
+            alt.Tooltip("steps:N"), alt.Tooltip("att:Q", format="+.3f", title="difference"),
+            alt.Tooltip("low:Q", format="+.3f"), alt.Tooltip("high:Q", format="+.3f"),
+            alt.Tooltip("trained:Q", format=".3f"), alt.Tooltip("control:Q", format=".3f"),
+            alt.Tooltip("n_trained:Q", title="trained on"), alt.Tooltip("n_controls:Q", title="controls"),
+        ]  # fmt: skip
+        base = alt.Chart(rows)
+        zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL).encode(y=alt.Y("zero:Q", title=""))
+        span = base.mark_rule(strokeWidth=2).encode(
+            x=x, y=alt.Y("low:Q", title="difference in reward"), y2="high:Q", color=runs.colour()
+        )
+        dots = base.mark_circle(size=80, opacity=1).encode(
+            x=x, y=alt.Y("att:Q", title="difference in reward"), color=runs.colour(), tooltip=tips
+        )
+        panels.append(alt.layer(zero, span, dots).properties(height=310, title=panel_title(str(run), " ")))
+    return panels
+
+
+def throughput(frame: pd.DataFrame) -> list[Any]:
+    """Tokens generated and trained on per second, and seconds per step, between checkpoints."""
+    runs = RunScale(frame["run"])
+    titles = {
+        "generated_per_second": "tokens generated a second", "trained_per_second": "tokens trained on a second",
+        "seconds_per_step": "seconds a step",
+    }  # fmt: skip
+    panels: list[Any] = []
+    for name, title in titles.items():
+        tips = ["run:N", "step_before:Q", "step:Q", alt.Tooltip(f"{name}:Q", format=",.4g")]
+        base = alt.Chart(frame)
+        x = alt.X("step:Q", title="training step", axis=STEP_AXIS, scale=alt.Scale(nice=False))
+        y = alt.Y(f"{name}:Q", title=None)
+        line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash())
+        dots = base.mark_circle(size=50, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips)
+        panels.append(alt.layer(line, dots).properties(height=300, title=panel_title(title.capitalize(), " ")))
+    return panels
