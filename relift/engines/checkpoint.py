@@ -105,7 +105,7 @@ def load_model(
     return model.to(device)
 
 
-def device_of(name: str, *, option: str = "--device ") -> torch.device:
+def device_of(name: str, *, option: str = "--engine-option device = ") -> torch.device:
     """The device of this name; "auto" is the GPU if there is one. Raises InputError when there is no such device."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

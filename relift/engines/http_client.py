@@ -25,9 +25,11 @@ def read_key(variable: str | None) -> SecretStr | None:
         return None
     value = os.environ.get(variable, "").strip()
     if not value:
-        raise InputError(f"--api-key-env {variable}: this environment variable is not set, or empty")
+        raise InputError(f"--engine-option api_key_env={variable}: this environment variable is not set, or empty")
     if not (value.isascii() and value.isprintable() and " " not in value):
-        raise InputError(f"--api-key-env {variable}: what is in this environment variable cannot be a key")
+        raise InputError(
+            f"--engine-option api_key_env={variable}: what is in this environment variable cannot be a key"
+        )
     return SecretStr(value)
 
 
@@ -44,8 +46,8 @@ def base_url_of(url: str | None) -> str:
         raise InputError(f"--base-url {shown_url(url)!r} is no address; it should look like http://127.0.0.1:8000/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise InputError(
-            "--base-url holds a user name, a password or a query, which would be written down; give keys by "
-            "--api-key-env"
+            "--base-url holds a user name, a password or a query, which would be written down; name the environment "
+            "variable that holds a key with --engine-option api_key_env=NAME"
         )
     return url.rstrip("/")
 

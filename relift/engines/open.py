@@ -37,9 +37,9 @@ class EngineOptions:
     stall_seconds: float = 600.0  # an engine that takes no step for so long is given up
     # openai
     base_url: str | None = None  # http://127.0.0.1:8000/v1
-    api: str = (
-        "auto"  # completions (token ids) or chat (turns); auto: completions where the server is known to take ids
-    )
+    # completions (token ids) or chat (turns, the server's own template); auto: token ids if there is a tokenizer for
+    # them and the server is known to take them
+    api: str = "auto"
     api_key_env: str | None = None  # name of the environment variable that holds the key; None: no key is sent
     concurrency: int = 32  # requests under way at a time
     timeout_seconds: float = 600.0  # of one request
@@ -103,7 +103,7 @@ def dtype_of(name: str, model_config: object, device: torch.device) -> str:
         own = getattr(model_config, "dtype", None)
         name = "float32" if device.type == "cpu" or own is None else str(own).removeprefix("torch.")
     if name not in ("float32", "bfloat16", "float16") or not isinstance(getattr(torch, name), torch.dtype):
-        raise InputError(f"--dtype {name!r}: use auto, float32, bfloat16 or float16")
+        raise InputError(f"--engine-option dtype={name}: use auto, float32, bfloat16 or float16")
     return name
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 from relift.engines.answering import Ask, Reply
@@ -57,9 +58,11 @@ class OpenAIAnswers:
         self._base_url = base_url_of(options.base_url)
         self._key = read_key(options.api_key_env)
         if options.api not in ("auto", COMPLETIONS, CHAT):
-            raise InputError(f"--api {options.api!r}: use auto, {COMPLETIONS} or {CHAT}")
+            raise InputError(f"--engine-option api={options.api}: use auto, {COMPLETIONS} or {CHAT}")
         if options.concurrency < 1:
-            raise InputError(f"--concurrency {options.concurrency}: at least one request must be under way")
+            raise InputError(
+                f"--engine-option concurrency={options.concurrency}: at least one request must be under way"
+            )
         self._server: dict[str, Any] | None = None
         self._ledger: Ledger | None = None
         self._budget = Budget(options)
@@ -86,7 +89,9 @@ class OpenAIAnswers:
             ids_needed=dialect.api == COMPLETIONS,
         )
         if dialect.api == CHAT and any(ask.prompt.turns is None for ask in asks):
-            raise InputError("this server is asked in turns, and the prompts are plain text; use --api completions")
+            raise InputError(
+                "this server is asked in turns, and the prompts are plain text; use --engine-option api=completions"
+            )
         if sampling.top_k != -1 and not dialect.known:
             raise InputError("top_k is set, and this server is not known to take it; leave it out")
 
@@ -108,13 +113,14 @@ class OpenAIAnswers:
         known = self._ask_server()["owner"] in KNOWN
         api = self._options.api
         if api == "auto":
-            api = COMPLETIONS if known else CHAT
+            api = COMPLETIONS if known and self._options.tokenizer is not None else CHAT
         return Dialect(self._model, api, known, self._options.thinking)
 
     def _ask_server(self) -> dict[str, Any]:
         """Owner and version of the server, and the longest context of the model, where it says so; asked once."""
         if self._server is None:
-            self._server = asyncio.run(self._probe())
+            with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop in this one already
+                self._server = thread.submit(asyncio.run, self._probe()).result()
         return self._server
 
     async def _probe(self) -> dict[str, Any]:

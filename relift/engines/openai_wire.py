@@ -72,7 +72,9 @@ def request_body(ask: Ask, sampling: Sampling, dialect: Dialect) -> dict[str, An
             "min_p": 0.0,
             "repetition_penalty": 1.0,
             "stop_token_ids": list(sampling.stop_token_ids),
-            "ignore_eos": True,  # an answer ends with one of stop_token_ids and nothing else, as in every engine
+            # An answer ends with one of stop_token_ids and nothing else, as in every engine; only where the prompt has
+            # no tokens, and nobody here knows any, is it up to the server.
+            "ignore_eos": bool(ask.prompt.token_ids),
             "skip_special_tokens": True,
             "spaces_between_special_tokens": False,
         }

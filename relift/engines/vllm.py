@@ -64,11 +64,13 @@ class VLLMAnswers:
         wanted, gpus = self._options.data_parallel, torch.cuda.device_count() if self._on_gpu else 0
         each = self._options.tensor_parallel
         if each < 1 or (wanted is not None and wanted < 1):
-            raise InputError(f"--tensor-parallel {each}, --data-parallel {wanted}: both begin at 1")
+            raise InputError(f"engine options tensor_parallel={each}, data_parallel={wanted}: both begin at 1")
         if self._on_gpu and each * (wanted or 1) > gpus:
-            raise InputError(f"--tensor-parallel {each}, --data-parallel {wanted or 1}: there are only {gpus} GPUs")
+            raise InputError(
+                f"engine options tensor_parallel={each}, data_parallel={wanted or 1}: there are only {gpus} GPUs"
+            )
         if not self._on_gpu and each > 1:
-            raise InputError(f"--tensor-parallel {each}: there is no GPU here")
+            raise InputError(f"engine option tensor_parallel={each}: there is no GPU here")
         return wanted or max(gpus // each, 1)
 
     def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:

@@ -23,9 +23,9 @@ def test_an_unknown_engine_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (EngineOptions(dtype="int8"), "--dtype 'int8': use auto, float32, bfloat16 or float16"),
-        (EngineOptions(device="tpu"), "--device 'tpu': there is no such device here"),
-        (EngineOptions(device="cuda:99"), "--device 'cuda:99': there is no such device here"),
+        (EngineOptions(dtype="int8"), "--engine-option dtype=int8: use auto, float32, bfloat16 or float16"),
+        (EngineOptions(device="tpu"), "--engine-option device = 'tpu': there is no such device here"),
+        (EngineOptions(device="cuda:99"), "--engine-option device = 'cuda:99': there is no such device here"),
     ],
 )
 def test_settings_that_do_not_fit(options: EngineOptions, message: str, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def engine_for(server: FlakyServer, **options: Any) -> OpenAIAnswers:
-    return OpenAIAnswers("tiny", replace(FAST, base_url=server.base_url, **options))
+    return OpenAIAnswers("tiny", replace(FAST, base_url=server.base_url, **{"api": "completions", **options}))
 
 
 def asks_of(n: int, *, first: int = 0, turns: bool = False) -> list[Ask]:
@@ -197,7 +197,7 @@ def test_every_setting_is_sent() -> None:
 
 def test_an_unknown_server_is_asked_in_turns_and_in_plain_terms() -> None:
     with FlakyServer(models={"data": [{"id": "tiny", "owned_by": "somebody"}]}) as server:
-        engine = engine_for(server)
+        engine = engine_for(server, api="auto")
         assert engine.describe() == {
             "name": "openai", "host": "loopback", "api": "chat", "server": "somebody", "version": None,
             "model": "tiny", "seed_bits": 31, "thinking": ["<think>", "</think>"],
@@ -216,7 +216,14 @@ def test_a_known_server_says_what_it_is() -> None:
     with FlakyServer() as server:
         described = engine_for(server).describe()
         assert (described["server"], described["version"], described["api"]) == ("vllm", "0.1", "completions")
-        assert engine_for(server, api="chat").describe()["api"] == "chat"
+        assert engine_for(server, api="auto", tokenizer="somewhere").describe()["api"] == "completions"
+        assert engine_for(server, api="auto").describe()["api"] == "chat"  # nobody makes token ids
+
+
+def test_where_nobody_knows_tokens_the_server_ends_answers() -> None:
+    with FlakyServer() as server, engine_for(server, api="chat") as engine:
+        answers(engine, [Ask("q/0/0", Prompt((), (("user", "1+1?"),)), 1)], WARM)
+        assert server.requests[-1][2]["ignore_eos"] is False
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
@@ -258,7 +265,7 @@ def test_tokens_that_the_server_does_not_count() -> None:
     with FlakyServer(body=lambda r: good_body(r, usage=None)) as server:
         with pytest.raises(ReliftError, match="does not say how many tokens .* --tokenizer"):
             ask_all(server, asks_of(5))
-        options = replace(FAST, base_url=server.base_url)
+        options = replace(FAST, base_url=server.base_url, api="completions")
         with OpenAIAnswers("tiny", options, count_tokens=len) as engine:
             assert answers(engine, asks_of(1), WARM)[0].n_tokens == len(answer_to(0)) + 1
 
@@ -275,8 +282,8 @@ def test_nobody_there(tmp_path: Path) -> None:
         (replace(FAST, base_url="localhost:8000"), "is no address"),
         (replace(FAST, base_url="http://[::1"), "is no address"),
         (replace(FAST, base_url="http://me:secret@host/v1"), "holds a user name, a password or a query"),
-        (replace(FAST, base_url=url, api="telnet"), "--api 'telnet'"),
-        (replace(FAST, base_url=url, concurrency=0), "--concurrency 0"),
+        (replace(FAST, base_url=url, api="telnet"), "--engine-option api=telnet"),
+        (replace(FAST, base_url=url, concurrency=0), "--engine-option concurrency=0"),
         (replace(FAST, base_url=url, max_usd=1.0), "needs both prices"),
     ):
         with pytest.raises(InputError) as error:
@@ -301,14 +308,16 @@ def test_a_server_that_is_another(models: Any, message: str) -> None:
 
 def test_a_provider_without_a_list_of_models() -> None:
     with FlakyServer(models=404) as server:
-        assert engine_for(server).describe()["api"] == "chat"
-        assert ask_all(server, asks_of(2, turns=True)) == [answer_to(0), answer_to(1)]
+        assert engine_for(server, api="auto").describe()["api"] == "chat"
+        assert ask_all(server, asks_of(2, turns=True), api="auto") == [answer_to(0), answer_to(1)]
 
 
 def test_by_name() -> None:
     with FlakyServer() as server:
         source = ModelSource("tiny", None, "tiny")
-        with open_answerer("openai", source, options=replace(FAST, base_url=server.base_url)) as engine:
+        with open_answerer(
+            "openai", source, options=replace(FAST, base_url=server.base_url, api="completions")
+        ) as engine:
             assert len(answers(engine, asks_of(3), WARM)) == 3
 
 
@@ -378,7 +387,9 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_key_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     options = replace(FAST, base_url="http://127.0.0.1:1/v1", api_key_env="NO_SUCH_KEY")
-    with pytest.raises(InputError, match="--api-key-env NO_SUCH_KEY: this environment variable is not set"):
+    with pytest.raises(
+        InputError, match="--engine-option api_key_env=NO_SUCH_KEY: this environment variable is not set"
+    ):
         OpenAIAnswers("tiny", options)
     monkeypatch.setenv("NO_SUCH_KEY", f"{CANARY}\nX: y")
     with pytest.raises(InputError, match="cannot be a key") as error:
@@ -404,7 +415,7 @@ from relift.engines.answering import Ask, Prompt
 from relift.engines.base import Sampling
 from relift.engines.open import EngineOptions
 from relift.engines.openai import OpenAIAnswers
-options = EngineOptions(base_url=sys.argv[1], ledger=Path(sys.argv[2]), concurrency=8)
+options = EngineOptions(base_url=sys.argv[1], ledger=Path(sys.argv[2]), concurrency=8, api="completions")
 with OpenAIAnswers("tiny", options) as engine:
     asks = [Ask(f"q{i}/0/0", Prompt((3, 4, 5)), i) for i in range(400)]
     for i, reply in engine.stream(asks, Sampling(max_tokens=12)):

@@ -151,7 +151,7 @@ def test_arguments_of_vllm(parts: tuple[Any, Any]) -> None:
     with pytest.raises(InputError, match="exceed the model's 50 in 1 of 1"):
         engine_of(parts, max_model_len=50).check([Ask("a/0/0", Prompt((3,) * 45), 1)], WARM)
     for wrong in ({"tensor_parallel": 0}, {"data_parallel": 0}, {"tensor_parallel": 64}):
-        with pytest.raises(InputError, match="--tensor-parallel"):
+        with pytest.raises(InputError, match="tensor_parallel"):
             engine_of(parts, **wrong)
 
 

@@ -62,13 +62,13 @@ def test_vllm(check: Any, vllm_engine: Answerer) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_served(check: Any, served: Served) -> None:
-    options = EngineOptions(base_url=served.base_url)
+    options = EngineOptions(base_url=served.base_url, api="completions")
     check(Case(make=lambda: OpenAIAnswers("tiny", options), prompts=PROMPTS, too_long=Prompt((5,) * 120)))
 
 
 def test_served_and_in_process_write_the_same(vllm_engine: Answerer, served: Served) -> None:
     asks = asks_for(Case(lambda: vllm_engine, PROMPTS, None), attempts=8)
-    with OpenAIAnswers("tiny", EngineOptions(base_url=served.base_url)) as engine:
+    with OpenAIAnswers("tiny", EngineOptions(base_url=served.base_url, api="completions")) as engine:
         described = engine.describe()
         theirs = texts(answers(engine, asks, MIXED))
     assert theirs == texts(answers(vllm_engine, asks, MIXED))
