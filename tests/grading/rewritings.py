@@ -58,7 +58,7 @@ RIGHT: dict[str, Rewriting] = {
     "spaces": lambda g: box(f" {g} "),
     "displaystyle": lambda g: box(rf"\displaystyle {g}"),
     "written twice": lambda g: f"So {box(g)}. Indeed, checking it again, we find {box(g)}",
-    "wrong box far before": lambda g: f"First {box('987')} seemed right, but a look at all that was done says {box(g)}",
+    "wrong box far before": lambda g: f"I thought {box('987')} but a careful look at all that I did shows {box(g)}",
     "g.0": lambda g: box(f"{g}.0") if whole_number(g) is not None and "." not in g else None,
     "0g": lambda g: box(f"0{g}") if (whole_number(g) or 0) > 0 else None,
     "unit": of_number(lambda n: rf"{n} \text{{ cm}}"),
@@ -67,7 +67,7 @@ RIGHT: dict[str, Rewriting] = {
     "fraction": of_number(lambda n: rf"\frac{{{3 * n}}}{{3}}"),
     "sum": of_number(lambda n: f"{n - 7}+7"),
     "minus sign": lambda g: box(g.replace("-", "\u2212")) if "-" in g else None,
-    "x=": lambda g: box(f"x={g}") if "=" not in g and r"\in" not in g and "text" not in g else None,
+    "x=": lambda g: box(f"x={g}") if not re.search(r"=|\\in|text|,\\!|,\d{3}", g) else None,
 }  # fmt: skip
 
 # The same, where the plain loop over math-verify 0.9.0 refuses some or all, with the reason to differ.
@@ -80,6 +80,7 @@ RIGHT_TO_US: dict[str, tuple[Rewriting, str]] = {
     "thin space": (lambda g: box(rf"{g}\,"), "space is no part of the answer"),
     "braces": (lambda g: box(f"{{{g}}}"), "braces are no part of the answer"),
     "percent": (of_number(lambda n: rf"{n}\%"), "p% is p or p/100, whatever p"),
+    "x=thousands": (lambda g: box(f"x={g}") if re.search(r",\\!|,\d{3}", g) else None, "separators after x= too"),
     "x=word": (lambda g: box(f"x={g}") if "text" in g else None, "an assignment of a word"),
     "thoughts": (lambda g: rf"<think>maybe {box('123456')}</think> {box(g)}", "thoughts are no answer"),
     "wrong box shortly before": (lambda g: f"Not {box('987')} but {box(g)}", "the last box counts"),
