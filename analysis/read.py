@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
-from relift.store import RunReader
+from relift.schema import TABLES
+from relift.store import RunReader, trajectories_of
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -104,15 +106,55 @@ def read_trajectories(
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only."""
+    """One row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
+
+    Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
+    """
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
         kept = None if splits is None else _ixs_of(reader, "split", splits)
-        frame = reader.read("trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept)
+        if not reader.files("trajectories", origin=origin) and reader.files("attempts", origin=origin):
+            frame = _counted(reader, origin=origin, steps=steps, draws=draws, question_ixs=kept)
+            frame = frame if wanted is None else frame[wanted]
+        else:
+            frame = reader.read(
+                "trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept
+            )
         return _with_question_id(reader, frame)
 
     return _gather(runs, read)
+
+
+def _counted(
+    reader: RunReader,
+    *,
+    origin: str,
+    steps: Collection[int] | None,
+    draws: Collection[int] | None,
+    question_ixs: Collection[int] | None,
+) -> pd.DataFrame:
+    """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
+    names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
+    found: dict[tuple[int, int], list[pa.Table]] = {}
+    tables = reader.iter_tables(
+        "attempts",
+        columns=[*names, "mean_entropy"],
+        origin=origin,
+        steps=steps,
+        draws=draws,
+        question_ixs=question_ixs,
+    )
+    for file, table in tables:  # an evaluation commits in parts, and a question's attempts may lie in several
+        found.setdefault((file.step, file.draw or 0), []).append(table)
+    unused: dict[int, int] = {}
+    rows = [
+        trajectories_of(pa.concat_tables(parts), rl_exposures=unused, sft_exposures=unused, in_buffer=unused)
+        for _, parts in sorted(found.items())
+    ]
+    columns = [column.name for column in TABLES["trajectories"].columns]
+    frame = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+    return frame.assign(run_id=reader.run_id)[columns]
 
 
 def read_attempts(

@@ -54,6 +54,8 @@ def band_transitions(
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
     draw, at = probes["draw"].to_numpy(), probes["step"].to_numpy()
     later = (draw == 0) & (at > 0 if step is None else at == step) & (at > 0)
+    if not later.any():
+        raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
     run, _ = pd.factorize(probes["run_id"])
     last_of_run = np.zeros(int(run.max(initial=-1)) + 1, np.int64)
     np.maximum.at(last_of_run, run[later], at[later])
@@ -65,8 +67,6 @@ def band_transitions(
         measure_draw=NULL_DRAW,
     )
     last = panel.columns.index[panel.columns["step"] > 0]
-    if not len(last):
-        raise InputError(f"no run has a probe at {'a step after 0' if step is None else f'step {step}'}")
     frames = [_run_transitions(panel, int(column), bands, null=null, resamples=resamples, seed=seed) for column in last]
     return pd.concat(frames, ignore_index=True)
 

@@ -133,6 +133,23 @@ def test_questions_that_are_not_numbered_from_0_are_refused(tmp_path: Path) -> N
         read_trajectories(tmp_path / "run")
 
 
+def test_evaluations_are_counted_from_their_attempts(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", **SIZES, seed=6)
+    expected = read_trajectories(tmp_path / "run", steps=[4])
+    rows = read_attempts(tmp_path / "run", origin="probe", steps=[4]).drop(columns=["run", "question_id", "origin"])
+    with RunWriter(tmp_path / "run") as writer:
+        for part, half in enumerate((rows[rows["attempt"] < 3], rows[rows["attempt"] >= 3])):
+            frame = half.assign(origin="benchmark", step=0)
+            writer.write("attempts", frame, step=0, origin="benchmark", draw=0, part=part)
+        writer.commit(0, suffix=".eval")
+    found = read_trajectories(tmp_path / "run", origin="benchmark")
+    same = ["question_id", "n_attempts", "n_correct", "n_undecided", "n_truncated", "n_distinct_answers", "mean_tokens"]
+    pd.testing.assert_frame_equal(found[same], expected[same])
+    assert set(found["step"]) == {0} and set(found["origin"].astype(str)) == {"benchmark"}
+    few = read_trajectories(tmp_path / "run", origin="benchmark", columns=["n_correct"], steps=[7])
+    assert few.empty and "n_correct" in few and "n_tokens" not in few
+
+
 def test_answers_of_one_question(tmp_path: Path) -> None:
     write_run(tmp_path / "run", **SIZES, seed=6)
     rows = read_attempts(tmp_path / "run", origin="probe", steps=[4]).drop(columns=["run", "question_id"])
