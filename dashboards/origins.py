@@ -11,7 +11,7 @@ from relift.dashboards.runs import Choice, RunInfo
 from relift.errors import ReliftError
 from relift.store import RunReader
 
-ORIGINS = {"probe": "Probes", "rollout": "Training rollouts"}
+ORIGINS = {"probed": "probe", "trained on": "rollout"}  # what an address and a page say: the origin in the tables
 NOTE = (
     "Training rollouts are made of the questions whose turn it was, at the temperature of training: compare one "
     "question with itself, not means over questions."

@@ -25,20 +25,14 @@ from relift.dashboards.runs import Choice, RunInfo, cube, questions, questions_o
 from relift.errors import ReliftError
 from relift.store import RunReader
 
-SORTS = {
-    "shape": "shape of the trajectory",
-    "gained": "most gained first",
-    "lost": "most lost first",
-    "hard": "lowest last accuracy first",
-    "easy": "highest last accuracy first",
-    "set": "order of the data",
-}
+# addresses hold what widgets show, so these are words to read
+SORTS = ("shape", "most gained", "most lost", "hardest", "easiest", "order of the data")
 MARKS = {
-    "trained": "its demonstration was trained on",
-    "buffer": "a demonstration waits in the buffer",
-    "demo": "it has a demonstration",
-    "doubt": "some attempts undecided",
-}
+    "demonstration trained on": "trained",
+    "demonstration in buffer": "buffer",
+    "has a demonstration": "has_demo",
+    "attempts undecided": "doubt",
+}  # what is asked for: the column of `facts`
 
 
 class Parameters(Protocol):
@@ -237,7 +231,7 @@ def _listed(key: tuple[Any, ...], wanted: Filter, _choice: Choice, _run: RunInfo
         if values:
             keep &= frame[column].astype(object).isin(values).to_numpy()
     for mark in wanted.mark:
-        keep &= frame["has_demo" if mark == "demo" else mark].to_numpy(bool)
+        keep &= frame[MARKS[mark]].to_numpy(bool)
     if wanted.find:
         keep &= _holding(frame, wanted.find)
     rows = np.flatnonzero(keep)
@@ -253,10 +247,10 @@ def _holding(frame: pd.DataFrame, text: str) -> NDArray[np.bool_]:
 
 
 _ORDERS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
-    "gained": lambda frame: -frame["change"],
-    "lost": lambda frame: frame["change"],
-    "hard": lambda frame: frame["rate_last"],
-    "easy": lambda frame: -frame["rate_last"],
+    "most gained": lambda frame: -frame["change"],
+    "most lost": lambda frame: frame["change"],
+    "hardest": lambda frame: frame["rate_last"],
+    "easiest": lambda frame: -frame["rate_last"],
 }
 
 

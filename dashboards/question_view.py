@@ -33,7 +33,7 @@ from relift.dashboards.views.questions import attempt_grid, trajectory
 from relift.dashboards.widgets import downloads, plain
 from relift.errors import ReliftError
 
-MODES = {"flip": "Before and after", "runs": "Two runs", "demo": "Answer and demonstration"}
+MODES = {"before and after": "flip", "two runs": "runs", "demonstration": "demo"}  # as an address says it
 GRID_STEPS = 16  # probes in the grid at first: each is a file to look into
 
 
@@ -169,8 +169,7 @@ def grid_of(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFram
 def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) -> tuple[int, int] | None:
     """The grid of a run's attempts; (step, slot) of the square that was clicked."""
     steps = steps_of(frame, run)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Every attempt of {plain(run.name)}", anchor=False)
+    st.subheader(f"Every attempt of {plain(run.name)}", anchor=False)
     every = len(steps) <= GRID_STEPS or st.toggle(f"All {len(steps)} probes", key=f"{key}-every")
     if not every:
         flip = before_and_after(frame, run) or ()
@@ -189,7 +188,7 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
         attempt_grid(shown), width="stretch", key=f"{key}-grid", on_select="rerun",
         alt="Attempts by step, coloured by verdict",
     )  # fmt: skip
-    st.caption("A square is one attempt; click it to read it below. Draws of step 0 stand below each other.")
+    st.caption("Each field is one attempt; click one to read it below on the right. Draws of step 0 follow each other.")
     picked: Any = (event or {}).get("selection", {}).get("attempt") or []
     return (int(picked[0]["step"]), int(picked[0]["slot"])) if picked else None
 

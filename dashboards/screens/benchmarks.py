@@ -65,12 +65,11 @@ def _choose_origin(choice: Choice) -> str | None:
     able = [one for one in ("benchmark", "probe") if any(one in _origins(run) for run in choice.runs)]
     if len(able) < 2:
         return able[0] if able else None
-    names = {"benchmark": "benchmarks", "probe": "probes of training, by split"}
+    names = {"benchmarks": "benchmark", "probes of training": "probe"}
     chosen = st.segmented_control(
-        "Scores of", able, format_func=names.__getitem__, key="scores", bind="query-params",
-        help="Nothing chosen: benchmarks.",
-    )  # fmt: skip
-    return chosen or able[0]
+        "Scores of", list(names), key="scores", bind="query-params", help="Nothing chosen: benchmarks."
+    )
+    return names[chosen] if chosen else able[0]
 
 
 def _scores(choice: Choice, origin: str) -> None:
@@ -207,8 +206,8 @@ def _flipped(run: RunInfo, baseline: RunInfo, one: Comparison) -> None:
         picked = (event or {}).get("selection", {}).get("rows") or []
         if picked and picked[0] < len(rows):
             link(
-                "question", "Read what both answered", icon="🔎", q=rows["question_id"].iloc[picked[0]], read="runs",
-                of=run.name, beside=baseline.name, run=[run.name, baseline.name],
+                "question", "Read what both answered", icon="🔎", q=rows["question_id"].iloc[picked[0]],
+                read="two runs", of=run.name, beside=baseline.name, run=[run.name, baseline.name],
             )  # fmt: skip
         with st.container(horizontal=True):
             data_buttons(one.flipped, f"relift-flipped-{run.name}-{baseline.name}")

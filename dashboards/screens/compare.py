@@ -7,15 +7,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.cells import CELLS, caption_cells, count_cells, pair_cells, plot_cells
+from relift.analysis.bands import BANDS
+from relift.analysis.cells import CELLS, count_cells, pair_cells, plot_cells
 from relift.analysis.compare import paired_difference
 from relift.analysis.loaded import Loaded
 from relift.dashboards.made import Made, Missing, compute, make
 from relift.dashboards.runs import Choice, RunInfo, questions
-from relift.dashboards.views.compare import cells, differences
+from relift.dashboards.views.compare import cells, differences, ink
 from relift.dashboards.widgets import choose_runs, downloads, link, missing, plain, start_page, view
 
-RULES = {"once": "at least once", "mostly": "in more than half of the attempts"}
+RULES = {"at least once": "once", "in more than half of its attempts": "mostly"}  # as an address says it
 LISTED = 1_000  # questions of a cell that are listed
 
 
@@ -35,7 +36,7 @@ def show() -> None:
         return
     a, b, rule = _choose_pair(able)
     pairs = compute(
-        "pair-cells", choice.with_probes(), lambda loaded: _pairs(loaded, a, b, rule),
+        "pair-cells", choice.with_probes(), lambda loaded: _pairs(loaded, a, b, RULES[rule]),
         options=(a.run_id, b.run_id, rule), caption=None,
     )  # fmt: skip
     if isinstance(pairs, Missing):
@@ -62,11 +63,11 @@ def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
         others = [name for name in names if name != a]
         b = st.selectbox("Run b", others, index=None, key="b", bind="query-params", placeholder=others[0], width=220)
         rule = st.segmented_control(
-            "Solved", list(RULES), format_func=RULES.__getitem__, key="rule", bind="query-params",
+            "Solved", list(RULES), key="rule", bind="query-params",
             help="Nothing chosen: at least once. Of draw 0 alone, so that every side has as many attempts.",
         )  # fmt: skip
     by_name = {run.name: run for run in able}
-    return by_name[a], by_name[b or others[0]], rule or "once"
+    return by_name[a], by_name[b or others[0]], rule or next(iter(RULES))
 
 
 def _cells(counts: pd.DataFrame, a: RunInfo, b: RunInfo, rule: str) -> str:
@@ -76,28 +77,36 @@ def _cells(counts: pd.DataFrame, a: RunInfo, b: RunInfo, rule: str) -> str:
         downloads(Made("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
     st.markdown(
         f"Questions by whether the base model solved them, and which of **{plain(a.name)}** and **{plain(b.name)}** "
-        f"does at its last step, {RULES[rule]}. Click a cell to list its questions."
+        f"does at its last step, {rule}. Click a cell to list its questions."
     )
     event: Any = st.altair_chart(
-        cells(counts, a=a.name, b=b.name), width="stretch", key="cells", on_select="rerun",
+        cells(counts, a=a.name, b=b.name, ink=ink()), width="stretch", key="cells", on_select="rerun",
         alt="Counts of questions by who solves them",
     )  # fmt: skip
-    st.caption(plain(caption_cells(counts)))
+    st.caption(
+        f"{int(counts['n_questions'].iloc[0]):,} questions, draw 0 of each probe. If both were equal: how many if both "
+        "runs were equally good at every question, its correct attempts dealt at random among both."
+    )
+    options = list(CELLS.values())
     picked = (event or {}).get("selection", {}).get("cell") or []
     clicked = str(picked[0].get("cell")) if picked else None
-    options = list(CELLS.values())
     if clicked in options and st.session_state.get("cell-clicked") != clicked:
-        st.session_state["cell"] = clicked
+        st.session_state["cell-listed"] = clicked
+        st.query_params["cell"] = clicked
     st.session_state["cell-clicked"] = clicked
-    labels = {name: _label(name, a.name, b.name) for name in options}
+    if "cell-listed" not in st.session_state:
+        asked = st.query_params.get("cell", "")
+        st.session_state["cell-listed"] = asked if asked in options else "reached only by a"
     known = counts.set_index("cell")["count"]
-    return str(
-        st.pills(
-            "List", options, format_func=lambda name: f"{labels[name]} ({int(known[name])})", key="cell",
-            bind="query-params",
-        )
-        or "reached only by a"
+    listed = st.pills(
+        "List", options, format_func=lambda name: f"{_label(name, a.name, b.name)} ({int(known[name])})",
+        key="cell-listed", on_change=_note_cell,
     )  # fmt: skip
+    return str(listed or "reached only by a")
+
+
+def _note_cell() -> None:
+    st.query_params["cell"] = st.session_state.get("cell-listed") or "reached only by a"
 
 
 def _label(cell: str, a: str, b: str) -> str:
@@ -138,8 +147,8 @@ def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str
     names = [a.name, b.name]
     if picked and picked[0] < len(ids):
         link(
-            "question", "Read what both answered", icon="🔎", q=ids[picked[0]], read="runs", of=b.name, beside=a.name,
-            run=names if len(choice.runs) > 1 else None,
+            "question", "Read what both answered", icon="🔎", q=ids[picked[0]], read="two runs", of=b.name,
+            beside=a.name, run=names if len(choice.runs) > 1 else None,
         )  # fmt: skip
     else:
         st.caption("Choose a row to read what both runs answered.")
@@ -156,7 +165,8 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
     bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
     if isinstance(bands, Made):
         by = bands.frame.drop_duplicates("question_id").set_index("question_id")["band"].astype(object)
-        frame = pd.concat([frame, paired_difference(pairs, by=by)], ignore_index=True)
+        groups = paired_difference(pairs, by=by).sort_values("group", key=lambda names: names.map(BANDS.index))
+        frame = pd.concat([frame, groups], ignore_index=True)
     caption = (
         "Mean over questions of the difference of their accuracies, 95 % intervals by Student's t over questions; in "
         "brackets the number of questions. One training run each: the spread between seeds is not in it."

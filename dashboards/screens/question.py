@@ -33,17 +33,16 @@ from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 def _choose_origin(choice: Choice, question_id: str) -> str:
     """Whether probes or training rollouts are looked at: what the question has, else what is asked for."""
-    asked = "rollout" if st.query_params.get("origin") == "rollout" else "probe"
+    asked = ORIGINS.get(st.query_params.get("origin", ""), "probe")
     if not question_id:
         return asked
-    able = [one for one in ORIGINS if len(counts_of_question(of_origin(choice, one), question_id))]
+    able = [name for name, origin in ORIGINS.items() if len(counts_of_question(of_origin(choice, origin), question_id))]
     if len(able) < 2:
-        return able[0] if able else asked
+        return ORIGINS[able[0]] if able else asked
     chosen = st.segmented_control(
-        "Attempts", able, format_func=ORIGINS.__getitem__, key="origin", bind="query-params",
-        help="Nothing chosen: probes.",
-    )  # fmt: skip
-    return chosen or "probe"
+        "Attempts when it was", able, key="origin", bind="query-params", help="Nothing chosen: probed."
+    )
+    return ORIGINS[chosen or "probed"]
 
 
 class _Parsed(dict[str, list[str]]):
@@ -73,24 +72,23 @@ def show() -> None:
     known = _facts_of(choice, by_shape, question_id)
     frame = trajectory_of_question(choice, question_id)
     events = events_of_question(choice, question_id)
-    left, right = st.columns([5, 7], gap="medium")
-    with left:
-        if not show_head(choice, question_id, known, rendered=rendered, key=f"head-{question_id}"):
-            return
+    if not show_head(choice, question_id, known, rendered=rendered, key=f"head-{question_id}"):
+        return
     if frame.empty:
         st.info("This question was never probed in these runs, so there are no answers to show.", icon="🫙")
         return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        run, other, mode = _what_to_read([one for one in choice.runs if steps_of(frame, one)], by_shape)
+        step = _step(frame, run, mode)
+    left, right = st.columns([7, 5], gap="medium")
     with left:
-        run, other, mode = _what_to_read(choice, [one for one in choice.runs if steps_of(frame, one)], by_shape)
-    step = _step(frame, run, mode)
-    with right:
         show_trajectory(choice, frame, events, _places(frame, run, other, mode, step))
         if origin == "rollout":
             st.caption(NOTE)
-    with left:
+    with right:
         picked = show_grid(run, frame, question_id, key=f"grid-{question_id}-{run.run_id}")
-    st.subheader(MODES[mode], anchor=False)
     key = f"read-{question_id}-{mode}-{run.run_id}-{other.run_id if other else ''}"
+    st.subheader(_heading(mode, run, other), anchor=False)
     sides = pair_of_sides(choice, frame, question_id, mode=mode, run=run, other=other, step=step, key=key)
     if picked is not None:
         found = answers(run, question_id, picked[0])
@@ -137,14 +135,14 @@ def _bar(ids: list[str], question_id: str, wanted: Filter, choice: Choice) -> bo
         rendered = bool(st.session_state.get("maths"))
         st.button("Raw text" if rendered else "Render maths", shortcut="M", on_click=_switch_maths)
         if at is not None:
-            what = "of the filtered list" if wanted.restricts else "of all questions"
+            what = "in the filtered list" if wanted.restricts else "questions"
             st.markdown(f"**{at + 1:,}** of {len(ids):,} {what}")
         elif ids:
             st.markdown("Not in the filtered list.")
         link(
             "questions", "Back to the list", icon="↩️", **wanted.parameters(),
             run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
-            origin="rollout" if choice.runs and choice.runs[0].origin == "rollout" else None,
+            origin="trained on" if choice.runs and choice.runs[0].origin == "rollout" else None,
         )  # fmt: skip
     return rendered
 
@@ -153,30 +151,29 @@ def _switch_maths() -> None:
     st.session_state["maths"] = not st.session_state.get("maths", False)
 
 
-def _what_to_read(choice: Choice, runs: list[RunInfo], by_shape: RunInfo | None) -> tuple[RunInfo, RunInfo | None, str]:
+def _what_to_read(runs: list[RunInfo], by_shape: RunInfo | None) -> tuple[RunInfo, RunInfo | None, str]:
     """The run that is read, the one beside it, and the mode."""
-    preferred = by_shape if by_shape in runs else runs[0]
-    mode = st.segmented_control(
-        "Read", [*MODES] if len(runs) > 1 else ["flip", "demo"], format_func=MODES.__getitem__, key="read",
-        bind="query-params", help="Nothing chosen: the answers before and after it moved most.",
+    preferred = by_shape if by_shape in runs else min(runs, key=lambda run: (-len(run.probe_steps), run.name))
+    names = list(MODES) if len(runs) > 1 else ["before and after", "demonstration"]
+    chosen = st.segmented_control(
+        "Read", names, key="read", bind="query-params", help="Nothing chosen: before and after it moved most."
+    )
+    mode = MODES[chosen or "before and after"]
+    if len(runs) == 1:
+        return preferred, None, mode
+    run = _select("answers of", runs, preferred, key="of")
+    if mode != "runs":
+        return run, None, mode
+    others = [one for one in runs if one != run]
+    return run, _select("beside", others, min(others, key=lambda one: one.name), key="beside"), mode
+
+
+def _select(label: str, runs: list[RunInfo], preferred: RunInfo, *, key: str) -> RunInfo:
+    names = [run.name for run in runs]
+    name = st.selectbox(
+        label, names, index=None, key=key, bind="query-params", placeholder=preferred.name, width=190
     )  # fmt: skip
-    mode = mode or "flip"
-    run, other = preferred, None
-    with st.container(horizontal=True):
-        if len(runs) > 1:
-            names = [one.name for one in runs]
-            name = st.selectbox(
-                "Answers of", names, index=None, key="of", bind="query-params", placeholder=preferred.name, width=220
-            )
-            run = next((one for one in runs if one.name == name), preferred)
-            if mode == "runs":
-                others = [one for one in runs if one != run]
-                beside = st.selectbox(
-                    "beside", [one.name for one in others], index=None, key="beside", bind="query-params",
-                    placeholder=others[0].name, width=220,
-                )  # fmt: skip
-                other = next((one for one in others if one.name == beside), others[0])
-    return run, other, mode
+    return next((run for run in runs if run.name == name), preferred)
 
 
 def _step(frame: pd.DataFrame, run: RunInfo, mode: str) -> int | None:
@@ -191,11 +188,18 @@ def _step(frame: pd.DataFrame, run: RunInfo, mode: str) -> int | None:
         at = step
     place = steps.index(at)
     earlier, later = steps[max(0, place - 1)], steps[min(len(steps) - 1, place + 1)]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Earlier step", shortcut="J", on_click=_to_step, args=(earlier,), disabled=place == 0)
-        st.button("Later step", shortcut="K", on_click=_to_step, args=(later,), disabled=place == len(steps) - 1)
-        st.markdown(f"right: step **{at}** of {plain(run.name)}")
+    st.button("Earlier step", shortcut="J", on_click=_to_step, args=(earlier,), disabled=place == 0)
+    st.button("Later step", shortcut="K", on_click=_to_step, args=(later,), disabled=place == len(steps) - 1)
+    st.markdown(f"on the right: step **{at}**")
     return step
+
+
+def _heading(mode: str, run: RunInfo, other: RunInfo | None) -> str:
+    if mode == "flip":
+        return f"Before and after {plain(run.name)} moved most"
+    if mode == "demo":
+        return f"The demonstration, and what {plain(run.name)} answers"
+    return f"{plain(other.name if other else '')} and {plain(run.name)}"
 
 
 def _places(

@@ -33,6 +33,11 @@ from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.views.questions import heat_map
 from relift.dashboards.widgets import choose_runs, downloads, link, plain, start_page
 
+SORT_WORDS = {
+    "shape": "the shape of their trajectories", "most gained": "what they gained", "most lost": "what they lost",
+    "hardest": "their last accuracy, lowest first", "easiest": "their last accuracy, highest first",
+    "order of the data": "their order in the data",
+}  # fmt: skip
 PER_PAGE = 500  # rows of the table at once
 _SEVERAL = ("class", "band", "reach", "source", "subject", "level", "mark")
 SHOWN_RUNS = 6  # runs with a sparkline and a panel
@@ -44,9 +49,10 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
-    origin = _choose_origin(choice)
-    choice = of_origin(choice, origin)
-    run = _choose_shape(choice)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        origin = _choose_origin(choice)
+        choice = of_origin(choice, origin)
+        run = _choose_shape(choice)
     if run is None:
         st.info(
             "None of these runs was probed, so no question has a trajectory. `relift train` probes by itself "
@@ -86,10 +92,10 @@ def _choose_origin(choice: Choice) -> str:
     if not any(of_rollouts(run).probe_steps for run in choice.runs):
         return "probe"
     chosen = st.segmented_control(
-        "Questions that were", list(ORIGINS), format_func={"probe": "probed", "rollout": "trained on"}.__getitem__,
-        key="origin", bind="query-params", help="Nothing chosen: probed, if any was.",
+        "Questions that were", list(ORIGINS), key="origin", bind="query-params",
+        help="Nothing chosen: probed, if any was.",
     )  # fmt: skip
-    return chosen or ("probe" if any(run.probe_steps for run in choice.runs) else "rollout")
+    return ORIGINS[chosen] if chosen else ("probe" if any(run.probe_steps for run in choice.runs) else "rollout")
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
@@ -118,12 +124,10 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
             values = sorted({str(v) for v in frame[column].dropna().unique()})
             if 1 < len(values) <= 200:
                 st.multiselect(column.capitalize(), values, key=column, bind="query-params", width=190)
-        able = [m for m in MARKS if frame["has_demo" if m == "demo" else m].any()]
+        able = [mark for mark, column in MARKS.items() if frame[column].any()]
         if able:
-            st.multiselect(
-                "Only where", able, format_func=MARKS.__getitem__, key="mark", bind="query-params", width=230
-            )
-        st.selectbox("Sort by", list(SORTS), format_func=SORTS.__getitem__, key="sort", bind="query-params", width=230)
+            st.multiselect("Only with", able, key="mark", bind="query-params", width=230)
+        st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=230)
     several = {name: tuple(st.session_state.get(name) or ()) for name in _SEVERAL}
     several["klass"] = several.pop("class")
     find, sort = (st.session_state.get("find") or "").strip(), st.session_state.get("sort") or "shape"
@@ -165,7 +169,7 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
 def _counts(known: Facts, rows: Any, wanted: Filter) -> None:
     n, total = len(rows), len(known.frame)
     shown = f"**{n:,}** of {total:,} questions" if wanted.restricts else f"**{total:,}** questions"
-    st.markdown(f"{shown}, sorted by {SORTS[wanted.sort]}.")
+    st.markdown(f"{shown}, sorted by {SORT_WORDS[wanted.sort]}.")
 
 
 def _heat(choice: Choice, frame: pd.DataFrame) -> Any:
@@ -259,7 +263,7 @@ def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: 
         st.subheader("The question chosen", anchor=False)
         names = [one.name for one in choice.runs] if len(choice.runs) > 1 else None
         within = urlencode(wanted.parameters(), doseq=True)
-        origin = "rollout" if run.origin == "rollout" else None
+        origin = "trained on" if run.origin == "rollout" else None
         link(
             "question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice),
             origin=origin,

@@ -6,12 +6,18 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+import streamlit as st
 
 from relift.analysis.cells import SIDES
 from relift.dashboards.charts import NEUTRAL, RunScale
 
 
-def cells(frame: pd.DataFrame, *, a: str, b: str) -> Any:
+def ink() -> str:
+    """The colour of text in the theme that the browser shows."""
+    return "#E6E9EE" if st.context.theme.type == "dark" else "#1F2328"
+
+
+def cells(frame: pd.DataFrame, *, a: str, b: str, ink: str) -> Any:
     """Two rows (solved at the start or not) of four cells, each with its count and what chance gives.
 
     Point selection `cell` returns the column `cell`. `frame` of `relift.analysis.cells.count_cells`.
@@ -41,8 +47,8 @@ def cells(frame: pd.DataFrame, *, a: str, b: str) -> Any:
         opacity=alt.condition(pick, alt.value(0.28), alt.value(0.08)),
         tooltip=tips,
     )
-    count = base.mark_text(fontSize=24, dy=-8, color=NEUTRAL, fontWeight="bold").encode(text="text:N", tooltip=tips)
-    chance = base.mark_text(fontSize=12, dy=16, color=NEUTRAL).encode(text="chance:N", tooltip=tips)
+    count = base.mark_text(fontSize=24, dy=-8, color=ink, fontWeight="bold").encode(text="text:N", tooltip=tips)
+    chance = base.mark_text(fontSize=12, dy=16, color=ink, opacity=0.75).encode(text="chance:N", tooltip=tips)
     return alt.layer(box.add_params(pick), count, chance).properties(height=210)
 
 
@@ -52,7 +58,7 @@ def differences(frame: pd.DataFrame, *, title: str) -> Any:
     label = [f"{group} ({n})" for group, n in zip(frame["group"], frame["n_questions"], strict=True)]
     rows = frame.assign(label=label)
     y = alt.Y("label:N", sort=label, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=240))
-    x = alt.X("difference:Q", title=title, axis=alt.Axis(format="+.0%"))
+    x = alt.X("difference:Q", title=title, axis=alt.Axis(format="+.0%", tickCount=8))
     tips = [alt.Tooltip("group:N"), alt.Tooltip("n_questions:Q"), alt.Tooltip("difference:Q", format="+.3f"),
             alt.Tooltip("low:Q", format="+.3f"), alt.Tooltip("high:Q", format="+.3f"),
             alt.Tooltip("p_value:Q", format=".2g")]  # fmt: skip
@@ -74,7 +80,7 @@ def forest(frame: pd.DataFrame) -> Any:
     labels = list(dict.fromkeys(rows["label"]))
     y = alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(ticks=False, domain=False, grid=True, labelLimit=240))
     offset = alt.YOffset("run:N", sort=runs.names)
-    x = alt.X("value:Q", title="score", axis=alt.Axis(format=".0%"), scale=alt.Scale(zero=False))
+    x = alt.X("value:Q", title="score", axis=alt.Axis(format=".0%", tickCount=8), scale=alt.Scale(zero=False))
     tips = [alt.Tooltip("run:N"), alt.Tooltip("benchmark:N"), alt.Tooltip("value:Q", format=".3f"),
             alt.Tooltip("ci_low:Q", format=".3f"), alt.Tooltip("ci_high:Q", format=".3f"),
             alt.Tooltip("n_questions:Q"), alt.Tooltip("parameter:Q", title="k"), alt.Tooltip("step:Q")]  # fmt: skip

@@ -11,6 +11,7 @@ import pandas as pd
 from relift.dashboards.charts import NEUTRAL, VERDICT_COLOURS, RunScale
 
 EVENT_SHAPES = {"enqueue": "circle", "train": "triangle-up", "evict": "cross"}
+_EVENT_DEPTH = {"enqueue": 0.0, "train": 0.055, "evict": 0.0}  # several may happen at one step
 
 
 def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
@@ -66,9 +67,9 @@ def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[
     last = max([1, *(int(step) for step in frame["step"])])
     shift = {name: (i - (len(names) - 1) / 2) * last * 0.006 for i, name in enumerate(runs.names)}
     rows = frame.assign(place=frame["step"] + frame["run"].map(shift).astype(float))
-    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3)
+    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
     x = alt.X("place:Q", title="training step", axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False))
-    scale = alt.Scale(domain=[-0.06 - 0.045 * max(1, events["run"].nunique()), 1.02], nice=False)
+    scale = alt.Scale(domain=[-0.06 - 0.11 * events["run"].nunique(), 1.02], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%")
     y = alt.Y("rate:Q", title="attempts correct", scale=scale, axis=axis)
     tips = [
@@ -88,9 +89,10 @@ def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[
         ring = alt.Chart(read).mark_point(size=260, strokeWidth=1.6, filled=False)
         layers.append(ring.encode(x=x, y=y, color=colour, tooltip=tips))
     if len(events):
-        lane = {name: -0.06 - 0.045 * i for i, name in enumerate(n for n in runs.names if n in set(events["run"]))}
+        lane = {name: -0.08 - 0.11 * i for i, name in enumerate(n for n in runs.names if n in set(events["run"]))}
         marks = events.assign(
-            lane=events["run"].map(lane).astype(float), place=events["step"] + events["run"].map(shift).astype(float)
+            lane=events["run"].map(lane).astype(float) - events["event"].map(_EVENT_DEPTH).astype(float),
+            place=events["step"] + events["run"].map(shift).astype(float),
         )
         shape = alt.Shape(
             "event:N",
@@ -119,10 +121,12 @@ def attempt_grid(frame: pd.DataFrame, *, height: int | None = None) -> alt.Chart
     rows = frame["slot"].nunique()
     return (
         alt.Chart(frame)
-        .mark_rect(cornerRadius=2, stroke="white", strokeWidth=1)
+        .mark_rect(cornerRadius=2)
         .encode(
-            x=alt.X("step:O", title="step", axis=alt.Axis(labelAngle=0, ticks=False, domain=False)),
+            x=alt.X("step:O", title="step", axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
+                    scale=alt.Scale(paddingInner=0.08)),
             y=alt.Y("slot:O", title="attempt", sort=list(dict.fromkeys(frame["slot"])),
+                    scale=alt.Scale(paddingInner=0.14),
                     axis=alt.Axis(ticks=False, domain=False)),
             color=colour,
             opacity=alt.condition(pick, alt.value(1.0), alt.value(0.45)),
@@ -130,5 +134,5 @@ def attempt_grid(frame: pd.DataFrame, *, height: int | None = None) -> alt.Chart
                      alt.Tooltip("answer:N", title="final answer"), alt.Tooltip("n_tokens:Q", title="tokens")],
         )
         .add_params(pick)
-        .properties(height=height or max(150, 17 * rows + 60))
+        .properties(height=height or max(290, 15 * rows + 90))
     )  # fmt: skip
