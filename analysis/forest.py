@@ -32,7 +32,7 @@ def scores_of_last_step(scores: pd.DataFrame, *, metric: str = "avg", estimand: 
 
 def plot_scores(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     """F5: a row per benchmark, a point with its interval per run, of `scores_of_last_step`; returns the Axes."""
-    benchmarks = list(dict.fromkeys(frame["benchmark"].astype(str)))
+    benchmarks = sorted(dict.fromkeys(frame["benchmark"].astype(str)), key=lambda name: name.startswith("macro_"))
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
     if axes is None:

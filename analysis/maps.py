@@ -153,7 +153,7 @@ def plot_question_heat(frame: pd.DataFrame, *, axes: Any = None) -> Any:
             )  # fmt: skip
             one.invert_yaxis()
             _name_classes(one, bars, edges)
-            shown = np.unique(np.linspace(0, table.shape[1] - 1, min(4, table.shape[1])).round().astype(int))
+            shown = np.unique(np.linspace(0, table.shape[1] - 1, min(3, table.shape[1])).round().astype(int))
             one.set_xticks(shown + 0.5, [str(table.columns[i]) for i in shown])
             one.set_title(styles[run].label)
             one.set_xlabel("training step")
