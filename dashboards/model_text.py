@@ -62,8 +62,9 @@ def safe_markdown(text: str) -> str:
 def _is_formula(body: str, *, dollar: bool) -> bool:
     if not body.strip() or "$" in body or _REFUSED.search(body) or hidden_characters(body):
         return False
-    if body.count("{") != body.count("}") or body.endswith("\\"):  # KaTeX would show its error instead of the text
-        return False
+    pairs = (("{", "}"), ("\\left", "\\right"), ("\\begin", "\\end"))
+    if any(body.count(one) != body.count(other) for one, other in pairs) or body.endswith("\\"):
+        return False  # KaTeX would show its error in place of the text
     return not dollar or bool(_FORMULA.search(body)) or bool(_SHORT.fullmatch(body))
 
 
