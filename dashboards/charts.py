@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -43,13 +43,23 @@ def _dash(pattern: Any) -> list[float]:
 
 def legend_of(runs: RunScale) -> alt.LayerChart | alt.FacetChart:
     """One row that names the runs by colour and dash, for several panels that have no legend of their own."""
-    rows = pd.DataFrame({"run": runs.names})
-    rows["x"] = [26.0 * i + 7.2 * sum(len(name) for name in runs.names[:i]) + 22.0 * i for i in range(len(rows))]
+    return _legend(runs.names, runs.colour(), runs.dash())
+
+
+def legend_row(colours: Mapping[str, str]) -> alt.LayerChart | alt.FacetChart:
+    """The same of other things than runs: names and their colours."""
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return _legend(list(colours), alt.Color("run:N", scale=scale, legend=None), alt.StrokeDash())
+
+
+def _legend(names: Sequence[str], colour: alt.Color, dash: alt.StrokeDash) -> alt.LayerChart | alt.FacetChart:
+    rows = pd.DataFrame({"run": names})
+    rows["x"] = [48.0 * i + 7.2 * sum(len(name) for name in names[:i]) for i in range(len(rows))]
     rows["x_end"], rows["x_text"] = rows["x"] + 24, rows["x"] + 30
     pixels = alt.Scale(domain=[0, 1200], range=[0, 1200])
     base = alt.Chart(rows)
     line = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("x:Q", axis=None, scale=pixels), x2="x_end:Q", color=runs.colour(), strokeDash=runs.dash()
+        x=alt.X("x:Q", axis=None, scale=pixels), x2="x_end:Q", color=colour, strokeDash=dash
     )
     text = base.mark_text(align="left", fontSize=13, color=NEUTRAL).encode(
         x=alt.X("x_text:Q", axis=None, scale=pixels), text="run:N"

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.dashboards.charts import RunScale, legend_of
+from relift.dashboards.charts import RunScale, legend_of, legend_row
 from relift.dashboards.made import Draw, Made, Missing
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, silent, survey
 
@@ -152,11 +152,13 @@ def view(
     chart: Callable[[pd.DataFrame], Any] | None = None,
     *,
     key: str | None = None,
+    legend: Mapping[str, str] | None = None,
 ) -> Any:
     """A heading, a sentence, the chart of the frame, its caption, its downloads; of what cannot be made, the reason.
 
     `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
-    as a table. With `key` returns what st.altair_chart gave, for selections.
+    as a table. `legend`: names and colours in place of the runs. With `key` returns what st.altair_chart gave, for
+    selections.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(title, anchor=False)
@@ -169,13 +171,20 @@ def view(
     if made.frame.empty:
         st.info("There is nothing to show: no row of these runs belongs here.", icon="🫙")
         return None
-    event = draw_frame(made.frame, chart, key=key, alt=f"{title}. {sentence}")
+    event = draw_frame(made.frame, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
     if made.caption:
         st.caption(plain(made.caption.replace("Black", "Grey")))  # print has white paper, screens may be dark
     return event
 
 
-def draw_frame(frame: pd.DataFrame, chart: Callable[[pd.DataFrame], Any] | None, *, key: str | None, alt: str) -> Any:
+def draw_frame(
+    frame: pd.DataFrame,
+    chart: Callable[[pd.DataFrame], Any] | None,
+    *,
+    key: str | None,
+    alt: str,
+    legend: Mapping[str, str] | None = None,
+) -> Any:
     """The chart or charts of a frame, or the frame as a table, across the page."""
     if chart is None:
         return table(frame, key=key)
@@ -183,11 +192,18 @@ def draw_frame(frame: pd.DataFrame, chart: Callable[[pd.DataFrame], Any] | None,
     if not isinstance(drawn, list):
         selecting: dict[str, Any] = {} if key is None else {"key": key, "on_select": "rerun"}
         return st.altair_chart(drawn, width="stretch", alt=alt, **selecting)
-    if "run" in frame and frame["run"].nunique() > 1:
-        st.altair_chart(legend_of(RunScale(frame["run"])), width="content", alt="Legend: a colour and a dash per run.")
+    show_legend(frame, legend)
     for column, one in zip(st.columns(len(drawn), gap="small"), drawn, strict=True):
         column.altair_chart(one, width="stretch", alt=alt)
     return None
+
+
+def show_legend(frame: pd.DataFrame, legend: Mapping[str, str] | None = None) -> None:
+    """One row that names the colours: those given, else those of the runs where there are several."""
+    if legend is not None:
+        st.altair_chart(legend_row(legend), width="content", alt="Legend: a colour per kind.")
+    elif "run" in frame and frame["run"].nunique() > 1:
+        st.altair_chart(legend_of(RunScale(frame["run"])), width="content", alt="Legend: a colour and a dash per run.")
 
 
 def missing(made: Missing) -> None:

@@ -10,7 +10,7 @@ from relift.analysis.throughput import throughput
 from relift.dashboards.made import Made, compute, make
 from relift.dashboards.runs import Choice
 from relift.dashboards.views import training
-from relift.dashboards.widgets import choose_runs, data_buttons, missing, start_page, table, view
+from relift.dashboards.widgets import choose_runs, data_buttons, missing, show_legend, start_page, table, view
 from relift.errors import InputError
 
 METRICS = {
@@ -35,6 +35,7 @@ def show() -> None:
         "demonstration is for.",
         make("f18_group_signal", choice),
         training.group_signal,
+        legend=training.GROUP_COLOURS,
     )
     view(
         "The buffer of demonstrations",
@@ -80,6 +81,7 @@ def _updates(choice: Choice) -> None:
         bind="query-params", help="None chosen: loss, gradient norm and entropy.",
     )  # fmt: skip
     shown = wanted or [name for name in FIRST if name in recorded]
+    show_legend(made.frame)
     for start in range(0, len(shown), 3):
         columns = st.columns(3, gap="small")
         for column, name in zip(columns, shown[start : start + 3], strict=False):

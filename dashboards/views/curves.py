@@ -143,8 +143,10 @@ def reach_accuracy(frame: pd.DataFrame) -> list[Any]:
     return panels
 
 
-MEASURES = {"reward": "reward (share correct)", "tokens": "tokens of an answer", "entropy": "entropy, nats",
-            "truncated_share": "share cut off"}  # fmt: skip
+MEASURES = {
+    "reward": "Reward (share correct)", "tokens": "Tokens of an answer", "entropy": "Entropy, nats",
+    "truncated_share": "Share cut off",
+}  # fmt: skip
 
 
 def dynamics(frame: pd.DataFrame) -> list[Any]:

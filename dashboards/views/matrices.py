@@ -12,7 +12,7 @@ from relift.analysis import BANDS
 from relift.dashboards.charts import NEUTRAL
 from relift.dashboards.views.curves import panel_title
 
-KINDS = {"share": "observed", "null_share": "model that did not change", "excess": "excess, points"}
+KINDS = {"share": "observed", "null_share": "model that did not change", "excess": "excess"}
 CELL = "cell"  # the selection's name
 
 
@@ -45,6 +45,7 @@ def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
         alt.Tooltip("low:Q", format="+.1%"), alt.Tooltip("high:Q", format="+.1%"),
     ]  # fmt: skip
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
+    below = "points; grey where chance explains it" if excess else "per cent of the row"
     base = alt.Chart(rows)
     cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
         x=x, y=y, tooltip=tips,
@@ -59,9 +60,7 @@ def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
         tooltip=tips,
         color=alt.condition("datum.dark", alt.value("white"), alt.value("#1F2328")),
     )
-    return alt.layer(cells, text).properties(
-        height=330, title=panel_title(KINDS[kind].capitalize(), "per cent of the row")
-    )
+    return alt.layer(cells, text).properties(height=330, title=panel_title(KINDS[kind].capitalize(), below))
 
 
 def _axis() -> alt.Axis:

@@ -23,11 +23,10 @@ def group_signal(frame: pd.DataFrame) -> list[Any]:
     panels: list[Any] = []
     for i, run in enumerate(dict.fromkeys(long["run"])):
         shown = "share of groups" if i == 0 else ""
-        legend = alt.Legend(title=None, orient="top") if i == 0 else None
         area = alt.Chart(long[long["run"] == run]).mark_area().encode(
             x=alt.X("step:Q", title="training step", axis=STEP_AXIS),
             y=alt.Y("groups:Q", stack="normalize", title=shown, axis=alt.Axis(format="%")),
-            color=alt.Color("kind:N", scale=scale, legend=legend, sort=list(GROUP_COLOURS)),
+            color=alt.Color("kind:N", scale=scale, legend=None, sort=list(GROUP_COLOURS)),
             order="order:Q", tooltip=["run:N", "step:Q", "kind:N", "groups:Q"],
         )  # fmt: skip
         panels.append(area.properties(height=300, title=panel_title(str(run), " ")))
@@ -68,8 +67,11 @@ def efficiency(frame: pd.DataFrame) -> list[Any]:
     """F9: accuracy against demonstrations trained on, with repeats and distinct, a path per run."""
     runs = RunScale(frame["run"])
     panels: list[Any] = []
+    ticks = alt.Axis(values=[0, *(10**k for k in range(1, 8))], format=",d")
     for column, title in (("demonstrations", "with repeats"), ("distinct_demonstrations", "distinct")):
-        x = alt.X(f"{column}:Q", title="demonstrations trained on", scale=alt.Scale(type="symlog", constant=10))
+        x = alt.X(
+            f"{column}:Q", title="demonstrations trained on", scale=alt.Scale(type="symlog", constant=10), axis=ticks
+        )
         y = alt.Y("value:Q", title="accuracy" if not panels else "", scale=alt.Scale(zero=False))
         tips = ["run:N", "step:Q", alt.Tooltip("value:Q", format=".3f", title="accuracy"),
                 alt.Tooltip("ci_low:Q", format=".3f"), alt.Tooltip("ci_high:Q", format=".3f"), f"{column}:Q",
@@ -89,7 +91,8 @@ def efficiency(frame: pd.DataFrame) -> list[Any]:
 def metric(frame: pd.DataFrame, *, y: str, title: str) -> Any:
     """One column over the running number `x` of updates, a line per run and kind of update; rows are thinned before."""
     runs = RunScale(frame["run"])
-    shape = alt.Shape("kind:N", legend=alt.Legend(title=None, orient="top") if frame["kind"].nunique() > 1 else None)
+    shapes = alt.Scale(domain=["rl", "sft", "mixed"], range=["circle", "square", "triangle-up"])
+    shape = alt.Shape("kind:N", scale=shapes, legend=None)
     base = alt.Chart(frame)
     x = alt.X("step:Q", title="training step", axis=STEP_AXIS)
     value = alt.Y(f"{y}:Q", title=None, scale=alt.Scale(zero=False))
