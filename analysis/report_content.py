@@ -52,7 +52,6 @@ _TABLES = (
     "crossover",
     "support",
     "classes",
-    "grader_health",
 )  # that the report shows
 
 
@@ -116,7 +115,7 @@ def make_report(
         _try(report, title, partial(_measure if name in TABLES else _draw, report, name), tell)
     _try(report, "Runs against each other", lambda: _pairs(report), tell)
     _try(report, "Accuracy on the probes", lambda: _probe_scores(report), tell)
-    if only is None and "difference_from_base" not in report.frames:
+    if "difference_from_base" not in report.frames and (only is None or "difference_from_base" in only):
         _try(report, "Each run less the base, all questions", partial(_overall, report), tell)
     report.limits = words.general_limits()
     _try(report, "What the probes rest on", lambda: _limits(report), tell)
@@ -177,7 +176,7 @@ def svg_of(figure: Any) -> str:
     buffer = io.BytesIO()
     with style.context(), rc_context({"svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue().decode()
+    text = re.sub("<!--.*?-->", "", buffer.getvalue().decode(), flags=re.DOTALL)  # each outlined text once more
     return re.sub(r"\n\s*", "\n", text[text.index("<svg") :])
 
 

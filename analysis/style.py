@@ -89,8 +89,15 @@ def run_styles(names: Iterable[str]) -> dict[str, RunStyle]:
     given = dict.fromkeys(str(n) for n in names)
     styles = {name: look for name, look in _METHODS.items() if name in given}
     for position, name in enumerate(n for n in given if n not in _METHODS):
-        styles[name] = RunStyle(name, *_OTHERS[position % len(_OTHERS)])
+        styles[name] = RunStyle(shown(name), *_OTHERS[position % len(_OTHERS)])
     return styles
+
+
+def shown(name: str, *, longest: int = 32) -> str:
+    """A name that people chose as matplotlib can draw it: one line, no mathematics, no more than `longest`."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    return text.replace("$", r"\$")  # a lone pair of them would be taken for a formula, which may not parse
 
 
 def context() -> AbstractContextManager[None]:
