@@ -138,8 +138,8 @@ def test_crossings_and_what_was_kept() -> None:
         }
     )  # fmt: skip
     assert words.say_retention(kept, NAMES) == [  # of the last step, whatever the order of the rows
-        "RL: of 96 questions mastered at the first probe 93 still are at step 72 (96.9 % [91.2, 98.9]; a model that did "
-        "not change keeps 83.3 %)."
+        "RL: of 96 questions mastered at the first probe 93 still are at step 72 (96.9 % [91.2, 98.9]; a model that "
+        "did not change keeps 83.3 %)."
     ]
     assert words.say_retention(kept.assign(n_mastered=0), NAMES) == ["RL: no question was mastered at the first probe."]
 
@@ -148,8 +148,8 @@ def test_after_training_names_its_controls() -> None:
     frame = pd.DataFrame(
         {
             "run_id": ["rl-1", "rl-1", "sft-1"], "from": [0, 8, 0], "to": [8, 16, 8], "att": [0.0, 0.0154, 0.1],
-            "low": [None, -0.0043, None], "high": [None, 0.0515, None], "n_trained": [50, 38, 9], "n_controls": [19, 96, 9],
-            "controls": [WAITING, WAITING, "rl"],
+            "low": [None, -0.0043, None], "high": [None, 0.0515, None], "n_trained": [50, 38, 9],
+            "n_controls": [19, 96, 9], "controls": [WAITING, WAITING, "rl"],
         }
     )  # fmt: skip
     assert words.say_after_training(frame, NAMES) == [
