@@ -68,7 +68,7 @@ def band_accuracy(
     return _by_run(frame)
 
 
-_BLOCK_CELLS = 1_000_000  # of the question by column matrices held at once: 8 MB each
+_BLOCK_CELLS = 1_300_000  # of the question by column matrices held at once: 10 MB each
 
 
 def _accuracy_in_blocks(
@@ -76,39 +76,42 @@ def _accuracy_in_blocks(
 ) -> tuple[dict[str, stats.Floats], dict[str, NDArray[np.int64]]]:
     """Estimates and counts by band and column, some columns at a time: a large panel need not fit in float64.
 
-    Every block is resampled with the same weights, so the result does not depend on the blocks.
+    Every block is resampled with the same weights, so the result does not depend on the blocks. Questions are sorted
+    by band, so that the weights of a band lie together.
     """
+    order_Q = np.argsort(codes_of(bands), kind="stable")
+    sorted_bands = bands.iloc[order_Q]
     width = max(1, _BLOCK_CELLS // max(1, len(panel.question_ids)))
-    blocks, weights = [], stats.small_weights(len(panel.question_ids), resamples, seed=seed)
+    blocks = []
+    weights = [w[:, order_Q] for w in stats.small_weights(len(panel.question_ids), resamples, seed=seed)]
     for first in range(0, len(panel.columns), width):
-        columns = slice(first, first + width)
-        blocks.append(_accuracy_of(panel, columns, bands, base, resamples=resamples, seed=seed, weights=weights))
+        counts = {
+            name: sum_QC[:, first : first + width][order_Q].astype(float) for name, sum_QC in panel.sum_QC.items()
+        }
+        start = None if base is None else {name: sum_QC[order_Q, base] for name, sum_QC in panel.sum_QC.items()}
+        blocks.append(_accuracy_of(counts, start, sorted_bands, resamples=resamples, seed=seed, weights=weights))
     joined = [{name: np.concatenate([b[i][name] for b in blocks], axis=1) for name in blocks[0][i]} for i in (0, 1)]
     return joined[0], joined[1]
 
 
 def _accuracy_of(
-    panel: Panel,
-    columns: slice,
+    counts: dict[str, stats.Floats],
+    start: dict[str, NDArray[Any]] | None,
     bands: pd.DataFrame,
-    base: int | None,
     *,
     resamples: int,
     seed: int,
     weights: Sequence[NDArray[np.integer]],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    correct_QC, attempts_QC, undecided_QC = (
-        panel.sum_QC[name][:, columns].astype(float) for name in ("n_correct", "n_attempts", "n_undecided")
-    )
+    """Of the counts [Q, C]; `start`: counts [Q] of the base run's measuring draw."""
+    correct_QC, attempts_QC, undecided_QC = counts["n_correct"], counts["n_attempts"], counts["n_undecided"]
     decided_QC = attempts_QC - undecided_QC
     measured_QC = (decided_QC > 0).astype(float)
     rate_QC = np.nan_to_num(stats.rate(correct_QC, decided_QC))
-    if base is None:  # the base run was read without its measuring draw: no change can be told
+    if start is None:  # the base run was read without its measuring draw: no change can be told
         changed_QC, paired_QC = np.zeros_like(rate_QC), np.zeros_like(rate_QC)
     else:
-        counts = (panel.sum_QC[name][:, [base]].astype(float) for name in ("n_correct", "n_attempts", "n_undecided"))
-        base_correct_Q1, base_attempts_Q1, base_undecided_Q1 = counts
-        base_Q1 = stats.rate(base_correct_Q1, base_attempts_Q1 - base_undecided_Q1)
+        base_Q1 = stats.rate(start["n_correct"], start["n_attempts"] - start["n_undecided"])[:, None]
         paired_QC = measured_QC * ~np.isnan(base_Q1)
         changed_QC = (rate_QC - np.nan_to_num(base_Q1)) * paired_QC
     codes = codes_of(bands)

@@ -400,7 +400,7 @@ def bootstrap_ratios(
     of this seed, for a caller that needs them more than once.
     """
     estimates = np.full((resamples, n_groups, numerator_QC.shape[1]), np.nan)
-    inside_G = [np.flatnonzero(group_Q == group) for group in range(n_groups)]
+    inside_G = [_slice_or_rows(np.flatnonzero(group_Q == group)) for group in range(n_groups)]
     plain_G = [bool((denominator_QC[inside] == 1).all()) for inside in inside_G]
     first = 0
     for weight_RQ in weights or bootstrap_weights(len(group_Q), resamples, seed=seed, cluster_N=cluster_Q):
@@ -412,6 +412,13 @@ def bootstrap_ratios(
             total = weight.sum(axis=1, keepdims=True) if plain_G[group] else weight @ denominator_QC[inside]
             estimates[rows, group] = rate(weight @ numerator_QC[inside], total)
     return estimates
+
+
+def _slice_or_rows(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Questions sorted by group need not be gathered."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 def small_weights(n_units: int, resamples: int, *, seed: int) -> list[NDArray[np.integer]]:
