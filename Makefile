@@ -85,12 +85,12 @@ $(VLLM)/.installed: pyproject.toml
 	$(VLLM)/bin/python $(PIP) uninstall -q -y torchvision torchaudio torchcodec
 	@touch $@
 
-test-lighteval: $(LIGHTEVAL)/.installed
-	$(SETTINGS) $(LIGHTEVAL)/bin/python -m pytest -m lighteval tests/lighteval
+test-lighteval: $(INSTALLED) $(LIGHTEVAL)/.installed
+	RELIFT_LIGHTEVAL_PYTHON=$(abspath $(LIGHTEVAL)/bin/python) $(PYTEST) -m lighteval
 
 $(LIGHTEVAL)/.installed: pyproject.toml constraints-lighteval.txt
 	@test -x $(LIGHTEVAL)/bin/python || $(PYTHON) -m venv $(LIGHTEVAL)
-	$(LIGHTEVAL)/bin/python $(PIP) install --progress-bar off -q -c constraints-lighteval.txt -e '.[train,lighteval]' pytest
+	$(LIGHTEVAL)/bin/python $(PIP) install --progress-bar off -q -c constraints-lighteval.txt -e '.[train,lighteval]'
 	@touch $@
 
 test-math-verify: $(OLD_MATH)-0.5.2/.installed $(OLD_MATH)-0.6.0/.installed
