@@ -101,9 +101,9 @@ def plot_cells(frame: pd.DataFrame, *, a: str = "a", b: str = "b", axes: Any = N
     expected = frame.pivot(index="started_solved", columns="side", values="expected").loc[[False, True], list(SIDES)]
     with style.context():
         axes.imshow(table.to_numpy(float), cmap="Blues", aspect="auto", vmin=0, vmax=max(1, table.to_numpy().max()) * 2)
-        for i, j in np.ndindex(table.shape):
-            axes.text(j, i - 0.08, str(table.iat[i, j]), ha="center", va="center", fontsize=8)
-            axes.text(j, i + 0.27, f"({expected.iat[i, j]:.0f})", ha="center", va="center", fontsize=6)
+        for (i, j), count in np.ndenumerate(table.to_numpy()):
+            axes.text(j, i - 0.08, f"{count}", ha="center", va="center", fontsize=8)
+            axes.text(j, i + 0.27, f"({expected.to_numpy(float)[i, j]:.0f})", ha="center", va="center", fontsize=6)
         axes.set_xticks(range(4), [names[str(side)] for side in SIDES], parse_math=False)
         axes.set_yticks([0, 1], ["not solved at the start", "solved at the start"])
         axes.tick_params(length=0)

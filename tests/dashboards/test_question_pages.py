@@ -1,0 +1,184 @@
+"""Pages Questions, Question, Compare and Benchmarks in every state, without a browser."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from relift.store import RunReader
+from tests.dashboards.app import open_page, text_of
+from tests.dashboards.hostile import HOSTILE
+from tests.dashboards.written import WrittenRun
+from tests.synthetic import write_run
+
+PAGES = ("questions", "question", "compare", "benchmarks")
+SHORT = {name: text for name, text in HOSTILE.items() if len(text) < 1000}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs: base, rl and relift on 60 questions, one still running, one empty, one with other questions."""
+    made = tmp_path_factory.mktemp("runs")
+    for name, steps, learn, extra in (
+        ("base", 0, 0.0, {}), ("rl", 4, 0.4, {}), ("relift", 4, 0.6, {"demos_per_step": 4}),
+        ("running", 2, 0.3, {"status": "running"}), ("other", 2, 0.3, {"first_question": 1000}),
+        ("one_draw", 2, 0.3, {"base_draws": 1}),
+    ):  # fmt: skip
+        write_run(
+            made / name, n_questions=60, n_steps=steps, learn=learn, seed=len(name), name=name, probe_every=2, **extra
+        )
+    empty = WrittenRun(made / "empty", ["1+1?"], ["2"], name="empty", status="running")
+    empty.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WrittenRun]:
+    """A run of hostile problems with hostile answers, wrong at step 0 and correct at step 10."""
+    texts = list(SHORT.values())
+    run = WrittenRun(
+        tmp_path_factory.mktemp("hostile") / "run",
+        texts,
+        texts,
+        name="hostile",
+        demonstrations={t: t for t in texts},
+    )
+    run.step(0, ["wwww"] * len(texts), draws=2, events=[(0, "enqueue")])
+    run.step(10, ["cccu"] * len(texts), events=[(0, "train")])
+    yield run
+    run.close()
+
+
+def sound(app: AppTest) -> AppTest:
+    """The page, which must not have failed."""
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ((), dict.fromkeys(PAGES, "No run was named")),
+        (("empty",), dict.fromkeys(PAGES, "nothing is committed yet")),
+        (("base",), {"questions": "No class: ", "compare": "Two runs", "benchmarks": "With a second run"}),
+        (("running",), {"questions": "**60** questions", "compare": "Two runs", "question": "of 60 questions"}),
+        (("one_draw",), {"questions": "**60** questions", "question": "of 60 questions"}),
+        (("base", "rl", "relift"), {"questions": "Found: ", "compare": "Who solves", "benchmarks": "Paired"}),
+        (("rl", "other"), {"compare": "no probed question in common", "benchmarks": "no answered question in common"}),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_page_in_every_state(
+    page: str, names: tuple[str, ...], says: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = sound(open_page(monkeypatch, page, [folder / name for name in names]))
+    assert says.get(page, "") in text_of(app)
+
+
+def test_a_damaged_file_is_named_and_the_page_stands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = shutil.copytree(folder / "rl", tmp_path / "rl")
+    file = run / "attempts" / "step-000004.probe.d0.parquet"
+    file.write_bytes(file.read_bytes()[:-40])
+    app = sound(open_page(monkeypatch, "question", [run]))
+    errors = html.unescape("".join(str(error.value) for error in app.error))
+    assert "step-000004.probe.d0.parquet" in errors
+
+
+def test_filters_narrow_the_list_and_say_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(monkeypatch, "questions", [folder / "rl"], query={"find": "question 7?"})
+    assert "**1** of 60 questions" in text_of(sound(app))
+    app.text_input(key="find").set_value("no such text").run()
+    assert "take a filter away" in text_of(sound(app))
+
+
+def test_a_row_shows_its_answers_and_links_to_the_question(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, hostile: WrittenRun
+) -> None:
+    app = open_page(monkeypatch, "questions", [hostile.folder])
+    app.session_state["list"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    app.run()
+    sound(app)
+    assert "The question chosen" in text_of(app)
+    assert any(code.value in SHORT.values() for code in app.code)
+
+
+def test_the_question_page_goes_on_and_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = list(RunReader(folder / "rl").read("questions").sort_values("question_ix")["question_id"])
+    app = open_page(
+        monkeypatch, "question", [folder / "rl"], query={"within": "sort=order+of+the+data", "q": ids[0]}
+    )  # fmt: skip
+    assert "**1** of 60 questions" in text_of(sound(app))
+    press(app, "Next")
+    assert parameter(app, "q") == ids[1]
+    assert "**2** of 60 questions" in text_of(sound(app))
+    press(app, "Previous")
+    assert parameter(app, "q") == ids[0]
+
+
+def test_j_and_k_move_the_step_of_the_right_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(monkeypatch, "question", [folder / "rl"], query={"step": "2"})
+    assert "on the right: step **2**" in text_of(sound(app))
+    press(app, "Later step")
+    assert parameter(app, "step") == "4"
+    assert "on the right: step **4**" in text_of(sound(app))
+
+
+@pytest.mark.parametrize("query", [{"q": "../../etc/passwd"}, {"q": "x" * 5000}, {"step": "-1"}, {"step": "9" * 30},
+                                   {"within": "class=%00&band=x&sort=y"}, {"read": "nothing"}])  # fmt: skip
+def test_addresses_with_nonsense_do_no_harm(
+    query: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound(open_page(monkeypatch, "question", [folder / "rl"], query=query))
+
+
+def test_hostile_answers_are_in_code_blocks_as_they_are(hostile: WrittenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i, name in enumerate(list(SHORT)[:8]):
+        app = sound(open_page(monkeypatch, "question", [hostile.folder], query={"q": hostile.ids[i]}))
+        assert [code.value for code in app.code].count(SHORT[name]) >= 2  # the problem, and attempts 0 of both sides
+
+
+def test_the_answers_before_and_after_are_those_of_the_flip(
+    hostile: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # wrong at step 0 in both draws, correct at step 10: left the first wrong attempt, right the first correct one
+    app = sound(open_page(monkeypatch, "question", [hostile.folder], query={"q": hostile.ids[0]}))
+    text = text_of(app)
+    assert "Before and after" in text
+    assert ":red-badge" in text
+    assert ":green-badge" in text
+
+
+def test_two_runs_are_read_beside_each_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = {"read": "two runs", "of": "relift", "beside": "rl"}
+    app = sound(open_page(monkeypatch, "question", [folder / "rl", folder / "relift"], query=query))
+    assert "rl and relift" in text_of(app)
+
+
+def test_compare_counts_every_question_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = {"a": "rl", "b": "relift"}
+    app = sound(open_page(monkeypatch, "compare", [folder / n for n in ("base", "rl", "relift")], query=query))
+    counts = [int(label.rpartition("(")[2].rstrip(")")) for label in _options(app, "cell-listed")]
+    assert len(counts) == 8
+    assert sum(counts) == 60
+
+
+def _options(app: AppTest, key: str) -> list[str]:
+    return [str(option) for option in next(group for group in app.button_group if group.key == key).options]
+
+
+def press(app: AppTest, label: str) -> None:
+    next(button for button in app.button if button.label == label).click().run()
+
+
+def parameter(app: AppTest, name: str) -> str:
+    """A query parameter with one value."""
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]
