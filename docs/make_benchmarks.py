@@ -11,7 +11,7 @@ from relift.benchmarks import BENCHMARKS, GROUPS, PROTOCOLS, Benchmark, Protocol
 
 TARGET = Path(__file__).with_name("benchmarks.md")
 
-HEAD = """<!-- Written by docs/make_benchmarks.py from benchmarks/: do not edit, run `python docs/make_benchmarks.py`. -->
+HEAD = """<!-- Written by docs/make_benchmarks.py from benchmarks/: do not edit, run `make schema`. -->
 # Benchmarks and protocols
 
 `relift eval --list` prints the table (`--json` for programs); `relift eval MODEL -b NAME,NAME` runs it
@@ -160,7 +160,7 @@ def main() -> int:
         return 0
     if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
         return 0
-    print("docs/benchmarks.md is not what benchmarks/ says: run `python docs/make_benchmarks.py` and commit the result", file=sys.stderr)
+    print("docs/benchmarks.md is not what benchmarks/ says: run `make schema` and commit the result", file=sys.stderr)
     return 1
 
 
