@@ -76,6 +76,8 @@ def order_does_not_matter(case: Case) -> None:
         whole = texts(answers(engine, asks, WARM))
         assert texts(answers(engine, asks[::-1], WARM)) == whole[::-1]
         assert texts(answers(engine, asks[1::2], WARM)) == whole[1::2]
+        mixed = texts(answers(engine, asks[::2] + asks[1::2], WARM))  # attempts at a question apart from one another
+        assert mixed == whole[::2] + whole[1::2]
     with case.make() as engine:
         assert texts(answers(engine, asks, WARM)) == whole
 

@@ -46,6 +46,17 @@ def test_replies_come_back(tmp_path: Path) -> None:
     assert read_ledger(tmp_path / "none.jsonl").replies == {}
 
 
+def test_a_reply_is_on_disk_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kills cannot tell, since the system keeps what was written; a power cut could."""
+    with Ledger(tmp_path / REQUESTS) as ledger:
+        sizes: list[int] = []
+        monkeypatch.setattr("os.fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+        ledger.note_sent("q0", "r")
+        assert sizes == []
+        ledger.keep([("q0", "r", {"text": "a"}), ("q1", "r", {"text": "b"})])
+        assert sizes == [ledger.path.stat().st_size]  # one fsync, of everything
+
+
 def test_the_first_reply_counts(tmp_path: Path) -> None:
     path = tmp_path / REQUESTS
     fill(path, 1)

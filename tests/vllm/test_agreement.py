@@ -22,7 +22,7 @@ from relift.schema import Question, seed_of
 from tests.engines.answer_contract import answers
 
 pytestmark = pytest.mark.vllm
-N_QUESTIONS, N_ATTEMPTS = 200, 16
+N_QUESTIONS, N_ATTEMPTS = 200, 8
 Z_99 = 2.576  # two-sided 99 %
 
 
