@@ -46,13 +46,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "f02_band_lengths", "f19_length_accuracy",
     ),
 }  # fmt: skip
+# tables of the catalogue that the report shows or puts into words
 _TABLES = (
-    "bands",
-    "difference_from_base",
-    "crossover",
-    "support",
-    "classes",
-)  # that the report shows
+    "bands", "label_noise", "difference_from_base", "crossover", "support", "gained_and_lost", "classes", "cost",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,14 @@ class Report:
     cautions: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)  # (what, why)
+
+    @property
+    def has_probes(self) -> bool:
+        """Whether anything can be said of a fixed set of questions over time; answers to benchmarks are no such set."""
+        try:
+            return bool((self.loaded.trajectories["origin"].astype(str) == Origin.probe).any())
+        except InputError:
+            return False
 
     def findings(self) -> list[tuple[str, list[str]]]:
         """(topic, sentences) of everything that was measured."""
@@ -113,16 +118,17 @@ def make_report(
     for name in (n for n in names_made if only is None or n in only):
         title = TABLES[name][0] if name in TABLES else FIGURES[name].title
         _try(report, title, partial(_measure if name in TABLES else _draw, report, name), tell)
-    _try(report, "Runs against each other", lambda: _pairs(report), tell)
-    _try(report, "Accuracy on the probes", lambda: _probe_scores(report), tell)
-    if "difference_from_base" not in report.frames and (only is None or "difference_from_base" in only):
-        _try(report, "Each run less the base, all questions", partial(_overall, report), tell)
+    if report.has_probes:
+        _try(report, "Runs against each other", partial(_pairs, report), tell)
+        _try(report, "Accuracy on the probes", partial(_probe_scores, report), tell)
+        if "difference_from_base" not in report.frames and (only is None or "difference_from_base" in only):
+            _try(report, "Each run less the base, all questions", partial(_overall, report), tell)
     report.limits = words.general_limits()
-    _try(report, "What the probes rest on", lambda: _limits(report), tell)
+    _try(report, "What the answers rest on", partial(_limits, report), tell)
     _evaluations(report, examples=examples, tell=tell)
     if examples:
         _try(report, "Example questions", lambda: _examples(report, examples), tell)
-    if not report.frames and not report.comparisons:
+    if not report.figures and not report.findings():
         raise InputError(f"there is nothing to report on these runs: {report.left_out[0][1]}")
     return report
 
@@ -247,6 +253,8 @@ def _limits(report: Report) -> None:
     loaded = report.loaded
     excluded = loaded.trajectories["question_id"].nunique() - loaded.probes["question_id"].nunique()
     report.limits += words.limits(loaded.probes, n_excluded=excluded, names=report.names)
+    if "label_noise" in report.frames:
+        report.limits += words.say_noise(report.frames["label_noise"])
 
 
 def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] | None) -> None:

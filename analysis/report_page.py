@@ -37,6 +37,8 @@ def render(report: Report, *, title: str | None = None) -> str:
 def _subtitle(report: Report) -> str:
     n = len(report.names)
     said = f"{words.many(n, 'run')}. Made by relift {version('relift')} from the runs' own tables."
+    if not report.has_probes:
+        return said
     try:
         base = report.names[report.loaded.base_id]
         n_questions = report.loaded.probes["question_id"].nunique()
@@ -115,8 +117,14 @@ def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
     if "classes" in frames:
         changed.append(_class_table(frames["classes"], names))
     yield "What changed", changed
+    reach = []
     if "support" in frames:
-        yield "What is within reach", [_support_table(frames["support"], names)]
+        reach.append(_support_table(frames["support"], names))
+    if "gained_and_lost" in frames:
+        reach.append(_gained_table(frames["gained_and_lost"]))
+    yield "What is within reach", reach
+    if "cost" in frames and frames["cost"][list(_COSTS)].any(axis=None):
+        yield "Training", [_cost_table(frames["cost"], names)]
     benchmarks = []
     if "scores" in frames:
         benchmarks.append(_score_table(frames["scores"], names))
@@ -162,6 +170,36 @@ def _support_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
     ]
     caption = "Questions solved at least once, base against run; in brackets the same for a model that did not change."
     return h.table(["run", *sets], rows, caption=caption)
+
+
+def _gained_table(frame: pd.DataFrame) -> h.Markup:
+    counts = {
+        which: frame.loc[frame[f"{which}_by"] != "", f"{which}_by"].value_counts() for which in ("gained", "lost")
+    }
+    rows = [[who, *(f"{counts[which].get(who, 0)}" for which in counts)] for who in _by_size(counts)]
+    caption = "Questions that the base model had not solved and these runs alone did, and the reverse; of few attempts."
+    return h.table(["runs", "gained", "lost"], rows or [["none", "0", "0"]], caption=caption)
+
+
+def _by_size(counts: Mapping[str, pd.Series]) -> list[str]:
+    together = counts["gained"].add(counts["lost"], fill_value=0)
+    return [str(who) for who in sorted(together.index, key=lambda who: (-together[who], who))]
+
+
+_COSTS = {
+    "rl_updates": "RL updates", "sft_updates": "SFT updates", "samples": "rollouts",
+    "generated_tokens": "tokens sampled", "trained_tokens": "tokens trained on", "demonstrations": "demonstrations",
+    "distinct_demonstrations": "different ones",
+}  # fmt: skip
+
+
+def _cost_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
+    rows = [
+        [names[str(row["run_id"])], str(row["step"]), *(f"{row[cost]:,}" for cost in _COSTS)]
+        for row in frame.to_dict("records")
+    ]
+    caption = "What the runs had used at their last checkpoint."
+    return h.table(["run", "step", *_COSTS.values()], rows, caption=caption)
 
 
 def _score_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:

@@ -304,6 +304,17 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
     return [(topic, list(said)) for topic, said in topics if said]
 
 
+def say_noise(noise: pd.DataFrame) -> list[str]:
+    """How many questions another draw of the base model puts elsewhere: of `label_noise`."""
+    return [
+        f"Bands are noisy: another draw of the base model puts {row['flipped']:.0f} of "
+        f"{many(int(row['n_questions']), 'question')} into another one ({percent(row['share'])} "
+        f"{interval(row['low'], row['high'], scale=100)}). That is why every move stands beside those of chance."
+        for row in noise[noise["band"] == "all"].to_dict("records")
+        if pd.notna(row["share"])
+    ]
+
+
 def general_limits() -> list[str]:
     """What holds for all intervals of a report."""
     return [
@@ -321,8 +332,9 @@ def limits(probes: pd.DataFrame, *, n_excluded: int, names: Names) -> list[str]:
     """
     n = probes["question_id"].nunique()
     draws = probes[probes["step"] == 0].groupby("run_id", observed=True)["draw"].nunique()
-    drawn = f", {count_range(draws)} independent draws at step 0" if len(draws) else ""
-    said = [f"Probes: {many(n, 'question')}, {count_range(probes['n_attempts'])} attempts at each in a draw{drawn}."]
+    drawn = f", {count_range(draws)} independent draw{'' if draws.max() == 1 else 's'} at step 0" if len(draws) else ""
+    asked = {"probe": "Probes", "benchmark": "Benchmarks"}.get(str(probes["origin"].iloc[0]), "Answers")
+    said = [f"{asked}: {many(n, 'question')}, {count_range(probes['n_attempts'])} attempts at each in a draw{drawn}."]
     if n_excluded:
         said.append(f"{many(n_excluded, 'question')} left out: not probed in every run and at every step.")
     for run_id, rows in probes.groupby(probes["run_id"].astype(object), sort=False):

@@ -175,6 +175,14 @@ def test_limits_count_what_is_not_known() -> None:
     ]
 
 
+def test_noise_of_bands_is_said_where_it_was_measured() -> None:
+    rows = [{"band": band, "flipped": 90.0, "n_questions": 320, "share": 0.28125} for band in ("Easy", "all")]
+    frame = pd.DataFrame(rows).assign(low=0.2348, high=0.3329)
+    (said,) = words.say_noise(frame)
+    assert "puts 90 of 320 questions into another one (28.1 % [23.5, 33.3])" in said
+    assert words.say_noise(frame.assign(share=None)) == []
+
+
 def test_pairs_of_runs_are_paired_by_question() -> None:
     ends = pd.concat(
         [
