@@ -13,6 +13,8 @@ from relift.analysis import style
 NEUTRAL = "#8A9099"  # what print draws in black: seen on white and on black
 BAND_COLOURS = {"Hardest": "#7B4FA6", "Hard": "#31688E", "Medium": "#35B779", "Easy": "#B5DE2B"}
 VERDICT_COLOURS = {"correct": "#2E9E63", "wrong": "#C8553D", "undecided": "#9AA0A6"}
+alt.utils.schemapi.disable_debug_mode()  # checking every part against the schema is most of the time of a chart
+
 _DASHES = {"solid": [1.0, 0.0]}
 
 

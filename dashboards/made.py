@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -19,12 +19,24 @@ Draw = Callable[[pd.DataFrame], Any]
 
 @dataclass(frozen=True)
 class Made:
-    """A frame with its caption and its figure for print (None: it has none). `frame` must not be changed."""
+    """A frame with its caption and its figure for print (None: it has none). `frame` must not be changed.
+
+    `specs` keeps what charts were made of it: building and checking one takes longer than sending it.
+    """
 
     name: str
     frame: pd.DataFrame
     caption: str = ""
     draw: Draw | None = None
+    specs: dict[Hashable, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
+
+    def charts(self, key: Hashable, build: Callable[[], Any]) -> list[dict[str, Any]]:
+        """Vega-Lite specifications of the chart or charts that `build` gives, built once; `key` names what it does."""
+        if key not in self.specs:
+            built = build()
+            parts = built if isinstance(built, list) else [built]
+            self.specs[key] = [chart.to_dict(validate=False) for chart in parts]
+        return self.specs[key]
 
 
 @dataclass(frozen=True)

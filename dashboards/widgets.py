@@ -5,12 +5,13 @@ Text of people and of models is shown through `plain` (in Markdown) or as code, 
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -171,39 +172,52 @@ def view(
     if made.frame.empty:
         st.info("There is nothing to show: no row of these runs belongs here.", icon="🫙")
         return None
-    event = draw_frame(made.frame, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
+    if chart is None:
+        event = table(made.frame, key=key)
+    else:
+        event = _show_charts(made, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
     if made.caption:
         st.caption(plain(made.caption.replace("Black", "Grey")))  # print has white paper, screens may be dark
     return event
 
 
-def draw_frame(
-    frame: pd.DataFrame,
-    chart: Callable[[pd.DataFrame], Any] | None,
+def _show_charts(
+    made: Made,
+    chart: Callable[[pd.DataFrame], Any],
     *,
     key: str | None,
     alt: str,
-    legend: Mapping[str, str] | None = None,
+    legend: Mapping[str, str] | None,
 ) -> Any:
-    """The chart or charts of a frame, or the frame as a table, across the page."""
-    if chart is None:
-        return table(frame, key=key)
-    drawn = chart(frame)
-    if not isinstance(drawn, list):
-        selecting: dict[str, Any] = {} if key is None else {"key": key, "on_select": "rerun"}
-        return st.altair_chart(drawn, width="stretch", alt=alt, **selecting)
-    show_legend(frame, legend)
-    for column, one in zip(st.columns(len(drawn), gap="small"), drawn, strict=True):
-        column.altair_chart(one, width="stretch", alt=alt)
+    """The chart of a frame across the page, or its charts side by side below a legend."""
+    specs = made.charts(f"{chart.__module__}.{chart.__qualname__}", lambda: chart(made.frame))
+    if len(specs) == 1 and key is not None:
+        return show_spec(specs[0], key=key, alt=alt)
+    if legend is not None or (len(specs) > 1 or "run" in made.frame):
+        show_legend(made, legend)
+    for column, spec in zip(st.columns(len(specs), gap="small"), specs, strict=True):
+        with column:
+            show_spec(spec, alt=alt)
     return None
 
 
-def show_legend(frame: pd.DataFrame, legend: Mapping[str, str] | None = None) -> None:
+def show_spec(
+    spec: dict[str, Any], *, alt: str, key: str | None = None, width: Literal["stretch", "content"] = "stretch"
+) -> Any:
+    """A specification of `Made.charts`; with `key`, what is selected in it."""
+    selecting: dict[str, Any] = {} if key is None else {"key": key, "on_select": "rerun"}
+    # a copy: Streamlit takes the data out of what it is given
+    return st.vega_lite_chart(copy.deepcopy(spec), width=width, alt=alt, **selecting)
+
+
+def show_legend(made: Made, legend: Mapping[str, str] | None = None) -> None:
     """One row that names the colours: those given, else those of the runs where there are several."""
     if legend is not None:
-        st.altair_chart(legend_row(legend), width="content", alt="Legend: a colour per kind.")
-    elif "run" in frame and frame["run"].nunique() > 1:
-        st.altair_chart(legend_of(RunScale(frame["run"])), width="content", alt="Legend: a colour and a dash per run.")
+        spec = made.charts(("legend", tuple(legend.items())), lambda: legend_row(legend))[0]
+        show_spec(spec, alt="Legend: a colour per kind.", width="content")
+    elif "run" in made.frame and made.frame["run"].nunique() > 1:
+        spec = made.charts("legend", lambda: legend_of(RunScale(made.frame["run"])))[0]
+        show_spec(spec, alt="Legend: a colour and a dash per run.", width="content")
 
 
 def missing(made: Missing) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from relift.analysis.cautions import cautions
 from relift.analysis.headline import say_change
 from relift.dashboards import overview_frames as frames
-from relift.dashboards.made import Made, Missing, compute
+from relift.dashboards.made import Made, Missing, compute, make
 from relift.dashboards.runs import Choice
 from relift.dashboards.views import curves
 from relift.dashboards.widgets import (
@@ -35,15 +35,26 @@ def show() -> None:
         return
     _cautions(choice)
     _alerts(choice)
-    _headline(choice)
-    view(
-        "Accuracy by what the base could do",
-        "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
-        frames.band_accuracy(choice),
-        curves.band_accuracy,
-    )
-    _reach(choice)
+    probed = choice.with_probes()
+    if probed.runs:
+        _headline(probed)
+        view(
+            "Accuracy by what the base could do",
+            "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
+            frames.band_accuracy(probed),
+            curves.band_accuracy,
+        )
+        _reach(probed)
+    else:
+        _evaluations(choice)
     _runs(choice)
+
+
+def _evaluations(choice: Choice) -> None:
+    """Of runs without probes: their scores."""
+    made = make("f05_scores", choice)
+    view("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
+    link("benchmarks", "Scores, pairs and questions", icon="➡️")
 
 
 def _cautions(choice: Choice) -> None:
@@ -84,6 +95,7 @@ def _reach(choice: Choice) -> None:
             "How many questions a model surely answers, surely does not, or neither can be said.",
             frames.reach_counts(choice),
             curves.reach_bars,
+            legend=curves.REACH_COLOURS,
         )
     with right:
         view(

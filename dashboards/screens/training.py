@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -10,7 +12,16 @@ from relift.analysis.throughput import throughput
 from relift.dashboards.made import Made, compute, make
 from relift.dashboards.runs import Choice
 from relift.dashboards.views import training
-from relift.dashboards.widgets import choose_runs, data_buttons, missing, show_legend, start_page, table, view
+from relift.dashboards.widgets import (
+    choose_runs,
+    data_buttons,
+    missing,
+    show_legend,
+    show_spec,
+    start_page,
+    table,
+    view,
+)
 from relift.errors import InputError
 
 METRICS = {
@@ -81,17 +92,25 @@ def _updates(choice: Choice) -> None:
         bind="query-params", help="None chosen: loss, gradient norm and entropy.",
     )  # fmt: skip
     shown = wanted or [name for name in FIRST if name in recorded]
-    show_legend(made.frame)
+    show_legend(made)
     for start in range(0, len(shown), 3):
         columns = st.columns(3, gap="small")
         for column, name in zip(columns, shown[start : start + 3], strict=False):
-            frame = _thinned(made.frame[made.frame[name].notna()])
-            column.altair_chart(training.metric(frame, y=name, title=METRICS[name]), width="stretch", alt=METRICS[name])
+            with column:
+                show_spec(_metric(made, name), alt=METRICS[name])
     skipped = int(made.frame["skipped"].sum())
     n = len(made.frame)
     st.caption(f"{n:,} updates, {skipped} of them not made because loss or gradient was not finite.")
     with st.expander("The last updates, as a table"):
         table(made.frame.tail(200).iloc[::-1], key="updates-table")
+
+
+def _metric(made: Made, name: str) -> dict[str, Any]:
+    def build() -> Any:
+        frame = made.frame.loc[made.frame[name].notna(), ["run_id", "run", "step", "update", "kind", name]]
+        return training.metric(_thinned(frame), y=name, title=METRICS[name])
+
+    return made.charts(("metric", name), build)[0]
 
 
 def _all_updates(loaded: Loaded) -> pd.DataFrame:

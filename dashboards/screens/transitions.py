@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ from relift.dashboards.widgets import (
     link_to_question,
     missing,
     plain,
+    show_spec,
     start_page,
     table,
     view,
@@ -43,6 +45,7 @@ def show() -> None:
         "change would show.",
         make("f08_turnover", choice),
         stability.turnover,
+        legend=stability.LEGEND,
     )
     view(
         "What was mastered and still is",
@@ -83,19 +86,18 @@ def _matrices(choice: Choice) -> None:
         return
     for run, rows in made.frame.groupby("run", sort=False):
         st.markdown(f"#### {plain(run)}")
-        _one_run(choice, str(run), rows)
+        _one_run(choice, str(run), made, rows)
     st.caption(plain(made.caption))
 
 
-def _one_run(choice: Choice, run: str, rows: pd.DataFrame) -> None:
+def _one_run(choice: Choice, run: str, made: Made, rows: pd.DataFrame) -> None:
     chosen: tuple[str, str] | None = None
     for column, kind in zip(st.columns(len(KINDS), gap="small"), KINDS, strict=True):
         with column:
             key = f"cell-{kind}-{run}"
             alt = f"{KINDS[kind]} moves between bands of {run}"
-            event = st.altair_chart(
-                transitions(rows, kind=kind), width="stretch", key=key, on_select="rerun", selection_mode=CELL, alt=alt
-            )
+            spec = made.charts((run, kind), partial(transitions, rows, kind=kind))[0]
+            event = show_spec(spec, key=key, alt=alt)
             chosen = _cell_of(event) or chosen
     if chosen is not None:
         _cell(choice, run, rows, chosen)

@@ -99,7 +99,7 @@ def change(frame: pd.DataFrame) -> list[Any]:
     return panels
 
 
-def reach_bars(frame: pd.DataFrame) -> Any:
+def reach_bars(frame: pd.DataFrame) -> list[Any]:
     """F17, bars: a bar per run and end, its questions within reach, undetermined, beyond."""
     rows = frame.assign(at=[f"{run}, step {step}" for run, step in zip(frame["run"], frame["step"], strict=True)])
     rows["order"] = rows["reach"].map(list(REACH).index)
@@ -116,7 +116,7 @@ def reach_bars(frame: pd.DataFrame) -> Any:
     base = alt.Chart(rows)
     bars = base.mark_bar(height=20).encode(
         x=x, y=y, order="order:Q", tooltip=tips,
-        color=alt.Color("reach:N", scale=scale, legend=alt.Legend(title=None, orient="top"), sort=list(REACH)),
+        color=alt.Color("reach:N", scale=scale, legend=None, sort=list(REACH)),
     )  # fmt: skip
     rows["middle"] = rows.groupby("at", sort=False)["count"].cumsum() - rows["count"] / 2
     said = rows[rows["count"] > 0.03 * total].assign(
@@ -127,7 +127,7 @@ def reach_bars(frame: pd.DataFrame) -> Any:
         .mark_text(fontSize=11)
         .encode(x=alt.X("middle:Q", title="questions"), y=y, text="count:Q", color=alt.Color("ink:N", scale=None))
     )
-    return alt.layer(bars, text).properties(height=110 + 34 * len(order))
+    return [alt.layer(bars, text).properties(height=80 + 34 * len(order))]
 
 
 def reach_accuracy(frame: pd.DataFrame) -> list[Any]:

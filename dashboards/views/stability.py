@@ -11,6 +11,7 @@ from relift.dashboards.charts import NEUTRAL, RunScale
 from relift.dashboards.views.curves import STEP_AXIS, panel_title
 
 GAIN, LOSS = "#4393C3", "#D6604D"
+LEGEND = {"acquired": GAIN, "lost": LOSS, "by chance": NEUTRAL}
 
 
 def turnover(frame: pd.DataFrame) -> list[Any]:
@@ -44,7 +45,7 @@ def turnover(frame: pd.DataFrame) -> list[Any]:
     return panels
 
 
-def retention(frame: pd.DataFrame) -> Any:
+def retention(frame: pd.DataFrame) -> list[Any]:
     """F8: share of what was mastered at first that still is, a line per run, chance dashed."""
     runs = RunScale(frame["run"])
     x = alt.X("step:Q", title="training step", axis=STEP_AXIS, scale=alt.Scale(nice=False))
@@ -57,13 +58,12 @@ def retention(frame: pd.DataFrame) -> Any:
         alt.Tooltip("n_mastered:Q", title="mastered at first"),
     ]  # fmt: skip
     base = alt.Chart(frame)
-    legend = alt.Legend(title=None, orient="top") if len(runs.names) > 1 else None
-    band = base.mark_area(opacity=0.16).encode(
-        x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=runs.colour(legend=legend)
-    )
-    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(legend=legend), strokeDash=runs.dash())
-    dots = base.mark_circle(size=50, opacity=1).encode(x=x, y=y, color=runs.colour(legend=legend), tooltip=tips)
+    band = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=runs.colour())
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash())
+    dots = base.mark_circle(size=50, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips)
     null = base.mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(
         x=x, y=alt.Y("null_share:Q", scale=scale), detail="run:N"
     )
-    return alt.layer(null, band, line, dots).properties(height=320)
+    once = frame[frame.groupby("run_id")["step"].transform("size") == 1]
+    bar = alt.Chart(once).mark_rule().encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=runs.colour())
+    return [alt.layer(null, band, bar, line, dots).properties(height=320)]

@@ -22,15 +22,14 @@ def open_page(
     query: Mapping[str, str | list[str]] | None = None,
     seconds: float = 60,
 ) -> AppTest:
-    """The page of the dashboard of these runs, drawn once."""
+    """The page of the dashboard of these runs, drawn once, and it alone."""
     monkeypatch.setattr(sys, "argv", ["app.py", *map(str, runs)])
     app = AppTest.from_file(str(APP), default_timeout=seconds)
     for name, value in (query or {}).items():
         app.query_params[name] = value
-    app.run()
     if page != "overview":
-        app.switch_page(f"screens/{page}.py").run()
-    return app
+        app.switch_page(f"screens/{page}.py")
+    return app.run()
 
 
 def text_of(app: AppTest) -> str:

@@ -1,0 +1,103 @@
+"""Overview, Dynamics, Transitions, Training and Data in every state of a run: no exception, and the right sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.dashboards.app import open_page, text_of
+from tests.dashboards.states import write_states
+
+PAGES = ("overview", "dynamics", "transitions", "training", "data")
+# what each state must say, on every page that shows figures and on Data
+SAYS = {
+    "no run": ("No run was named", "No run was named"),
+    "empty": ("nothing is committed yet", "What was recorded"),
+    "newer schema": ("this relift reads up to", "this relift reads up to"),
+    "one of two unreadable": ("newer cannot be read", "this relift reads up to"),
+}
+ALL = [
+    "no run", "empty", "base only", "one draw", "running", "done", "two runs", "imported", "evaluation", "corrupt",
+    "newer schema", "one of two unreadable",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    return write_states(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.mark.parametrize("state", ALL)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_stands_in_every_state(
+    page: str, state: str, states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(monkeypatch, page, states[state], seconds=120)
+    assert not app.exception, app.exception[0].value
+    text = text_of(app)
+    if state in SAYS:
+        assert SAYS[state][page == "data"] in text
+    elif page != "data":
+        assert len(app.subheader) >= 2
+
+
+def test_the_headline_names_change_and_interval(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    text = text_of(open_page(monkeypatch, "overview", states["done"]))
+    assert "points over 24 questions" in text
+    assert "What training changed" in text
+
+
+def test_one_draw_at_step_0_is_said_and_not_measured(
+    states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = text_of(open_page(monkeypatch, "overview", states["one draw"]))
+    assert "has one draw at step 0" in text
+    assert "one draw at step 0" in text_of(open_page(monkeypatch, "data", states["one draw"]))
+
+
+def test_a_damaged_probe_is_named_and_left_out(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    # probes at 0, 4 and 8; that of step 4 is damaged
+    app = open_page(monkeypatch, "overview", states["corrupt"])
+    assert "at step 8" in text_of(app)
+    said = text_of(open_page(monkeypatch, "data", states["corrupt"]))
+    assert "the probe at step 4 is left out" in said
+
+
+def test_what_no_run_recorded_is_named(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(monkeypatch, "training", states["done"])
+    assert "Not shown" in text_of(app)  # the run had no demonstrations
+    assert "no run has demonstrations" in text_of(app)
+
+
+def test_the_check_finds_the_damage(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(monkeypatch, "data", states["corrupt"])
+    app.button(key="check").click().run()
+    assert any("problem" in element.value for element in app.error)
+    assert any("step-000004.probe.d0.parquet" in element.value for element in app.code)
+    sound = open_page(monkeypatch, "data", states["done"])
+    sound.button(key="check").click().run()
+    assert any("Sound" in element.value for element in sound.success)
+
+
+def test_runs_and_step_of_the_address_are_kept(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [*states["done"], *states["two runs"]]
+    app = open_page(monkeypatch, "transitions", runs, query={"run": "relift", "step": "4"})
+    assert [m.value for m in app.markdown if m.value.startswith("#### ")] == ["#### relift"]
+    assert app.selectbox(key="step").value == "4"
+
+
+def test_nonsense_in_the_address_is_dropped(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(monkeypatch, "overview", states["two runs"], query={"run": "../../etc", "base": "x", "split": "?"})
+    assert not app.exception
+    assert "relift" in text_of(app)
+
+
+def test_names_of_two_runs_alike_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.synthetic import write_run
+
+    for seed in (1, 2):
+        write_run(tmp_path / f"seed-{seed}" / "rl", n_questions=12, n_steps=4, learn=0.5, seed=seed, probe_every=4)
+    runs = [tmp_path / f"seed-{seed}" / "rl" for seed in (1, 2)]
+    text = text_of(open_page(monkeypatch, "overview", runs))
+    assert "**rl (seed-1)**" in text and "**rl (seed-2)**" in text
