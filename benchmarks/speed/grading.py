@@ -61,7 +61,7 @@ def decimal(rng: random.Random) -> tuple[str, list[str], list[str]]:
 
 def surd(rng: random.Random) -> tuple[str, list[str], list[str]]:
     a, b = rng.randint(2, 12), rng.choice((2, 3, 5, 6, 7, 10))
-    right = [rf"\sqrt{{{a * a * b}}}", rf"{a} \cdot \sqrt{b}", rf"\frac{{{a * b}}}{{\sqrt{{{b}}}}}"]
+    right = [rf"\sqrt{{{a * a * b}}}", rf"{a} \cdot \sqrt{{{b}}}", rf"\frac{{{a * b}}}{{\sqrt{{{b}}}}}"]
     return rf"{a}\sqrt{{{b}}}", right, [rf"{a}\sqrt{{{b + 1}}}", rf"{a + 1}\sqrt{{{b}}}", str(a * b)]
 
 

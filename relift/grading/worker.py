@@ -26,7 +26,12 @@ MEMORY_BYTES = 2 * 1024**3
 GRACE_SECONDS = 0.5  # the kernel's timer behind the parent's clock
 GOLDS_KEPT = 20_000
 PAIRS_PER_LIFE = 20_000  # then a worker makes room for a fresh one: sympy's caches grow
-WARM_UP = ("$12$", r"$\frac{1}{2}$", r"$2\sqrt{3}+1$", "$x^2+1$", "$(1,2)$", r"$\{1,2\}$", "$x=5$", "$[1,2)$", "1/2")
+# Pairs of every kind that go the whole way: simplify, solve and the set routines fill their tables at first use
+WARM_UP = (
+    ("$12$", "$12.5$"), (r"$\frac{1}{2}$", "1/2"), (r"$2\sqrt{3}+1$", r"$5\sqrt{2}$"), ("$x^2+1$", "$x^2+2x$"),
+    ("$(1,2)$", "$1,3$"), (r"$\{1,2\}$", r"$\{1,3\}$"), ("$x=5$", "$2x=11$"), ("$[1,2)$", r"$(0,1)\cup(1,3)$"),
+    ("$x>2$", "$x<2$"), (r"$\sin 2x$", r"$\cos x$"), (r"$\text{even}$", "$odd$"), ("$50$", r"$5\%$"),
+)  # fmt: skip
 
 CORRECT, WRONG = "correct", "wrong"
 
@@ -36,8 +41,8 @@ def main() -> None:
     setup = json.loads(sys.stdin.buffer.readline())
     logging.disable(logging.CRITICAL)
     library = Library()
-    for text in WARM_UP:
-        library.warm_up(text)
+    for gold, answer in WARM_UP:
+        library.warm_up(gold, answer)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -144,9 +149,9 @@ class Library:
         self._verify = _calmed(math_verify.verify, "timeout_seconds")
         self._golds: OrderedDict[str, _Parsed] = OrderedDict()
 
-    def warm_up(self, text: str) -> None:
+    def warm_up(self, gold: str, answer: str) -> None:
         """The first parse and comparison of a kind build tables: done once, before the forks and before any clock."""
-        self._verified(self._parsed(text), self._parsed(text))
+        self._verified(self._parsed(gold), self._parsed(answer))
 
     def judge(self, mode: str, gold: str, answers: list[str]) -> tuple[str, str]:
         """(verdict, reason); the reason says why it is undecided. `gold` alone (mode "gold") is only read."""
