@@ -62,7 +62,9 @@ def pair_cells(
     names[~decided] = None
     chance_Q4 = _chances(joined, rule)
     chances = {f"chance_{name.replace(' ', '_')}": chance_Q4[:, i] for i, name in enumerate(SIDES)}
-    return joined.drop(columns="cell").assign(cell=names, started_solved=began, rule=rule, **chances)
+    return joined.drop(columns="cell").assign(
+        cell=pd.Series(names, dtype=object), started_solved=began, rule=rule, **chances
+    )
 
 
 def _solved(n_correct: Any, n_decided: Any, rule: Rule) -> NDArray[np.bool_]:
@@ -97,8 +99,12 @@ def plot_cells(frame: pd.DataFrame, *, a: str = "a", b: str = "b", axes: Any = N
     """Two rows of four cells, shade by count, what chance gives in brackets. Returns the Axes."""
     axes = style.one_axes(height=1.5) if axes is None else axes
     names = {"both": "both", "only a": f"only {a}", "only b": f"only {b}", "neither": "neither"}
-    table = frame.pivot(index="started_solved", columns="side", values="count").loc[[False, True], list(SIDES)]
-    expected = frame.pivot(index="started_solved", columns="side", values="expected").loc[[False, True], list(SIDES)]
+    table = frame.pivot(index="started_solved", columns="side", values="count").reindex(
+        index=[False, True], columns=list(SIDES)
+    )
+    expected = frame.pivot(index="started_solved", columns="side", values="expected").reindex(
+        index=[False, True], columns=list(SIDES)
+    )
     with style.context():
         axes.imshow(table.to_numpy(float), cmap="Blues", aspect="auto", vmin=0, vmax=max(1, table.to_numpy().max()) * 2)
         for (i, j), count in np.ndenumerate(table.to_numpy()):
