@@ -25,10 +25,59 @@ which verifies page checksums and sees committed steps only.
 """
 
 
+READERS = {
+    "questions": "`read_questions(runs)`",
+    "attempts": '`read_attempts(runs, origin="probe", steps=[0], columns=["verdict"])`',
+    "responses": '`read_responses(runs, step=0, questions=["QUESTION_ID"])`',
+    "trajectories": "`read_trajectories(runs)`",
+    "demonstrations": "`read_demonstrations(runs)`",
+    "demo_events": "`read_demo_events(runs)`",
+    "updates": "`read_updates(runs)`",
+    "checkpoints": "`read_checkpoints(runs)`",
+    "scores": "`read_scores(runs)`",
+}  # of relift.analysis
+
+JOINS = """
+## Reading and joining
+
+In a notebook the readers of `relift.analysis` (docs/analysis.md) are shorter than `RunReader`: they take one folder or
+several, and add `run` (the name for figures) and, to rows about a question, `question_id`.
+
+| rows of | with | on |
+|---|---|---|
+| anything with `question_ix` | questions of the same run | `run_id`, `question_ix` |
+| anything, across runs | the other run's | `question_id`; never `question_ix`, which counts inside one run |
+| attempts | responses | `run_id`, `origin`, `draw`, `step`, `question_ix`, `attempt` |
+| attempts, grouped | trajectories | `run_id`, `origin`, `draw`, `step`, `question_ix` |
+| trajectories, updates, demo_events | checkpoints | `run_id`, `step`; probes of a step are of the model after it |
+| demo_events | demonstrations | `run_id`, `demo_id` |
+| demo_events | trajectories of later steps | `run_id`, `question_ix` |
+
+```python
+from relift import analysis as ra
+
+runs = ["runs/demo/seed-1/base", "runs/demo/seed-1/rl"]
+probes = ra.read_trajectories(runs, draws=[0])
+decided = probes["n_attempts"] - probes["n_undecided"]
+probes["accuracy"] = (probes["n_correct"] / decided).where(decided > 0)  # null where nothing was decided
+questions = ra.read_questions(runs)[["run_id", "question_ix", "problem", "answer"]]
+probes.merge(questions, on=["run_id", "question_ix"])
+
+wrong = ra.read_attempts(runs[1], origin="probe", steps=[0], columns=["verdict", "answer", "response_id"])
+wrong = wrong[wrong["verdict"] == "wrong"].head(100)
+texts = ra.read_responses(runs[1], step=0, questions=wrong["question_id"].unique())
+wrong.merge(texts, on=["run_id", "draw", "step", "question_ix", "attempt"], suffixes=("", "_of_text"))
+```
+"""
+
+
 def schema_markdown() -> str:
     """The whole page."""
-    parts = [HEAD, "| table | one row per | files |\n|---|---|---|"]
-    parts[-1] += "".join(f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} |" for t in TABLES.values())
+    parts = [HEAD, "| table | one row per | files | reader |\n|---|---|---|---|"]
+    parts[-1] += "".join(
+        f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} | {READERS[t.name]} |" for t in TABLES.values()
+    )
+    parts.append(JOINS)
     parts += [_table_markdown(table) for table in TABLES.values()]
     parts.append("## Enumerations\n")
     parts[-1] += "".join(
