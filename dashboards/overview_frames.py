@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from relift.analysis.alerts import find_alerts, last_health
-from relift.analysis.catalogue import FIGURES
+from relift.analysis.bands import assign_bands
+from relift.analysis.by_band import band_accuracy as accuracy_by_band
+from relift.analysis.by_band import caption_bands, plot_band_accuracy
+from relift.analysis.counts import read_counts
+from relift.analysis.demos import buffer_health
+from relift.analysis.dynamics import training_dynamics
 from relift.analysis.headline import change_from_base
 from relift.analysis.loaded import Loaded
+from relift.analysis.read import open_runs, read_demo_events, read_trajectories
 from relift.dashboards.made import Made, Missing, compute, make
-from relift.dashboards.runs import Choice
-from relift.errors import InputError
+from relift.dashboards.runs import Choice, is_large, spaced_steps
 
 COSTS = {
     "rl_updates": "RL updates", "sft_updates": "SFT updates", "demonstrations": "demonstrations",
@@ -19,18 +26,48 @@ COSTS = {
 }  # fmt: skip
 
 
+LARGE_STEPS = 12  # probes of F1 of a large run
+LARGE_RESAMPLES = 100
+
+
 def change(choice: Choice) -> Made | Missing:
     """Each run's last probe less the base, paired (of `change_from_base`)."""
-    return compute("change", choice, _change)
+    return compute("change", choice, partial(_large_change, choice) if is_large(choice) else _change)
 
 
 def _change(loaded: Loaded) -> pd.DataFrame:
     return change_from_base(loaded.probes, loaded.bands, measure_draw=loaded.measure_draw)
 
 
+def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:
+    counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2), draws=(0, 1))
+    return change_from_base(counts, assign_bands(counts, run=large_base(choice)))
+
+
+def large_base(choice: Choice) -> str:
+    """run_id of the base of bands, without reading a trajectory: the one chosen, one called base, the first probed."""
+    able = [run for run in choice.runs if 0 in run.probe_steps] or list(choice.runs)
+    named = [run for run in able if run.name == "base" or run.state == "base only"]
+    return choice.base or (named or able)[0].run_id
+
+
 def band_accuracy(choice: Choice) -> Made | Missing:
-    """F1."""
-    return make("f01_band_accuracy", choice)
+    """F1; of large runs at LARGE_STEPS of the probes."""
+    if not is_large(choice):
+        return make("f01_band_accuracy", choice)
+    return compute(
+        "f01_band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
+    )
+
+
+def _large_accuracy(choice: Choice, loaded: Loaded) -> pd.DataFrame:
+    counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, LARGE_STEPS), draws=(0, 1))
+    bands = assign_bands(counts, run=large_base(choice))
+    return accuracy_by_band(counts, bands, resamples=LARGE_RESAMPLES)
+
+
+def _large_caption(frame: pd.DataFrame) -> str:
+    return f"{frame['step'].nunique()} of the probes, evenly spaced: the run is large. {caption_bands(frame)}"
 
 
 def reach_counts(choice: Choice) -> Made | Missing:
@@ -45,19 +82,24 @@ def reach_accuracy(choice: Choice) -> Made | Missing:
 
 def alerts(loaded: Loaded) -> pd.DataFrame:
     """What asks for a look (of `find_alerts`), of what the runs have: each part alone can be missing."""
-    parts: dict[str, pd.DataFrame | None] = {}
-    for name in ("f04_dynamics", "f14_buffer"):
-        try:
-            parts[name] = FIGURES[name].data(loaded)
-        except InputError:
-            parts[name] = None
-    try:
-        health = last_health(loaded.trajectories)
-    except InputError:
-        health = None
-    dynamics = parts["f04_dynamics"]
-    empty = pd.DataFrame(columns=["run_id", "run", "step"])
-    return find_alerts(empty if dynamics is None else dynamics, health=health, buffer=parts["f14_buffer"])
+    dynamics, buffer = pd.DataFrame(columns=["run_id", "run", "step"]), None
+    if len(loaded.updates):
+        dynamics = training_dynamics(loaded.updates, loaded.rollouts)
+    events = read_demo_events(list(loaded.paths))
+    if len(events):
+        buffer = buffer_health(events)
+    return find_alerts(dynamics, health=_last_health(loaded), buffer=buffer)
+
+
+def _last_health(loaded: Loaded) -> pd.DataFrame | None:
+    """Of each run's last probe alone: the others need not be read."""
+    columns = ["n_attempts", "n_undecided", "n_truncated"]
+    parts = []
+    for reader in open_runs(list(loaded.paths)):
+        steps = reader.steps("trajectories", origin="probe")
+        if steps:
+            parts.append(last_health(read_trajectories([reader.folder], steps=steps[-1:], columns=columns)))
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 def costs(loaded: Loaded) -> pd.DataFrame:

@@ -244,17 +244,24 @@ def _loaded(
 
 def shown_steps(choice: Choice) -> tuple[int, ...] | None:
     """None: every probe; else those that can be read and, evenly spaced, fit into memory, with each run's last."""
+    steps = sorted({step for run in choice.runs for step in run.probe_steps})
+    if not is_large(choice):
+        unread = {step for run in choice.runs if run.probe_steps for step in damaged(run)}
+        return tuple(step for step in steps if step not in unread) if unread else None
     n_rows = sum(run.n_rows for run in choice.runs)
-    unread = {step for run in choice.runs if run.probe_steps for step in damaged(run)}
-    if n_rows <= LARGE_ROWS and not unread:
-        return None
-    steps = sorted({step for run in choice.runs for step in run.probe_steps} - unread)
-    if n_rows <= LARGE_ROWS or not steps:
-        return tuple(steps)
-    last = {run.probe_steps[-1] for run in choice.runs if run.probe_steps}
-    n_kept = max(2, LARGE_ROWS * len(steps) // n_rows)
-    kept = {steps[round(i)] for i in np.linspace(0, len(steps) - 1, n_kept)}
-    return tuple(sorted(kept | (last - unread)))
+    return spaced_steps(choice, LARGE_ROWS * len(steps) // n_rows)
+
+
+def is_large(choice: Choice) -> bool:
+    """Whether the trajectories are too many to be held as rows."""
+    return sum(run.n_rows for run in choice.runs) > LARGE_ROWS
+
+
+def spaced_steps(choice: Choice, n: int) -> tuple[int, ...]:
+    """About `n` of the probed steps, evenly spaced, each run's first and last among them."""
+    steps = sorted({step for run in choice.runs for step in run.probe_steps})
+    ends = {step for run in choice.runs for step in (run.probe_steps[:1] + run.probe_steps[-1:])}
+    return tuple(sorted({steps[round(i)] for i in np.linspace(0, len(steps) - 1, max(2, n))} | ends))
 
 
 class _LiveCube:
@@ -385,9 +392,14 @@ def probed_splits(choice: Choice) -> tuple[str, ...]:
 def _probed_splits(key: tuple[Any, ...], _choice: Choice) -> tuple[str, ...]:  # noqa: ARG001
     found: dict[str, None] = {}
     for run in _choice.runs:
-        if not run.probe_steps:
-            continue
         rows = questions_of(run)
-        probed_Q = np.asarray(cube(run).n_decided_QT.any(axis=1), dtype=bool)
-        found |= dict.fromkeys(str(split) for split in rows["split"].to_numpy(object)[probed_Q])
+        try:
+            asked = RunReader(run.folder).read(
+                "trajectories", columns=["question_ix"], origin=run.origin, draws=[0],
+                steps=[*run.probe_steps[:1], *run.probe_steps[-1:]],
+            )  # fmt: skip
+        except StoreError:  # said where its numbers would stand
+            continue
+        probed_Q = np.isin(rows["question_ix"].to_numpy(), asked["question_ix"].unique())
+        found |= dict.fromkeys(str(split) for split in rows["split"].astype(object).to_numpy()[probed_Q])
     return tuple(found)
