@@ -186,3 +186,17 @@ def test_kinds_are_graded_by_their_own_graders(tmp_path: Path) -> None:
         answers = asked(run, n=2)
     assert sizes == {"exact": 4, "choice": 4}
     assert [[j.rule for j in row] for row in answers.judgements_QG] == [["exact"] * 2, ["choice"] * 2] * 2
+
+
+def test_questions_of_kind_math_are_graded_like_exact_ones(tmp_path: Path) -> None:
+    """The scripted answers are whole numbers, so both kinds agree; without an answer that needs them, no workers."""
+    verdicts = []
+    for kind in ("exact", "math"):
+        with a_run(tmp_path / kind) as run:
+            run.train_items = [
+                replace(item, question=replace(item.question, answer_kind=kind)) for item in run.train_items
+            ]
+            answers = asked(run, n=5)
+        verdicts.append([[(j.verdict, j.answer) for j in row] for row in answers.judgements_QG])
+    assert verdicts[0] == verdicts[1]
+    assert {verdict for row in verdicts[0] for verdict, _ in row} == {Verdict.correct, Verdict.wrong}
