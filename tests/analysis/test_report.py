@@ -11,6 +11,7 @@ import pytest
 from relift.analysis import report_html as h
 from relift.analysis.report import write_report
 from relift.analysis.report_content import make_report, without_folders
+from relift.analysis.report_examples import examples_of_run
 from relift.analysis.report_page import PROBLEM_LIMIT, render
 from relift.errors import InputError
 from relift.schema import question_id_of
@@ -287,3 +288,19 @@ def test_run_json_is_not_trusted(folders: dict[str, Path], tmp_path: Path) -> No
     cells = page.texts["td"]
     assert "<script>" in cells and "U+202E" in cells and json.dumps(["<i>"]).replace('"', "'") in cells
     assert max(map(len, cells)) <= 80 + len("U+202E") * 9
+
+
+def test_examples_are_the_surest_and_show_the_answer_that_changed(tmp_path: Path) -> None:
+    write_texts(tmp_path / "run", [f"q{i}" for i in range(4)], [f"a{i}" for i in range(4)], name="run")
+    ids = [question_id_of(f"{i} {f'q{i}'!r}") for i in range(4)]
+    classified = pd.DataFrame(
+        {"question_id": ids, "class": ["gained", "gained", "lost", "lost"], "p_gain": [0.96, 0.999, 0.04, 0.001]}
+    )
+    expected = pd.Series({"gained": 9.3, "lost": 8.1})
+    gained, lost = examples_of_run(tmp_path / "run", classified, origin="probe", each=1, expected=expected)
+    assert (gained.problem, gained.found, gained.expected) == ("q1", 2, 9.3) and lost.problem == "q3"
+    assert (gained.before.verdict, gained.before.n_correct, gained.before.n_decided) == ("wrong", 0, 8)
+    assert (gained.after.verdict, gained.after.n_correct, gained.after.text) == ("correct", 8, "a1")
+    assert gained.after.where == "run, step 4" and gained.after.final == "a1"
+    assert lost.before.verdict is None  # it was never right before, whatever the frame says
+    assert examples_of_run(tmp_path / "run", classified.iloc[:0], origin="probe", each=1) == []
