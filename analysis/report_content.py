@@ -251,7 +251,13 @@ def _probe_scores(report: Report) -> None:
 
 def _limits(report: Report) -> None:
     loaded = report.loaded
-    excluded = loaded.trajectories["question_id"].nunique() - loaded.probes["question_id"].nunique()
+    kept, asked = (frame["question_id"].nunique() for frame in (loaded.probes, loaded.trajectories))
+    excluded = asked - kept
+    if kept < excluded:
+        report.cautions.append(
+            f"Only {kept:,} of {words.many(asked, 'question')} were probed in every run and at every step: all that is "
+            "said here is about these."
+        )
     report.limits += words.limits(loaded.probes, n_excluded=excluded, names=report.names)
     if "label_noise" in report.frames:
         report.limits += words.say_noise(report.frames["label_noise"])

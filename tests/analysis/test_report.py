@@ -251,6 +251,18 @@ def test_runs_with_other_questions_are_not_compared(folders: dict[str, Path]) ->
     }
 
 
+def test_few_shared_questions_are_said_at_the_top(folders: dict[str, Path], tmp_path: Path) -> None:
+    # questions 40 to 99 beside 0 to 59: 20 of 100 shared
+    write_run(
+        tmp_path / "late", n_questions=60, n_steps=6, learn=0.4, probe_every=6, seed=8, name="late", first_question=40
+    )
+    write_run(tmp_path / "early", n_questions=60, n_steps=6, learn=0.4, probe_every=6, seed=9, name="early")
+    report = make_report([tmp_path / "early", tmp_path / "late"], only=["f17_reach"], examples=0, resamples=20)
+    assert report.cautions == [
+        "Only 20 of 100 questions were probed in every run and at every step: all that is said here is about these."
+    ]
+
+
 def test_evaluated_runs_are_compared_with_the_first(folders: dict[str, Path]) -> None:
     report = make_report([folders["before"], folders["after"]], only=["f05_scores"], resamples=20)
     found = dict(report.findings())
