@@ -36,6 +36,11 @@ _FORMULA = re.compile(r"[\\^_={}+*/<>|]|-")
 _SHORT = re.compile(r"\S{1,8}")
 _REFERENCES = {ord(sign): f"&#{ord(sign)};" for sign in string.punctuation}
 _NO_BREAK = "&#160;"
+# Streamlit makes emoji, icons, arrows and links of finished text, references or not: an invisible sign keeps it apart
+_JOINER = "\u2060"
+_SHORTHAND = re.compile(
+    r":(?=[\w+/-]+:)|(?<=[<>~-])(?=[-=>])|@(?=\w)|(?<=\bwww)(?=\.)|(?<=\bhttp)(?=s?:)|(?<=\bftp)(?=:)", re.I
+)
 
 
 def safe_markdown(text: str) -> str:
@@ -69,8 +74,12 @@ def _is_formula(body: str, *, dollar: bool) -> bool:
 
 
 def escape_text(text: str) -> str:
-    """The text as Markdown without signs; runs of blanks and blanks that begin a line stay visible."""
-    escaped = text.translate(_REFERENCES).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    """The text as Markdown without signs; runs of blanks and blanks that begin a line stay visible.
+
+    What Streamlit would make an emoji, an icon, an arrow or a link of is kept apart by an invisible word joiner.
+    """
+    apart = _SHORTHAND.sub(lambda found: found.group() + _JOINER, text)
+    escaped = apart.translate(_REFERENCES).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     escaped = re.sub(r"(?m)^ +|  +", lambda blanks: _NO_BREAK * len(blanks.group()), escaped)
     return escaped.replace("\n", "  \n")
 
