@@ -27,7 +27,7 @@ from relift.analysis.paired_scores import Comparison, compare_with_baseline, exp
 from relift.analysis.read import open_runs
 from relift.analysis.report_examples import Example, examples_of_comparison, examples_of_run
 from relift.analysis.score_table import distinct_names
-from relift.analysis.scores import score_health
+from relift.analysis.scores import score_health, score_run
 from relift.errors import InputError
 from relift.schema import Origin
 
@@ -43,13 +43,17 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Benchmarks": ("f05_scores",),
     "Training": (
         "f04_dynamics", "f09_demonstrations", "f14_buffer", "f15_after_training", "f18_group_signal",
-        "f02_band_lengths", "f19_length_accuracy",
     ),
+    "Length of answers": ("f02_band_lengths", "f19_length_accuracy"),
 }  # fmt: skip
 # tables of the catalogue that the report shows or puts into words
 _TABLES = (
     "bands", "label_noise", "difference_from_base", "crossover", "support", "gained_and_lost", "classes", "cost",
 )  # fmt: skip
+
+# Of runs that hold no probes: the rest would pool the questions of several benchmarks as if they were one.
+_WITHOUT_PROBES = ("f04_dynamics", "f05_scores", "f14_buffer", "f18_group_signal", "f19_length_accuracy", "cost")
+_NO_PROBES = "no run holds a probe, the same questions asked at several steps (set probe.questions, or relift probe)"
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Report:
         """(topic, sentences) of everything that was measured."""
         found = words.findings(self.frames, self.names)
         for one in self.comparisons:
-            found.append((f"{one.a} against {one.b}", words.say_comparison(one.a, one.b, one.frame)))
+            found.append((f"{one.a} against {one.b}", words.say_comparison(one.frame)))
         return found
 
 
@@ -114,8 +118,11 @@ def make_report(
     labels = [(str(label), str(run_id)) for label, run_id in loaded.runs[["run", "run_id"]].to_numpy()]
     names = dict(zip([run_id for _, run_id in labels], distinct_names(labels), strict=True))
     report = Report(loaded, names, cautions=cautions(loaded.paths))
-    names_made = (*_TABLES, *(n for group in SECTIONS.values() for n in group), *unplaced_figures())
-    for name in (n for n in names_made if only is None or n in only):
+    wanted = [*_TABLES, *(n for group in SECTIONS.values() for n in group), *unplaced_figures()]
+    if not report.has_probes:
+        report.left_out.append(("What changed, question by question", _NO_PROBES))
+        wanted = [name for name in wanted if name in _WITHOUT_PROBES]
+    for name in (n for n in wanted if only is None or n in only):
         title = TABLES[name][0] if name in TABLES else FIGURES[name].title
         _try(report, title, partial(_measure if name in TABLES else _draw, report, name), tell)
     if report.has_probes:
@@ -124,10 +131,11 @@ def make_report(
         if "difference_from_base" not in report.frames and (only is None or "difference_from_base" in only):
             _try(report, "Each run less the base, all questions", partial(_overall, report), tell)
     report.limits = words.general_limits()
-    _try(report, "What the answers rest on", partial(_limits, report), tell)
+    if report.has_probes:
+        _try(report, "What the probes rest on", partial(_limits, report), tell)
     _evaluations(report, examples=examples, tell=tell)
-    if examples:
-        _try(report, "Example questions", lambda: _examples(report, examples), tell)
+    if examples and report.has_probes:
+        _try(report, "Example questions", partial(_examples, report, examples), tell)
     if not report.figures and not report.findings():
         raise InputError(f"there is nothing to report on these runs: {report.left_out[0][1]}")
     return report
@@ -166,9 +174,9 @@ def _measure(report: Report, name: str) -> None:
     report.frames[name] = TABLES[name][1](report.loaded)
 
 
-def _draw(report: Report, name: str) -> None:
+def _draw(report: Report, name: str, frame: pd.DataFrame | None = None) -> None:
     figure = FIGURES[name]
-    frame = figure.data(report.loaded)
+    frame = figure.data(report.loaded) if frame is None else frame
     report.frames[name] = frame
     drawn = np.asarray(figure.draw(frame), dtype=object).flat[0].figure
     width, height = (float(x) for x in drawn.get_size_inches())
@@ -272,11 +280,24 @@ def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] |
         return
     wanted = report.loaded.runs.loc[report.loaded.runs["run"] == report.loaded.base, "folder"].tolist()
     folders.sort(key=lambda folder: str(folder) not in wanted)
-    _try(report, "Scores", lambda: report.frames.update(scores=scores_of_last_step(report.loaded.scores)), tell)
+    _try(report, "Scores", partial(_scores, report, folders), tell)
     health = [score_health(folder) for folder in folders]
     report.frames["score_health"] = pd.concat(health, ignore_index=True)
     if len(folders) > 1:
         _try(report, "Benchmarks compared", lambda: _compare(report, folders, examples), tell)
+
+
+def _scores(report: Report, folders: Sequence[Path]) -> None:
+    """Scores of the answers that are there, also of an evaluation that is not done and has no table of scores yet."""
+    parts = []
+    for folder, reader in zip(folders, open_runs(folders), strict=True):
+        parts.append(score_run(folder).assign(run=report.names[reader.run_id]))
+    frame = scores_of_last_step(pd.concat(parts, ignore_index=True))
+    report.frames["scores"] = frame
+    title = FIGURES["f05_scores"].title
+    if any(what == title for what, _ in report.left_out):
+        report.left_out = [one for one in report.left_out if one[0] != title]
+        _draw(report, "f05_scores", frame)
 
 
 def _compare(report: Report, folders: Sequence[Path], examples: int) -> None:

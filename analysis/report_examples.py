@@ -10,6 +10,7 @@ import pandas as pd
 
 from relift.analysis.paired_scores import Comparison
 from relift.analysis.read import label_of, open_runs, read_attempts, read_questions, read_responses
+from relift.analysis.score_table import is_macro
 from relift.errors import InputError
 from relift.schema import Origin, Verdict
 
@@ -95,6 +96,8 @@ def examples_of_comparison(
         ids = [str(q) for q in flipped.loc[flipped["solved_by"] == side, "question_id"].head(each)]
         if not ids:
             continue
+        benchmarks = comparison.frame[~comparison.frame["benchmark"].map(is_macro)]
+        expected = float(benchmarks[f"expected_only_{side}"].sum())
         questions = read_questions(folders[0]).set_index("question_id")
         table_a, table_b = (_attempts(folder, Origin.benchmark, step, ids) for folder in folders)
         verdicts = (Verdict.wrong, Verdict.correct) if change == "gained" else (Verdict.correct, Verdict.wrong)
@@ -103,7 +106,7 @@ def examples_of_comparison(
             after = _answer(table_a, question, str(verdicts[1]), comparison.a)
             row = questions.loc[question]
             n, texts = int((flipped["solved_by"] == side).sum()), (str(row["problem"]), str(row["answer"]))
-            found.append(Example(reader.run_id, change, n, None, question, *texts, before, after))
+            found.append(Example(reader.run_id, change, n, expected, question, *texts, before, after))
     return found
 
 

@@ -22,7 +22,7 @@ PROBLEM_LIMIT, ANSWER_LIMIT, NAME_LIMIT = 1_000, 2_000, 80  # characters that ar
 def render(report: Report, *, title: str | None = None) -> str:
     """The report as HTML."""
     runs = [name[:NAME_LIMIT] for name in report.names.values()]
-    heading = title or f"What training changed: {', '.join(runs)}"
+    heading = title or f"{'What training changed' if report.has_probes else 'Benchmarks'}: {', '.join(runs)}"
     sections = [section for section in _sections(report) if section[1]]
     links = [h.element("a", name, href=f"#s{i}") for i, (name, _) in enumerate(sections)]
     body = [h.element("h1", heading), h.element("p", _subtitle(report), class_="soft")]

@@ -261,13 +261,14 @@ def say_scores(scores: pd.DataFrame, names: Names) -> list[str]:
     return said
 
 
-def say_comparison(a: str, b: str, frame: pd.DataFrame) -> list[str]:
-    """One run against another by benchmark: the frame of `compare_scores`."""
+def say_comparison(frame: pd.DataFrame) -> list[str]:
+    """One run, a, against another, b, by benchmark: the frame of `compare_scores`."""
     said = []
     for row in frame.to_dict("records"):
         adjusted = f" (p {p_value(row['p_holm'])}, Holm)" if pd.notna(row["p_holm"]) else ""
         said.append(
-            f"{row['benchmark']}: {a} against {b} {points(row['difference'], row['low'], row['high'])}{adjusted}, "
+            f"{row['benchmark']}: {percent(row['value_a'])} against {percent(row['value_b'])}, "
+            f"{points(row['difference'], row['low'], row['high'])}{adjusted}, paired over "
             f"{many(int(row['n_questions']), 'question')}{doubt(row['low'], row['high'])}."
         )
     return said
@@ -333,8 +334,7 @@ def limits(probes: pd.DataFrame, *, n_excluded: int, names: Names) -> list[str]:
     n = probes["question_id"].nunique()
     draws = probes[probes["step"] == 0].groupby("run_id", observed=True)["draw"].nunique()
     drawn = f", {count_range(draws)} independent draw{'' if draws.max() == 1 else 's'} at step 0" if len(draws) else ""
-    asked = {"probe": "Probes", "benchmark": "Benchmarks"}.get(str(probes["origin"].iloc[0]), "Answers")
-    said = [f"{asked}: {many(n, 'question')}, {count_range(probes['n_attempts'])} attempts at each in a draw{drawn}."]
+    said = [f"Probes: {many(n, 'question')}, {count_range(probes['n_attempts'])} attempts at each in a draw{drawn}."]
     if n_excluded:
         said.append(f"{many(n_excluded, 'question')} left out: not probed in every run and at every step.")
     for run_id, rows in probes.groupby(probes["run_id"].astype(object), sort=False):

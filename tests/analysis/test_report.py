@@ -267,8 +267,11 @@ def test_evaluated_runs_are_compared_with_the_first(folders: dict[str, Path]) ->
     report = make_report([folders["before"], folders["after"]], only=["f05_scores"], resamples=20)
     found = dict(report.findings())
     # 4 of each kind of question: after (1 + .75 + 0) / 3 = .583, before (.5 + 0 + 1) / 3 = .5
-    assert found["after against before"][0].startswith("math500: after against before +8.3 points [")
-    assert "12 questions, not told from chance" in found["after against before"][0]
+    assert found["after against before"][0].startswith("math500: 58.3 % against 50.0 %, +8.3 points [")
+    assert "paired over 12 questions, not told from chance." in found["after against before"][0]
+    assert found["Benchmarks"][0].startswith("before, in percent: math500 50.0 [")
+    assert [one.name for one in report.figures] == ["f05_scores"]  # scored anew: no table of scores was written
+    assert report.left_out[0][0] == "What changed, question by question"
     assert [example.change for example in report.examples] == ["gained", "gained", "lost", "lost"]
     page = check_inert(render(report))
     assert "Its text was not kept." in page.texts["body"][0]
@@ -283,7 +286,7 @@ def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp
     with pytest.raises(InputError, match="'sft' means 0 runs"):
         write_report([folders["rl"]], tmp_path / "x.html", base="sft")
     write_run(tmp_path / "empty", n_questions=4, n_steps=0, learn=0.0, seed=1, base_draws=0)
-    with pytest.raises(InputError, match="nothing to report on these runs: no run holds a probe"):
+    with pytest.raises(InputError, match="nothing to report on these runs: no run holds a probe, the same questions"):
         make_report([tmp_path / "empty"])
 
 
