@@ -10,11 +10,13 @@ from relift.analysis.alerts import find_alerts, last_health
 from relift.analysis.bands import assign_bands
 from relift.analysis.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.by_band import caption_bands, plot_band_accuracy
+from relift.analysis.counted_reach import counted_reach
 from relift.analysis.counts import read_counts
 from relift.analysis.demos import buffer_health
 from relift.analysis.dynamics import training_dynamics
 from relift.analysis.headline import change_from_base
 from relift.analysis.loaded import Loaded
+from relift.analysis.reached import caption_reach, plot_reach
 from relift.analysis.read import open_runs, read_demo_events, read_trajectories
 from relift.dashboards.made import Made, Missing, compute, make
 from relift.dashboards.runs import Choice, is_large, spaced_steps
@@ -72,11 +74,20 @@ def _large_caption(frame: pd.DataFrame) -> str:
 
 def reach_counts(choice: Choice) -> Made | Missing:
     """F17, bars."""
-    return make("f17_reach", choice)
+    if not is_large(choice):
+        return make("f17_reach", choice)
+    return compute("f17_reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
+
+
+def _large_reach(choice: Choice, loaded: Loaded) -> pd.DataFrame:
+    counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2))
+    return counted_reach(counts, base_id=large_base(choice))
 
 
 def reach_accuracy(choice: Choice) -> Made | Missing:
-    """F17, curves."""
+    """F17, curves; of large runs they are made where they are asked for, on Dynamics."""
+    if is_large(choice):
+        return Missing("f17_reach_accuracy", "the run is large; the Dynamics page makes it")
     return make("f17_reach_accuracy", choice)
 
 

@@ -28,6 +28,12 @@ def show() -> None:
         curves.band_accuracy,
     )
     view(
+        "Accuracy by what the base could reach",
+        "Accuracy after training of the questions that were within, beyond or undetermined for the base model.",
+        make("f17_reach_accuracy", choice),
+        curves.reach_accuracy,
+    )
+    view(
         "Length of answers by what the base could do",
         "Mean tokens of an answer at each probe; the dashed grey line is the mean length of the band's demonstrations.",
         make("f02_band_lengths", choice),
