@@ -13,12 +13,16 @@ from relift.store import RunWriter
 from tests.repository import ROOT
 
 
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of this language."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+
+
 def block(language: str) -> str:
-    """The README's only code block of this language."""
-    (text,) = re.findall(
-        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    return str(text)
+    """The only one of this language."""
+    (text,) = blocks(language)
+    return text
 
 
 def write_probes(folder: Path, *, correct: dict[int, list[int]]) -> None:
@@ -66,5 +70,5 @@ def test_commands_of_the_readme_exist() -> None:
     from relift.cli import app
 
     known = get_command(app).commands  # type: ignore[attr-defined]
-    named = set(re.findall(r"^relift (\w+)", block("sh"), re.MULTILINE))
+    named = set(re.findall(r"^relift (\w+)", "".join(blocks("sh")), re.MULTILINE))
     assert named and named <= set(known)
