@@ -135,7 +135,9 @@ def sample(
     console: Console,
 ) -> None:
     """Open the engine and collect the answers, with a display. A signal raises relift.terminal.Stopped."""
-    grader.prepare(sorted({of.item.question.answer for of in asks if of.item.question.answer_kind == "math"}))
+    golds = sorted({of.item.question.answer for of in asks if of.item.question.answer_kind == "math"})
+    if golds:  # else nobody needs the workers
+        grader.prepare(golds)
     with signals_raise(), answerer, display(console, tally) as show:
         collect(
             asks, answerer=answerer, sampling=plan.sampling, grader=grader, parts=parts, tally=tally, commits=commits,

@@ -33,7 +33,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*ARITH, "--engine-option", "dtype"): ("--engine-option 'dtype': write it as key=value",),
     (*ARITH, "--engine-option", "batch_rows=x"): ("--engine-option 'batch_rows=x': Input should be a valid integer",),
     (*ARITH, "--engine-option", "dtype=float7"): ("float7", "auto, float32, bfloat16 or float16"),
-    (*ARITH, "--engine-option", "device=tpu"): ("--device 'tpu'", "auto, cpu or cuda"),
+    (*ARITH, "--engine-option", "device=tpu"): ("device = 'tpu'", "auto, cpu or cuda"),
     (*ARITH, "--second-grader", "math_verify"): ("unknown grader 'math_verify'", "nearest: math-verify"),
     (*ARITH, "--top-p", "1.5"): ("--top-p 1.5: it must be above 0 and at most 1",),
     (*ARITH, "--temperature", "inf"): ("--temperature inf: a finite number is needed",),
@@ -101,10 +101,10 @@ def test_another_identity_is_named(inputs: Path, tmp_path: Path) -> None:
     assert relift("eval", inputs / "base", *ARITH, "--out", run, "--quiet", grader=HashGrader).status == 0
     before = bytes_of(run)
     for options, part in (
-        (("--temperature", 0.7), "sampling.temperature is 0.6 there, 0.7 here"),
+        (("--temperature", 0.7), "sampling.temperature is 1.0 there, 0.7 here"),
         (("--seed", 1), "seed is 0 there, 1 here"),
         (("--max-tokens", 13), "sampling.max_tokens is 12 there, 13 here"),
-        (("--protocol", "luffy"), "luffy"),
+        (("--protocol", "luffy"), "sampling.temperature is 1.0 there, 0.6 here"),
     ):
         ended = relift("eval", inputs / "base", *ARITH, *options, "--out", run, grader=HashGrader)
         assert_refused(ended, str(run), part, "choose another folder")
