@@ -32,7 +32,7 @@ from typing import Any
 N_ATTEMPTS = 8
 STEPS = 100
 SIZES = {"attempts": (12_500, STEPS), "cube": (100_000, STEPS), "large": (100_000, 125)}
-PEERS = ("pandas, everything", "pandas, three columns", "duckdb", "polars")
+PEERS = ("pandas, everything", "pandas, four columns", "duckdb", "polars")
 OURS = ("relift, attempts", "relift, trajectories")
 MARK = "RELIFT "
 
@@ -167,7 +167,7 @@ TASKS: dict[str, Callable[[Path], tuple[Any, Any]]] = {
     "relift, attempts": lambda folder: by_relift(folder, source="attempts"),
     "relift, trajectories": lambda folder: by_relift(folder, source="trajectories"),
     "pandas, everything": lambda folder: by_pandas(folder, columns=None),
-    "pandas, three columns": lambda folder: by_pandas(folder, columns=["question_ix", "step", "draw", "verdict"]),
+    "pandas, four columns": lambda folder: by_pandas(folder, columns=["question_ix", "step", "draw", "verdict"]),
     "duckdb": by_duckdb,
     "polars": by_polars,
 }
