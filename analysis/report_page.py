@@ -69,7 +69,8 @@ def _findings(report: Report) -> list[h.Markup]:
 
 
 def _how_to_read(report: Report) -> list[str]:
-    said = ["In brackets: 95 % intervals. Expected without learning: what a model that never changes shows by chance."]
+    chance = " Expected without learning: what a model that never changes shows by chance." * report.has_probes
+    said = [f"In brackets: 95 % intervals.{chance}"]
     if "bands" in report.frames:
         counts = report.frames["bands"]["n_attempts"]
         n = int(counts.iloc[0])

@@ -56,6 +56,13 @@ def doubt(low: float, high: float) -> str:
     return "" if low > 0 or high < 0 else f", {UNTOLD}"
 
 
+def doubt_of_several(low: float, high: float, p_holm: float) -> str:
+    """The same where several comparisons are made: the adjusted test must agree as well."""
+    if doubt(low, high):
+        return doubt(low, high)
+    return f", {UNTOLD} once adjusted" if p_holm > 0.05 else ""
+
+
 def many(n: int, noun: str) -> str:
     """ "1 question", "320 questions"."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
@@ -151,12 +158,13 @@ def say_pairs(pairs: pd.DataFrame, names: Names) -> list[str]:
     said = []
     for row in pairs.to_dict("records"):
         a, b = names[row["run_id_a"]], names[row["run_id_b"]]
+        family = f"(p {p_value(row['p_holm'])}, Holm over {many(len(pairs), 'comparison')})"
         said.append(
             f"{a} against {b}: {points(row['difference'], row['low'], row['high'])}, paired over "
-            f"{many(row['n_questions'], 'question')} (p {p_value(row['p_holm'])}, Holm over "
-            f"{many(len(pairs), 'comparison')}){doubt(row['low'], row['high'])}. Questions answered in more than half "
-            f"of the attempts: {row['n_only_a']} by {a} alone ({row['expected_only_a']:.1f} expected if both were as "
-            f"good), {row['n_only_b']} by {b} alone ({row['expected_only_b']:.1f})."
+            f"{many(row['n_questions'], 'question')} {family}"
+            f"{doubt_of_several(row['low'], row['high'], row['p_holm'])}. Questions answered in more than half of the "
+            f"attempts: {row['n_only_a']} by {a} alone ({row['expected_only_a']:.1f} expected if both were as good), "
+            f"{row['n_only_b']} by {b} alone ({row['expected_only_b']:.1f})."
         )
     return said
 
@@ -269,7 +277,7 @@ def say_comparison(frame: pd.DataFrame) -> list[str]:
         said.append(
             f"{row['benchmark']}: {percent(row['value_a'])} against {percent(row['value_b'])}, "
             f"{points(row['difference'], row['low'], row['high'])}{adjusted}, paired over "
-            f"{many(int(row['n_questions']), 'question')}{doubt(row['low'], row['high'])}."
+            f"{many(int(row['n_questions']), 'question')}{doubt_of_several(row['low'], row['high'], row['p_holm'])}."
         )
     return said
 

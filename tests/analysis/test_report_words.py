@@ -205,6 +205,19 @@ def test_pairs_of_runs_are_paired_by_question() -> None:
         pairs_of_runs(ends[ends["run"] != "b"], without="base-1")
 
 
+def test_of_several_comparisons_the_adjusted_test_must_agree() -> None:
+    row = {"benchmark": "math500", "n_questions": 120, "value_a": 0.45, "value_b": 0.37, "difference": 0.08}
+    sides = [(0.02, 0.14, 0.015), (0.02, 0.14, 0.08), (-0.01, 0.17, 0.2), (0.02, 0.14, float("nan"))]
+    frame = pd.DataFrame([{**row, "low": low, "high": high, "p_holm": p} for low, high, p in sides])
+    start = "math500: 45.0 % against 37.0 %, +8.0 points"
+    assert words.say_comparison(frame) == [
+        f"{start} [2.0, 14.0] (p = 0.015, Holm), paired over 120 questions.",
+        f"{start} [2.0, 14.0] (p = 0.080, Holm), paired over 120 questions, not told from chance once adjusted.",
+        f"{start} [−1.0, 17.0] (p = 0.200, Holm), paired over 120 questions, not told from chance.",
+        f"{start} [2.0, 14.0], paired over 120 questions.",  # a macro average, which is in no family
+    ]
+
+
 def test_findings_leave_out_what_was_not_measured() -> None:
     frame = pd.DataFrame([difference("all", 0.1, 0.2)])
     assert [topic for topic, _ in words.findings({"difference_from_base": frame}, NAMES)] == ["Accuracy"]
