@@ -68,11 +68,14 @@ def _dynamics(loaded: Loaded) -> pd.DataFrame:
     if loaded.updates.empty:
         raise InputError("no run has made an update: there are no training curves")
     frames = [loaded.rollouts]
-    try:
-        trained = loaded.updates["run_id"].astype(object).unique()
-        frames.append(loaded.trajectories[loaded.trajectories["run_id"].isin(trained)])
-    except InputError:  # a run without probes still has its rollouts
-        pass
+    trained = loaded.updates["run_id"].astype(object).unique()
+    for name in ("probes", "trajectories"):  # questions that all runs share, so that their levels can be compared
+        try:
+            probes: pd.DataFrame = getattr(loaded, name)
+        except InputError:  # no question is shared; or no probe at all, but there are rollouts
+            continue
+        frames.append(probes[probes["run_id"].isin(trained)])
+        break
     return dynamics.training_dynamics(loaded.updates, pd.concat(frames, ignore_index=True))
 
 
