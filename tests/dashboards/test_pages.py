@@ -17,10 +17,8 @@ SAYS = {
     "newer schema": ("this relift reads up to", "this relift reads up to"),
     "one of two unreadable": ("newer cannot be read", "this relift reads up to"),
 }
-ALL = [
-    "no run", "empty", "base only", "one draw", "running", "done", "two runs", "imported", "evaluation", "corrupt",
-    "newer schema", "one of two unreadable",
-]  # fmt: skip
+USUAL = ["no run", "empty", "base only", "running", "two runs", "evaluation", "corrupt", "one of two unreadable"]
+MORE = ["one draw", "done", "imported", "newer schema"]  # these are looked at below, or much like the others
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     return write_states(tmp_path_factory.mktemp("runs"))
 
 
-@pytest.mark.parametrize("state", ALL)
+@pytest.mark.parametrize("state", [*USUAL, *(pytest.param(state, marks=pytest.mark.slow) for state in MORE)])
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_stands_in_every_state(
     page: str, state: str, states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
