@@ -46,7 +46,8 @@ th, td { padding: .25rem .7rem .25rem 0; text-align: right; vertical-align: top;
   white-space: nowrap; }
 th { font-weight: 600; }
 .words { text-align: left; }
-.words { white-space: normal; }
+.words { white-space: normal; overflow-wrap: break-word; max-width: 20rem; }
+th.words { white-space: nowrap; }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: 4px; padding: .5rem .7rem; margin: .3rem 0;
   white-space: pre-wrap; overflow: hidden;
   font: .84rem/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
