@@ -82,41 +82,29 @@ def lines(
     legend: Any = None,
     height: int = 310,
 ) -> alt.LayerChart | alt.FacetChart:
-    """A line per run over `step` with its interval shaded; a run at one step alone is a level across the panel."""
+    """A line per run over `step` with its interval shaded; a run at step 0 alone is a level across the panel."""
     tips = list(tooltip) or [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{y}:Q", format=".3f")]
-    at_once = frame.groupby("run")["step"].transform("nunique") == 1
-    several, single = frame[~at_once], frame[at_once]
-    x = alt.X(
-        "step:Q",
-        title="training step",
-        scale=alt.Scale(nice=False),
-        axis=alt.Axis(tickMinStep=1, format="d", tickCount=6),
-    )
+    alone = frame.groupby("run")["step"].transform("nunique") == 1
+    level = alone & (frame["step"] == 0) & bool((frame["step"] > 0).any())  # a base model, to compare with
+    axis = alt.Axis(tickMinStep=1, format="d", tickCount=6)
+    x = alt.X("step:Q", title="training step", scale=alt.Scale(nice=False, zero=True), axis=axis)
     scale = alt.Scale(domain=list(domain), nice=False) if domain is not None else alt.Scale(zero=True)
+    colour = runs.colour(legend=legend)
     value = alt.Y(f"{y}:Q", title=title, scale=scale)
     layers: list[Any] = []
     if low is not None and high is not None:
-        band = alt.Chart(several).mark_area(opacity=0.16, clip=True)
-        layers.append(
-            band.encode(
-                x=x, y=alt.Y(f"{low}:Q", title=title, scale=scale), y2=f"{high}:Q", color=runs.colour(legend=legend)
-            )
-        )
-    line = alt.Chart(several).mark_line(strokeWidth=2, clip=True)
-    layers.append(line.encode(x=x, y=value, color=runs.colour(legend=legend), strokeDash=runs.dash()))
-    points = alt.Chart(several).mark_circle(size=46, opacity=1, clip=True)
-    layers.append(points.encode(x=x, y=value, color=runs.colour(legend=legend), tooltip=tips))
-    if len(single) and len(several):
-        level = alt.Chart(single).mark_rule(strokeWidth=2)
-        layers.append(level.encode(y=value, color=runs.colour(legend=legend), strokeDash=runs.dash(), tooltip=tips))
-    elif len(single):
-        dot = alt.Chart(single).mark_point(size=70, filled=True)
-        layers.append(dot.encode(x=x, y=value, color=runs.colour(legend=legend), tooltip=tips))
-        if low is not None:
-            bar = alt.Chart(single).mark_rule()
-            layers.append(
-                bar.encode(
-                    x=x, y=alt.Y(f"{low}:Q", title=title, scale=scale), y2=f"{high}:Q", color=runs.colour(legend=legend)
-                )
-            )
+        bottom = alt.Y(f"{low}:Q", title=title, scale=scale)
+        for rows, mark in (
+            (frame[~alone], alt.Chart(frame[~alone]).mark_area(opacity=0.16, clip=True)),
+            (frame[alone & ~level], alt.Chart(frame[alone & ~level]).mark_rule()),
+        ):
+            if len(rows):
+                layers.append(mark.encode(x=x, y=bottom, y2=f"{high}:Q", color=colour))
+    line = alt.Chart(frame[~alone]).mark_line(strokeWidth=2, clip=True)
+    layers.append(line.encode(x=x, y=value, color=colour, strokeDash=runs.dash()))
+    points = alt.Chart(frame[~level]).mark_circle(size=46, opacity=1)
+    layers.append(points.encode(x=x, y=value, color=colour, tooltip=tips))
+    if level.any():
+        rule = alt.Chart(frame[level]).mark_rule(strokeWidth=2)
+        layers.append(rule.encode(y=value, color=colour, strokeDash=runs.dash(), tooltip=tips))
     return alt.layer(*layers).properties(height=height)

@@ -75,7 +75,7 @@ def compute(
     return _computed(name, choice.key, options, choice, data, caption, draw)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner="Counting")
 def _computed(
     name: str,
     key: tuple[Any, ...],  # noqa: ARG001

@@ -92,7 +92,7 @@ def choose_runs(*, several: bool = True, splits: bool = True) -> Choice | None:
         chosen = _runs_row(filled, several=several)
         base = _base_row(filled)
         wanted = _splits_row(chosen) if splits else ()
-    return Choice(chosen, base, wanted)
+    return Choice(chosen, base if any(run.run_id == base for run in chosen) else None, wanted)
 
 
 def _runs_row(filled: tuple[RunInfo, ...], *, several: bool) -> tuple[RunInfo, ...]:
