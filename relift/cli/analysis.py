@@ -1,0 +1,121 @@
+"""`relift compare`, `analyze`, `report`, `dashboard`, `import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relift.cli.formats import Json, Latex, Markdown, one_format
+from relift.errors import InputError
+
+
+def compare(
+    baseline: Annotated[str, typer.Argument(help="a run folder, or RUN@STEP: what the others are compared with")],
+    others: Annotated[list[str], typer.Argument(metavar="RUN...", help="run folders, or RUN@STEP")],
+    step: Annotated[
+        int | None, typer.Option(help="of training runs: the probes at this step; default: the last")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="benchmark or probe; default: benchmark where there is any")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="also where more than the model differs")] = False,  # noqa: FBT002
+    flips: Annotated[int, typer.Option(min=0, help="flipped questions to list")] = 10,
+    as_json: Json = False,  # noqa: FBT002
+    markdown: Markdown = False,  # noqa: FBT002
+    latex: Latex = False,  # noqa: FBT002
+) -> None:
+    """Differences of runs on the same questions, paired, with intervals and the questions that flipped."""
+    from relift.analysis.paired_scores import compare_with_baseline
+    from relift.analysis.paired_table import render_comparisons
+    from relift.analysis.score_sides import parse_side
+
+    runs = [parse_side(text, step=step) for text in (baseline, *others)]
+    comparisons = compare_with_baseline(
+        runs[0][0], [run for run, _ in runs[1:]], steps=[at for _, at in runs], origin=origin, force=force
+    )
+    format_ = one_format(as_json=as_json, markdown=markdown, latex=latex)
+    print(render_comparisons(comparisons, format=format_, flips=flips))
+
+
+def analyze(
+    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    out: Annotated[Path, typer.Option("--out", help="folder for figures/, tables/ and index.md")] = Path("analysis"),
+    base: Annotated[
+        str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
+) -> None:
+    """Figures and tables of what training changed, question by question, and what the runs do not allow."""
+    from relift.analysis.analyze import analyze as run_analysis
+
+    tell = None if quiet else lambda line: print(line, flush=True)
+    result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
+    counts = {kind: sum(one.kind == kind for one in result.made) for kind in ("figure", "table")}
+    print(f"{counts['figure']} figures, {counts['table']} tables, {len(result.left_out)} left out: {out / 'index.md'}")
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    out: Annotated[Path, typer.Option("--out", help="the HTML file")] = Path("report.html"),
+    base: Annotated[
+        str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
+    title: Annotated[str | None, typer.Option("--title", help="heading; default: the names of the runs")] = None,
+    examples: Annotated[int, typer.Option("--examples", min=0, help="gained and lost questions to show, per run")] = 2,
+    resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
+) -> None:
+    """One HTML file to mail: what training changed, in words with intervals, figures and example questions."""
+    from relift.analysis.report import write_report
+
+    made = write_report(
+        runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
+        tell=None if quiet else lambda line: print(line, flush=True),
+    )  # fmt: skip
+    print(f"{len(made.figures)} figures, {len(made.examples)} example questions: {out}")
+
+
+def dashboard(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders, or folders that hold some")],
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: the first free one from 8501")] = None,
+    host: Annotated[str, typer.Option(help="address to listen on; beyond this machine needs --unsafe-no-auth")] = (
+        "127.0.0.1"
+    ),
+    unsafe_no_auth: Annotated[
+        bool, typer.Option("--unsafe-no-auth", help="let whoever reaches --host read the runs, without a password")
+    ] = False,  # noqa: FBT002
+) -> None:
+    """Look at runs in a browser: curves, the questions behind them, their answers."""
+    from relift.dashboards.launch import run_dashboard
+
+    run_dashboard(runs, port=port, host=host, unsafe_no_auth=unsafe_no_auth)
+
+
+def import_(
+    system: Annotated[str, typer.Argument(help="who wrote it: lighteval")],
+    source: Annotated[Path, typer.Argument(help="lighteval: the folder details/MODEL/DATE, or one of its files")],
+    into: Annotated[Path, typer.Option(metavar="RUN", help="folder of the new run")],
+) -> None:
+    """Somebody else's evaluation as a run of ours: graded again, scored, and looked at like any other."""
+    from relift.analysis.scores import score_run
+    from relift.grading import Grader
+    from relift.importers.lighteval import import_details
+    from relift.store import RunWriter
+
+    if system != "lighteval":
+        raise InputError(f"cannot import from {system!r}; known: lighteval")
+    with Grader() as grader:
+        import_details(source, into, grader=grader)
+    scores = score_run(into)
+    with RunWriter(into) as writer:
+        writer.write_whole("scores", scores)
+    print(f"imported: {into}  (look at it: relift report {into})")

@@ -1,0 +1,224 @@
+"""`relift eval`, `probe`, `topup`, `regrade`, `cross-check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relift.cli.formats import Json, Latex, Markdown, one_format
+from relift.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+LIGHTEVAL_PYTHON = Path(".venv-lighteval/bin/python")  # where `make test-lighteval` puts it
+SHOWN_DIFFERENCES = 10
+
+EngineOption = Annotated[
+    list[str] | None, typer.Option("--engine-option", metavar="KEY=VALUE", help="see docs/evaluation.md")
+]
+
+
+def eval_(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="a checkpoint's folder, a hub id, a training RUN or RUN@STEP, a served model's name"),
+    ] = None,
+    benchmarks: Annotated[
+        list[str] | None, typer.Option("--benchmark", "-b", metavar="NAME[,NAME...]", help="benchmarks or groups")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="preset of prompt, sampling, attempts, grader; default: relift (arith: arith)")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="attempts at each question")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
+    data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
+    seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
+    top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
+    template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
+    engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
+    engine_options: EngineOption = None,
+    base_url: Annotated[str | None, typer.Option(help="of --engine openai: http://host:port/v1")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
+    revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
+    second_grader: Annotated[str | None, typer.Option(help="compare verdicts with another grader's")] = None,
+    as_json: Json = False,  # noqa: FBT002
+    markdown: Markdown = False,  # noqa: FBT002
+    latex: Latex = False,  # noqa: FBT002
+    list_: Annotated[bool, typer.Option("--list", help="list the benchmarks and end")] = False,  # noqa: FBT002
+    pin: Annotated[str | None, typer.Option(metavar="NAME", help="load one benchmark, print what pins it")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="cost and power beforehand; runs nothing")] = False,  # noqa: FBT002
+    rate: Annotated[float | None, typer.Option(help="of --plan: tokens per second, for hours")] = None,
+    commit_answers: Annotated[int, typer.Option(min=1, help="answers that are committed at once")] = 1024,
+    commit_seconds: Annotated[float, typer.Option(min=0.0, help="seconds after which they are at last")] = 30.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """Benchmark scores with their intervals; started again with the same command it continues."""
+    if list_:
+        from relift.benchmarks.listing import list_benchmarks, render_list
+
+        rows = list_benchmarks()
+        print(json.dumps({"benchmarks": rows}, indent=2) if as_json else render_list(rows).rstrip())
+        return
+    if pin is not None:
+        from relift.benchmarks.listing import pin as pin_lines
+
+        print(pin_lines(pin, data=data).rstrip())
+        return
+    from relift.analysis.score_table import render_scores, scored_run
+    from relift.analysis.scores import score_run
+    from relift.evaluate.command import run_eval, run_plan
+    from relift.evaluate.options import EvalOptions, parse_engine_options
+    from relift.evaluate.run import Commits
+
+    format_ = one_format(as_json=as_json, markdown=markdown, latex=latex)
+    options = EvalOptions(
+        models=tuple(models or ()),
+        benchmarks=tuple(benchmarks or ()),
+        protocol=protocol,
+        samples=samples,
+        seed=seed,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        template=template,
+        second_grader=second_grader,
+        engine=engine,
+        engine_options=parse_engine_options(engine_options or [], base_url=base_url),
+        revision=revision,
+        tokenizer=tokenizer,
+        data=data,
+        out=out,
+        commits=Commits(commit_answers, commit_seconds),
+        quiet=quiet,
+    )
+    if plan:
+        run_plan(options, tokens_per_second=rate, as_json=as_json)
+        return
+    run_eval(
+        options,
+        score=score_run,
+        render=lambda folders: render_scores([scored_run(folder) for folder in folders], format=format_),
+    )
+
+
+def probe(
+    model: Annotated[str, typer.Argument(help="a checkpoint's folder, a hub id, a training RUN or RUN@STEP")],
+    questions: Annotated[str, typer.Option(help=".jsonl, .parquet, or hf:owner/name/split")],
+    samples: Annotated[int, typer.Option(min=1, help="attempts at each question")] = 8,
+    out: Annotated[Path | None, typer.Option(help="run folder; default: runs/probe/MODEL-PROTOCOL-HASH")] = None,
+    into: Annotated[Path | None, typer.Option(metavar="RUN", help="add it to this training run instead")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="of --into: the step; default: MODEL's")] = None,
+    draw: Annotated[int, typer.Option(min=0, help="of --into: which independent draw")] = 1,
+    protocol: Annotated[
+        str | None, typer.Option(help="preset of prompt and sampling; default: relift; of --into: the run's own")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of all random numbers; of --into: the run's own")] = 0,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
+    top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
+    template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
+    engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
+    engine_options: EngineOption = None,
+    revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """Accuracy of a checkpoint on each question of a file, as a run or added to one."""
+    from relift.analysis.score_table import render_scores, scored_run
+    from relift.evaluate.options import EvalOptions, parse_engine_options
+    from relift.evaluate.probe import Into, run_probe
+
+    if into is not None and out is not None:
+        raise InputError("--out and --into: a probe goes to a run of its own or into one that is there, choose one")
+    run_probe(
+        EvalOptions(
+            models=(model,),
+            protocol=protocol,
+            samples=samples,
+            seed=seed,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            template=template,
+            engine=engine,
+            engine_options=parse_engine_options(engine_options or []),
+            revision=revision,
+            out=out,
+            quiet=quiet,
+        ),
+        questions=questions,
+        into=None if into is None else Into(into, step, draw),
+        render=lambda folder: render_scores([scored_run(folder, origin="probe")]),
+    )
+
+
+def topup(
+    run: Annotated[Path, typer.Argument(help="an evaluation, a probe, or a training run (its step 0)")],
+    samples: Annotated[int, typer.Option(min=1, help="attempts at each of the chosen questions")] = 64,
+    zero: Annotated[bool, typer.Option("--zero", help="the questions never answered correctly (default)")] = False,  # noqa: FBT002
+    undetermined: Annotated[
+        bool, typer.Option("--undetermined", help="the questions whose reach is undetermined")
+    ] = False,  # noqa: FBT002
+    engine: Annotated[str, typer.Option(help="the run's own engine, or a faster one")] = "torch",
+    engine_options: EngineOption = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """More samples for the questions at zero, as a draw of their own that enters no rate."""
+    from relift.evaluate.options import EvalOptions, parse_engine_options
+    from relift.evaluate.topup import run_topup
+
+    if zero and undetermined:
+        raise InputError("--zero and --undetermined: choose one")
+    options = EvalOptions(
+        engine=engine,
+        engine_options=parse_engine_options(engine_options or []),
+        tokenizer=tokenizer,
+        quiet=quiet,
+    )
+    run_topup(run, options, samples=samples, undetermined=_undetermined if undetermined else None)
+
+
+def _undetermined(counts: pd.DataFrame) -> list[str]:
+    from relift.analysis import fit_prior, reach, top_up
+
+    step = int(counts["step"].iloc[0])
+    return [str(q) for q in top_up(reach(counts, fit_prior(counts, step=step), step=step))["question_id"]]
+
+
+def regrade(
+    run: Annotated[Path, typer.Argument(help="a run whose texts were kept")],
+    into: Annotated[Path, typer.Option(metavar="NEW", help="folder of the new run")],
+    grader: Annotated[str | None, typer.Option(help="another grader; default: the run's own, as it is now")] = None,
+    second_grader: Annotated[str | None, typer.Option(help="compare verdicts with another grader's")] = None,
+) -> None:
+    """Verdicts again from stored texts, as a new run, and a table of what changed by rule."""
+    from relift.analysis.scores import score_run
+    from relift.evaluate.regrade import run_regrade
+
+    run_regrade(run, into, grader=grader, second=second_grader, score=score_run)
+
+
+def cross_check(
+    run: Annotated[Path, typer.Argument(help="an evaluation whose texts were kept")],
+    python: Annotated[Path, typer.Option(help="interpreter of an environment with lighteval")] = LIGHTEVAL_PYTHON,
+    out: Annotated[Path | None, typer.Option(help="a row for each attempt, as CSV")] = None,
+) -> None:
+    """The same answers graded by lighteval, and the cause of every difference."""
+    from relift.benchmarks.lighteval.cross_check import cross_check as check_against
+
+    table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))
+    differing = table[table["cause"].notna()]
+    for row in differing.head(SHOWN_DIFFERENCES).to_dict("records"):
+        print(f"{row['source']} {str(row['question_id'])[:8]}/{row['attempt']}: {row['cause']}: {row['detail']}")
+    if len(differing) > SHOWN_DIFFERENCES:
+        print(f"and {len(differing) - SHOWN_DIFFERENCES} more: --out FILE writes all")
+    if out is not None:
+        table.to_csv(out, index=False)
+        print(f"{len(table)} attempts: {out}")

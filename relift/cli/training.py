@@ -1,0 +1,64 @@
+"""`relift train`, `check`, `demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override one key of the configuration")
+]
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="a TOML file, or the name of a preset")],
+    out: Annotated[Path | None, typer.Option("--out", help="run folder; default: runs/NAME")] = None,
+    set_: Set = None,
+    allow_change: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="resume although this tunable field has changed")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+) -> None:
+    """Train one run; started again with the same folder it continues."""
+    from relift.trainer.command import run_training
+
+    run_training(config, out, overrides=set_ or [], allow_changes=allow_change or [], quiet=quiet)
+
+
+def check(
+    runs: Annotated[list[Path], typer.Argument(help="run folders")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,  # noqa: FBT002
+) -> None:
+    """Verify run folders: checksums, keys, counts, orphans; trajectories rebuilt from attempts."""
+    from relift.store import check_run
+
+    reports = {str(folder): check_run(folder) for folder in runs}
+    if as_json:
+        print(json.dumps({k: {"problems": r.problems, "summary": r.summary} for k, r in reports.items()}, indent=2))
+    else:
+        for folder, report in reports.items():
+            for row in report.summary:
+                print(f"{folder}: {row['table']}: {row['files']} files, {row['rows']:,} rows, {row['bytes']:,} bytes")
+            for problem in report.problems:
+                print(f"{folder}: PROBLEM {problem}")
+            n = len(report.problems)
+            print(f"{folder}: {f'{n} problem' + 's' * (n > 1) if n else 'ok'}")
+    if any(r.problems for r in reports.values()):
+        raise typer.Exit(5)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="folder for the runs, the table and the figures")] = Path(
+        "runs/demo"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="a smoke version of under a minute")] = False,  # noqa: FBT002
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="repeat the whole with so many seeds")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,  # noqa: FBT002
+) -> None:
+    """The whole story on a CPU: a base model, RL, SFT, ReLIFT, SFT then RL, a table and four figures."""
+    from relift.arith.demo import run_demo
+
+    run_demo(out, quick=quick, seeds=seeds, as_json=as_json)
