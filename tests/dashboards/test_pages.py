@@ -17,8 +17,8 @@ SAYS = {
     "newer schema": ("this relift reads up to", "this relift reads up to"),
     "one of two unreadable": ("newer cannot be read", "this relift reads up to"),
 }
-USUAL = ["no run", "empty", "base only", "running", "two runs", "evaluation", "corrupt", "one of two unreadable"]
-MORE = ["one draw", "done", "imported", "newer schema"]  # these are looked at below, or much like the others
+USUAL = ["no run", "empty", "base only", "two runs", "evaluation", "corrupt", "one of two unreadable"]
+MORE = ["running", "one draw", "done", "imported", "newer schema"]  # these are looked at below, or much like the others
 
 
 @pytest.fixture(scope="module")
