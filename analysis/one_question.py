@@ -86,10 +86,11 @@ def plot_question_trajectory(frame: pd.DataFrame, events: pd.DataFrame | None = 
     return axes
 
 
-def caption_question_trajectory(frame: pd.DataFrame) -> str:
-    """What the figure must say below it."""
+def caption_question_trajectory(frame: pd.DataFrame, *, events: bool = True) -> str:
+    """What the figure must say below it; `events`: whether any are drawn."""
     n = style.count_range(frame.loc[frame["n_decided"] > 0, "n_decided"])
+    marks = " Below: circle, a demonstration was enqueued; triangle, it was trained on; cross, it was dropped."
     return (
-        f"Share of attempts at this question that are correct, {n} attempts a point. Bars: 95 % intervals (Clopper and "
-        "Pearson). Below: circle, a demonstration was enqueued; triangle, it was trained on; cross, it was dropped."
+        f"Share of attempts at this question that are correct, {n} attempts a point. Bars: 95 % intervals (Clopper "
+        f"and Pearson).{marks if events else ''}"
     )

@@ -18,13 +18,15 @@ from relift.analysis import CLASSES
 from relift.analysis.bands import BANDS
 from relift.analysis.catalogue import base_reach
 from relift.analysis.counts import Cube
-from relift.analysis.question_list import ends_of, order_by_shape
+from relift.analysis.question_list import ends_of, heat_bars, order_by_shape
 from relift.analysis.reached import REACH
-from relift.dashboards.made import Missing, compute
+from relift.dashboards.made import Made, Missing, compute
 from relift.dashboards.runs import Choice, RunInfo, cube, questions, questions_of
 from relift.errors import ReliftError
 from relift.store import RunReader
 
+SHOWN_RUNS = 6  # runs with a sparkline and a panel
+MANY = 20_000  # questions from which what chance gives is dealt on request only: it takes seconds
 # addresses hold what widgets show, so these are words to read
 SORTS = ("shape", "most gained", "most lost", "hardest", "easiest", "order of the data")
 MARKS = {
@@ -94,10 +96,15 @@ def _among(values: tuple[str, ...], known: Sequence[str] | Mapping[str, str]) ->
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of every question: a row each. `missing`: why a column is null everywhere, by column."""
+    """What is known of every question: a row each. `missing`: why a column is null everywhere, by column.
+
+    `options`: values of the columns that filters offer, and the marks that any question has ("mark").
+    """
 
     frame: pd.DataFrame
     missing: dict[str, str]
+    row_of: dict[str, int]  # by question_id
+    options: dict[str, tuple[str, ...]]
 
 
 def shape_run(choice: Choice, name: str) -> RunInfo | None:
@@ -165,7 +172,18 @@ def _facts(key: tuple[Any, ...], _choice: Choice, _run: RunInfo) -> Facts:  # no
     marks = _marks(_run, counts)
     for name, value_Q in marks.items():
         frame[name] = (row_N >= 0) & value_Q[row_N] if len(value_Q) else np.zeros(len(frame), bool)
-    return Facts(frame, missing)
+    return Facts(frame, missing, {str(q): i for i, q in enumerate(ids)}, _options(frame))
+
+
+def _options(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for column, order in (("class", CLASSES), ("band", BANDS), ("reach", REACH)):
+        held = set(frame[column].dropna().unique())
+        found[column] = tuple(name for name in order if name in held)
+    for column in ("source", "subject", "level"):
+        found[column] = tuple(sorted({str(value) for value in frame[column].dropna().unique()}))
+    found["mark"] = tuple(mark for mark, column in MARKS.items() if frame[column].any())
+    return found
 
 
 def _marks(run: RunInfo, counts: Cube | None) -> dict[str, NDArray[np.bool_]]:
@@ -236,6 +254,55 @@ def _listed(key: tuple[Any, ...], wanted: Filter, _choice: Choice, _run: RunInfo
         keep &= _holding(frame, wanted.find)
     rows = np.flatnonzero(keep)
     return rows[_order(frame.iloc[rows], wanted.sort)]
+
+
+def listed_ids(choice: Choice, run: RunInfo, wanted: Filter) -> tuple[list[str], dict[str, int]]:
+    """question_ids of the list in its order, and the place of each. Not to be changed."""
+    return _listed_ids((choice.key, run.run_id, run.origin), wanted, choice, run)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _listed_ids(
+    key: tuple[Any, ...],  # noqa: ARG001
+    wanted: Filter,
+    _choice: Choice,
+    _run: RunInfo,
+) -> tuple[list[str], dict[str, int]]:
+    rows = listed(_choice, _run, wanted)
+    ids = [str(q) for q in facts(_choice, _run).frame["question_id"].iloc[rows]]
+    return ids, {q: i for i, q in enumerate(ids)}
+
+
+def listed_facts(choice: Choice, run: RunInfo, wanted: Filter) -> pd.DataFrame:
+    """Rows of `facts` of the list in its order. Not to be changed."""
+    return _listed_facts((choice.key, run.run_id, run.origin), wanted, choice, run)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _listed_facts(key: tuple[Any, ...], wanted: Filter, _choice: Choice, _run: RunInfo) -> pd.DataFrame:  # noqa: ARG001
+    return facts(_choice, _run).frame.iloc[listed(_choice, _run, wanted)].drop(columns="row")
+
+
+def heat_of(choice: Choice, run: RunInfo, wanted: Filter) -> Made:
+    """Bars of the list's heat map, of the first SHOWN_RUNS runs with probes (of `heat_bars`). Not to be changed."""
+    return _heat_of((choice.key, run.run_id, run.origin), wanted, choice, run)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _heat_of(key: tuple[Any, ...], wanted: Filter, _choice: Choice, _run: RunInfo) -> Made:  # noqa: ARG001
+    ids = pd.Index(listed_ids(_choice, _run, wanted)[0], dtype=object)
+    counts = {}
+    for run in [run for run in _choice.runs if run.probe_steps][:SHOWN_RUNS]:
+        found, row = counts_of(run), rows_of(run, ids)
+        if found is None or not (row >= 0).any():
+            continue
+        known = (row >= 0)[:, None]
+        counts[run.name] = (
+            np.where(known, found.n_correct_QT[row], 0).astype(np.int16),
+            np.where(known, found.n_decided_QT[row], 0).astype(np.int16),
+            found.step_T,
+        )
+    return Made("question-heat", heat_bars(counts))
 
 
 def _holding(frame: pd.DataFrame, text: str) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ from relift.dashboards.reading import (
 )
 from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.views.questions import attempt_grid, trajectory
-from relift.dashboards.widgets import downloads, plain
+from relift.dashboards.widgets import downloads, plain, show_spec
 from relift.errors import ReliftError
 
 MODES = {"before and after": "flip", "two runs": "runs", "demonstration": "demo"}  # as an address says it
@@ -70,8 +70,9 @@ def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, a
         st.info("This question was never probed in these runs.", icon="🫙")
         return
     shown = events[events["run"].isin([run.name for run in choice.runs])]
-    st.altair_chart(trajectory(frame, shown, at=at), width="stretch", alt="Share of attempts correct over steps by run")
-    st.caption(plain(caption_question_trajectory(frame)))
+    spec = trajectory(frame, shown, at=at).to_dict(validate=False)  # checking it takes longer than all else
+    show_spec(spec, alt="Share of attempts correct over steps by run")
+    st.caption(plain(caption_question_trajectory(frame, events=bool(len(shown)))))
 
 
 def before_and_after(frame: pd.DataFrame, run: RunInfo) -> tuple[int, int] | None:
@@ -184,10 +185,8 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
         st.info("No attempt was recorded.", icon="🫙")
         return None
     shown = rows.assign(answer=[str(a)[:60] if isinstance(a, str) else "none" for a in rows["answer"]])
-    event: Any = st.altair_chart(
-        attempt_grid(shown), width="stretch", key=f"{key}-grid", on_select="rerun",
-        alt="Attempts by step, coloured by verdict",
-    )  # fmt: skip
+    spec = attempt_grid(shown).to_dict(validate=False)
+    event: Any = show_spec(spec, key=f"{key}-grid", alt="Attempts by step, coloured by verdict")
     st.caption("Each field is one attempt; click one to read it below on the right. Draws of step 0 follow each other.")
     picked: Any = (event or {}).get("selection", {}).get("attempt") or []
     return (int(picked[0]["step"]), int(picked[0]["slot"])) if picked else None

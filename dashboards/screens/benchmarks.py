@@ -173,7 +173,8 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Missing) -> N
                      "expected_only_a": f"only {run.name}, by chance",
                      "expected_only_b": f"only {baseline.name}, by chance"}
         )  # fmt: skip
-        table(shown.round(4))
+        small = {name: [_p_text(p) for p in shown[name]] for name in ("p_value", "p_holm")}
+        table(shown.round(4).assign(**small))
         st.caption(
             "95 % intervals for questions like these (paired t); p_holm is adjusted over all comparisons on this page; "
             "detectable: the true difference that would be found with a power of .8. Only: solved by one alone in more "
@@ -182,6 +183,11 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Missing) -> N
         for note in one.notes:
             st.caption(plain(note))
         _flipped(run, baseline, one)
+
+
+def _p_text(p: float) -> str:
+    """A p-value to read; empty where there is none."""
+    return "" if pd.isna(p) else "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _flipped(run: RunInfo, baseline: RunInfo, one: Comparison) -> None:

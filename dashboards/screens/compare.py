@@ -63,8 +63,8 @@ def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
         others = [name for name in names if name != a]
         b = st.selectbox("Run b", others, index=None, key="b", bind="query-params", placeholder=others[0], width=220)
         rule = st.segmented_control(
-            "Solved", list(RULES), key="rule", bind="query-params",
-            help="Nothing chosen: at least once. Of draw 0 alone, so that every side has as many attempts.",
+            "Solved", list(RULES), default=next(iter(RULES)), key="rule", bind="query-params",
+            help="Of draw 0 alone, so that every side has as many attempts.",
         )  # fmt: skip
     by_name = {run.name: run for run in able}
     return by_name[a], by_name[b or others[0]], rule or next(iter(RULES))

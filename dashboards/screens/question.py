@@ -15,7 +15,7 @@ from relift.dashboards.answers import (
     trajectory_of_question,
 )
 from relift.dashboards.origins import NOTE, ORIGINS, of_origin
-from relift.dashboards.question_list import Filter, facts, listed, shape_run
+from relift.dashboards.question_list import Filter, facts, listed_ids, shape_run
 from relift.dashboards.question_view import (
     MODES,
     before_and_after,
@@ -39,9 +39,7 @@ def _choose_origin(choice: Choice, question_id: str) -> str:
     able = [name for name, origin in ORIGINS.items() if len(counts_of_question(of_origin(choice, origin), question_id))]
     if len(able) < 2:
         return ORIGINS[able[0]] if able else asked
-    chosen = st.segmented_control(
-        "Attempts when it was", able, key="origin", bind="query-params", help="Nothing chosen: probed."
-    )
+    chosen = st.segmented_control("Attempts when it was", able, default=able[0], key="origin", bind="query-params")
     return ORIGINS[chosen or "probed"]
 
 
@@ -62,13 +60,13 @@ def show() -> None:
     choice = of_origin(choice, origin)
     wanted = Filter.of(_Parsed(parse_qs(st.query_params.get("within", "")[:4000])))
     by_shape = shape_run(choice, wanted.shape)
-    ids = _list_of(choice, by_shape, wanted)
+    ids, place_of = ([], {}) if by_shape is None else listed_ids(choice, by_shape, wanted)
     question_id = st.query_params.get("q", "") or (ids[0] if ids else "")
     if not question_id:
         st.info("No question was chosen: find one on the Questions page.", icon="🔎")
         link("questions", "Questions", icon="🔎")
         return
-    rendered = _bar(ids, question_id, wanted, choice)
+    rendered = _bar(ids, place_of.get(question_id), wanted, choice)
     known = _facts_of(choice, by_shape, question_id)
     frame = trajectory_of_question(choice, question_id)
     events = events_of_question(choice, question_id)
@@ -99,19 +97,12 @@ def show() -> None:
     show_json(question_id, question_row(choice, question_id) or {}, frame, events, sides)
 
 
-def _list_of(choice: Choice, run: RunInfo | None, wanted: Filter) -> list[str]:
-    if run is None:
-        return []
-    rows = listed(choice, run, wanted)
-    return [str(q) for q in facts(choice, run).frame["question_id"].iloc[rows]]
-
-
 def _facts_of(choice: Choice, run: RunInfo | None, question_id: str) -> dict[str, object]:
     if run is None:
         return {}
-    frame = facts(choice, run).frame
-    own = frame[(frame["question_id"].astype(object) == question_id).to_numpy()]
-    return {str(k): v for k, v in own.iloc[0].to_dict().items()} if len(own) else {}
+    known = facts(choice, run)
+    row = known.row_of.get(question_id)
+    return {} if row is None else {str(k): v for k, v in known.frame.iloc[row].items()}
 
 
 def _go(question_id: str) -> None:
@@ -124,9 +115,8 @@ def _to_step(step: int) -> None:
     st.query_params["step"] = str(step)
 
 
-def _bar(ids: list[str], question_id: str, wanted: Filter, choice: Choice) -> bool:
+def _bar(ids: list[str], at: int | None, wanted: Filter, choice: Choice) -> bool:
     """Next and previous of the list, raw or rendered; whether mathematics is rendered."""
-    at = ids.index(question_id) if question_id in ids else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         before = ids[at - 1] if at else None
         after = ids[at + 1] if at is not None and at + 1 < len(ids) else None
@@ -156,8 +146,9 @@ def _what_to_read(runs: list[RunInfo], by_shape: RunInfo | None) -> tuple[RunInf
     preferred = by_shape if by_shape in runs else min(runs, key=lambda run: (-len(run.probe_steps), run.name))
     names = list(MODES) if len(runs) > 1 else ["before and after", "demonstration"]
     chosen = st.segmented_control(
-        "Read", names, key="read", bind="query-params", help="Nothing chosen: before and after it moved most."
-    )
+        "Read", names, default=names[0], key="read", bind="query-params",
+        help="Before and after: the two probes between which this question moved most in the run.",
+    )  # fmt: skip
     mode = MODES[chosen or "before and after"]
     if len(runs) == 1:
         return preferred, None, mode

@@ -9,29 +9,29 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.analysis import CLASSES
-from relift.analysis.bands import BANDS
-from relift.analysis.question_list import heat_bars, sparklines
-from relift.analysis.reached import REACH
+from relift.analysis.question_list import sparklines
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.made import Made, Missing
 from relift.dashboards.origins import NOTE, ORIGINS, of_origin, of_rollouts
 from relift.dashboards.question_list import (
-    MARKS,
+    MANY,
+    SHOWN_RUNS,
     SORTS,
     Facts,
     Filter,
     class_counts,
     counts_of,
     facts,
+    heat_of,
     listed,
+    listed_facts,
     rows_of,
     shape_run,
 )
 from relift.dashboards.question_view import pair_of_sides, show_head, show_sides, show_trajectory
 from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.views.questions import heat_map
-from relift.dashboards.widgets import choose_runs, downloads, link, plain, start_page
+from relift.dashboards.widgets import choose_runs, downloads, link, plain, show_spec, start_page
 
 SORT_WORDS = {
     "shape": "the shape of their trajectories", "most gained": "what they gained", "most lost": "what they lost",
@@ -40,7 +40,6 @@ SORT_WORDS = {
 }  # fmt: skip
 PER_PAGE = 500  # rows of the table at once
 _SEVERAL = ("class", "band", "reach", "source", "subject", "level", "mark")
-SHOWN_RUNS = 6  # runs with a sparkline and a panel
 
 
 def show() -> None:
@@ -78,7 +77,7 @@ def show() -> None:
     picked = None
     if left is not None:
         with left:
-            picked = _heat(choice, known.frame.iloc[rows])
+            picked = _heat(choice, run, wanted, len(rows))
     with right:
         chosen = _table(choice, run, known, rows if picked is None else rows[picked], wanted)
     if chosen is not None:
@@ -92,10 +91,10 @@ def _choose_origin(choice: Choice) -> str:
     if not any(of_rollouts(run).probe_steps for run in choice.runs):
         return "probe"
     chosen = st.segmented_control(
-        "Questions that were", list(ORIGINS), key="origin", bind="query-params",
-        help="Nothing chosen: probed, if any was.",
+        "Questions that were", list(ORIGINS), default="probed", key="origin", bind="query-params",
+        help="Probed: the same questions at every probe. Trained on: by their training rollouts.",
     )  # fmt: skip
-    return ORIGINS[chosen] if chosen else ("probe" if any(run.probe_steps for run in choice.runs) else "rollout")
+    return ORIGINS[chosen or "probed"]
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
@@ -113,20 +112,17 @@ def _choose_shape(choice: Choice) -> RunInfo | None:
 
 def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
     """The row of filters, in the address."""
-    frame = known.frame
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        _pills("Class", "class", [name for name in CLASSES if (frame["class"] == name).any()], known.missing)
-        _pills("Band", "band", [name for name in BANDS if (frame["band"] == name).any()], known.missing)
-        _pills("Reach of the base", "reach", [n for n in REACH if (frame["reach"] == n).any()], known.missing)
+        for label, column in (("Class", "class"), ("Band", "band"), ("Reach of the base", "reach")):
+            if known.options[column]:
+                st.pills(label, known.options[column], selection_mode="multi", key=column, bind="query-params")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.text_input("Search", key="find", bind="query-params", placeholder="text of the problem or answer", width=260)
         for column in ("source", "subject", "level"):
-            values = sorted({str(v) for v in frame[column].dropna().unique()})
-            if 1 < len(values) <= 200:
-                st.multiselect(column.capitalize(), values, key=column, bind="query-params", width=190)
-        able = [mark for mark, column in MARKS.items() if frame[column].any()]
-        if able:
-            st.multiselect("Only with", able, key="mark", bind="query-params", width=230)
+            if 1 < len(known.options[column]) <= 200:
+                st.multiselect(column.capitalize(), known.options[column], key=column, bind="query-params", width=190)
+        if known.options["mark"]:
+            st.multiselect("Only with", known.options["mark"], key="mark", bind="query-params", width=230)
         st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=230)
     several = {name: tuple(st.session_state.get(name) or ()) for name in _SEVERAL}
     several["klass"] = several.pop("class")
@@ -138,14 +134,11 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
     return wanted
 
 
-def _pills(label: str, key: str, values: list[str], missing: dict[str, str]) -> None:
-    if values and key not in missing:
-        st.pills(label, values, selection_mode="multi", key=key, bind="query-params")
-
-
 def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
     """How many of each class, and how many chance gives."""
     if "class" in known.missing:
+        return
+    if len(known.frame) > MANY and not st.toggle("How many of each class, and how many chance gives", key="count"):
         return
     counts = class_counts(choice)
     if isinstance(counts, Missing):
@@ -172,30 +165,15 @@ def _counts(known: Facts, rows: Any, wanted: Filter) -> None:
     st.markdown(f"{shown}, sorted by {SORT_WORDS[wanted.sort]}.")
 
 
-def _heat(choice: Choice, frame: pd.DataFrame) -> Any:
-    """The heat map of the list; the places of the questions brushed in it, None without a brush."""
-    runs = [run for run in choice.runs if run.probe_steps and counts_of(run) is not None][:SHOWN_RUNS]
-    ids = pd.Index(frame["question_id"].astype(object))
-    counts = {}
-    for run in runs:
-        found, row = counts_of(run), rows_of(run, ids)
-        if found is None or not (row >= 0).any():
-            continue
-        known = (row >= 0)[:, None]
-        counts[run.name] = (
-            np.where(known, found.n_correct_QT[row], 0).astype(np.int16),
-            np.where(known, found.n_decided_QT[row], 0).astype(np.int16),
-            found.step_T,
-        )
-    bars = heat_bars(counts)
+def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
+    """The heat map of the list of n questions; the places brushed in it, None without a brush."""
+    made = heat_of(choice, run, wanted)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Question by step", anchor=False)
-        downloads(Made("question-heat", bars))
-    event: Any = st.altair_chart(
-        heat_map(bars), width="stretch", key="heat", on_select="rerun",
-        alt="Accuracy of every question by step, one panel per run",
-    )  # fmt: skip
-    largest = int(bars["n_questions"].max())
+        downloads(made)
+    (spec,) = made.charts("heat", lambda: heat_map(made.frame))
+    event: Any = show_spec(spec, key="heat", alt="Accuracy of every question by step, one panel per run")
+    largest = int(made.frame["n_questions"].max())
     st.caption(
         "Each bar is one question"
         + (f" (up to {largest} neighbours share one)" if largest > 1 else "")
@@ -205,7 +183,7 @@ def _heat(choice: Choice, frame: pd.DataFrame) -> Any:
     if not span:
         return None
     low, high = sorted(float(end) for end in span)
-    places = np.arange(len(frame))
+    places = np.arange(n)
     picked = places[(places + 1 > low) & (places < high)]
     return picked if len(picked) else None
 
@@ -216,7 +194,7 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
     page = 1
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Questions", anchor=False)
-        downloads(Made("questions", known.frame.iloc[rows].drop(columns=["row"])))
+        downloads(Made("questions", listed_facts(choice, run, wanted)))
         if pages > 1:
             page = st.pagination(pages, key="page", bind="query-params")
     shown = known.frame.iloc[rows[(page - 1) * PER_PAGE : page * PER_PAGE]]
@@ -258,7 +236,7 @@ def _short(text: object, most: int = 90) -> str:
 def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: Filter) -> None:
     """The question that was chosen, below the table: enough to see why it moved."""
     st.divider()
-    row = known.frame[(known.frame["question_id"].astype(object) == question_id).to_numpy()].iloc[0]
+    row = known.frame.iloc[known.row_of[question_id]]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("The question chosen", anchor=False)
         names = [one.name for one in choice.runs] if len(choice.runs) > 1 else None

@@ -84,7 +84,7 @@ def forest(frame: pd.DataFrame) -> Any:
     tips = [alt.Tooltip("run:N"), alt.Tooltip("benchmark:N"), alt.Tooltip("value:Q", format=".3f"),
             alt.Tooltip("ci_low:Q", format=".3f"), alt.Tooltip("ci_high:Q", format=".3f"),
             alt.Tooltip("n_questions:Q"), alt.Tooltip("parameter:Q", title="k"), alt.Tooltip("step:Q")]  # fmt: skip
-    colour = runs.colour(legend=alt.Legend(orient="top"))
+    colour = runs.colour()
     low = alt.X("ci_low:Q", title="score", scale=alt.Scale(zero=False))
     bar = alt.Chart(rows).mark_rule(strokeWidth=2).encode(y=y, yOffset=offset, x=low, x2="ci_high:Q", color=colour)
     dot = alt.Chart(rows).mark_circle(size=80, opacity=1).encode(y=y, yOffset=offset, x=x, color=colour, tooltip=tips)

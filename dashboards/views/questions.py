@@ -52,12 +52,12 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
         .add_params(brush)
     )
     titles = alt.Chart(pd.DataFrame(names)).mark_text(fontWeight="bold", fontSize=11, color=NEUTRAL)
-    below = alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, color=NEUTRAL)
+    below = alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, color=NEUTRAL, dy=12)
     return alt.layer(
         bars,
         titles.encode(x=x, y=alt.value(-9), text="run:N"),
-        below.encode(x=x, y=alt.value(height + 11), text="step:N"),
-    ).properties(height=height, padding={"left": 5, "right": 5, "top": 18, "bottom": 20})
+        below.encode(x=x, y=alt.value("height"), text="step:N"),
+    ).properties(height=height, padding={"left": 5, "right": 5, "top": 6, "bottom": 6})
 
 
 def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[str, int]] = ()) -> Any:
@@ -105,7 +105,7 @@ def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[
             .mark_point(size=70, filled=True, opacity=0.9)
             .encode(x=x, y=alt.Y("lane:Q", scale=scale, axis=axis), shape=shape, color=colour, tooltip=tip)
         )
-    return alt.layer(*layers).properties(height=270)
+    return alt.layer(*layers).properties(height=330)
 
 
 def attempt_grid(frame: pd.DataFrame, *, height: int | None = None) -> alt.Chart:
@@ -134,5 +134,5 @@ def attempt_grid(frame: pd.DataFrame, *, height: int | None = None) -> alt.Chart
                      alt.Tooltip("answer:N", title="final answer"), alt.Tooltip("n_tokens:Q", title="tokens")],
         )
         .add_params(pick)
-        .properties(height=height or max(290, 15 * rows + 90))
+        .properties(height=height or max(330, 15 * rows + 90))
     )  # fmt: skip

@@ -140,7 +140,7 @@ def test_addresses_with_nonsense_do_no_harm(
 
 
 def test_hostile_answers_are_in_code_blocks_as_they_are(hostile: WrittenRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    for i, name in enumerate(list(SHORT)[:8]):
+    for i, name in enumerate(list(SHORT)[:3]):
         app = sound(open_page(monkeypatch, "question", [hostile.folder], query={"q": hostile.ids[i]}))
         assert [code.value for code in app.code].count(SHORT[name]) >= 2  # the problem, and attempts 0 of both sides
 
