@@ -24,7 +24,7 @@ ANSWERING_FILES = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.tiktoken",
     "chat_template*",
 )  # fmt: skip
-STATE = "state.safetensors"
+STATE = "state.tensors"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _CHECKPOINT = re.compile(r"step-(\d{6,9})")
 

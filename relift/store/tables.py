@@ -265,7 +265,17 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> 
         raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error
     if sha256_of(data) not in known.get(path.name, ()):
         raise StoreError(f"{path}: damaged: run.json knows another SHA-256; `relift check` lists what else is")
-    return pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+    return _with_later_columns(
+        TABLES[table], pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+    )
+
+
+def _with_later_columns(table: Table, rows: pa.Table) -> pa.Table:
+    """The rows of a file that is older than some nullable columns, with nulls there: not measured."""
+    missing = [c for c in table.columns if c.nullable and c.name not in rows.column_names]
+    for column in missing:
+        rows = rows.append_column(pa.field(column.name, column.type), pa.nulls(len(rows), column.type))
+    return rows.select([c.name for c in table.columns]) if missing else rows
 
 
 def _verified_footer(path: Path, file: Any, footer_sha256: str | None) -> pq.FileMetaData:

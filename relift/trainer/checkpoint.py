@@ -2,8 +2,9 @@
 
 weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
-    state.safetensors   moments of every optimizer, exposures, random state of torch
-    state.json          step, totals, demonstration buffer in order, optimizers' counts, other random states
+    state.tensors   safetensors too, by another name, for servers load every *.safetensors of a folder as weights:
+                    moments of every optimizer, exposures, random state of torch
+    state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from relift.trainer.parallel import from_first
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
 
-STATE = "state.safetensors"
+STATE = "state.tensors"
 WriteModel = Callable[[Path, dict[str, torch.Tensor]], None]
 
 

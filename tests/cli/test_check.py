@@ -78,7 +78,7 @@ COMMIT = "commits/step-000003.json"
 WEIGHTS = "weights/step-000009"
 PARTS = {
     "a table": ROLLOUTS, "a commit record": COMMIT, "weights": f"{WEIGHTS}/model.safetensors",
-    "moments": f"{WEIGHTS}/state.safetensors", "the buffer": f"{WEIGHTS}/state.json",
+    "moments": f"{WEIGHTS}/state.tensors", "the buffer": f"{WEIGHTS}/state.json",
     "a manifest": f"{WEIGHTS}/manifest.json", "run.json": "run.json", "questions": "questions.parquet",
     "demonstrations": "demonstrations.parquet", "checkpoints": "checkpoints.parquet", "configuration": "config.toml",
 }  # fmt: skip

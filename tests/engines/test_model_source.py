@@ -27,7 +27,7 @@ def write_run(folder: Path, *, steps: tuple[int, ...] = (0, 3, 6), base: Path | 
             def write(where: Path, step: int = step) -> None:
                 (where / "model.safetensors").write_bytes(b"weights %d" % step)
                 (where / "config.json").write_text("{}")
-                (where / "state.safetensors").write_bytes(b"moments")
+                (where / "state.tensors").write_bytes(b"moments")
 
             writer.save_checkpoint(step, write, info={})
     return folder
@@ -117,7 +117,7 @@ def test_everything_that_answers_is_content(tmp_path: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-2.safetensors")
     seen.append(content_fingerprint(str(folder)))
     assert len(set(seen)) == len(seen) == 7 and all(len(each) == 64 for each in seen)
-    for name in ("state.safetensors", "README.md", "state.json", "manifest.json"):
+    for name in ("state.tensors", "README.md", "state.json", "manifest.json"):
         (folder / name).write_text("x")
     assert content_fingerprint(str(folder)) == seen[-1]
 

@@ -20,6 +20,7 @@ from relift.store.tables import (
     footer_of,
     parse_table_file,
     read_parquet,
+    read_whole,
     table_file,
 )  # fmt: skip
 from tests.store.rows import attempts, checkpoint_row, questions, update
@@ -51,6 +52,15 @@ def test_missing_is_null_and_numbers_are_kept() -> None:
     assert np.isnan(updates.column("loss")[0].as_py()) and updates.column("loss").null_count == 0
     assert np.isinf(updates.column("grad_norm")[0].as_py())
     assert updates.column("entropy").null_count == 1
+
+
+def test_a_file_older_than_a_nullable_column_is_read_with_nulls(tmp_path: Path) -> None:
+    table = conform(TABLES["questions"], questions(2), {})
+    older = encode(TABLES["questions"], table.drop_columns(["options"]))
+    (tmp_path / "questions.parquet").write_bytes(older)
+    rows = read_whole(tmp_path, "questions", {"questions.parquet": [sha256_of(older)]})
+    assert rows.column_names == [c.name for c in TABLES["questions"].columns]
+    assert rows.column("options").null_count == len(rows) == 2
 
 
 def test_an_arrow_table_tells_null_from_nan() -> None:
