@@ -28,7 +28,7 @@ COSTS = {
 }  # fmt: skip
 
 
-LARGE_STEPS = 12  # probes of F1 of a large run
+LARGE_STEPS = 9  # probes of F1 of a large run
 LARGE_RESAMPLES = 100
 
 
