@@ -133,11 +133,13 @@ def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str
         {
             "problem": [" ".join(str(known.at[q, "problem"]).split())[:120] for q in ids],
             "gold": [str(known.at[q, "answer"]) for q in ids],
-            "split": [str(known.at[q, "split"]) for q in ids],
+            "split": [str(known.at[q, "split"]) for q in ids], "subject": [known.at[q, "subject"] for q in ids],
             "at the start": _of(rows, "start"), a.name: _of(rows, "a"), b.name: _of(rows, "b"),
             "difference": rows["difference"].to_numpy(float),
         }
     )  # fmt: skip
+    if table["subject"].isna().all():
+        table = table.drop(columns="subject")
     columns = {"difference": st.column_config.NumberColumn(f"{a.name} less {b.name}", format="%+.2f")}
     event: Any = st.dataframe(
         table, hide_index=True, column_config=columns, selection_mode="single-row", on_select="rerun",
