@@ -63,8 +63,8 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
     first = next(iter(folders.values()))
     console.print(f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}")
     example = str(first / "relift")
-    console.print(f"Next: relift check {example}")
-    console.print(f"or, in Python: relift.analysis.read_trajectories({example!r})")
+    console.print(f"Look at it: relift dashboard {first}")
+    console.print(f"or: relift report {first}/*, or in Python: relift.analysis.read_trajectories({example!r})")
 
 
 def claim(out: Path, size: Size) -> None:
