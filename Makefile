@@ -115,6 +115,7 @@ bench: $(INSTALLED)
 	@mkdir -p build/bench
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.sampler --out build/bench/sampler.json
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.rl_step --out build/bench/rl_step.json
+	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.grading --out build/bench/grading.json
 
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py
