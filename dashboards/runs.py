@@ -40,7 +40,7 @@ STATES: dict[State, str] = {
     "imported": "made elsewhere and imported",
     "unreadable": "cannot be read",
 }
-LARGE_ROWS = 1_500_000  # rows of trajectories that are read as a frame; of larger runs evenly spaced probes are
+LARGE_ROWS = 1_000_000  # rows of trajectories that are read as a frame; of larger runs evenly spaced probes are
 LIVE_SECONDS = 900  # a run called running whose folder did not change for so long may have been killed
 
 

@@ -87,5 +87,5 @@ def test_large_runs_show_evenly_spaced_probes() -> None:
     assert of_runs.is_large(choice)
     shown = of_runs.spaced_steps(choice, 5)
     assert shown == (0, 25, 50, 75, 100)
-    # 1,500,000 of 10,100,000 rows: 15 of 101 steps
-    assert len(of_runs.shown_steps(choice) or ()) == 15
+    # 1,000,000 of 10,100,000 rows: 10 of 101 steps
+    assert len(of_runs.shown_steps(choice) or ()) == 10
