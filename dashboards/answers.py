@@ -12,7 +12,8 @@ import streamlit as st
 
 from relift.analysis.one_question import question_trajectory
 from relift.analysis.read import read_attempts, read_responses
-from relift.dashboards.runs import Choice, RunInfo, cube, questions_of
+from relift.dashboards.origins import cube_of
+from relift.dashboards.runs import Choice, RunInfo, questions_of
 from relift.store import RunReader
 
 COLUMNS = (
@@ -58,7 +59,7 @@ def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
         for draw in (0, 1):
             if draw == 1 and 1 not in run.base_draws:
                 continue
-            counts = cube(run, draw=draw)
+            counts = cube_of(run, draw=draw)
             for t, step in enumerate(counts.step_T):
                 decided = int(counts.n_decided_QT[at, t])
                 if decided:

@@ -21,7 +21,8 @@ from relift.analysis.counts import Cube
 from relift.analysis.question_list import ends_of, heat_bars, order_by_shape
 from relift.analysis.reached import REACH
 from relift.dashboards.made import Made, Missing, compute
-from relift.dashboards.runs import Choice, RunInfo, cube, questions, questions_of
+from relift.dashboards.origins import cube_of
+from relift.dashboards.runs import Choice, RunInfo, questions, questions_of
 from relift.errors import ReliftError
 from relift.store import RunReader
 
@@ -146,12 +147,12 @@ def _facts(key: tuple[Any, ...], _choice: Choice, _run: RunInfo) -> Facts:  # no
     else:
         frame = frame.assign(rate_first=np.nan, rate_last=np.nan, change=np.nan, n_probes=0)
     frame["row"] = row_N
-    if _run.origin == "rollout":  # bands, reach and classes are of probes
+    if _run.origin != "probe":  # bands, reach and classes are of probes
         frame = frame.assign(**dict.fromkeys(("band", "reach", "class")))
-        missing = dict.fromkeys(("band", "reach", "class"), "of rollouts there is none")
+        missing = dict.fromkeys(("band", "reach", "class"), "it is of probes alone")
     for column, made in (
         ()
-        if _run.origin == "rollout"
+        if _run.origin != "probe"
         else (
             ("band", compute("questions-bands", _choice, lambda loaded: loaded.bands)),
             ("reach", compute("questions-reach", _choice, base_reach)),
@@ -215,7 +216,7 @@ def _marks(run: RunInfo, counts: Cube | None) -> dict[str, NDArray[np.bool_]]:
 def counts_of(run: RunInfo) -> Cube | None:
     """The cube of draw 0 of a run, or None where it has none or a file is damaged."""
     try:
-        return cube(run) if run.probe_steps else None
+        return cube_of(run) if run.probe_steps else None
     except ReliftError:
         return None
 

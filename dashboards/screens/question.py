@@ -14,7 +14,7 @@ from relift.dashboards.answers import (
     question_row,
     trajectory_of_question,
 )
-from relift.dashboards.origins import NOTE, ORIGINS, of_origin
+from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, of_origin
 from relift.dashboards.question_list import Filter, facts, listed_ids, shape_run
 from relift.dashboards.question_view import (
     MODES,
@@ -33,14 +33,15 @@ from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 def _choose_origin(choice: Choice, question_id: str) -> str:
     """Whether probes or training rollouts are looked at: what the question has, else what is asked for."""
-    asked = ORIGINS.get(st.query_params.get("origin", ""), "probe")
+    possible = able_origins(choice)
+    asked = ORIGINS.get(st.query_params.get("origin", ""), ORIGINS[possible[0]] if possible else "probe")
     if not question_id:
         return asked
-    able = [name for name, origin in ORIGINS.items() if len(counts_of_question(of_origin(choice, origin), question_id))]
+    able = [name for name in possible if len(counts_of_question(of_origin(choice, ORIGINS[name]), question_id))]
     if len(able) < 2:
         return ORIGINS[able[0]] if able else asked
     chosen = st.segmented_control("Attempts when it was", able, default=able[0], key="origin", bind="query-params")
-    return ORIGINS[chosen or "probed"]
+    return ORIGINS[chosen or able[0]]
 
 
 class _Parsed(dict[str, list[str]]):
@@ -132,7 +133,7 @@ def _bar(ids: list[str], at: int | None, wanted: Filter, choice: Choice) -> bool
         link(
             "questions", "Back to the list", icon="↩️", **wanted.parameters(),
             run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
-            origin="trained on" if choice.runs and choice.runs[0].origin == "rollout" else None,
+            origin=NAMES[choice.runs[0].origin] if choice.runs and choice.runs[0].origin != "probe" else None,
         )  # fmt: skip
     return rendered
 

@@ -12,7 +12,7 @@ import streamlit as st
 from relift.analysis.question_list import sparklines
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.made import Made, Missing
-from relift.dashboards.origins import NOTE, ORIGINS, of_origin, of_rollouts
+from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, of_origin
 from relift.dashboards.question_list import (
     MANY,
     SHOWN_RUNS,
@@ -54,8 +54,8 @@ def show() -> None:
         run = _choose_shape(choice)
     if run is None:
         st.info(
-            "None of these runs was probed, so no question has a trajectory. `relift train` probes by itself "
-            "(probe.questions); `relift eval` runs are on the Benchmarks page.",
+            "None of these runs has answers yet. `relift train` probes by itself (probe.questions); `relift eval` "
+            "answers benchmarks.",
             icon="🫙",
         )
         return
@@ -67,7 +67,7 @@ def show() -> None:
     rows = listed(choice, run, wanted)
     if origin == "probe":
         _class_row(choice, run, known)
-    else:
+    elif origin == "rollout":
         st.caption(NOTE)
     _counts(known, rows, wanted)
     if not len(rows):
@@ -87,14 +87,16 @@ def show() -> None:
 
 
 def _choose_origin(choice: Choice) -> str:
-    """Whether the list is of probed questions or of those that training rolled out."""
-    if not any(of_rollouts(run).probe_steps for run in choice.runs):
-        return "probe"
+    """Whether the list is of probed questions, of those that training rolled out, or of benchmarks."""
+    able = able_origins(choice)
+    if len(able) < 2:
+        return ORIGINS[able[0]] if able else "probe"
     chosen = st.segmented_control(
-        "Questions that were", list(ORIGINS), default="probed", key="origin", bind="query-params",
-        help="Probed: the same questions at every probe. Trained on: by their training rollouts.",
+        "Questions that were", able, default=able[0], key="origin", bind="query-params",
+        help="Probed: the same questions at every probe. Trained on: by their training rollouts. Evaluated: of "
+        "benchmarks.",
     )  # fmt: skip
-    return ORIGINS[chosen or "probed"]
+    return ORIGINS[chosen or able[0]]
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
@@ -129,7 +131,7 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
     find, sort = (st.session_state.get("find") or "").strip(), st.session_state.get("sort") or "shape"
     wanted = Filter(**several, find=find, sort=sort, shape=run.name)
     for column in ("class", "band", "reach"):
-        if column in known.missing and run.origin != "rollout":
+        if column in known.missing and run.origin == "probe":
             st.caption(f"No {column}: {plain(known.missing[column])}.")
     return wanted
 
@@ -241,7 +243,7 @@ def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: 
         st.subheader("The question chosen", anchor=False)
         names = [one.name for one in choice.runs] if len(choice.runs) > 1 else None
         within = urlencode(wanted.parameters(), doseq=True)
-        origin = "trained on" if run.origin == "rollout" else None
+        origin = NAMES[run.origin] if run.origin != "probe" else None
         link(
             "question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice),
             origin=origin,

@@ -182,3 +182,15 @@ def parameter(app: AppTest, name: str) -> str:
     """A query parameter with one value."""
     value = app.query_params[name]
     return value if isinstance(value, str) else value[0]
+
+
+def test_answers_to_a_benchmark_can_be_listed_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # an evaluation keeps attempts and texts, no trajectories: they are counted from the attempts
+    run = WrittenRun(tmp_path / "model", ["1+1?", "2+2?"], ["two", "four"], name="model", origin="benchmark")
+    run.step(0, ["cc", "wwu"])
+    run.close()
+    listed = sound(open_page(monkeypatch, "questions", [run.folder]))
+    assert "**2** questions" in text_of(listed)
+    read = sound(open_page(monkeypatch, "question", [run.folder], query={"q": run.ids[1]}))
+    assert "four" in [code.value for code in read.code]
+    assert "Every attempt of model" in text_of(read)

@@ -17,15 +17,15 @@ ATTEMPTS = 4
 class WrittenRun:
     """Questions with their answers: `verdicts` at a step are one string per question, c correct, w wrong, u undecided.
 
-    Every attempt's text is the question's own text with the attempt's number and verdict before it, or exactly the
-    text where there is one attempt whose text is asked for (`exact`: attempt 0).
+    The first attempt's text is exactly the question's own in `texts`, the others' begin with number and verdict.
     """
 
     def __init__(
         self, folder: Path, problems: Sequence[str], texts: Sequence[str], *, name: str = "rl", status: str = "done",
         seed: int = 1, demonstrations: Mapping[str, str] | None = None,
+        origin: str = "probe",
     ):  # fmt: skip
-        self.problems, self.texts = list(problems), list(texts)
+        self.problems, self.texts, self.origin = list(problems), list(texts), origin
         self.ids = [question_id_of(problem) for problem in problems]
         self.ix_Q = np.arange(len(problems), dtype=np.int32)
         questions = pd.DataFrame(
@@ -79,23 +79,24 @@ class WrittenRun:
         verdict_N = [words[letter] for letter in letters]
         attempts = pd.DataFrame(
             {
-                "run_id": self.writer.run_json["run_id"], "origin": "probe", "draw": draw, "step": step,
+                "run_id": self.writer.run_json["run_id"], "origin": self.origin, "draw": draw, "step": step,
                 "question_ix": self.ix_Q[row_N], "attempt": attempt_N, "verdict": verdict_N,
                 "verdict_rule": "box.text", "finish": "stop", "n_tokens": 7,
                 "answer": ["42" if word == "correct" else "41" for word in verdict_N], "policy_version": step,
-                "decoding_id": "probe", "seed": 0, "response_id": np.arange(len(row_N)),
+                "decoding_id": self.origin, "seed": 0, "response_id": np.arange(len(row_N)),
             }
         )  # fmt: skip
         texts = [
             self.texts[row] if attempt == 0 else f"attempt {attempt}, {verdict}: {self.texts[row][:200]}"
             for row, attempt, verdict in zip(row_N, attempt_N, verdict_N, strict=True)
         ]
-        self.writer.write("attempts", attempts, step=step, origin="probe", draw=draw)
+        self.writer.write("attempts", attempts, step=step, origin=self.origin, draw=draw)
         zeros = np.zeros(len(self.ids), int)
         rows = trajectories_of(attempts, rl_exposures=zeros, sft_exposures=zeros, in_buffer=zeros.astype(bool))
-        self.writer.write("trajectories", rows, step=step, origin="probe", draw=draw)
+        if self.origin != "benchmark":  # evaluations keep none
+            self.writer.write("trajectories", rows, step=step, origin=self.origin, draw=draw)
         keys = attempts[["response_id", "question_ix", "attempt"]]
-        self.writer.write("responses", keys.assign(text=texts), step=step, origin="probe", draw=draw)
+        self.writer.write("responses", keys.assign(text=texts), step=step, origin=self.origin, draw=draw)
 
     def close(self) -> None:
         """Lets go of the folder."""
