@@ -31,3 +31,13 @@ def test_a_run_is_its_own_base(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found, rows, check_dtype=False)
     with pytest.raises(InputError, match="no probe at step 0"):
         counted_reach(read_counts([tmp_path / "rl"], steps=(4,)), base_id="rl-2")
+
+
+def test_top_ups_are_in_posteriors_and_not_in_the_prior(tmp_path: Path) -> None:
+    write_run(tmp_path / "base", n_questions=150, n_steps=0, learn=0.0, seed=1, name="base", base_draws=3)
+    rows, counts = read_trajectories([tmp_path / "base"]), read_counts([tmp_path / "base"])
+    # a top-up that solved nothing at all would drag the prior down, were it in there
+    rows.loc[rows["draw"] == 2, "n_correct"] = 0
+    counts.count_QP["n_correct"][:, (counts.probes["draw"] == 2).to_numpy()] = 0
+    found = counted_reach(counts, base_id="base-1")
+    pd.testing.assert_frame_equal(found, reach_counts(rows, base="base-1"), check_dtype=False)
