@@ -93,7 +93,7 @@ def show() -> None:
         found = answers(run, question_id, picked[0])
         if 0 < picked[1] <= len(found):
             sides = [*sides[:1], side_of(run, found.iloc[picked[1] - 1])]
-            st.caption("On the right: the square clicked in the grid. Click beside the squares to let it go.")
+            st.caption("On the right: the attempt clicked in the grid. Click beside the fields to let it go.")
     show_sides(sides, rendered=rendered, key=key)
     show_json(question_id, question_row(choice, question_id) or {}, frame, events, sides)
 

@@ -195,7 +195,7 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
     pages = max(1, -(-len(rows) // PER_PAGE))
     page = 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Questions", anchor=False)
+        st.subheader(f"Questions ({len(rows):,})", anchor=False)
         downloads(Made("questions", listed_facts(choice, run, wanted)))
         if pages > 1:
             page = st.pagination(pages, key="page", bind="query-params")
