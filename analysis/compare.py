@@ -43,7 +43,7 @@ def paired_difference(compared: pd.DataFrame, *, by: pd.Series | None = None) ->
     """One row per group (`by`: group of each question_id, say its band; None: one group "all").
 
     Columns: group, n_questions, difference (mean of rate_a - rate_b), low, high (95 %, Student's t over
-    questions), p_value; where every question has one attempt a side also mcnemar_p. Questions whose group is
+    questions, cut at -1 and 1), p_value; where every question has one attempt a side also mcnemar_p. Questions whose group is
     null are left out; groups of fewer than two questions have no interval.
     """
     rows = compared[compared["difference"].notna()]
@@ -59,8 +59,8 @@ def paired_difference(compared: pd.DataFrame, *, by: pd.Series | None = None) ->
                 "group": group,
                 "n_questions": n,
                 "difference": float(members["difference"].mean()),
-                "low": estimate.low if estimate else np.nan,
-                "high": estimate.high if estimate else np.nan,
+                "low": max(-1.0, estimate.low) if estimate else np.nan,  # few questions: t reaches beyond what can be
+                "high": min(1.0, estimate.high) if estimate else np.nan,
                 "p_value": estimate.p_value if estimate else np.nan,
                 "mcnemar_p": float(stats.mcnemar_exact(*only)) if single else np.nan,
             }

@@ -39,12 +39,20 @@ def test_paired_difference_over_all_and_by_band() -> None:
     compared = compare_runs(frame, a="rl", b="sft")
     whole = paired_difference(compared).iloc[0]
     expected = stats.paired_t([-1, 0.25, 0, 0])
-    assert (whole["difference"], whole["low"], whole["p_value"]) == (expected.value, expected.low, expected.p_value)
+    assert (whole["difference"], whole["high"], whole["p_value"]) == (expected.value, expected.high, expected.p_value)
+    assert expected.low < -1 == whole["low"]
     assert whole["n_questions"] == 4 and np.isnan(whole["mcnemar_p"])
     bands = assign_bands(frame, run="base").set_index("question_id")["band"]
     by_band = paired_difference(compared, by=bands).set_index("group")
     assert by_band.loc["Hardest", "difference"] == pytest.approx((-1 + 0.25) / 2)
     assert by_band.loc["Easy", "n_questions"] == 2 and by_band.loc["Easy", "p_value"] == 1
+
+
+def test_intervals_of_few_questions_end_where_differences_must() -> None:
+    # differences 1, .125, 1 of three questions: mean .708, se .292, t(2) 4.30: the plain interval ends at 1.96
+    frame = pd.concat([trajectories([8, 1, 8], run="rl", step=1), trajectories([0, 0, 0], run="sft", step=1)])
+    whole = paired_difference(compare_runs(frame, a="rl", b="sft")).iloc[0]
+    assert whole["high"] == 1 and whole["low"] == pytest.approx(17 / 24 - 4.302653 * 7 / 24, abs=1e-5)
 
 
 def test_single_attempts_get_mcnemar() -> None:
