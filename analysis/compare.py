@@ -43,8 +43,8 @@ def paired_difference(compared: pd.DataFrame, *, by: pd.Series | None = None) ->
     """One row per group (`by`: group of each question_id, say its band; None: one group "all").
 
     Columns: group, n_questions, difference (mean of rate_a - rate_b), low, high (95 %, Student's t over
-    questions, cut at -1 and 1), p_value; where every question has one attempt a side also mcnemar_p. Questions whose group is
-    null are left out; groups of fewer than two questions have no interval.
+    questions, cut at -1 and 1), p_value; where every question has one attempt a side also mcnemar_p. Questions whose
+    group is null are left out; groups of fewer than two questions have no interval.
     """
     rows = compared[compared["difference"].notna()]
     groups = pd.Series("all", index=rows.index) if by is None else rows["question_id"].map(by)
