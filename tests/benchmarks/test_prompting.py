@@ -42,6 +42,7 @@ def test_each_presets_prompt(tokenizer: Any) -> None:
     only = r"Solve the following math problem. Make sure to put the answer (and only answer) inside \boxed{}."
     assert texts == {
         "relift": "<s>[user]What is 1+1?[assistant]",
+        "arith": "<s>What is 1+1?",
         "relift-june2025": "<s>[user]What is 1+1?[assistant]",
         "luffy": "<s>[user]What is 1+1?[assistant]",
         "qwen": f"<s>[system]{BOX_INSTRUCTION}[user]What is 1+1?[assistant]",

@@ -286,6 +286,7 @@ class Failing(ExactScorer):
     """Dies from the n-th call on (from 1), for good."""
 
     def __init__(self, n: int) -> None:
+        super().__init__()
         self.calls_left = n - 1
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
