@@ -111,8 +111,18 @@ def folders() -> tuple[Path, ...]:
 
 
 def survey() -> tuple[RunInfo, ...]:
-    """Every run of the command line as it is now, in its order, with unique names."""
-    found = [_described(str(folder), fingerprint(folder)) for folder in folders()]
+    """Every run of the command line as it is now, in its order, with unique names.
+
+    Of two folders with the same run the second is not read: rows are told apart by run_id.
+    """
+    found: list[RunInfo] = []
+    for folder in folders():
+        run = _described(str(folder), fingerprint(folder))
+        same = next((other for other in found if other.run_id == run.run_id), None)
+        if same is not None:
+            problem = f"{run.folder}: the same run as {same.folder}"
+            run = replace(run, state="unreadable", problem=problem, run_id=f"unreadable:{run.folder}")
+        found.append(run)
     times = Counter(run.name for run in found)
     named: list[RunInfo] = []
     for run in found:

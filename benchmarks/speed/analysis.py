@@ -40,8 +40,11 @@ MARK = "RELIFT "
 # --- the run: synthetic, through the run's own writer ---
 
 
-def make_run(folder: Path, *, n_questions: int, n_steps: int, attempts: bool, texts: bool = False) -> None:
-    """Probes of `n_questions` at `n_steps` steps, two draws at step 0, of a model that learns a little."""
+def make_run(folder: Path, *, n_questions: int, n_steps: int, attempts: bool, texts: int = 0) -> None:
+    """Probes of `n_questions` at `n_steps` steps, two draws at step 0, of a model that learns a little.
+
+    `texts`: of every how many steps the answers' texts are kept, 40 words each; 0: none.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -88,7 +91,7 @@ def make_run(folder: Path, *, n_questions: int, n_steps: int, attempts: bool, te
                         "decoding_id": constant("probe", n), "seed": rng.integers(0, 2**62, n),
                     }  # fmt: skip
                     writer.write("attempts", pa.table(table), step=step, origin="probe", draw=draw)
-                if texts and draw == 0:
+                if texts and step % texts == 0 and draw == 0:
                     words = rng.integers(0, 10**9, (n, 40)).astype("U9")
                     text = {"response_id": np.arange(n), "question_ix": ix_N, "attempt": attempt_N}
                     body = [" ".join(row) for row in words.tolist()]
@@ -294,7 +297,7 @@ def main() -> None:
                 print("making", name, flush=True)
                 make_run(
                     folders[name], n_questions=n_questions, n_steps=n_steps, attempts=name in ("attempts", "large"),
-                    texts=name == "texts",
+                    texts=int(name == "texts"),
                 )  # fmt: skip
         record = {
             "what": __doc__,

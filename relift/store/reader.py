@@ -15,6 +15,7 @@ from relift.errors import InputError, StoreError
 from relift.schema import SCHEMA_VERSION, TABLES
 from relift.store.checkpoints import checkpoint_folder, verify_checkpoint
 from relift.store.files import read_record, sha256_of
+from relift.store.footers import Footers
 from relift.store.tables import (
     PER_STEP,
     WHOLE,
@@ -35,6 +36,7 @@ class RunReader:
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
         self._cache: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        self._footers = Footers()
         self._named: dict[Path, tuple[dict[str, Any], dict[TableFile, dict[str, Any]]]] = {}
         run = self.run_json
         version = run.get("schema_version")
@@ -168,7 +170,11 @@ class RunReader:
         for _ in range(RETRIES):
             try:
                 rows = read_parquet(
-                    file.path, columns=columns, question_ixs=question_ixs, footer_sha256=entry["footer_sha256"]
+                    file.path,
+                    columns=columns,
+                    question_ixs=question_ixs,
+                    footer_sha256=entry["footer_sha256"],
+                    footers=self._footers,
                 )
                 if question_ixs is None and len(rows) != entry["rows"]:
                     raise StoreError(f"{file.path}: damaged: {len(rows)} rows, its commit record says {entry['rows']}")

@@ -42,6 +42,7 @@ from relift.store.folder import (
     require_run_folder,
     take_lock,
 )
+from relift.store.footers import footer_of
 from relift.store.rollback import commit_records, set_aside_past
 from relift.store.tables import (
     NAME_PART,
@@ -50,7 +51,6 @@ from relift.store.tables import (
     commit_name,
     conform,
     encode,
-    footer_of,
     read_whole,
     table_file,
 )

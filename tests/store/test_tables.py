@@ -8,16 +8,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from relift.errors import StoreError
 from relift.schema import TABLES, Verdict
+from relift.store import footers as footers_module
 from relift.store import split_responses
 from relift.store.files import sha256_of
+from relift.store.footers import KEPT_BYTES, Footer, Footers, footer_of, parse_footer
 from relift.store.tables import (
     commit_name,
     conform,
     encode,
-    footer_of,
     parse_table_file,
     read_parquet,
     read_whole,
@@ -200,6 +203,54 @@ def test_a_question_is_read_without_the_others(tmp_path: Path, monkeypatch: pyte
     assert asked == [[0, 4]]
     assert rows.column("text").to_pylist() == [f"text {i}" for i in [*range(16, 24), *range(4800, 4808)]]
     assert len(read_parquet(path, columns=["text"], question_ixs=[])) == 0
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=8), st.sets(st.integers(0, 50), max_size=12))
+def test_groups_that_can_hold_a_question(bounds: list[tuple[int, int]], asked: set[int]) -> None:
+    least, greatest = ([low for low, _ in bounds], [low + width for low, width in bounds])
+    footer = Footer(None, np.array(least, np.int64), np.array(greatest, np.int64))  # type: ignore[arg-type]
+    holding = [i for i, (low, high) in enumerate(zip(least, greatest, strict=True)) if asked & {*range(low, high + 1)}]
+    assert footer.groups_with(asked) == holding
+
+
+def test_groups_without_statistics_can_hold_any_question() -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(many_texts(3_000), sink, row_group_size=1_024, write_statistics=False)
+    assert parse_footer(footer_of(sink.getvalue().to_pybytes())).groups_with([7, 9_999_999]) == [0, 1, 2]
+
+
+def test_many_attempts_are_in_groups() -> None:
+    n = 40_000
+    rows = pa.concat_tables([conformed(frame())] * (n // 5 + 1)).slice(0, n)
+    groups = parse_footer(footer_of(encode(ATTEMPTS, rows))).metadata.num_row_groups
+    assert groups == 2  # 40,000 / 32,768
+
+
+def test_footers_are_kept_until_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    read = footers_module.read_footer
+    monkeypatch.setattr(footers_module, "read_footer", lambda file: reads.append(file.name) or read(file))
+    data = encode(RESPONSES, many_texts(5_000))
+    monkeypatch.setattr(footers_module, "KEPT_BYTES", 2 * len(footer_of(data)))
+    kept, paths = Footers(), [tmp_path / f"{i}.parquet" for i in range(3)]
+
+    def look(path: Path) -> None:
+        path.write_bytes(data)
+        read_parquet(path, columns=["text"], question_ixs=[9], footer_sha256=sha256_of(footer_of(data)), footers=kept)
+
+    for i in (0, 0, 1, 0, 2, 0, 1):  # room for two: 2 takes the place of 1, which was used longest ago
+        look(paths[i])
+    assert reads == [str(paths[i]) for i in (0, 1, 2, 1)]
+
+
+def test_a_kept_footer_belongs_to_one_content_of_a_file(tmp_path: Path) -> None:
+    path, kept = tmp_path / "r.parquet", Footers()
+    for n in (3_000, 2_000):  # the second is written in place of the first, with a record of its own
+        data = encode(RESPONSES, many_texts(n))
+        path.write_bytes(data)
+        read = read_parquet(path, columns=["text"], footer_sha256=sha256_of(footer_of(data)), footers=kept)
+        assert read.num_rows == n
 
 
 def test_a_changed_footer_is_noticed(tmp_path: Path) -> None:
