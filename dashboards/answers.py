@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from relift.analysis.one_question import question_trajectory
-from relift.analysis.read import read_attempts, read_responses
+from relift.analysis.read import open_runs
 from relift.dashboards.origins import cube_of
 from relift.dashboards.runs import Choice, RunInfo, questions_of
 from relift.store import RunReader
@@ -51,20 +52,21 @@ def _places(folder: str, run_id: str, n: int, _run: RunInfo) -> dict[str, int]: 
 def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     """Counts of one question, a row per run, draw and probe, from the cubes: run_id, run, draw, step, n_correct,
     n_decided."""
-    rows: list[tuple[Any, ...]] = []
+    parts = []
     for run in choice.runs:
         at = _row_of(run, question_id)
         if at is None or not run.probe_steps:
             continue
-        for draw in (0, 1):
-            if draw == 1 and 1 not in run.base_draws:
-                continue
+        for draw in (0, 1) if 1 in run.base_draws else (0,):
             counts = cube_of(run, draw=draw)
-            for t, step in enumerate(counts.step_T):
-                decided = int(counts.n_decided_QT[at, t])
-                if decided:
-                    rows.append((run.run_id, run.name, draw, int(step), int(counts.n_correct_QT[at, t]), decided))
-    return pd.DataFrame(rows, columns=["run_id", "run", "draw", "step", "n_correct", "n_decided"])
+            n_decided_T = counts.n_decided_QT[at].astype(int)
+            measured = n_decided_T > 0
+            columns = {"step": counts.step_T, "n_correct": counts.n_correct_QT[at].astype(int)}
+            own = {name: column[measured] for name, column in columns.items()}
+            own["n_decided"] = n_decided_T[measured]
+            parts.append(pd.DataFrame({"run_id": run.run_id, "run": run.name, "draw": draw, **own}))
+    names = ["run_id", "run", "draw", "step", "n_correct", "n_decided"]
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 
 def trajectory_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
@@ -72,12 +74,39 @@ def trajectory_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     return question_trajectory(counts_of_question(choice, question_id))
 
 
+def attempts_at(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
+    """Every attempt at the question at these steps: step, draw, attempt, verdict, answer, n_tokens. Not to be changed.
+
+    In order of step, draw and attempt. One look into each step's file. StoreError if one is damaged.
+    """
+    ix = question_ix(run, question_id)
+    marks = _marks(run, max(steps, default=0))
+    return _attempts(str(run.folder), run.run_id, ix, tuple(steps), marks, run.origin)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _attempts(
+    folder: str,
+    run_id: str,  # noqa: ARG001  a new run in the same folder is another
+    ix: int | None,  # None: the run does not have the question
+    steps: tuple[int, ...],
+    marks: tuple[Any, ...],  # noqa: ARG001
+    origin: str,
+) -> pd.DataFrame:
+    (reader,) = open_runs([folder])
+    names = ["step", "draw", "attempt", "verdict", "answer", "n_tokens"]
+    asked = [] if ix is None else [ix]
+    rows = reader.read("attempts", columns=names, origin=origin, steps=steps, question_ixs=asked)
+    return rows.astype({"verdict": object}).sort_values(names[:3], kind="stable", ignore_index=True)
+
+
 def answers(run: RunInfo, question_id: str, step: int) -> pd.DataFrame:
     """Every attempt at the question at a step, with `text` (null where it was not kept). Not to be changed.
 
     Columns: draw, attempt, step, COLUMNS, text; in order of draw and attempt. StoreError if a file is damaged.
     """
-    return _answers(str(run.folder), run.run_id, question_id, step, _marks(run, step), run.origin)
+    ix = question_ix(run, question_id)
+    return _answers(str(run.folder), run.run_id, ix, step, _marks(run, step), run.origin)
 
 
 def _marks(run: RunInfo, step: int) -> tuple[Any, ...]:
@@ -88,20 +117,23 @@ def _marks(run: RunInfo, step: int) -> tuple[Any, ...]:
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _answers(
     folder: str,
-    run_id: str,  # noqa: ARG001  a new run in the same folder is another
-    question_id: str,
+    run_id: str,  # noqa: ARG001
+    ix: int | None,
     step: int,
     marks: tuple[Any, ...],  # noqa: ARG001
     origin: str,
 ) -> pd.DataFrame:
-    attempts = read_attempts([folder], origin=origin, steps=[step], questions=[question_id], columns=list(COLUMNS))
-    texts = read_responses([folder], origin=origin, step=step, questions=[question_id])
-    joined = attempts.merge(texts[["draw", "attempt", "text"]], on=["draw", "attempt"], how="left")
-    kept = joined[["draw", "attempt", "step", *COLUMNS, "text"]].copy()
-    for name in ("verdict", "verdict_rule", "finish", "decoding_id"):
-        kept[name] = kept[name].astype(object)
-    kept["draw"] = kept["draw"].astype(int)
-    return kept.sort_values(["draw", "attempt"], kind="stable", ignore_index=True)
+    (reader,) = open_runs([folder])
+    names, asked = ["draw", "attempt", "step", *COLUMNS], [] if ix is None else [ix]
+    rows = reader.read("attempts", columns=names, origin=origin, steps=[step], question_ixs=asked)
+    kept = reader.read(
+        "responses", columns=["draw", "attempt", "text"], origin=origin, steps=[step], question_ixs=asked
+    )
+    text_of = {(draw, attempt): text for draw, attempt, text in kept.itertuples(index=False)}
+    texts = [text_of.get(place) for place in zip(rows["draw"], rows["attempt"], strict=True)]
+    words = dict.fromkeys(("verdict", "verdict_rule", "finish", "decoding_id"), object)
+    found = rows.astype({**words, "draw": int}).assign(text=pd.Series(texts, index=rows.index, dtype=object))
+    return found.sort_values(["draw", "attempt"], kind="stable", ignore_index=True)
 
 
 def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
@@ -179,8 +211,5 @@ def _pieces(text: str) -> list[str]:
 
 def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain values, null for what is not known: for JSON."""
-    plain = frame.astype(object).where(frame.notna(), None)
-    return [
-        {str(name): value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
-        for row in plain.to_dict("records")
-    ]
+    records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return records

@@ -15,6 +15,9 @@ BAND_COLOURS = {"Hardest": "#7B4FA6", "Hard": "#31688E", "Medium": "#35B779", "E
 VERDICT_COLOURS = {"correct": "#2E9E63", "wrong": "#C8553D", "undecided": "#9AA0A6"}
 alt.utils.schemapi.disable_debug_mode()  # checking every part against the schema is most of the time of a chart
 
+# A specification without data, made once for many frames, and the frames by the names that it calls them
+Filled = tuple[dict[str, Any], dict[str, pd.DataFrame]]
+
 _DASHES = {"solid": [1.0, 0.0]}
 
 

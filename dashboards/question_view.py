@@ -13,8 +13,8 @@ import streamlit as st
 
 from relift.analysis.one_question import caption_question_trajectory, flip_of, plot_question_trajectory
 from relift.dashboards.answers import (
-    answers,
     as_records,
+    attempts_at,
     demonstrations,
     question_row,
 )
@@ -30,7 +30,7 @@ from relift.dashboards.reading import (
 )
 from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.views.questions import attempt_grid, trajectory
-from relift.dashboards.widgets import downloads, plain, show_spec
+from relift.dashboards.widgets import downloads, plain, show_filled
 from relift.errors import ReliftError
 
 MODES = {"before and after": "flip", "two runs": "runs", "demonstration": "demo"}  # as an address says it
@@ -70,8 +70,7 @@ def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, a
         st.info("This question was never probed in these runs.", icon="🫙")
         return
     shown = events[events["run"].isin([run.name for run in choice.runs])]
-    spec = trajectory(frame, shown, at=at).to_dict(validate=False)  # checking it takes longer than all else
-    show_spec(spec, alt="Share of attempts correct over steps by run")
+    show_filled(trajectory(frame, shown, at=at), alt="Share of attempts correct over steps by run")
     st.caption(plain(caption_question_trajectory(frame, events=bool(len(shown)))))
 
 
@@ -158,13 +157,8 @@ def show_sides(sides: Sequence[Side | None], *, rendered: bool, key: str) -> Non
 
 def grid_of(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
     """Every attempt of a run at these steps: step, slot (its place at the step, from 1), verdict, answer, n_tokens."""
-    frames = []
-    for step in steps:
-        found = answers(run, question_id, step)
-        frames.append(found.assign(slot=np.arange(1, len(found) + 1)))
-    if not frames:
-        return pd.DataFrame(columns=["step", "slot", "verdict", "answer", "n_tokens"])
-    return pd.concat(frames, ignore_index=True)[["step", "slot", "verdict", "answer", "n_tokens"]]
+    found = attempts_at(run, question_id, steps)
+    return found.assign(slot=found.groupby("step").cumcount() + 1)[["step", "slot", "verdict", "answer", "n_tokens"]]
 
 
 def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) -> tuple[int, int] | None:
@@ -185,8 +179,7 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
         st.info("No attempt was recorded.", icon="🫙")
         return None
     shown = rows.assign(answer=[str(a)[:60] if isinstance(a, str) else "none" for a in rows["answer"]])
-    spec = attempt_grid(shown).to_dict(validate=False)
-    event: Any = show_spec(spec, key=f"{key}-grid", alt="Attempts by step, coloured by verdict")
+    event: Any = show_filled(attempt_grid(shown), key=f"{key}-grid", alt="Attempts by step, coloured by verdict")
     st.caption("Each field is one attempt; click one to read it below on the right. Draws of step 0 follow each other.")
     picked: Any = (event or {}).get("selection", {}).get("attempt") or []
     return (int(picked[0]["step"]), int(picked[0]["slot"])) if picked else None
@@ -195,16 +188,18 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
 def show_json(
     question_id: str, row: dict[str, Any], frame: pd.DataFrame, events: pd.DataFrame, sides: Sequence[Side | None]
 ) -> None:
-    """The question and what is shown of it, as JSON to copy or to take away."""
-    about: dict[str, Any] = {name: row[name] for name in ("problem", "answer", "source", "split") if name in row}
-    body: dict[str, Any] = {
-        "question_id": question_id,
-        **about,
-        "trajectory": as_records(frame), "events": as_records(events),
-        "texts": [side.record for side in sides if side is not None],
-    }  # fmt: skip
-    text = json.dumps(body, ensure_ascii=False, indent=1, default=str)
-    with st.expander("Copy as JSON"):
+    """The question and what is shown of it, as JSON to copy or to take away; made when it is opened."""
+    with st.expander("Copy as JSON", key=f"json-{question_id}", on_change="rerun") as place:
+        if not place.open:
+            return
+        about: dict[str, Any] = {name: row[name] for name in ("problem", "answer", "source", "split") if name in row}
+        body: dict[str, Any] = {
+            "question_id": question_id,
+            **about,
+            "trajectory": as_records(frame), "events": as_records(events),
+            "texts": [side.record for side in sides if side is not None],
+        }  # fmt: skip
+        text = json.dumps(body, ensure_ascii=False, indent=1, default=str)
         st.code(text, language="json", height=300)
         st.download_button(
             "JSON", text.encode(), file_name=f"relift-question-{question_id[:12]}.json", mime="application/json",

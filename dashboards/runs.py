@@ -284,11 +284,15 @@ class _LiveCube:
         self.question_ix_Q = np.sort(questions["question_ix"].to_numpy(np.int64))
         self.columns: dict[int, tuple[tuple[Any, ...], NDArray[np.int16], NDArray[np.int16]]] = {}
         self.cube: Cube | None = None
+        self.marks: tuple[int, ...] | None = None  # the run's fingerprint at the last look
         self.damaged: dict[int, str] = {}  # by step: what is wrong with its file, which is left out
 
-    def now(self) -> Cube:
-        """The cube of what is committed now; the same object while nothing has changed."""
+    def now(self, marks_of_run: tuple[int, ...]) -> Cube:
+        """The cube of what is committed now; the same object while nothing has changed. Of a run with the fingerprint
+        of the last look the files are not looked at again."""
         with self.lock:
+            if self.cube is not None and marks_of_run == self.marks:
+                return self.cube
             files: dict[int, list[Any]] = {}
             for file in self.reader.files("trajectories", origin=self.origin, draws=[self.draw]):
                 files.setdefault(file.step, []).append(file)
@@ -302,6 +306,7 @@ class _LiveCube:
                 for step in stale:
                     self._read(step, marks[step])
                 self.cube = self._stacked()
+            self.marks = marks_of_run
             return self.cube
 
     def _read(self, step: int, mark: tuple[Any, ...]) -> None:
@@ -347,7 +352,7 @@ def cube(run: RunInfo, *, draw: int = 0) -> Cube:
 
     Rows are in order of question_ix, as those of `questions_of`. A damaged file is left out (see `damaged`).
     """
-    return _live_cube(str(run.folder), run.run_id, run.origin, draw).now()
+    return _live_cube(str(run.folder), run.run_id, run.origin, draw).now(run.fingerprint)
 
 
 def damaged(run: RunInfo) -> dict[int, str]:
@@ -355,7 +360,7 @@ def damaged(run: RunInfo) -> dict[int, str]:
     found: dict[int, str] = {}
     for draw in run.base_draws or (0,):
         live = _live_cube(str(run.folder), run.run_id, run.origin, draw)
-        live.now()
+        live.now(run.fingerprint)
         found |= live.damaged
     return found
 

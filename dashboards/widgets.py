@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.dashboards.charts import RunScale, legend_of, legend_row
+from relift.dashboards.charts import Filled, RunScale, legend_of, legend_row
 from relift.dashboards.made import Draw, Made, Missing
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, silent, survey
 
@@ -206,8 +206,16 @@ def show_spec(
 ) -> Any:
     """A specification of `Made.charts`; with `key`, what is selected in it."""
     selecting: dict[str, Any] = {} if key is None else {"key": key, "on_select": "rerun"}
-    # a copy: Streamlit takes the data out of what it is given
-    return st.vega_lite_chart(copy.deepcopy(spec), width=width, alt=alt, **selecting)
+    # a copy: Streamlit takes the data out of what it is given, but changes none of it
+    own = copy.deepcopy({name: value for name, value in spec.items() if name != "datasets"})
+    datasets = {"datasets": dict(spec["datasets"])} if "datasets" in spec else {}
+    return st.vega_lite_chart(own | datasets, width=width, alt=alt, **selecting)
+
+
+def show_filled(filled: Filled, *, alt: str, key: str | None = None) -> Any:
+    """The same of a chart whose data are apart from it."""
+    spec, data = filled
+    return show_spec({**spec, "datasets": data}, alt=alt, key=key)
 
 
 def show_legend(made: Made, legend: Mapping[str, str] | None = None) -> None:

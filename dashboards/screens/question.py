@@ -34,7 +34,9 @@ from relift.dashboards.widgets import choose_runs, link, plain, start_page
 def _choose_origin(choice: Choice, question_id: str) -> str:
     """Whether probes or training rollouts are looked at: what the question has, else what is asked for."""
     possible = able_origins(choice)
-    asked = ORIGINS.get(st.query_params.get("origin", ""), ORIGINS[possible[0]] if possible else "probe")
+    if len(possible) < 2:
+        return ORIGINS[possible[0]] if possible else "probe"
+    asked = ORIGINS.get(st.query_params.get("origin", ""), ORIGINS[possible[0]])
     if not question_id:
         return asked
     able = [name for name in possible if len(counts_of_question(of_origin(choice, ORIGINS[name]), question_id))]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from relift.dashboards.charts import NEUTRAL, VERDICT_COLOURS, RunScale
+from relift.dashboards.charts import NEUTRAL, VERDICT_COLOURS, Filled, RunScale
 
 EVENT_SHAPES = {"enqueue": "circle", "train": "triangle-up", "evict": "cross"}
 _EVENT_DEPTH = {"enqueue": 0.0, "train": 0.055, "evict": 0.0}  # several may happen at one step
@@ -60,16 +61,37 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
     ).properties(height=height, padding={"left": 5, "right": 5, "top": 6, "bottom": 6})
 
 
-def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[str, int]] = ()) -> Any:
+def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[str, int]] = ()) -> Filled:
     """A line per run with interval bars; marks below the axis for the demonstration; rings at what is being read."""
-    names = list(dict.fromkeys([*frame["run"], *events["run"]]))
-    runs = RunScale(names)
+    runs = tuple(dict.fromkeys(str(name) for name in (*frame["run"], *events["run"])))
+    marked = tuple(name for name in RunScale(runs).names if name in set(events["run"]))
     last = max([1, *(int(step) for step in frame["step"])])
-    shift = {name: (i - (len(names) - 1) / 2) * last * 0.006 for i, name in enumerate(runs.names)}
-    rows = frame.assign(place=frame["step"] + frame["run"].map(shift).astype(float))
+    shift = {name: (i - (len(runs) - 1) / 2) * last * 0.006 for i, name in enumerate(RunScale(runs).names)}
+    lane = {name: -0.08 - 0.11 * i for i, name in enumerate(marked)}
+    columns = ["run", "step", "n_correct", "n_decided", "rate", "low", "high"]
+    rows = frame[columns].assign(place=frame["step"] + frame["run"].map(shift).astype(float))
+    being_read = set(at)
+    data = {
+        "rows": rows,
+        "read": rows[
+            [(str(run), int(step)) in being_read for run, step in zip(rows["run"], rows["step"], strict=True)]
+        ],
+        "events": events[["run", "step", "event", "reason"]].assign(
+            lane=events["run"].map(lane).astype(float) - events["event"].map(_EVENT_DEPTH).astype(float),
+            place=events["step"] + events["run"].map(shift).astype(float),
+        ),
+    }
+    used = {name: data[name] for name in ("rows", "read", "events") if len(data[name])}
+    return _trajectory(runs, len(marked), ringed="read" in used), used
+
+
+@lru_cache(maxsize=64)
+def _trajectory(names: tuple[str, ...], n_lanes: int, *, ringed: bool) -> dict[str, Any]:
+    """The specification over data called rows, read and events."""
+    runs = RunScale(names)
     legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
     x = alt.X("place:Q", title="training step", axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False))
-    scale = alt.Scale(domain=[-0.06 - 0.11 * events["run"].nunique(), 1.02], nice=False)
+    scale = alt.Scale(domain=[-0.06 - 0.11 * n_lanes, 1.02], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%")
     y = alt.Y("rate:Q", title="attempts correct", scale=scale, axis=axis)
     tips = [
@@ -77,56 +99,53 @@ def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[
         alt.Tooltip("n_decided:Q", title="of"), alt.Tooltip("low:Q", format=".2f"), alt.Tooltip("high:Q", format=".2f"),
     ]  # fmt: skip
     colour = runs.colour(legend=legend)
+    rows = alt.Chart(alt.NamedData(name="rows"))
     layers: list[Any] = [
-        alt.Chart(rows)
-        .mark_rule(strokeWidth=1.5, opacity=0.55)
-        .encode(x=x, y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q", color=colour),
-        alt.Chart(rows).mark_line(strokeWidth=2.2).encode(x=x, y=y, color=colour, strokeDash=runs.dash()),
-        alt.Chart(rows).mark_circle(size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
+        rows.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
+            x=x, y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q", color=colour
+        ),
+        rows.mark_line(strokeWidth=2.2).encode(x=x, y=y, color=colour, strokeDash=runs.dash()),
+        rows.mark_circle(size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
     ]
-    read = rows[[(str(run), int(step)) in set(at) for run, step in zip(rows["run"], rows["step"], strict=True)]]
-    if len(read):
-        ring = alt.Chart(read).mark_point(size=260, strokeWidth=1.6, filled=False)
+    if ringed:
+        ring = alt.Chart(alt.NamedData(name="read")).mark_point(size=260, strokeWidth=1.6, filled=False)
         layers.append(ring.encode(x=x, y=y, color=colour, tooltip=tips))
-    if len(events):
-        lane = {name: -0.08 - 0.11 * i for i, name in enumerate(n for n in runs.names if n in set(events["run"]))}
-        marks = events.assign(
-            lane=events["run"].map(lane).astype(float) - events["event"].map(_EVENT_DEPTH).astype(float),
-            place=events["step"] + events["run"].map(shift).astype(float),
-        )
+    if n_lanes:
         shape = alt.Shape(
             "event:N",
             scale=alt.Scale(domain=list(EVENT_SHAPES), range=list(EVENT_SHAPES.values())),
             legend=alt.Legend(orient="top", title="demonstration:", titleOrient="left", symbolFillColor="gray"),
         )
         tip = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("event:N"), alt.Tooltip("reason:N")]
-        layers.append(
-            alt.Chart(marks)
-            .mark_point(size=70, filled=True, opacity=0.9)
-            .encode(x=x, y=alt.Y("lane:Q", scale=scale, axis=axis), shape=shape, color=colour, tooltip=tip)
-        )
-    return alt.layer(*layers).properties(height=330)
+        marks = alt.Chart(alt.NamedData(name="events")).mark_point(size=70, filled=True, opacity=0.9)
+        place = alt.Y("lane:Q", scale=scale, axis=axis)
+        layers.append(marks.encode(x=x, y=place, shape=shape, color=colour, tooltip=tip))
+    return alt.layer(*layers).properties(height=330).to_dict(validate=False)
 
 
-def attempt_grid(frame: pd.DataFrame, *, height: int | None = None) -> alt.Chart:
+def attempt_grid(frame: pd.DataFrame) -> Filled:
     """Attempts of one run, a column per probed step, a square per attempt coloured by verdict.
 
     Point selection `attempt` returns step and slot. `frame`: step, slot, verdict, answer, n_tokens.
     """
+    return _attempt_grid(tuple(int(slot) for slot in dict.fromkeys(frame["slot"]))), {"rows": frame}
+
+
+@lru_cache(maxsize=64)
+def _attempt_grid(slots: tuple[int, ...]) -> dict[str, Any]:
+    """The specification over data called rows."""
     pick = alt.selection_point(name="attempt", fields=["step", "slot"], toggle=False)
     colour = alt.Color(
         "verdict:N", title=None, legend=alt.Legend(orient="top"),
         scale=alt.Scale(domain=list(VERDICT_COLOURS), range=list(VERDICT_COLOURS.values())),
     )  # fmt: skip
-    rows = frame["slot"].nunique()
-    return (
-        alt.Chart(frame)
+    chart = (
+        alt.Chart(alt.NamedData(name="rows"))
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("step:O", title="step", axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
                     scale=alt.Scale(paddingInner=0.08)),
-            y=alt.Y("slot:O", title="attempt", sort=list(dict.fromkeys(frame["slot"])),
-                    scale=alt.Scale(paddingInner=0.14),
+            y=alt.Y("slot:O", title="attempt", sort=list(slots), scale=alt.Scale(paddingInner=0.14),
                     axis=alt.Axis(ticks=False, domain=False)),
             color=colour,
             opacity=alt.condition(pick, alt.value(1.0), alt.value(0.45)),
@@ -134,5 +153,6 @@ def attempt_grid(frame: pd.DataFrame, *, height: int | None = None) -> alt.Chart
                      alt.Tooltip("answer:N", title="final answer"), alt.Tooltip("n_tokens:Q", title="tokens")],
         )
         .add_params(pick)
-        .properties(height=height or max(330, 15 * rows + 90))
+        .properties(height=max(330, 15 * len(slots) + 90))
     )  # fmt: skip
+    return chart.to_dict(validate=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,13 @@ def test_names_of_two_runs_alike_are_told_apart(tmp_path: Path, monkeypatch: pyt
     runs = [tmp_path / f"seed-{seed}" / "rl" for seed in (1, 2)]
     text = text_of(open_page(monkeypatch, "overview", runs))
     assert "**rl (seed-1)**" in text and "**rl (seed-2)**" in text
+
+
+def test_a_run_named_twice_is_shown_once_and_said(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch,
+                                                  tmp_path: Path) -> None:  # fmt: skip
+    (run,) = states["done"]
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    app = open_page(monkeypatch, "overview", [run, again])
+    assert not app.exception
+    assert [error.value for error in app.error if "the same run as" in html.unescape(str(error.value))]

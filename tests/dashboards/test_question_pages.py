@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import html
+import json
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from relift.analysis.read import read_attempts, read_responses
+from relift.dashboards.answers import answers, events_of_question, trajectory_of_question
+from relift.dashboards.question_view import grid_of
+from relift.dashboards.runs import Choice, survey
+from relift.dashboards.views.questions import trajectory
 from relift.store import RunReader
 from tests.dashboards.app import open_page, text_of
 from tests.dashboards.hostile import HOSTILE
@@ -154,6 +162,58 @@ def test_the_answers_before_and_after_are_those_of_the_flip(
     assert "Before and after" in text
     assert ":red-badge" in text
     assert ":green-badge" in text
+
+
+def test_answers_and_grid_are_the_recorded_attempts(hostile: WrittenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["app.py", str(hostile.folder)])
+    (run,) = survey()
+    for step in (0, 10):
+        for question_id in hostile.ids[:4]:
+            found = answers(run, question_id, step)
+            attempts = read_attempts([run.folder], origin="probe", steps=[step], questions=[question_id])
+            texts = read_responses([run.folder], step=step, questions=[question_id])
+            expected = attempts.merge(texts[["draw", "attempt", "text"]], on=["draw", "attempt"], how="left")
+            for name in ("draw", "attempt", "step", "verdict", "verdict_rule", "finish", "n_tokens", "answer", "text"):
+                assert found[name].astype(object).tolist() == expected[name].astype(object).tolist(), name
+    grid = grid_of(run, hostile.ids[0], [0, 10])
+    # two draws of "wwww" at step 0, which follow each other, and "cccu" at step 10
+    assert list(zip(grid["step"], grid["slot"], strict=True)) == [*((0, i) for i in range(1, 9)), (10, 1), (10, 2),
+                                                                  (10, 3), (10, 4)]  # fmt: skip
+    assert list(grid["verdict"]) == ["wrong"] * 8 + ["correct"] * 3 + ["undecided"]
+    assert grid_of(run, "no such question", [0, 10]).empty
+    assert answers(run, "no such question", 0).empty
+
+
+def test_the_charts_of_a_question_hold_its_rows(hostile: WrittenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["app.py", str(hostile.folder)])
+    (run,) = survey()
+    frame, events = trajectory_of_question(Choice((run,)), hostile.ids[0]), events_of_question(
+        Choice((run,)), hostile.ids[0]
+    )  # fmt: skip
+    spec, data = trajectory(frame, events, at=[(run.name, 10)])
+    assert data["rows"][["step", "n_correct", "n_decided"]].values.tolist() == [[0, 0, 8], [10, 3, 3]]
+    assert data["read"]["step"].tolist() == [10]
+    assert data["events"]["event"].tolist() == ["enqueue", "train"]
+    named = set(re.findall(r'"name": "(\w+)"', json.dumps([layer["data"] for layer in spec["layer"]])))
+    assert named == set(data) == {"rows", "read", "events"}
+    bare, less = trajectory(frame, events.iloc[:0])
+    assert set(less) == {"rows"}
+    assert "events" not in json.dumps(bare)
+
+
+def test_the_json_of_a_question_is_made_when_it_is_opened(hostile: WrittenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    question_id = hostile.ids[0]
+    app = sound(open_page(monkeypatch, "question", [hostile.folder], query={"q": question_id}))
+    assert not [code for code in app.code if code.language == "json"]
+    app.session_state[f"json-{question_id}"] = True
+    app.run()
+    (code,) = [code for code in sound(app).code if code.language == "json"]
+    body = json.loads(code.value)
+    assert body["question_id"] == question_id
+    assert [(row["step"], row["n_correct"], row["n_decided"]) for row in body["trajectory"]] == [(0, 0, 8), (10, 3, 3)]
+    assert [row["event"] for row in body["events"]] == ["enqueue", "train"]
+    assert [text["verdict"] for text in body["texts"]] == ["wrong", "correct"]
+    assert body["texts"][0]["text"] == list(SHORT.values())[0]
 
 
 def test_two_runs_are_read_beside_each_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
