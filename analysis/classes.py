@@ -123,10 +123,11 @@ def _read_runs(trajectories: pd.DataFrame) -> list[_Run]:
     rows = with_labels(matched_questions(trajectories[(trajectories["draw"] < RATE_DRAWS).to_numpy()]))
     runs = []
     for (run_id, run), one in rows.groupby(["run_id", "run"], sort=False):
-        row_N, question_ids = pd.factorize(one["question_id"].astype(object))
+        row_N, question_ids = pd.factorize(one["question_id"])
         # draws of step 0 are probes of their own; later draws of a step are one probe
         key_N = one["step"].to_numpy(np.int64) * RATE_DRAWS + np.where(one["step"] == 0, one["draw"], 0)
-        keys, probe_N = np.unique(key_N, return_inverse=True)
+        keys = np.unique(key_N)
+        probe_N = np.searchsorted(keys, key_N)
         shape = (len(question_ids), len(keys))
         cell_N = row_N * shape[1] + probe_N
         correct, attempts, undecided = (
@@ -185,11 +186,13 @@ def chance_of_gain(
     The mean of F_earlier over the later posterior's quantiles, by Gauss-Legendre quadrature with 64 nodes, averaged
     with the same of the exchanged roles, so that two posteriors at the same end of the scale give one half.
     """
-    counts = np.stack([correct_Q, decided_Q, later_correct_Q, later_decided_Q])
-    (c, n, d, m), where = np.unique(counts, axis=1, return_inverse=True)
+    counts = (correct_Q, decided_Q, later_correct_Q, later_decided_Q)
+    span = tuple(int(count_Q.max(initial=0)) + 1 for count_Q in counts)
+    found, where = np.unique(np.ravel_multi_index(counts, span), return_inverse=True)  # many questions are alike
+    c, n, d, m = (np.asarray(count, np.float64) for count in np.unravel_index(found, span))
     earlier, later = (a + c, b + n - c), (a + d, b + m - d)
     chance = (_chance_below(earlier, later) + 1 - _chance_below(later, earlier)) / 2
-    return np.asarray(chance[where.ravel()], float)
+    return np.asarray(chance[where], float)
 
 
 def _chance_below(one: tuple[stats.Floats, stats.Floats], other: tuple[stats.Floats, stats.Floats]) -> stats.Floats:
@@ -215,6 +218,9 @@ class _Thresholds:
         self._known: dict[tuple[bytes, int], float] = {}
 
     def of(self, decided_QP: NDArray[np.int64], total_Q: NDArray[np.int64]) -> stats.Floats:
+        if len(decided_QP) and (decided_QP == decided_QP[0]).all():  # nearly always; the general way takes long
+            totals, where = np.unique(total_Q, return_inverse=True)
+            return np.array([self._threshold(decided_QP[0], int(total)) for total in totals])[where]
         keys, where = np.unique(np.column_stack([decided_QP, total_Q]), axis=0, return_inverse=True)
         return np.array([self._threshold(key[:-1], int(key[-1])) for key in keys])[where.ravel()]
 

@@ -97,7 +97,8 @@ def _attempts(
     names = ["step", "draw", "attempt", "verdict", "answer", "n_tokens"]
     asked = [] if ix is None else [ix]
     rows = reader.read("attempts", columns=names, origin=origin, steps=steps, question_ixs=asked)
-    return rows.astype({"verdict": object}).sort_values(names[:3], kind="stable", ignore_index=True)
+    rows["verdict"] = rows["verdict"].astype(object)
+    return rows.sort_values(names[:3], kind="stable", ignore_index=True)
 
 
 def answers(run: RunInfo, question_id: str, step: int) -> pd.DataFrame:

@@ -316,7 +316,9 @@ class _LiveCube:
             for _, table in self.reader.iter_tables(
                 "trajectories", columns=wanted, origin=self.origin, draws=[self.draw], steps=[step]
             ):
-                row = np.searchsorted(self.question_ix_Q, table["question_ix"].to_numpy())
+                ixs = table["question_ix"].to_numpy()
+                whole = np.array_equal(ixs, self.question_ix_Q)  # every question was asked
+                row = slice(None) if whole else np.searchsorted(self.question_ix_Q, ixs)
                 correct_Q[row] = table["n_correct"].to_numpy()
                 decided_Q[row] = table["n_attempts"].to_numpy() - table["n_undecided"].to_numpy()
         except StoreError as error:
@@ -367,7 +369,8 @@ def damaged(run: RunInfo) -> dict[int, str]:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _questions_of(folder: str, run_id: str, size: int) -> pd.DataFrame:  # noqa: ARG001
-    return RunReader(Path(folder)).read("questions").sort_values("question_ix").reset_index(drop=True)
+    rows = RunReader(Path(folder)).read("questions").sort_values("question_ix").reset_index(drop=True)
+    return rows.astype({"question_id": object})  # they are walked through again and again
 
 
 def questions_of(run: RunInfo) -> pd.DataFrame:

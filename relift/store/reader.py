@@ -35,9 +35,9 @@ class RunReader:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
-        self._cache: dict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        self._cache: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}  # records by path
+        self._named: dict[str, tuple[dict[str, Any], dict[str, dict[TableFile, dict[str, Any]]]]] = {}
         self._footers = Footers()
-        self._named: dict[Path, tuple[dict[str, Any], dict[TableFile, dict[str, Any]]]] = {}
         run = self.run_json
         version = run.get("schema_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
@@ -47,7 +47,7 @@ class RunReader:
     @property
     def run_json(self) -> dict[str, Any]:
         """run.json as it is now."""
-        body = self._record(self.folder / "run.json")
+        body = self._record(f"{self.folder}/run.json")
         if body is None:
             raise InputError(f"{self.folder}: no run.json there: not a run folder")
         return body
@@ -64,13 +64,13 @@ class RunReader:
             raise StoreError(f"{path}: changed since the run began: run.json knows another SHA-256")
         return data.decode()
 
-    def _record(self, path: Path) -> dict[str, Any] | None:
+    def _record(self, path: str) -> dict[str, Any] | None:
         """A record, parsed again only if its file is another one; None if there is none."""
         try:
             stat = os.stat(path)
             key = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if path not in self._cache or self._cache[path][0] != key:
-                self._cache[path] = (key, read_record(path))
+                self._cache[path] = (key, read_record(Path(path)))
         except (FileNotFoundError, NotADirectoryError):
             self._cache.pop(path, None)
             return None
@@ -78,28 +78,29 @@ class RunReader:
 
     def _entries(self, table: str) -> dict[TableFile, dict[str, Any]]:
         """Every committed file of a table with what its record says of it, in order of step, origin, draw, part."""
-        folder = self.folder / "commits"
         try:
-            names = os.listdir(folder)
+            with os.scandir(f"{self.folder}/commits") as found:
+                records = [entry.path for entry in found if commit_step(entry.name) is not None]
         except FileNotFoundError:
-            names = []
-        entries = {}
-        for name in names:
-            if commit_step(name) is not None:
-                entries.update({f: entry for f, entry in self._files_of(folder / name).items() if f.table == table})
+            records = []
+        entries: dict[TableFile, dict[str, Any]] = {}
+        for path in records:
+            entries.update(self._files_of(path).get(table, {}))
         return {file: entries[file] for file in sorted(entries, key=_order)}
 
-    def _files_of(self, path: Path) -> dict[TableFile, dict[str, Any]]:
-        """What one commit record names; nothing if it is gone."""
+    def _files_of(self, path: str) -> dict[str, dict[TableFile, dict[str, Any]]]:
+        """What one commit record names, by table; nothing if it is gone."""
         record = self._record(path)
         if record is None:
             return {}
         if path not in self._named or self._named[path][0] is not record:
-            files = {parse_table_file(self.folder, name): entry for name, entry in record["files"].items()}
-            if None in files:
-                odd = next(name for name in record["files"] if parse_table_file(self.folder, name) is None)
-                raise StoreError(f"{path}: names {odd!r}, which is no table file")
-            self._named[path] = (record, {file: entry for file, entry in files.items() if file is not None})
+            by_table: dict[str, dict[TableFile, dict[str, Any]]] = {}
+            for name, entry in record["files"].items():
+                file = parse_table_file(self.folder, name)
+                if file is None:
+                    raise StoreError(f"{path}: names {name!r}, which is no table file")
+                by_table.setdefault(file.table, {})[file] = entry
+            self._named[path] = (record, by_table)
         return self._named[path][1]
 
     @property

@@ -16,7 +16,7 @@ from relift.schema import TABLES, Verdict
 from relift.store import footers as footers_module
 from relift.store import split_responses
 from relift.store.files import sha256_of
-from relift.store.footers import KEPT_BYTES, Footer, Footers, footer_of, parse_footer
+from relift.store.footers import Footer, Footers, footer_of, parse_footer
 from relift.store.tables import (
     commit_name,
     conform,
@@ -224,7 +224,7 @@ def test_many_attempts_are_in_groups() -> None:
     n = 40_000
     rows = pa.concat_tables([conformed(frame())] * (n // 5 + 1)).slice(0, n)
     groups = parse_footer(footer_of(encode(ATTEMPTS, rows))).metadata.num_row_groups
-    assert groups == 2  # 40,000 / 32,768
+    assert groups == 3  # 40,000 / 16,384
 
 
 def test_footers_are_kept_until_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
