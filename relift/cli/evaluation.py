@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relift.cli.formats import Json, Latex, Markdown, one_format
+from relift.cli.formats import Json, Latex, Markdown, Quiet, one_format
+from relift.cli.sampling import (
+    Engine,
+    EngineOptions,
+    MaxTokens,
+    Revision,
+    SecondGrader,
+    Temperature,
+    Template,
+    Tokenizer,
+    TopP,
+)
 from relift.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,10 +28,6 @@ if TYPE_CHECKING:
 
 LIGHTEVAL_PYTHON = Path(".venv-lighteval/bin/python")  # where `make test-lighteval` puts it
 SHOWN_DIFFERENCES = 10
-
-EngineOption = Annotated[
-    list[str] | None, typer.Option("--engine-option", metavar="KEY=VALUE", help="see docs/evaluation.md")
-]
 
 
 def eval_(
@@ -38,16 +45,16 @@ def eval_(
     out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
     data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
     seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
-    top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
-    template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
-    engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
-    engine_options: EngineOption = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    template: Template = None,
+    engine: Engine = "torch",
+    engine_options: EngineOptions = None,
     base_url: Annotated[str | None, typer.Option(help="of --engine openai: http://host:port/v1")] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
-    revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
-    second_grader: Annotated[str | None, typer.Option(help="compare verdicts with another grader's")] = None,
+    tokenizer: Tokenizer = None,
+    revision: Revision = None,
+    second_grader: SecondGrader = None,
     as_json: Json = False,  # noqa: FBT002
     markdown: Markdown = False,  # noqa: FBT002
     latex: Latex = False,  # noqa: FBT002
@@ -57,7 +64,7 @@ def eval_(
     rate: Annotated[float | None, typer.Option(help="of --plan: tokens per second, for hours")] = None,
     commit_answers: Annotated[int, typer.Option(min=1, help="answers that are committed at once")] = 1024,
     commit_seconds: Annotated[float, typer.Option(min=0.0, help="seconds after which they are at last")] = 30.0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Benchmark scores with their intervals; started again with the same command it continues."""
     if list_:
@@ -120,14 +127,14 @@ def probe(
         str | None, typer.Option(help="preset of prompt and sampling; default: relift; of --into: the run's own")
     ] = None,
     seed: Annotated[int, typer.Option(help="of all random numbers; of --into: the run's own")] = 0,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="longest answer, in tokens")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
-    top_p: Annotated[float | None, typer.Option(help="nucleus, above 0 and up to 1")] = None,
-    template: Annotated[str | None, typer.Option(help="prompt template: chat, boxed or plain")] = None,
-    engine: Annotated[str, typer.Option(help="torch, vllm, openai or replay")] = "torch",
-    engine_options: EngineOption = None,
-    revision: Annotated[str | None, typer.Option(help="of a model on the hub")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    template: Template = None,
+    engine: Engine = "torch",
+    engine_options: EngineOptions = None,
+    revision: Revision = None,
+    quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Accuracy of a checkpoint on each question of a file, as a run or added to one."""
     from relift.analysis.score_table import render_scores, scored_run
@@ -166,9 +173,9 @@ def topup(
         bool, typer.Option("--undetermined", help="the questions whose reach is undetermined")
     ] = False,  # noqa: FBT002
     engine: Annotated[str, typer.Option(help="the run's own engine, or a faster one")] = "torch",
-    engine_options: EngineOption = None,
-    tokenizer: Annotated[str | None, typer.Option(help="tokenizer of a served model: a folder or hub id")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+    engine_options: EngineOptions = None,
+    tokenizer: Tokenizer = None,
+    quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """More samples for the questions at zero, as a draw of their own that enters no rate."""
     from relift.evaluate.options import EvalOptions, parse_engine_options
@@ -196,7 +203,7 @@ def regrade(
     run: Annotated[Path, typer.Argument(help="a run whose texts were kept")],
     into: Annotated[Path, typer.Option(metavar="NEW", help="folder of the new run")],
     grader: Annotated[str | None, typer.Option(help="another grader; default: the run's own, as it is now")] = None,
-    second_grader: Annotated[str | None, typer.Option(help="compare verdicts with another grader's")] = None,
+    second_grader: SecondGrader = None,
 ) -> None:
     """Verdicts again from stored texts, as a new run, and a table of what changed by rule."""
     from relift.analysis.scores import score_run

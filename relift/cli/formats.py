@@ -1,4 +1,4 @@
-"""How a table is printed: on the terminal, or as one of three formats."""
+"""How much is printed, and how a table is: on the terminal, or as one of three formats."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from relift.errors import InputError
 Json = Annotated[bool, typer.Option("--json", help="one JSON object")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="tables as Markdown")]
 Latex = Annotated[bool, typer.Option("--latex", help="tables as LaTeX")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress display")]
 Format = Literal["terminal", "json", "markdown", "latex"]
 
 

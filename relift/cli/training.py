@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from relift.cli.formats import Quiet
+
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override one key of the configuration")
 ]
@@ -20,7 +22,7 @@ def train(
     allow_change: Annotated[
         list[str] | None, typer.Option(metavar="FIELD", help="resume although this tunable field has changed")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress display")] = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Train one run; started again with the same folder it continues."""
     from relift.trainer.command import run_training
