@@ -122,7 +122,7 @@ def test_bootstrap_weights_are_multinomial() -> None:
 
 def test_bootstrap_weights_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate(list(stats.bootstrap_weights(20, 30, seed=5)))
-    monkeypatch.setattr(stats, "_CHUNK_WEIGHTS", 140)  # 7 rows at a time
+    monkeypatch.setattr(stats.bootstrap, "_CHUNK_WEIGHTS", 140)  # 7 rows at a time
     blocks = list(stats.bootstrap_weights(20, 30, seed=5))
     assert [len(b) for b in blocks] == [7, 7, 7, 7, 2]
     np.testing.assert_array_equal(np.concatenate(blocks), whole)

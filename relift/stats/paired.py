@@ -1,0 +1,113 @@
+"""Two runs on the same questions: the difference, its interval, and what could be told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from relift.stats.rates import Floats, wilson
+
+
+@dataclass(frozen=True)
+class DifferenceEstimate:
+    """A mean paired difference with its interval and two-sided p value."""
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    p_value: float
+    n_questions: int
+
+
+def paired_t(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
+    """Mean of paired differences with Student's t interval; nan differences (not shared) are left out.
+
+    If all differences are equal and not 0 the t statistic is undefined: error, ends and p value are then nan,
+    never a width of 0. Raises ValueError with fewer than two differences.
+    """
+    difference = np.asarray(difference_Q, float)
+    difference = difference[~np.isnan(difference)]
+    n = len(difference)
+    if n < 2:
+        raise ValueError(f"paired_t: needs at least two shared questions, got {n}")
+    value = float(difference.mean())
+    error = float(difference.std(ddof=1) / np.sqrt(n))
+    if error < 1e-15:
+        if value == 0:  # the two runs never differ: no evidence against no difference
+            return DifferenceEstimate(0.0, float("nan"), float("nan"), 0.0, 1.0, n)
+        return DifferenceEstimate(value, float("nan"), float("nan"), float("nan"), float("nan"), n)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error
+    p_value = 2 * float(stdtr(n - 1, -abs(value) / error))
+    return DifferenceEstimate(value, value - half, value + half, error, p_value, n)
+
+
+def paired_rates(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
+    """`paired_t` for differences of rates, which lie in [-1, 1], so that there is always an interval and a p value.
+
+    Where all N differences are equal, to v: at most a share s of questions like these differs otherwise, s the upper
+    Wilson end of 0 of N, so the mean is in (1 - s) v +- s. The p value is then the sign test's, 2 / 2^N (1 if v is 0).
+    Raises ValueError without a difference.
+    """
+    difference = np.asarray(difference_Q, float)
+    difference = difference[~np.isnan(difference)]
+    n = len(difference)
+    if n == 0:
+        raise ValueError("paired_rates: no shared question")
+    if n > 1 and float(difference.std()) > 1e-12:
+        return paired_t(difference, level=level)
+    value = float(difference.mean())
+    share = float(wilson(0, n, level=level)[1])
+    p_value = 1.0 if value == 0 else min(1.0, 2.0 ** (1 - n))
+    error = 0.0 if n > 1 else float("nan")
+    return DifferenceEstimate(value, (1 - share) * value - share, (1 - share) * value + share, error, p_value, n)
+
+
+def paired_these(
+    difference_Q: ArrayLike, variance_Q: ArrayLike, *, n_decided: ArrayLike, level: float = 0.95
+) -> DifferenceEstimate:
+    """Mean paired difference with the interval and p value (z) for these very questions: sampling noise alone.
+
+    `variance_Q`: the sum of both sides' variances as in `mean_over_these`, nan where a side has one attempt (1/4 then;
+    all nan: error, ends and p value nan). `n_decided`: the smaller of the two sides. Where SE is 0 the ends are those
+    of outcomes not seen on either side, and the p value is nan.
+    """
+    difference, variance, n = (np.asarray(x, float) for x in (difference_Q, variance_Q, n_decided))
+    value, n_questions = float(difference.mean()), len(difference)
+    if np.isnan(variance).all():
+        return DifferenceEstimate(value, np.nan, np.nan, np.nan, np.nan, n_questions)
+    error = float(np.sqrt(np.where(np.isnan(variance), 0.25, variance).sum()) / n_questions)
+    if error < 1e-12:
+        half = 2 * -float(np.log((1 - level) / 4)) / float(n.min()) / n_questions  # half of the tail for either side
+        p_value = float("nan")
+    else:
+        half = float(ndtri(0.5 + level / 2)) * error
+        p_value = 2 * float(ndtr(-abs(value) / error))
+    return DifferenceEstimate(value, max(-1.0, value - half), min(1.0, value + half), error, p_value, n_questions)
+
+
+def detectable(standard_error: ArrayLike, *, level: float = 0.95, power: float = 0.8) -> Floats:
+    """The true difference that a two-sided test finds with `power`: (z of the level + z of the power) * SE = 2.8 SE."""
+    return np.asarray(standard_error, float) * float(ndtri(0.5 + level / 2) + ndtri(power))
+
+
+def minimum_detectable_difference(
+    n_questions: ArrayLike,
+    n_attempts: ArrayLike,
+    *,
+    sampling_variance: float = 0.12,
+    effect_sd: float = 0.08,
+    level: float = 0.95,
+    power: float = 0.8,
+) -> Floats:
+    """Least true difference between two models that a paired comparison finds, before anything is sampled.
+
+    SE^2 = (2 * sampling_variance / n_attempts + effect_sd^2) / n_questions, both models with so many attempts a
+    question. `sampling_variance` is the mean of p(1 - p) over questions (at most .25; .12 where difficulty is
+    logit-normal with sd 2.5), `effect_sd` the standard deviation over questions of the true differences.
+    """
+    n, k = np.asarray(n_questions, float), np.asarray(n_attempts, float)
+    return detectable(np.sqrt((2 * sampling_variance / k + effect_sd**2) / n), level=level, power=power)
