@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from relift.dashboards.launch import LOOPBACK, command, free_port
+from tests.children import tied
 
 SECONDS = 40
 FLAGS = [
@@ -43,7 +44,7 @@ def serve() -> Iterator[Callable[..., Server]]:
     def start(*runs: Path) -> Server:
         port = free_port()
         process = subprocess.Popen(
-            command(runs, host=LOOPBACK, port=port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            tied(command(runs, host=LOOPBACK, port=port)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         server = Server(port, process)
         started.append(server)
