@@ -7,7 +7,7 @@
 #   make test-vllm    real vLLM                                  make test-lighteval    lighteval on the same answers
 #   make test-peers   compares with TRL                          make test-math-verify  grading under older versions
 #                     (these four in environments of their own)
-#   make bench        speed measurements                         make schema       rewrites generated docs
+#   make bench        speed measurements: an hour, 4 GB          make schema       rewrites generated docs
 #   make hooks        installs the pre-commit hooks              make clean        removes caches and environments
 #
 # Variables: PYTHON (interpreter that makes the environments), VENV, WORKERS (test processes), OUT and ARGS (demo).
@@ -116,6 +116,8 @@ bench: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.sampler --out build/bench/sampler.json
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.rl_step --out build/bench/rl_step.json
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.grading --out build/bench/grading.json
+	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.analysis --out build/bench/analysis.json
+	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.dashboard --out build/bench/dashboard.json
 
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py

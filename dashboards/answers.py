@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -27,46 +28,51 @@ MAX_PIECES = 4_000  # words and signs that are compared one by one
 
 def question_ix(run: RunInfo, question_id: str) -> int | None:
     """The question's index in the run, None if the run does not have it."""
-    row = _row_of(run, question_id)
-    return None if row is None else int(questions_of(run)["question_ix"].iloc[row])
+    place = _place_of(run, question_id)
+    return None if place is None else place[1]
 
 
 def question_row(choice: Choice, question_id: str) -> dict[str, Any] | None:
     """The row of `questions` of the first run that has it; None if none does."""
     for run in choice.runs:
-        row = _row_of(run, question_id)
-        if row is not None:
-            return {str(k): v for k, v in questions_of(run).iloc[row].to_dict().items()}
+        place = _place_of(run, question_id)
+        if place is not None:
+            return {str(k): v for k, v in questions_of(run).iloc[place[0]].to_dict().items()}
     return None
 
 
-def _row_of(run: RunInfo, question_id: str) -> int | None:
+def _place_of(run: RunInfo, question_id: str) -> tuple[int, int] | None:
+    """Its row in the run's questions, and its question_ix."""
     return _places(str(run.folder), run.run_id, run.n_questions, run).get(question_id)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _places(folder: str, run_id: str, n: int, _run: RunInfo) -> dict[str, int]:  # noqa: ARG001
-    return {str(q): i for i, q in enumerate(questions_of(_run)["question_id"])}
+def _places(folder: str, run_id: str, n: int, _run: RunInfo) -> dict[str, tuple[int, int]]:  # noqa: ARG001
+    rows = questions_of(_run)
+    ixs = rows["question_ix"].tolist()
+    return {str(q): (i, ix) for i, (q, ix) in enumerate(zip(rows["question_id"], ixs, strict=True))}
 
 
 def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     """Counts of one question, a row per run, draw and probe, from the cubes: run_id, run, draw, step, n_correct,
     n_decided."""
-    parts = []
+    rows: list[tuple[Any, ...]] = []
     for run in choice.runs:
-        at = _row_of(run, question_id)
-        if at is None or not run.probe_steps:
+        place = _place_of(run, question_id)
+        if place is None or not run.probe_steps:
             continue
         for draw in (0, 1) if 1 in run.base_draws else (0,):
             counts = cube_of(run, draw=draw)
-            n_decided_T = counts.n_decided_QT[at].astype(int)
-            measured = n_decided_T > 0
-            columns = {"step": counts.step_T, "n_correct": counts.n_correct_QT[at].astype(int)}
-            own = {name: column[measured] for name, column in columns.items()}
-            own["n_decided"] = n_decided_T[measured]
-            parts.append(pd.DataFrame({"run_id": run.run_id, "run": run.name, "draw": draw, **own}))
+            n_correct_T, n_decided_T = (counts_QT[place[0]] for counts_QT in (counts.n_correct_QT, counts.n_decided_QT))
+            for t in np.flatnonzero(n_decided_T):
+                row = (run.run_id, run.name, draw, int(counts.step_T[t]), int(n_correct_T[t]), int(n_decided_T[t]))
+                rows.append(row)
     names = ["run_id", "run", "draw", "step", "n_correct", "n_decided"]
-    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    whole = names[2:]
+    return pd.DataFrame(
+        {n: pd.Series(c, dtype="int64" if n in whole else object) for n, c in zip(names, columns, strict=True)}
+    )
 
 
 def trajectory_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
@@ -93,12 +99,8 @@ def _attempts(
     marks: tuple[Any, ...],  # noqa: ARG001
     origin: str,
 ) -> pd.DataFrame:
-    (reader,) = open_runs([folder])
     names = ["step", "draw", "attempt", "verdict", "answer", "n_tokens"]
-    asked = [] if ix is None else [ix]
-    rows = reader.read("attempts", columns=names, origin=origin, steps=steps, question_ixs=asked)
-    rows["verdict"] = rows["verdict"].astype(object)
-    return rows.sort_values(names[:3], kind="stable", ignore_index=True)
+    return _frame(_rows(folder, "attempts", names, ix, steps, origin), names)
 
 
 def answers(run: RunInfo, question_id: str, step: int) -> pd.DataFrame:
@@ -124,17 +126,32 @@ def _answers(
     marks: tuple[Any, ...],  # noqa: ARG001
     origin: str,
 ) -> pd.DataFrame:
+    names = ["draw", "attempt", "step", *COLUMNS]
+    rows = _rows(folder, "attempts", names, ix, (step,), origin)
+    kept = _rows(folder, "responses", ["step", "draw", "attempt", "text"], ix, (step,), origin)
+    text_of = {(row["draw"], row["attempt"]): row["text"] for row in kept}
+    for row in rows:
+        row["text"] = text_of.get((row["draw"], row["attempt"]))
+    return _frame(rows, [*names, "text"])
+
+
+def _rows(
+    folder: str, table: str, names: Sequence[str], ix: int | None, steps: Sequence[int], origin: str
+) -> list[dict[str, Any]]:
+    """A few rows of one question in order of step, draw, attempt: frames of so few take longer than reading them."""
     (reader,) = open_runs([folder])
-    names, asked = ["draw", "attempt", "step", *COLUMNS], [] if ix is None else [ix]
-    rows = reader.read("attempts", columns=names, origin=origin, steps=[step], question_ixs=asked)
-    kept = reader.read(
-        "responses", columns=["draw", "attempt", "text"], origin=origin, steps=[step], question_ixs=asked
+    asked = [] if ix is None else [ix]
+    tables = reader.iter_tables(table, columns=names, origin=origin, steps=steps, question_ixs=asked)
+    rows = [row for _, rows in tables for row in rows.to_pylist()]
+    return sorted(rows, key=lambda row: (row["step"], row["draw"], row["attempt"]))
+
+
+def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame:
+    """As they are, null for null: numbers in columns of their own type, all else as objects."""
+    whole = ("step", "draw", "attempt", "n_tokens", "seed")
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype="int64" if name in whole else object) for name in names}
     )
-    text_of = {(draw, attempt): text for draw, attempt, text in kept.itertuples(index=False)}
-    texts = [text_of.get(place) for place in zip(rows["draw"], rows["attempt"], strict=True)]
-    words = dict.fromkeys(("verdict", "verdict_rule", "finish", "decoding_id"), object)
-    found = rows.astype({**words, "draw": int}).assign(text=pd.Series(texts, index=rows.index, dtype=object))
-    return found.sort_values(["draw", "attempt"], kind="stable", ignore_index=True)
 
 
 def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -158,7 +159,12 @@ def show_sides(sides: Sequence[Side | None], *, rendered: bool, key: str) -> Non
 def grid_of(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
     """Every attempt of a run at these steps: step, slot (its place at the step, from 1), verdict, answer, n_tokens."""
     found = attempts_at(run, question_id, steps)
-    return found.assign(slot=found.groupby("step").cumcount() + 1)[["step", "slot", "verdict", "answer", "n_tokens"]]
+    at: Counter[int] = Counter()
+    slots = []
+    for step in found["step"].tolist():
+        at[step] += 1
+        slots.append(at[step])
+    return found[["step", "verdict", "answer", "n_tokens"]].assign(slot=slots)
 
 
 def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) -> tuple[int, int] | None:

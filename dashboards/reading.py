@@ -33,7 +33,8 @@ class Side:
 
 def steps_of(trajectory: pd.DataFrame, run: RunInfo) -> list[int]:
     """Steps at which the question was probed in a run."""
-    return sorted({int(step) for step in trajectory.loc[trajectory["run"] == run.name, "step"]})
+    pairs = zip(trajectory["run"].tolist(), trajectory["step"].tolist(), strict=True)  # a few: no need for masks
+    return sorted({int(step) for name, step in pairs if name == run.name})
 
 
 def choose_side(

@@ -63,26 +63,36 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
 
 def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[str, int]] = ()) -> Filled:
     """A line per run with interval bars; marks below the axis for the demonstration; rings at what is being read."""
-    runs = tuple(dict.fromkeys(str(name) for name in (*frame["run"], *events["run"])))
-    marked = tuple(name for name in RunScale(runs).names if name in set(events["run"]))
-    last = max([1, *(int(step) for step in frame["step"])])
-    shift = {name: (i - (len(runs) - 1) / 2) * last * 0.006 for i, name in enumerate(RunScale(runs).names)}
+    ran, happened = frame["run"].tolist(), events["run"].tolist()
+    runs = _ordered(tuple(dict.fromkeys(map(str, (*ran, *happened)))))
+    marked = [name for name in runs if name in set(happened)]
+    steps = frame["step"].tolist()
+    gap = max(1, *steps) * 0.006 if steps else 0.006
+    shift = {name: (i - (len(runs) - 1) / 2) * gap for i, name in enumerate(runs)}
     lane = {name: -0.08 - 0.11 * i for i, name in enumerate(marked)}
-    columns = ["run", "step", "n_correct", "n_decided", "rate", "low", "high"]
-    rows = frame[columns].assign(place=frame["step"] + frame["run"].map(shift).astype(float))
+    columns = ("run", "step", "n_correct", "n_decided", "rate", "low", "high")
+    rows = pd.DataFrame({name: frame[name].to_numpy() for name in columns})
+    rows["place"] = [step + shift[run] for run, step in zip(ran, steps, strict=True)]
     being_read = set(at)
+    kinds, whens = events["event"].tolist(), events["step"].tolist()
+    marks = {
+        "run": happened, "step": whens, "event": kinds, "reason": events["reason"].tolist(),
+        "lane": [lane[run] - _EVENT_DEPTH[kind] for run, kind in zip(happened, kinds, strict=True)],
+        "place": [step + shift[run] for run, step in zip(happened, whens, strict=True)],
+    }  # fmt: skip
     data = {
         "rows": rows,
-        "read": rows[
-            [(str(run), int(step)) in being_read for run, step in zip(rows["run"], rows["step"], strict=True)]
-        ],
-        "events": events[["run", "step", "event", "reason"]].assign(
-            lane=events["run"].map(lane).astype(float) - events["event"].map(_EVENT_DEPTH).astype(float),
-            place=events["step"] + events["run"].map(shift).astype(float),
-        ),
+        "read": rows[[place in being_read for place in zip(ran, steps, strict=True)]],
+        "events": pd.DataFrame(marks),
     }
-    used = {name: data[name] for name in ("rows", "read", "events") if len(data[name])}
+    used = {name: one for name, one in data.items() if len(one)}
     return _trajectory(runs, len(marked), ringed="read" in used), used
+
+
+@lru_cache(maxsize=64)
+def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Runs in the order of legends."""
+    return tuple(RunScale(names).names)
 
 
 @lru_cache(maxsize=64)

@@ -226,7 +226,7 @@ def read_parquet(
     before are kept. Raises StoreError naming the file if it is damaged, FileNotFoundError if it is gone.
     """
     try:
-        with open(path, "rb") as file:  # held open: a file that is replaced meanwhile is still read whole
+        with pa.OSFile(str(path)) as file:  # held open: a file that is replaced meanwhile is still read whole
             footer = (footers or Footers()).of(path, file, footer_sha256)
             parquet = pq.ParquetFile(file, metadata=footer.metadata, page_checksum_verification=True)
             wanted = list(parquet.schema_arrow.names) if columns is None else list(columns)

@@ -228,20 +228,22 @@ def test_many_attempts_are_in_groups() -> None:
 
 
 def test_footers_are_kept_until_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads: list[str] = []
+    reads: list[Path] = []
     read = footers_module.read_footer
-    monkeypatch.setattr(footers_module, "read_footer", lambda file: reads.append(file.name) or read(file))
+    monkeypatch.setattr(footers_module, "read_footer", lambda file: reads.append(looked_at[-1]) or read(file))
     data = encode(RESPONSES, many_texts(5_000))
     monkeypatch.setattr(footers_module, "KEPT_BYTES", 2 * len(footer_of(data)))
+    looked_at: list[Path] = []
     kept, paths = Footers(), [tmp_path / f"{i}.parquet" for i in range(3)]
 
     def look(path: Path) -> None:
+        looked_at.append(path)
         path.write_bytes(data)
         read_parquet(path, columns=["text"], question_ixs=[9], footer_sha256=sha256_of(footer_of(data)), footers=kept)
 
     for i in (0, 0, 1, 0, 2, 0, 1):  # room for two: 2 takes the place of 1, which was used longest ago
         look(paths[i])
-    assert reads == [str(paths[i]) for i in (0, 1, 2, 1)]
+    assert reads == [paths[i] for i in (0, 1, 2, 1)]
 
 
 def test_a_kept_footer_belongs_to_one_content_of_a_file(tmp_path: Path) -> None:
