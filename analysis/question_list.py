@@ -59,12 +59,9 @@ def heat_bars(
     parts = []
     for run, (correct_QT, decided_QT, step_T) in counts.items():
         steps = step_T[kept[run]]
-        rate_QT = stats.rate(correct_QT[:, kept[run]], decided_QT[:, kept[run]])
-        known_QT = ~np.isnan(rate_QT)
         if not n_questions or not len(steps):
             continue
-        total = np.add.reduceat(np.nan_to_num(rate_QT), first, axis=0)
-        accuracy = stats.rate(total, np.add.reduceat(known_QT.astype(float), first, axis=0))
+        accuracy = np.column_stack([_bar_means(correct_QT[:, t], decided_QT[:, t], first) for t in kept[run]])
         width = int(np.diff(steps).min()) if len(steps) > 1 else 1
         ends = np.append(steps[1:], steps[-1] + width)
         n_bars, n_steps = accuracy.shape
@@ -79,6 +76,16 @@ def heat_bars(
         )  # fmt: skip
     names = ["run", "bar", "first", "n_questions", "step", "next_step", "accuracy"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+
+
+def _bar_means(correct_Q: NDArray[np.int16], decided_Q: NDArray[np.int16], first: NDArray[np.int64]) -> stats.Floats:
+    """Mean rate of the questions from each of these positions to the next, at one step.
+
+    Rates of all steps at once would take ten times the memory of the counts.
+    """
+    rate_Q = stats.rate(correct_Q, decided_Q)
+    n_known = np.add.reduceat((~np.isnan(rate_Q)).astype(float), first)
+    return stats.rate(np.add.reduceat(np.nan_to_num(rate_Q), first), n_known)
 
 
 def _evenly(n: int, most: int) -> NDArray[np.int64]:

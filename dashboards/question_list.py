@@ -299,8 +299,8 @@ def _heat_of(key: tuple[Any, ...], wanted: Filter, _choice: Choice, _run: RunInf
             continue
         known = (row >= 0)[:, None]
         counts[run.name] = (
-            np.where(known, found.n_correct_QT[row], 0).astype(np.int16),
-            np.where(known, found.n_decided_QT[row], 0).astype(np.int16),
+            np.where(known, found.n_correct_QT[row], np.int16(0)),
+            np.where(known, found.n_decided_QT[row], np.int16(0)),
             found.step_T,
         )
     return Made("question-heat", heat_bars(counts))

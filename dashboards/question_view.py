@@ -35,7 +35,7 @@ from relift.dashboards.widgets import downloads, plain, show_filled
 from relift.errors import ReliftError
 
 MODES = {"before and after": "flip", "two runs": "runs", "demonstration": "demo"}  # as an address says it
-GRID_STEPS = 12  # probes in the grid at first: each is a file to look into
+GRID_STEPS = 10  # probes in the grid at first: each is a file to look into
 
 
 def show_head(choice: Choice, question_id: str, facts: dict[str, Any], *, rendered: bool, key: str) -> bool:

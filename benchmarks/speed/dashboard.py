@@ -36,6 +36,7 @@ PAGES = ("overview", "questions", "question", "transitions", "dynamics", "traini
 
 def measure(folder: Path, *, warm_runs: int) -> dict[str, Any]:
     """Seconds of each page, cold and warm (the median), of a live step, and megabytes."""
+    from streamlit import config
     from streamlit.testing.v1 import AppTest
 
     import relift.dashboards
@@ -48,6 +49,7 @@ def measure(folder: Path, *, warm_runs: int) -> dict[str, Any]:
     app_file = Path(relift.dashboards.__file__).with_name("app.py")
     sys.argv = ["app.py", str(folder)]
     (run,) = of_runs.survey()
+    config.set_option("browser.gatherUsageStats", False)  # noqa: FBT003 - as `relift dashboard` starts it
     ids = of_runs.questions_of(run)["question_id"].astype(str).tolist()
     _keep_compiled_pages()
     import streamlit as st
@@ -74,7 +76,7 @@ def measure(folder: Path, *, warm_runs: int) -> dict[str, Any]:
             found["another question"] = _other_questions(app, ids[:: len(ids) // (2 * warm_runs + 1)][1::2])
         found[f"MB after {page}"] = _resident_mb()
     found["live step"] = _live_step(folder)
-    found["MB at most"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["MB at most"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return found
 
 
