@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,18 @@ def question_trajectory(counts: pd.DataFrame) -> pd.DataFrame:
     `counts` has run_id, run, step, n_correct, n_decided, one row for each draw; draws are summed. A step without a
     decided attempt has null in place of numbers. Few attempts at one question: the exact interval, never too narrow.
     """
-    keys = ["run_id", "run", "step"]
-    summed = counts.groupby(keys, sort=False, as_index=False)[["n_correct", "n_decided"]].sum()
-    low, high = stats.clopper_pearson(summed["n_correct"], summed["n_decided"])
-    summed["rate"] = stats.rate(summed["n_correct"], summed["n_decided"])
-    return summed.assign(low=low, high=high)
+    names = ("run_id", "run", "step", "n_correct", "n_decided")
+    summed: dict[tuple[Any, ...], list[int]] = {}  # a few rows: done before a groupby has begun
+    for *key, n_correct, n_decided in zip(*(counts[name].tolist() for name in names), strict=True):
+        of = summed.setdefault(tuple(key), [0, 0])
+        of[0] += n_correct
+        of[1] += n_decided
+    n_T2 = np.array(list(summed.values()), np.int64).reshape(-1, 2)
+    low, high = stats.clopper_pearson(n_T2[:, 0], n_T2[:, 1])
+    keys = {name: [key[i] for key in summed] for i, name in enumerate(names[:3])}
+    columns = {"n_correct": n_T2[:, 0], "n_decided": n_T2[:, 1], "rate": stats.rate(n_T2[:, 0], n_T2[:, 1])}
+    frame = pd.DataFrame({**keys, **columns, "low": low, "high": high})
+    return frame.astype({"run_id": object, "run": object, "step": "int64"})
 
 
 def flip_of(n_correct_T: ArrayLike, n_decided_T: ArrayLike) -> tuple[int, int] | None:
@@ -49,13 +57,13 @@ def typical_attempt(attempts: pd.DataFrame, *, prefer: str) -> int | None:
 
     `attempts` has verdict and answer. Where none was judged so, among all; None of an empty frame.
     """
-    among = attempts[(attempts["verdict"].astype(str) == prefer).to_numpy()]
-    among = among if len(among) else attempts
-    if among.empty:
+    rows = list(zip(attempts.index.tolist(), map(str, attempts["verdict"]), attempts["answer"].tolist(), strict=True))
+    among = [row for row in rows if row[1] == prefer] or rows
+    if not among:
         return None
-    answers = among["answer"].astype(object).where(among["answer"].notna(), "")
-    commonest = answers.value_counts(sort=True).index[0]
-    return int(among.index[(answers == commonest).to_numpy()][0])
+    answers = [answer if isinstance(answer, str) else "" for *_, answer in among]
+    commonest = Counter(answers).most_common(1)[0][0]  # the first to appear among equals
+    return int(among[answers.index(commonest)][0])
 
 
 def plot_question_trajectory(frame: pd.DataFrame, events: pd.DataFrame | None = None, *, axes: Any = None) -> Any:

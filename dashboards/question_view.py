@@ -77,9 +77,15 @@ def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, a
 
 def before_and_after(frame: pd.DataFrame, run: RunInfo) -> tuple[int, int] | None:
     """The two probes between which the question moved most in a run; None where it has fewer than two."""
-    own = frame[frame["run"] == run.name].sort_values("step")
-    places = flip_of(own["n_correct"], own["n_decided"])
-    return None if places is None else (int(own["step"].iloc[places[0]]), int(own["step"].iloc[places[1]]))
+    own = sorted(
+        (step, n_correct, n_decided)
+        for name, step, n_correct, n_decided in zip(
+            *(frame[column].tolist() for column in ("run", "step", "n_correct", "n_decided")), strict=True
+        )
+        if name == run.name
+    )
+    places = flip_of([row[1] for row in own], [row[2] for row in own])
+    return None if places is None else (int(own[places[0]][0]), int(own[places[1]][0]))
 
 
 def rose(frame: pd.DataFrame, run: RunInfo, steps: tuple[int, int]) -> bool:
