@@ -58,7 +58,7 @@ class Footers:
         if sha256 is not None and sha256_of(data) != sha256:
             raise ValueError("the footer does not match its checksum")
         footer = parse_footer(data)
-        if sha256 is not None:
+        if sha256 is not None and len(data) <= KEPT_BYTES // 4:  # else a few would drive out all others
             with self._lock:
                 self._kept[key] = (footer, len(data))
                 while sum(size for _, size in self._kept.values()) > KEPT_BYTES:

@@ -223,11 +223,13 @@ def read_parquet(
     """Rows of one file, page checksums verified, and the footer's where its SHA-256 is known.
 
     `question_ixs` reads only the row groups that can hold these questions, then filters. `footers`: where those read
-    before are kept. Raises StoreError naming the file if it is damaged, FileNotFoundError if it is gone.
+    for questions are kept. Raises StoreError naming the file if it is damaged, FileNotFoundError if it is gone.
     """
     try:
         with pa.OSFile(str(path)) as file:  # held open: a file that is replaced meanwhile is still read whole
-            footer = (footers or Footers()).of(path, file, footer_sha256)
+            if footers is None or question_ixs is None:  # who reads whole files does not come again
+                footers = Footers()
+            footer = footers.of(path, file, footer_sha256)
             parquet = pq.ParquetFile(file, metadata=footer.metadata, page_checksum_verification=True)
             wanted = list(parquet.schema_arrow.names) if columns is None else list(columns)
             if question_ixs is None:

@@ -232,18 +232,28 @@ def test_footers_are_kept_until_there_are_many(tmp_path: Path, monkeypatch: pyte
     read = footers_module.read_footer
     monkeypatch.setattr(footers_module, "read_footer", lambda file: reads.append(looked_at[-1]) or read(file))
     data = encode(RESPONSES, many_texts(5_000))
-    monkeypatch.setattr(footers_module, "KEPT_BYTES", 2 * len(footer_of(data)))
+    monkeypatch.setattr(footers_module, "KEPT_BYTES", 4 * len(footer_of(data)))
     looked_at: list[Path] = []
-    kept, paths = Footers(), [tmp_path / f"{i}.parquet" for i in range(3)]
+    kept, paths = Footers(), [tmp_path / f"{i}.parquet" for i in range(5)]
 
     def look(path: Path) -> None:
         looked_at.append(path)
         path.write_bytes(data)
         read_parquet(path, columns=["text"], question_ixs=[9], footer_sha256=sha256_of(footer_of(data)), footers=kept)
 
-    for i in (0, 0, 1, 0, 2, 0, 1):  # room for two: 2 takes the place of 1, which was used longest ago
+    for i in (0, 0, 1, 0, 2, 3, 0, 4, 0, 1):  # room for four: 4 takes the place of 1, which was used longest ago
         look(paths[i])
-    assert reads == [paths[i] for i in (0, 1, 2, 1)]
+    assert reads == [paths[i] for i in (0, 1, 2, 3, 4, 1)]
+    monkeypatch.setattr(footers_module, "KEPT_BYTES", 4 * len(footer_of(data)) - 1)
+    kept = Footers()
+    for _ in range(2):  # too long to be kept
+        look(paths[0])
+    assert reads[6:] == [paths[0]] * 2
+    monkeypatch.undo()
+    kept = Footers()
+    for _ in range(2):  # nor is one of whoever reads the whole file
+        read_parquet(paths[0], columns=["text"], footer_sha256=sha256_of(footer_of(data)), footers=kept)
+    assert not kept._kept
 
 
 def test_a_kept_footer_belongs_to_one_content_of_a_file(tmp_path: Path) -> None:
@@ -251,8 +261,8 @@ def test_a_kept_footer_belongs_to_one_content_of_a_file(tmp_path: Path) -> None:
     for n in (3_000, 2_000):  # the second is written in place of the first, with a record of its own
         data = encode(RESPONSES, many_texts(n))
         path.write_bytes(data)
-        read = read_parquet(path, columns=["text"], footer_sha256=sha256_of(footer_of(data)), footers=kept)
-        assert read.num_rows == n
+        asked = {"question_ixs": range(n), "footer_sha256": sha256_of(footer_of(data)), "footers": kept}
+        assert read_parquet(path, columns=["text"], **asked).num_rows == n
 
 
 def test_a_changed_footer_is_noticed(tmp_path: Path) -> None:
