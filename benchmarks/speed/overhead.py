@@ -26,26 +26,20 @@ DIR holds math500.jsonl and aime24.jsonl. Sides whose interpreter is missing are
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import queue
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from relift.benchmarks.speed.turns import TURN_SECONDS, Caller, take_turns
+
 BENCHMARKS = ("math500", "aime24")
-MARK = "RELIFT "  # vLLM and others write to standard output too: our lines begin with this
 SIDES = ("bare", "relift", "lighteval", "lm-eval")
-TURN_SECONDS = 0.5  # shorter than what a grader gives one answer, which runs on while it is stopped
 
 
 @dataclass(frozen=True)
@@ -119,121 +113,22 @@ def make_bare(
     return Bare(llm, repeated, params)
 
 
-def cpu_seconds() -> float:
-    """Of this process and all that it started, ended ones included."""
-    ticks = 0
-    for pid in family(os.getpid()):
-        with contextlib.suppress(OSError):
-            ticks += sum(map(int, _stat(pid)[11:15]))  # user, system, and of the waited for
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that it started, itself first."""
-    parent = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                parent[int(entry.name)] = int(_stat(int(entry.name))[1])
-    found = [pid]
-    for one in found:
-        found += [child for child, of in parent.items() if of == one]
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
 # --- the parent ---
 
 
-class Caller:
-    """A process that holds one of the two calls of a side and makes it whenever it is told to."""
-
-    def __init__(self, side: str, role: str, job: Job, python: Path) -> None:
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "VLLM_LOGGING_LEVEL": "WARNING",
-        }  # fmt: skip
-        module = "relift.benchmarks.speed.overhead_sides"
-        self.process = subprocess.Popen(
-            [str(python), "-W", "ignore", "-m", module, side, role, json.dumps(asdict(job))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-        self.said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()  # None: it has ended
-        self.turns: list[tuple[float, float]] = []
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith(MARK):
-                self.said.put(json.loads(line.removeprefix(MARK)))
-        self.said.put(None)
-
-    def hear(self, seconds: float | None = None) -> dict[str, Any] | None:
-        """What it said next; None if it said nothing for so long. Raises RuntimeError if it has ended."""
-        try:
-            message = self.said.get(timeout=seconds)
-        except queue.Empty:
-            return None
-        if message is None:
-            raise RuntimeError(f"its process ended with status {self.process.wait()}")
-        return message
-
-    def tell(self) -> None:
-        """Make the call."""
-        self.turns = []
-        assert self.process.stdin is not None
-        print("call", file=self.process.stdin, flush=True)
-
-    def signal(self, number: signal.Signals) -> None:
-        """To the process and all that it started; what a process starts while it is being stopped is stopped too."""
-        reached: set[int] = set()
-        while new := [pid for pid in family(self.process.pid) if pid not in reached]:
-            for pid in new:
-                reached.add(pid)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-
-    def turn(self, seconds: float) -> dict[str, Any] | None:
-        """Let it work for so long, then stop it. What its call came to, once that has ended."""
-        begin = time.monotonic()
-        self.signal(signal.SIGCONT)
-        result = self.hear(seconds)
-        if result is None:
-            self.signal(signal.SIGSTOP)
-        self.turns.append((begin, time.monotonic()))
-        return result and {**result, "seconds": self._worked(result["begin"], result["end"])}
-
-    def _worked(self, begin: float, end: float) -> float:
-        return sum(max(0.0, min(end, stop) - max(begin, start)) for start, stop in self.turns)
-
-    def close(self) -> None:
-        self.signal(signal.SIGCONT)
-        assert self.process.stdin is not None
-        self.process.stdin.close()  # it ends with its input
-        self.process.wait()
-
-
-def take_turns(callers: Sequence[Caller]) -> list[dict[str, Any]]:
-    """One call of each, in turns of TURN_SECONDS; seconds are those of a caller's own turns."""
-    results: dict[Caller, dict[str, Any]] = {}
-    for caller in callers:
-        caller.tell()
-        caller.signal(signal.SIGSTOP)
-    while len(results) < len(callers):
-        for caller in callers:
-            if caller not in results and (result := caller.turn(TURN_SECONDS)):
-                results[caller] = result
-    return [results[caller] for caller in callers]
+def caller_of(side: str, role: str, job: Job, python: Path) -> Caller:
+    environment = {
+        "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "VLLM_LOGGING_LEVEL": "WARNING",
+    }  # fmt: skip
+    module = "relift.benchmarks.speed.overhead_sides"
+    return Caller([str(python), "-W", "ignore", "-m", module, side, role, json.dumps(asdict(job))], environment)
 
 
 def measure_side(side: str, job: Job, python: Path) -> dict[str, Any]:
     if not python.exists():
         return {"missing": f"no interpreter at {python}"}
-    callers = [Caller(side, role, job, python) for role in ("bare", "evaluate")]
+    callers = [caller_of(side, role, job, python) for role in ("bare", "evaluate")]
     try:
         infos = [caller.hear() for caller in callers]
         for caller in callers:

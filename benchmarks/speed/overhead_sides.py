@@ -1,7 +1,6 @@
 """The sides of overhead.py: python -m relift.benchmarks.speed.overhead_sides SIDE ROLE JOB, in the side's interpreter.
 
-ROLE is bare or evaluate. Says what it is once its engine stands, then makes one call for every line of its input and
-says what it came to: JSON lines behind a mark. `begin` and `end` are of time.monotonic, which processes share.
+ROLE is bare or evaluate. Says what it is once its engine stands, then makes calls as it is told (turns.py).
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import json
 import shutil
 import sys
 import tempfile
-import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.speed.overhead import MARK, Bare, Job, cpu_seconds, llm_arguments, make_bare, problems_of
+from relift.benchmarks.speed.overhead import Bare, Job, llm_arguments, make_bare, problems_of
+from relift.benchmarks.speed.turns import serve
 
 Said = dict[str, int]  # answers, tokens
 Call = Callable[[], Said]
@@ -321,16 +320,8 @@ def main() -> None:
     fields = json.loads(given)
     job = Job(**{**fields, "benchmarks": tuple(fields["benchmarks"])})
 
-    def say(message: dict[str, Any]) -> None:
-        print(MARK + json.dumps(message, default=str), flush=True)
-
     with tempfile.TemporaryDirectory() as folder, SIDES[side](job, role, Path(folder)) as (call, info):
-        say(info)
-        for _ in sys.stdin:
-            begin, before = time.monotonic(), cpu_seconds()
-            said = call()
-            cpu, end = cpu_seconds() - before, time.monotonic()
-            say({"role": role, "begin": begin, "end": end, "cpu_seconds": cpu, **said})
+        serve(info, lambda: {"role": role, **call()})
 
 
 if __name__ == "__main__":
