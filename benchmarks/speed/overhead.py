@@ -11,7 +11,8 @@ and settings, one request for each attempt, and returns texts.
 The two processes of a pair take turns of half a second, each stopped with all that it started while the other one
 works, and the seconds of a process are those of its turns: a shared machine changes its speed by ten per cent within
 minutes, and so meets both alike. The side `bare` is a pair of two bare calls: what this way of measuring can tell
-apart. A first call of each, both at once, warms up and is not counted.
+apart. A first call of each, both at once, warms up and is not counted. Leave the other cores alone meanwhile: of a busy
+machine a side of several processes gets more than one of a single process.
 
 The model is tiny (1.1 M parameters), so that the machine writes some thousand tokens a second: with a real model the
 seconds of generation are a hundred times as many and those around it are the same. Its answers have prose, formulas
