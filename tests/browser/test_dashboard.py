@@ -86,7 +86,7 @@ def test_a_row_of_the_table_opens_its_question(server: Server, visit: Visit) -> 
     expect(page.get_by_text("The question chosen")).to_be_visible(timeout=WAIT)
     settle(page)
     page.get_by_role("link", name="Open this question").click()
-    expect(page.get_by_text("Before and after")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("moved most")).to_be_visible(timeout=WAIT)
     settle(page)
     assert "q=" in page.url
     assert "within=" in page.url
