@@ -7,7 +7,7 @@
 #   make test-vllm    real vLLM                                  make test-lighteval    lighteval on the same answers
 #   make test-peers   compares with TRL                          make test-math-verify  grading under older versions
 #                     (these four in environments of their own)
-#   make bench        speed measurements: an hour, 4 GB          make schema       rewrites generated docs
+#   make bench        speed measurements, 3 GB of disk           make schema       rewrites generated docs
 #   make hooks        installs the pre-commit hooks              make clean        removes caches and environments
 #
 # Variables: PYTHON (interpreter that makes the environments), VENV, WORKERS (test processes), OUT and ARGS (demo).

@@ -2,7 +2,7 @@
 
 Run:  python -m relift.benchmarks.speed.dashboard --out FILE [--questions 100000] [--steps 100] [--run FOLDER]
 
-The run has 8 attempts at each question and step, and their texts at every tenth: 4 GB of disk, made in five minutes.
+The run has 8 attempts at each question and step, and their texts at every tenth: 3 GB of disk, made in five minutes.
 The pages are run by Streamlit's AppTest in one process: what the server does, without the browser; as in a server the
 compiled pages are kept. `cold`: all caches empty, in a process that has shown a page before (`first`: that has not);
 `warm`: the same page again; `another question`: one that nobody has looked at, as behind Next. A live step: the survey
