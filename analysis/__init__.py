@@ -1,6 +1,90 @@
 """Tables in, tables out, and the figure beside its table: what training changed, question by question."""
 
-from relift.analysis.attempts import (
+from relift.analysis.questions.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
+from relift.analysis.questions.by_band import (
+    band_accuracy,
+    band_lengths,
+    caption_bands,
+    plot_band_accuracy,
+    plot_band_lengths,
+)
+from relift.analysis.questions.capability import EPSILON_64, fit_prior, reach, top_up
+from relift.analysis.questions.classes import CLASSES, classify_trajectories, count_classes
+from relift.analysis.questions.compare import compare_runs, paired_difference
+from relift.analysis.questions.maps import (
+    caption_data_map,
+    caption_question_heat,
+    data_map,
+    plot_data_map,
+    plot_question_heat,
+    question_heat,
+)
+from relift.analysis.questions.reached import (
+    REACH,
+    caption_reach,
+    caption_reach_accuracy,
+    plot_reach,
+    plot_reach_accuracy,
+    reach_accuracy,
+    reach_counts,
+)
+from relift.analysis.questions.sampling import (
+    caption_cover,
+    caption_pass_at_k,
+    caption_sampling_gap,
+    cover,
+    crossover,
+    pass_at_k,
+    plot_cover,
+    plot_pass_at_k,
+    plot_sampling_gap,
+    sampling_gap,
+    with_crossings,
+)
+from relift.analysis.questions.solved import (
+    caption_solved_by,
+    caption_support,
+    plot_solved_by,
+    plot_support,
+    sets_by_run,
+    solved_by,
+    solved_sets,
+    support,
+)
+from relift.analysis.questions.stability import (
+    caption_retention,
+    caption_turnover,
+    plot_retention,
+    plot_turnover,
+    retention,
+    turnover,
+)
+from relift.analysis.questions.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
+from relift.analysis.runs.counts import Counts, Cube, LiveCube, read_counts, read_cube
+from relift.analysis.runs.missing import MissingColumn
+from relift.analysis.runs.panel import matched_questions
+from relift.analysis.runs.read import (
+    iter_attempts,
+    map_attempts,
+    read_attempts,
+    read_checkpoints,
+    read_demo_events,
+    read_demonstrations,
+    read_questions,
+    read_responses,
+    read_runs,
+    read_scores,
+    read_trajectories,
+    read_updates,
+)
+from relift.analysis.runs.sql import sql
+from relift.analysis.scores.forest import caption_scores, plot_scores, scores_of_last_step
+from relift.analysis.scores.paired import Comparison, compare_scores, compare_with_baseline
+from relift.analysis.scores.paired_table import render_comparisons
+from relift.analysis.scores.score import score_health, score_run
+from relift.analysis.scores.table import ScoredRun, render_scores, scored_run
+from relift.analysis.style import save_figure
+from relift.analysis.training.attempts import (
     base_perplexity,
     caption_base_perplexity,
     caption_forgetting_drift,
@@ -16,19 +100,7 @@ from relift.analysis.attempts import (
     plot_group_signal,
     plot_length_accuracy,
 )
-from relift.analysis.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
-from relift.analysis.by_band import (
-    band_accuracy,
-    band_lengths,
-    caption_bands,
-    plot_band_accuracy,
-    plot_band_lengths,
-)
-from relift.analysis.capability import EPSILON_64, fit_prior, reach, top_up
-from relift.analysis.classes import CLASSES, classify_trajectories, count_classes
-from relift.analysis.compare import compare_runs, paired_difference
-from relift.analysis.counts import Counts, Cube, LiveCube, read_counts, read_cube
-from relift.analysis.demos import (
+from relift.analysis.training.demos import (
     buffer_health,
     caption_buffer_health,
     caption_demo_efficiency,
@@ -38,80 +110,8 @@ from relift.analysis.demos import (
     plot_demo_efficiency,
     probe_scores,
 )
-from relift.analysis.dynamics import caption_training_dynamics, plot_training_dynamics, training_dynamics
-from relift.analysis.event_study import around_training, caption_around_training, plot_around_training
-from relift.analysis.forest import caption_scores, plot_scores, scores_of_last_step
-from relift.analysis.maps import (
-    caption_data_map,
-    caption_question_heat,
-    data_map,
-    plot_data_map,
-    plot_question_heat,
-    question_heat,
-)
-from relift.analysis.missing import MissingColumn
-from relift.analysis.paired_scores import Comparison, compare_scores, compare_with_baseline
-from relift.analysis.paired_table import render_comparisons
-from relift.analysis.panel import matched_questions
-from relift.analysis.reached import (
-    REACH,
-    caption_reach,
-    caption_reach_accuracy,
-    plot_reach,
-    plot_reach_accuracy,
-    reach_accuracy,
-    reach_counts,
-)
-from relift.analysis.read import (
-    iter_attempts,
-    map_attempts,
-    read_attempts,
-    read_checkpoints,
-    read_demo_events,
-    read_demonstrations,
-    read_questions,
-    read_responses,
-    read_runs,
-    read_scores,
-    read_trajectories,
-    read_updates,
-)
-from relift.analysis.sampling import (
-    caption_cover,
-    caption_pass_at_k,
-    caption_sampling_gap,
-    cover,
-    crossover,
-    pass_at_k,
-    plot_cover,
-    plot_pass_at_k,
-    plot_sampling_gap,
-    sampling_gap,
-    with_crossings,
-)
-from relift.analysis.score_table import ScoredRun, render_scores, scored_run
-from relift.analysis.scores import score_health, score_run
-from relift.analysis.solved import (
-    caption_solved_by,
-    caption_support,
-    plot_solved_by,
-    plot_support,
-    sets_by_run,
-    solved_by,
-    solved_sets,
-    support,
-)
-from relift.analysis.sql import sql
-from relift.analysis.stability import (
-    caption_retention,
-    caption_turnover,
-    plot_retention,
-    plot_turnover,
-    retention,
-    turnover,
-)
-from relift.analysis.style import save_figure
-from relift.analysis.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
+from relift.analysis.training.dynamics import caption_training_dynamics, plot_training_dynamics, training_dynamics
+from relift.analysis.training.event_study import around_training, caption_around_training, plot_around_training
 
 __all__ = [
     "BANDS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.listing import list_benchmarks, pin, render_list
 from relift.benchmarks.load import content_hash_of, find_benchmark, find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt

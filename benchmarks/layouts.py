@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from string import ascii_uppercase
 from typing import Any
 
-from relift.rows import Reshape
+from relift.data.files import Reshape
 
 Columns = Mapping[str, str]  # ours -> theirs
 Row = Mapping[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
 from relift.benchmarks.load import find_benchmark, load_benchmark
 from relift.benchmarks.table import BENCHMARKS, GROUPS
 from relift.grading import Grader

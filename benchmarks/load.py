@@ -18,14 +18,14 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from relift.arith.world import make_questions
-from relift.benchmarks.base import Benchmark, LoadedBenchmark
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
 from relift.benchmarks.layouts import LAYOUTS
 from relift.benchmarks.table import BENCHMARKS, GROUPS
 from relift.benchmarks.tasks import arith
+from relift.data.files import HubData, HubFault
+from relift.data.questions import QuestionSet, read_questions
 from relift.errors import InputError
 from relift.grading.golds import gold_problem, normalise_gold
-from relift.questions import QuestionSet, read_questions
-from relift.rows import HubData, HubFault
 from relift.schema import Question
 
 # Names that local copies may use beside the published ones.

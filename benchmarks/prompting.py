@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from relift.benchmarks.base import Benchmark, Protocol
-from relift.engines.answering import Prompt
+from relift.benchmarks.benchmark import Benchmark, Protocol
+from relift.engines.texts import Prompt
 from relift.errors import InputError
 from relift.prompts import chat_text, render, turns_of
 from relift.schema import Question

@@ -6,16 +6,16 @@ package (prompting.py). What a preset cannot reproduce is said in its notes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
-from relift.benchmarks.base import Benchmark, Protocol
+from relift.benchmarks.benchmark import Benchmark, Protocol
 from relift.benchmarks.table import BENCHMARKS
-from relift.engines.base import Sampling
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.prompts import BOX_INSTRUCTION
+from relift.suggest import hint
 
 LETTER = r"Think step by step, then give the letter of the one right option, as \boxed{LETTER}."  # ours
 COMPETITIONS = ("aime24", "aime25", "amc")
@@ -46,7 +46,7 @@ ARITH = Protocol(
     sampling=Sampling(max_tokens=128, temperature=1.0, top_p=1.0),
     template="plain",
     instruction={"choice": LETTER},
-    sources=("as the demo probes its models: relift/arith/methods.py",),
+    sources=("as the demo probes its models: relift/demo/methods.py",),
     notes=("for the embedded sets, and their default: a model of 256 tokens has no room for 8,192",),
 )
 
@@ -222,9 +222,7 @@ def find_protocol(name: str) -> Protocol:
     """The preset of this name. Raises InputError with the nearest name."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    near = difflib.get_close_matches(name, PROTOCOLS, n=1)
-    nearest = f"; nearest: {near[0]}" if near else ""
-    raise InputError(f"no protocol {name!r}{nearest}; known: {', '.join(PROTOCOLS)}")
+    raise InputError(f"no protocol {name!r}{hint(name, PROTOCOLS)}; known: {', '.join(PROTOCOLS)}")
 
 
 def customised(protocol: Protocol, **changes: Any) -> Protocol:

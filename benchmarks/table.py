@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.benchmark import Benchmark
 from relift.benchmarks.tasks.aime import AIME24, AIME25, AIME26
 from relift.benchmarks.tasks.amc import AMC, AMC23
 from relift.benchmarks.tasks.arith import ARITH_LONGER, ARITH_SEQUENCE, ARITH_TEST, ARITH_TWO_PRODUCTS

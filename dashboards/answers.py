@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.one_question import question_trajectory
-from relift.analysis.read import open_runs
+from relift.analysis.questions.one_question import question_trajectory
+from relift.analysis.runs.read import open_runs
 from relift.dashboards.origins import cube_of
 from relift.dashboards.runs import Choice, RunInfo, questions_of
 from relift.store import RunReader

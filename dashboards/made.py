@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.catalogue import FIGURES, TABLES
-from relift.analysis.loaded import Loaded
+from relift.analysis.report.catalogue import FIGURES, TABLES
+from relift.analysis.report.loaded import Loaded
 from relift.dashboards.runs import Choice, loaded
 from relift.errors import InputError, StoreError
 
@@ -49,7 +49,7 @@ class Missing:
 
 
 def make(name: str, choice: Choice) -> Made | Missing:
-    """A figure or table of the catalogue (see relift.analysis.catalogue) by its name.
+    """A figure or table of the catalogue (see relift.analysis.report.catalogue) by its name.
 
     The column `run` holds the names that the dashboard uses.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from relift.analysis.counts import Cube, read_counts
+from relift.analysis.runs.counts import Cube, read_counts
 from relift.dashboards.runs import Choice, RunInfo, cube
 from relift.errors import ReliftError
 from relift.store import RunReader

@@ -6,18 +6,18 @@ from functools import partial
 
 import pandas as pd
 
-from relift.analysis.alerts import find_alerts, last_health
-from relift.analysis.bands import assign_bands
-from relift.analysis.by_band import band_accuracy as accuracy_by_band
-from relift.analysis.by_band import caption_bands, plot_band_accuracy
-from relift.analysis.counted_reach import counted_reach
-from relift.analysis.counts import read_counts
-from relift.analysis.demos import buffer_health
-from relift.analysis.dynamics import training_dynamics
-from relift.analysis.headline import change_from_base
-from relift.analysis.loaded import Loaded
-from relift.analysis.reached import caption_reach, plot_reach
-from relift.analysis.read import open_runs, read_demo_events, read_trajectories
+from relift.analysis.questions.bands import assign_bands
+from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
+from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
+from relift.analysis.questions.counted_reach import counted_reach
+from relift.analysis.questions.headline import change_from_base
+from relift.analysis.questions.reached import caption_reach, plot_reach
+from relift.analysis.report.loaded import Loaded
+from relift.analysis.runs.counts import read_counts
+from relift.analysis.runs.read import open_runs, read_demo_events, read_trajectories
+from relift.analysis.training.alerts import find_alerts, last_health
+from relift.analysis.training.demos import buffer_health
+from relift.analysis.training.dynamics import training_dynamics
 from relift.dashboards.made import Made, Missing, compute, make
 from relift.dashboards.runs import Choice, is_large, spaced_steps
 

@@ -15,11 +15,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from relift.analysis import CLASSES
-from relift.analysis.bands import BANDS
-from relift.analysis.catalogue import base_reach
-from relift.analysis.counts import Cube
-from relift.analysis.question_list import ends_of, heat_bars, order_by_shape
-from relift.analysis.reached import REACH
+from relift.analysis.questions.bands import BANDS
+from relift.analysis.questions.question_list import ends_of, heat_bars, order_by_shape
+from relift.analysis.questions.reached import REACH
+from relift.analysis.report.catalogue import base_reach
+from relift.analysis.runs.counts import Cube
 from relift.dashboards.made import Made, Missing, compute
 from relift.dashboards.origins import cube_of
 from relift.dashboards.runs import Choice, RunInfo, questions, questions_of
@@ -332,7 +332,7 @@ def _order(frame: pd.DataFrame, sort: str) -> NDArray[np.intp]:
 
 def class_counts(choice: Choice) -> pd.DataFrame | Missing:
     """Classes of trajectories by run: found, and expected without learning (of `relift.analysis.count_classes`)."""
-    from relift.analysis.catalogue import TABLES
+    from relift.analysis.report.catalogue import TABLES
 
     made = compute("classes", choice, TABLES["classes"][1])
     return made if isinstance(made, Missing) else made.frame

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.one_question import caption_question_trajectory, flip_of, plot_question_trajectory
+from relift.analysis.questions.one_question import caption_question_trajectory, flip_of, plot_question_trajectory
 from relift.dashboards.answers import (
     as_records,
     attempts_at,
     demonstrations,
     question_row,
 )
+from relift.dashboards.charts.questions import attempt_grid, trajectory
 from relift.dashboards.made import Made
 from relift.dashboards.model_text import show_text
 from relift.dashboards.reading import (
@@ -30,7 +31,6 @@ from relift.dashboards.reading import (
     steps_of,
 )
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.views.questions import attempt_grid, trajectory
 from relift.dashboards.widgets import downloads, plain, show_filled
 from relift.errors import ReliftError
 

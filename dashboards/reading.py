@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.one_question import typical_attempt
+from relift.analysis.questions.one_question import typical_attempt
 from relift.dashboards.answers import answers, text_difference
 from relift.dashboards.model_text import LIMIT, escape_text, show_text
 from relift.dashboards.runs import RunInfo

@@ -24,8 +24,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from relift.analysis import Cube
-from relift.analysis.loaded import Loaded
-from relift.analysis.read import label_of
+from relift.analysis.report.loaded import Loaded
+from relift.analysis.runs.read import label_of
 from relift.errors import InputError, ReliftError, StoreError
 from relift.store import RunReader
 

@@ -1,4 +1,4 @@
-"""What every page is made of: the table of pages, the row that chooses runs, a view with its downloads, links, states.
+"""Build what every page shares: the row that chooses runs, a view with its downloads, links, states.
 
 Text of people and of models is shown through `plain` (in Markdown) or as code, never as markup.
 """
@@ -9,7 +9,6 @@ import copy
 import io
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,34 +16,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.dashboards.charts import Filled, RunScale, legend_of, legend_row
+from relift.dashboards.charts.common import Filled, RunScale, legend_of, legend_row
 from relift.dashboards.made import Draw, Made, Missing
+from relift.dashboards.pages import PAGES
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, silent, survey
 
 POLL_SECONDS = 5
 
 
-@dataclass(frozen=True)
-class Page:
-    """A file in screens/, its title, the sentence below it; `shown`: in the navigation."""
-
-    name: str
-    title: str
-    sentence: str
-    shown: bool = True
-
-
-PAGES = (
-    Page("overview", "Overview", "What these runs are, what training changed, and what it cost."),
-    Page("dynamics", "Dynamics", "Accuracy and length by what the base model could do, and the curves of training."),
-    Page("transitions", "Transitions", "Questions that moved between bands, beside the moves that chance makes."),
-    Page("questions", "Questions", "Every question over the steps: filter, sort, and open one."),
-    Page("question", "Question", "One question in every run: its trajectory, its events, its answers."),
-    Page("compare", "Compare", "Runs on the same questions: what only one of them solves."),
-    Page("benchmarks", "Benchmarks", "Scores with intervals, and paired differences."),
-    Page("training", "Training", "Updates, the demonstration buffer, what demonstrations bought, how fast it went."),
-    Page("data", "Data", "What was recorded, what is missing, and every table to take away."),
-)  # fmt: skip
 _BY_NAME = {page.name: page for page in PAGES}
 
 
@@ -304,7 +283,7 @@ def figure_bytes(frame: pd.DataFrame, draw: Draw, kind: str) -> bytes:
 
 def link(page: str, label: str, *, icon: str | None = None, **parameters: object) -> None:
     """A link to a page with these parameters in its address; null ones are left out, lists are repeated."""
-    st.page_link(f"screens/{page}.py", label=label, icon=icon, query_params=_parameters(parameters), width="content")
+    st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params=_parameters(parameters), width="content")
 
 
 def link_to_question(question_id: str, *, run: str | None = None, step: int | None = None, label: str = "Open") -> None:

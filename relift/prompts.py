@@ -9,12 +9,12 @@ What a model is asked while training, probed with, and fine-tuned on is the same
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from relift.errors import InputError
+from relift.suggest import hint
 
 # The line of Qwen2.5-Math's model card ("CoT" prompt); there it stands in the system turn.
 BOX_INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
@@ -48,11 +48,8 @@ def render(
 def turns_of(problem: str, template: str, *, system: str | None = None) -> Turns | None:
     """What stands in the turns of a chat, before the checkpoint's template; None for a prompt without turns."""
     if template not in TEMPLATES:
-        near = difflib.get_close_matches(template, TEMPLATES, n=1)
-        raise InputError(
-            f"unknown prompt template {template!r}; known: {', '.join(TEMPLATES)}"
-            + (f"; nearest: {near[0]}" if near else "")
-        )
+        known = ", ".join(TEMPLATES)
+        raise InputError(f"unknown prompt template {template!r}; known: {known}{hint(template, TEMPLATES)}")
     wrap = TEMPLATES[template]
     if wrap is None:
         if system is not None:

@@ -49,7 +49,7 @@ def test_linked_folder_is_the_package() -> None:
 def test_data_files_are_declared() -> None:
     data = pyproject()["tool"]["setuptools"]["package-data"]
     assert (ROOT / "relift" / "py.typed").is_file() and "py.typed" in data["relift"]
-    assert "*.toml" in data["relift.presets"] and "*.json" in data["relift.benchmarks.results"]
+    assert "*.toml" in data["relift.config.presets"] and "*.json" in data["relift.benchmarks.results"]
 
 
 def imported_names(path: Path) -> set[str]:
@@ -117,7 +117,7 @@ def test_wheel_holds_all_modules_and_data(tmp_path: Path) -> None:
         for name, path in product_files()
     }
     assert sorted(modules - held) == []
-    presets = {f"relift/presets/{path.name}" for path in (ROOT / "relift" / "presets").glob("*.toml")}
+    presets = {f"relift/config/presets/{path.name}" for path in (ROOT / "relift" / "presets").glob("*.toml")}
     assert sorted(presets - held) == [] and "relift/py.typed" in held
     tops = {name.partition("/")[0] for name in held}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"relift"}

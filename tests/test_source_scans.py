@@ -30,7 +30,7 @@ BANNED_BUILTINS = {"eval", "exec", "compile", "__import__"}
 BANNED_ON_TORCH = {"load", "save"}
 # Reads that cannot verify, each with its reason; nothing else of these modules is excused.
 UNVERIFIED_READS = {
-    "relift.analysis.sql": "duckdb reads by itself, the docstring says so and names `relift check`",
+    "relift.analysis.runs.sql": "duckdb reads by itself, the docstring says so and names `relift check`",
     "relift.benchmarks.speed.analysis": "the peers are measured as people write them",
 }
 PARQUET_READS = {"read_parquet", "read_table", "ParquetFile", "ParquetDataset", "read_pandas", "read_feather"}
@@ -131,12 +131,12 @@ def test_scan_finds(planted: str) -> None:
 @pytest.mark.parametrize(
     ("innocent", "where"),
     [
-        ("model.eval()", "relift.trainer.learner"),
+        ("model.eval()", "relift.learner.learner"),
         ("re.compile(pattern)", "relift.cli"),
         ("safetensors.torch.load_file(path)", "relift.cli"),
         ("np.load(path, allow_pickle=False)", "relift.cli"),
         ("load(path, trust_remote_code=allowed)", "relift.cli"),
-        ("pq.read_table(path, page_checksum_verification=True)", "relift.questions"),
+        ("pq.read_table(path, page_checksum_verification=True)", "relift.data.questions"),
         ("pq.ParquetFile(path)", "relift.store.reader"),
     ],
 )

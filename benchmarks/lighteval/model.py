@@ -17,13 +17,13 @@ from lighteval.models.model_input import GenerationParameters
 from lighteval.models.model_output import ModelResponse
 from lighteval.tasks.requests import Doc
 
-from relift.benchmarks.base import Protocol
+from relift.benchmarks.benchmark import Protocol
 from relift.benchmarks.lighteval.questions import question_of
 from relift.benchmarks.lighteval.settings import Settings, read_settings
 from relift.benchmarks.load import find_benchmark
 from relift.benchmarks.prompting import render_prompt
-from relift.engines.answering import Answerer, Ask, Prompt, Reply
-from relift.engines.base import Sampling
+from relift.engines.texts import Answerer, Ask, Prompt, Reply
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.prompts import render
 from relift.schema import Origin, question_id_of, seed_of
@@ -50,7 +50,7 @@ class Opened:
 
 def open_engine(engine: str, model: str, settings: Settings) -> Opened:
     """The engine of this name for what MODEL means to it, as for `relift eval`. Raises InputError."""
-    from relift.engines import checkpoint
+    from relift.engines import hf_model as checkpoint
     from relift.engines.model_source import ModelSource, resolve_model
     from relift.engines.open import EngineOptions, open_answerer
 

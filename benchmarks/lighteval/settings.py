@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relift.benchmarks.base import Benchmark, Protocol
+from relift.benchmarks.benchmark import Benchmark, Protocol
 from relift.benchmarks.protocols import find_protocol
 from relift.errors import InputError
 

@@ -16,7 +16,7 @@ import datasets
 from lighteval.tasks.lighteval_task import LightevalTaskConfig
 from lighteval.tasks.requests import Doc
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
 from relift.benchmarks.lighteval.metrics import make_metrics
 from relift.benchmarks.lighteval.questions import doc_fields, question_of, question_row_of
 from relift.benchmarks.lighteval.settings import Settings, read_settings

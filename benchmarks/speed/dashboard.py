@@ -43,7 +43,7 @@ def measure(folder: Path, *, warm_runs: int) -> dict[str, Any]:
     from relift.dashboards import runs as of_runs
 
     for page in PAGES:  # the imports of every page, so that cold means without data
-        import_module(f"relift.dashboards.screens.{page}")
+        import_module(f"relift.dashboards.pages.{page}")
     import_module("scipy.optimize")
     found: dict[str, Any] = {"MB after imports": _resident_mb()}
     app_file = Path(relift.dashboards.__file__).with_name("app.py")
@@ -65,7 +65,7 @@ def measure(folder: Path, *, warm_runs: int) -> dict[str, Any]:
         if page == "question":
             app.query_params["q"] = ids[len(ids) // 2]
         if page != "overview":
-            app.switch_page(f"screens/{page}.py")
+            app.switch_page(f"pages/{page}.py")
         seconds = _seconds(app.run)
         found.setdefault(f"{page}, cold", seconds)
         if app.exception:

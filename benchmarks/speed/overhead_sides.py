@@ -71,8 +71,8 @@ def relift_side(job: Job, role: str, folder: Path) -> Side:
     the engine's own arguments and its seeds, so that the two differ in nothing but who drives the engine."""
     from rich.console import Console
 
-    from relift.analysis.score_table import render_scores, scored_run
-    from relift.analysis.scores import score_run
+    from relift.analysis.scores.score import score_run
+    from relift.analysis.scores.table import render_scores, scored_run
     from relift.evaluate import command
     from relift.evaluate.options import EvalOptions
     from relift.schema import seed_of

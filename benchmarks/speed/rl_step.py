@@ -153,11 +153,11 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
     from relift.config import parse_config, to_toml
     from relift.engines.torch_sampler import TorchSampler
     from relift.grading.base import Judgement, Submission
+    from relift.learner.learner import Learner
+    from relift.learner.optim import OptimizerSpec
     from relift.schema import Finish, Question, Verdict, question_id_of
     from relift.store import RunWriter
     from relift.trainer.demos import DemoBuffer
-    from relift.trainer.learner import Learner
-    from relift.trainer.optim import OptimizerSpec
     from relift.trainer.recipes import build
     from relift.trainer.record import Record
     from relift.trainer.run import Item, Run

@@ -76,7 +76,7 @@ def make_model(heads: int) -> Any:
 
 
 def relift_engine(model: Any) -> Callable[[Case], int]:
-    from relift.engines.base import Request, Sampling
+    from relift.engines.tokens import Request, Sampling
     from relift.engines.torch_sampler import TorchSampler
 
     sampler = TorchSampler(model)

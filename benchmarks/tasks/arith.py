@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.benchmark import Benchmark
 
 SEED = 0  # of the questions; the demo draws its own with other seeds, and its training sets are disjoint for every seed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.benchmark import Benchmark
 
 MATH500 = Benchmark(
     name="math500",

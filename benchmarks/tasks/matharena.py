@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.benchmark import Benchmark
 
 LICENCE = "CC-BY-NC-SA-4.0"
 CARD = "columns, rows, licence: the card; rows also in eth-sri/matharena e927660, configs/competitions"

@@ -27,9 +27,9 @@ def compare(
     latex: Latex = False,  # noqa: FBT002
 ) -> None:
     """Differences of runs on the same questions, paired, with intervals and the questions that flipped."""
-    from relift.analysis.paired_scores import compare_with_baseline
-    from relift.analysis.paired_table import render_comparisons
-    from relift.analysis.score_sides import parse_side
+    from relift.analysis.scores.paired import compare_with_baseline
+    from relift.analysis.scores.paired_table import render_comparisons
+    from relift.analysis.scores.sides import parse_side
 
     runs = [parse_side(text, step=step) for text in (baseline, *others)]
     comparisons = compare_with_baseline(
@@ -52,7 +52,7 @@ def analyze(
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
     """Figures and tables of what training changed, question by question, and what the runs do not allow."""
-    from relift.analysis.analyze import analyze as run_analysis
+    from relift.analysis.report.analyze import analyze as run_analysis
 
     tell = None if quiet else lambda line: print(line, flush=True)
     result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
@@ -75,7 +75,7 @@ def report(
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
     """One HTML file to mail: what training changed, in words with intervals, figures and example questions."""
-    from relift.analysis.report import write_report
+    from relift.analysis.report.write import write_report
 
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
@@ -106,9 +106,9 @@ def import_(
     into: Annotated[Path, typer.Option(metavar="RUN", help="folder of the new run")],
 ) -> None:
     """Somebody else's evaluation as a run of ours: graded again, scored, and looked at like any other."""
-    from relift.analysis.scores import score_run
+    from relift.analysis.scores.score import score_run
+    from relift.benchmarks.lighteval.importer import import_details
     from relift.grading import Grader
-    from relift.importers.lighteval import import_details
     from relift.store import RunWriter
 
     if system != "lighteval":

@@ -78,11 +78,11 @@ def eval_(
 
         print(pin_lines(pin, data=data).rstrip())
         return
-    from relift.analysis.score_table import render_scores, scored_run
-    from relift.analysis.scores import score_run
+    from relift.analysis.scores.score import score_run
+    from relift.analysis.scores.table import render_scores, scored_run
+    from relift.evaluate.collect import Commits
     from relift.evaluate.command import run_eval, run_plan
     from relift.evaluate.options import EvalOptions, parse_engine_options
-    from relift.evaluate.run import Commits
 
     format_ = one_format(as_json=as_json, markdown=markdown, latex=latex)
     options = EvalOptions(
@@ -137,7 +137,7 @@ def probe(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Accuracy of a checkpoint on each question of a file, as a run or added to one."""
-    from relift.analysis.score_table import render_scores, scored_run
+    from relift.analysis.scores.table import render_scores, scored_run
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.probe import Into, run_probe
 
@@ -206,7 +206,7 @@ def regrade(
     second_grader: SecondGrader = None,
 ) -> None:
     """Verdicts again from stored texts, as a new run, and a table of what changed by rule."""
-    from relift.analysis.scores import score_run
+    from relift.analysis.scores.score import score_run
     from relift.evaluate.regrade import run_regrade
 
     run_regrade(run, into, grader=grader, second=second_grader, score=score_run)

@@ -61,6 +61,6 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,  # noqa: FBT002
 ) -> None:
     """The whole story on a CPU: a base model, RL, SFT, ReLIFT, SFT then RL, a table and four figures."""
-    from relift.arith.demo import run_demo
+    from relift.demo.experiment import run_demo
 
     run_demo(out, quick=quick, seeds=seeds, as_json=as_json)

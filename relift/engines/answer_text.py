@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from relift.engines.answering import Reply
-from relift.engines.base import Sampling
+from relift.engines.texts import Reply
+from relift.engines.tokens import Sampling
 from relift.schema import Finish
 
 

@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from relift.engines.answering import Ask
-from relift.engines.base import Request, Sampling
+from relift.engines.texts import Ask
+from relift.engines.tokens import Request, Sampling
 from relift.errors import InputError
 
 

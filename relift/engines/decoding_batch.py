@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from relift.engines.base import Completion, Request, Sampling
 from relift.engines.kv_cache import COLUMN_MULTIPLE, KVCache, round_up
 from relift.engines.llama_decoder import LlamaDecoder, can_fuse
 from relift.engines.token_draw import Draw, draw_tokens, uniforms_of
+from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import ReliftError
 from relift.schema import Finish
 

@@ -3,15 +3,15 @@ opened."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relift.engines.answering import Answerer
 from relift.engines.model_source import ModelSource
+from relift.engines.texts import Answerer
 from relift.errors import InputError
+from relift.suggest import hint
 
 if TYPE_CHECKING:
     import torch
@@ -71,14 +71,11 @@ def open_answerer(
 def require_engine(name: str) -> None:
     """Raises InputError for an engine that is not in the table."""
     if name not in ENGINES:
-        near = difflib.get_close_matches(name, ENGINES, n=1)
-        raise InputError(
-            f"no engine {name!r}; there are {', '.join(ENGINES)}" + (f"; nearest: {near[0]}" if near else "")
-        )
+        raise InputError(f"no engine {name!r}; there are {', '.join(ENGINES)}{hint(name, ENGINES)}")
 
 
 def _torch(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
-    from relift.engines.checkpoint import device_of, load_model, load_tokenizer
+    from relift.engines.hf_model import device_of, load_model, load_tokenizer
     from relift.engines.torch_answers import TorchAnswers
 
     tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
@@ -114,7 +111,7 @@ def _replay(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> An
 
 
 def _vllm(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
-    from relift.engines.checkpoint import device_of, load_tokenizer, require_safetensors
+    from relift.engines.hf_model import device_of, load_tokenizer, require_safetensors
     from relift.engines.vllm import VLLMAnswers, installed_version
 
     installed_version()  # before anything else: it is the likeliest thing to be missing
@@ -138,7 +135,7 @@ def _counter(path: str | None) -> Callable[[str], int] | None:
     """Counts the tokens of a text with a checkpoint's tokenizer; None without one."""
     if path is None:
         return None
-    from relift.engines.checkpoint import load_tokenizer
+    from relift.engines.hf_model import load_tokenizer
 
     tokenizer, _ = load_tokenizer(path, option="--tokenizer ")
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-from relift.engines.answering import Ask, Reply
-from relift.engines.base import Sampling
 from relift.engines.checks import check_asks
 from relift.engines.http_client import HttpClient, base_url_of, host_of, read_key
 from relift.engines.open import EngineOptions
@@ -30,6 +28,8 @@ from relift.engines.openai_wire import (
     request_body,
 )
 from relift.engines.spending import Budget
+from relift.engines.texts import Ask, Reply
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.fingerprints import digest
 from relift.schema import Finish

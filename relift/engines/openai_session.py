@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relift.engines.answering import Ask, Reply
-from relift.engines.base import Sampling
 from relift.engines.http_client import HttpClient
 from relift.engines.open import EngineOptions
 from relift.engines.openai_wire import PATHS, Bought, Dialect, Rejected, Retryable, read_body
 from relift.engines.spending import Budget, Keeper, OutOfBudget
+from relift.engines.texts import Ask, Reply
+from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, ReliftError
 from relift.schema import Finish
 from relift.store.ledger import Ledger

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relift.engines.answer_text import writable
-from relift.engines.answering import Ask, Reply
-from relift.engines.base import Sampling
+from relift.engines.texts import Ask, Reply
+from relift.engines.tokens import Sampling
 from relift.schema import Finish
 
 COMPLETIONS, CHAT = "completions", "chat"

@@ -15,9 +15,9 @@ from typing import Any, Self
 import pandas as pd
 
 from relift.engines.answer_text import writable
-from relift.engines.answering import Ask, Reply
-from relift.engines.base import Sampling
 from relift.engines.checks import check_asks
+from relift.engines.texts import Ask, Reply
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.fingerprints import digest
 from relift.schema import Finish, Origin, question_id_of

@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Self
 
-from relift.engines.answering import Ask
-from relift.engines.base import Sampling
 from relift.engines.open import EngineOptions
 from relift.engines.openai_wire import Bought
+from relift.engines.texts import Ask
+from relift.engines.tokens import Sampling
 from relift.errors import InputError, StoreError
 from relift.store.ledger import Ledger
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from relift.engines.base import Sampling
+from relift.engines.tokens import Sampling
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 import transformers
 
 from relift.engines.answer_text import reply_of
-from relift.engines.answering import Ask, Reply
-from relift.engines.base import Request, Sampling
 from relift.engines.checks import check_asks
+from relift.engines.texts import Ask, Reply
+from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler, context_limit
 from relift.errors import ReliftError
 

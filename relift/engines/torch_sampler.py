@@ -13,10 +13,10 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from relift.engines.base import Completion, Request, Sampling
 from relift.engines.checks import check_requests
 from relift.engines.decoding_batch import ROW_MULTIPLE, DecodingBatch, Drawn, jobs_of
 from relift.engines.kv_cache import ATTENTION, KVCache
+from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import InputError, ReliftError
 
 STREAM_STEPS = 32  # between two deliveries of a stream: an answer waits at most this long, and sorting costs nothing
@@ -32,7 +32,7 @@ def context_limit(model_config: Any, max_context: int | None) -> int | None:
 
 
 class TorchSampler:
-    """An Engine (relift/engines/base.py) that samples with torch.
+    """An Engine (relift/engines/tokens.py) that samples with torch.
 
     Takes a copy of `model` (dropout off), so that a learner's model stays the learner's; with `copied` False the model
     is the sampler's own from then on. `batch_rows`: answers written at a time. `max_context`: longest prompt and answer

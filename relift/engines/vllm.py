@@ -19,11 +19,11 @@ from typing import Any, Self
 import torch
 
 from relift.engines.answer_text import reply_of
-from relift.engines.answering import Ask, Reply
-from relift.engines.base import Sampling
 from relift.engines.checks import check_asks
 from relift.engines.model_source import ModelSource
 from relift.engines.open import EngineOptions
+from relift.engines.texts import Ask, Reply
+from relift.engines.tokens import Sampling
 from relift.engines.torch_sampler import context_limit
 from relift.engines.worker_process import ENDED, WorkerProcess
 from relift.errors import InputError, ReliftError

@@ -21,7 +21,7 @@ import threading
 import time
 from typing import Any, TextIO
 
-from relift.engines.base import Sampling
+from relift.engines.tokens import Sampling
 
 BEAT_SECONDS = 1.0
 Message = dict[str, Any]

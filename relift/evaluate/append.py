@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from relift.engines.answering import Answerer
+from relift.engines.texts import Answerer
 from relift.errors import InputError
-from relift.evaluate.evaluation import NUMERICS, pairs, sample
+from relift.evaluate.collect import Commits
+from relift.evaluate.evaluate import NUMERICS, pairs, sample
+from relift.evaluate.folder import question_columns
 from relift.evaluate.identity import Identity, require_same
+from relift.evaluate.parts import PartWriter, committed_attempts, next_part
 from relift.evaluate.plan import Item, Place, Plan, asks_of
-from relift.evaluate.record import PartWriter, committed_attempts, next_part
-from relift.evaluate.run import Commits
-from relift.evaluate.session import question_columns
 from relift.evaluate.tally import Standing, Tally
 from relift.fingerprints import digest
 from relift.grading import Grader
@@ -47,7 +47,7 @@ def append(
     """Sample the plan's questions into this place, or what is missing of it. Questions that the run lacks are added.
 
     Raises InputError, ResumeRefused before anything is written: a place that the run itself filled, another identity,
-    other questions or numbers of attempts; what relift.evaluate.run.collect raises.
+    other questions or numbers of attempts; what relift.evaluate.collect.collect raises.
     """
     folder = writer.folder
     reader = RunReader(folder)

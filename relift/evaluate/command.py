@@ -13,15 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import DEFAULT, customised, default_protocol, find_protocol
-from relift.engines.answering import Answerer
 from relift.engines.open import EngineOptions, open_answerer, require_engine
+from relift.engines.texts import Answerer
 from relift.errors import InputError
 from relift.evaluate.estimate import plan_values, print_plan
-from relift.evaluate.evaluation import Outcome, Score, evaluate, require_resumable_folder
+from relift.evaluate.evaluate import Outcome, Score, evaluate, require_resumable_folder
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Plan, make_plan, require_room

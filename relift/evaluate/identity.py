@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from relift.engines.base import Sampling
+from relift.engines.tokens import Sampling
 from relift.errors import ResumeRefused
 from relift.evaluate.plan import Plan
 from relift.fingerprints import differences, digest

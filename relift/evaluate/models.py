@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from relift.engines.base import Sampling
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
+from relift.engines.tokens import Sampling
 from relift.fingerprints import plain_name
 from relift.store import RunReader
 
@@ -77,7 +77,7 @@ def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, 
         return Model(source, fingerprint, None, None, ())
     from transformers.utils import logging
 
-    from relift.engines import checkpoint  # torch and transformers: seconds
+    from relift.engines import hf_model as checkpoint  # torch and transformers: seconds
 
     logging.set_verbosity_error()  # what a tokenizer thinks of a prompt's length is no business of its
     tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import TypeAdapter, ValidationError
 
 from relift.errors import InputError
-from relift.evaluate.run import DEFAULT_COMMITS, Commits
+from relift.evaluate.collect import DEFAULT_COMMITS, Commits
+from relift.suggest import hint
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,9 @@ def parse_engine_options(given: Sequence[str], *, base_url: str | None = None) -
     for word in given:
         key, equals, text = word.partition("=")
         if not equals or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
             what = f"unknown key {key!r}" if equals else "write it as key=value"
-            hint = f"nearest: {near[0]}" if near else f"known: {', '.join(known)}"
-            raise InputError(f"--engine-option {word!r}: {what}; {hint}")
+            near = hint(key, known) or f"; known: {', '.join(known)}"
+            raise InputError(f"--engine-option {word!r}: {what}{near}")
         try:
             values[key] = TypeAdapter(types[key]).validate_python(_typed(text, types[key]))
         except ValidationError as error:

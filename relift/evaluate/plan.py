@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
-from relift.engines.answering import Ask, Prompt
-from relift.engines.base import Sampling
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
+from relift.engines.texts import Ask, Prompt
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.fingerprints import digest
 from relift.schema import Origin, Question, seed_of

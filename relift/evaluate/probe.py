@@ -10,22 +10,22 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.prompting import render_prompt
-from relift.engines.base import Sampling
+from relift.data.questions import read_questions
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.evaluate.append import append
-from relift.evaluate.asking import asking_of
 from relift.evaluate.command import ending_on_signals, open_engine, open_grader, protocol_of, require_options
-from relift.evaluate.evaluation import LEDGER, evaluate, identity_without_engine, require_resumable_folder
+from relift.evaluate.evaluate import LEDGER, evaluate, identity_without_engine, require_resumable_folder
 from relift.evaluate.identity import sampling_values
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Place, Plan, make_plan, require_room
+from relift.evaluate.run_settings import asking_of
 from relift.evaluate.tally import Standing
 from relift.fingerprints import digest
 from relift.grading import require_kind
-from relift.questions import read_questions
 from relift.schema import Origin, Question
 from relift.store import RunReader, RunWriter
 from relift.terminal import warn_on

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from relift.errors import InputError
-from relift.evaluate.asking import questions_of
-from relift.evaluate.evaluation import Score
+from relift.evaluate.evaluate import Score
+from relift.evaluate.run_settings import questions_of
 from relift.fingerprints import plain_name
 from relift.grading import Grader, Submission
 from relift.grading.extract import THINKING_TAGS

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from relift.errors import InputError, ResumeRefused
 from relift.evaluate.append import counts_of, name_of
-from relift.evaluate.asking import Asking, asking_of, plan_again
 from relift.evaluate.command import ending_on_signals
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Place, require_room
 from relift.evaluate.probe import append_to, standing_line
+from relift.evaluate.run_settings import Asking, asking_of, plan_again
 from relift.schema import Origin
 from relift.store import RunReader
 from relift.terminal import warn_on

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from relift.engines.base import Completion
+from relift.engines.tokens import Completion
 from relift.grading.base import Judgement
 from relift.schema import Verdict
 

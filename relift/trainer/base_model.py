@@ -1,4 +1,4 @@
-"""The base model as a configuration names it; how checkpoints are read stands in relift/engines/checkpoint.py."""
+"""The base model as a configuration names it; how checkpoints are read stands in relift/engines/hf_model.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from relift.config import Config
-from relift.engines import checkpoint
-from relift.engines.checkpoint import context_of as context_of
+from relift.engines import hf_model as checkpoint
+from relift.engines.hf_model import context_of as context_of
 from relift.fingerprints import files_fingerprint
 
 _OPTION = "model.path = "

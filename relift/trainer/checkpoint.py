@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from relift.errors import StoreError
-from relift.trainer.learner import Learner
+from relift.learner.learner import Learner
 from relift.trainer.parallel import from_first
 from relift.trainer.record import Totals
 from relift.trainer.run import Run

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from relift.config import Config
+from relift.data.questions import QuestionSet, read_questions
 from relift.errors import InputError
 from relift.grading import Scorer, require_kind
 from relift.prompts import completion_ids, render
-from relift.questions import QuestionSet, read_questions
 from relift.schema import Question, question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import context_of, load_tokenizer, stop_tokens

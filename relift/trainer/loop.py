@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from relift.engines.base import Sampling
+from relift.engines.tokens import Sampling
 from relift.errors import GuardStop
+from relift.learner.update import TrainSequence, Update, UpdateStats
 from relift.schema import Origin
 from relift.trainer.answers import Answers
-from relift.trainer.batch import TrainSequence, Update, UpdateStats
 from relift.trainer.recipes import OldLogprobs, advantages, demo_update, mixed_updates, rl_updates
 from relift.trainer.record import attempts_frame
 from relift.trainer.run import Run, StepReport

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from relift.engines.base import Completion, Engine, Request, Sampling
+from relift.engines.tokens import Completion, Engine, Request, Sampling
 from relift.errors import ReliftError
 from relift.grading.base import Judgement, Scorer, Submission
+from relift.learner.distributed import sum_over_ranks, world
 from relift.schema import Finish, Verdict
-from relift.trainer.distributed import sum_over_ranks, world
 
 FINISHES = (Finish.stop, Finish.length)
 JSONValue = TypeVar("JSONValue")

@@ -24,10 +24,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relift.config import Config
+from relift.learner.losses import ppo_clip, ratio, sft
+from relift.learner.update import Component, Counts, Loss, NormFn, TrainSequence, Update
 from relift.schema import UpdateKind
 from relift.trainer.answers import Answers
-from relift.trainer.batch import Component, Counts, Loss, NormFn, TrainSequence, Update
-from relift.trainer.losses import ppo_clip, ratio, sft
 
 OldLogprobs = dict[tuple[int, int], np.ndarray] | None  # (q, g) -> log-probabilities before the first update
 STD_EPS = 1e-6  # verl's epsilon beside the standard deviation of a group (TRL: 1e-4)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relift.learner.update import Update, UpdateStats
 from relift.schema import Origin, UpdateKind, Verdict
 from relift.store import RunWriter, trajectories_of
 from relift.trainer.answers import Answers
-from relift.trainer.batch import Update, UpdateStats
 from relift.trainer.demos import DemoBuffer
 
 

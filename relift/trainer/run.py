@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from relift.config import Config
-from relift.engines.base import Engine
+from relift.engines.tokens import Engine
 from relift.grading.base import Scorer
+from relift.learner.update import TrainSequence, Update, UpdateStats
 from relift.schema import Question
-from relift.trainer.batch import TrainSequence, Update, UpdateStats
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.recipes import Demo, Recipe
 from relift.trainer.record import Record
@@ -20,7 +20,7 @@ from relift.trainer.stream import Stream
 
 
 class LearnerLike(Protocol):
-    """What the loop asks of a learner; relift.trainer.learner.Learner is the one that trains."""
+    """What the loop asks of a learner; relift.learner.learner.Learner is the one that trains."""
 
     def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]: ...
     def forward_backward(self, update: Update) -> None: ...

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from relift.engines.base import Request, Sampling
+from relift.engines.tokens import Request, Sampling
 from relift.errors import GuardStop
 from relift.grading.base import Submission
 from relift.schema import Origin, Verdict, seed_of

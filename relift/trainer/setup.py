@@ -18,24 +18,24 @@ import torch
 import transformers
 
 from relift.config import Config, OptimizerConfig, to_toml
-from relift.engines.base import Engine
+from relift.engines.tokens import Engine
 from relift.engines.torch_sampler import TorchSampler
 from relift.grading import Grader, Scorer
+from relift.learner.distributed import world
+from relift.learner.learner import Learner
+from relift.learner.optim import OptimizerSpec
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
 from relift.trainer import identity, parallel
 from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
-from relift.trainer.base_run import open_base, take_over_base
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
-from relift.trainer.distributed import world
 from relift.trainer.inputs import Inputs, questions_frame, read_inputs
-from relift.trainer.learner import Learner
-from relift.trainer.optim import OptimizerSpec
 from relift.trainer.recipes import Recipe, build
 from relift.trainer.record import Record
 from relift.trainer.run import Run
+from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
 
 

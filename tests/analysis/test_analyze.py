@@ -4,10 +4,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from relift.analysis.analyze import analyze
-from relift.analysis.catalogue import FIGURES, TABLES
-from relift.analysis.cautions import cautions
-from relift.analysis.loaded import load
+from relift.analysis.report.analyze import analyze
+from relift.analysis.report.catalogue import FIGURES, TABLES
+from relift.analysis.report.loaded import load
+from relift.analysis.runs.cautions import cautions
 from relift.errors import InputError
 from tests.synthetic import write_run
 

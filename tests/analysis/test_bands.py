@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from relift.analysis import Cuts, assign_bands, counts_of_bands
-from relift.analysis.bands import BANDS, PAPER, band_codes, sure_band_codes
+from relift.analysis.questions.bands import BANDS, PAPER, band_codes, sure_band_codes
 from relift.errors import InputError
 from tests.analysis.frames import trajectories
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relift.analysis.cells import caption_cells, count_cells, pair_cells, plot_cells
+from relift.analysis.questions.cells import caption_cells, count_cells, pair_cells, plot_cells
 from relift.errors import InputError
 
 

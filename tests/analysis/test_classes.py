@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from relift.analysis import CLASSES, classify_trajectories, count_classes
-from relift.analysis.classes import chance_of_gain, dispersion
+from relift.analysis.questions.classes import chance_of_gain, dispersion
 from relift.errors import InputError
 from tests.analysis.frames import frozen_rates, trajectories
 

@@ -9,8 +9,8 @@ import pytest
 
 from relift import stats
 from relift.analysis import reach_counts, read_trajectories
-from relift.analysis.counted_reach import counted_reach
-from relift.analysis.counts import read_counts
+from relift.analysis.questions.counted_reach import counted_reach
+from relift.analysis.runs.counts import read_counts
 from relift.errors import InputError
 from tests.synthetic import write_run
 

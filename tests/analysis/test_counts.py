@@ -17,7 +17,7 @@ from relift.analysis import (
     read_responses,
     read_trajectories,
 )
-from relift.analysis import read as reading
+from relift.analysis.runs import read as reading
 from relift.errors import InputError, StoreError
 from relift.store import RunWriter, split_responses
 from tests.synthetic import write_run
@@ -53,7 +53,7 @@ def test_blocks_of_columns_change_nothing(runs: list[Path], monkeypatch: pytest.
     frame = read_trajectories(runs)
     bands = assign_bands(frame, run="a")
     whole = band_accuracy(frame, bands)
-    monkeypatch.setattr("relift.analysis.by_band._BLOCK_CELLS", 200)  # two of eight columns at a time
+    monkeypatch.setattr("relift.analysis.questions.by_band._BLOCK_CELLS", 200)  # two of eight columns at a time
     pd.testing.assert_frame_equal(band_accuracy(frame, bands), whole)
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from relift.analysis import assign_bands, band_transitions, read_checkpoints, read_trajectories
-from relift.analysis.alerts import find_alerts, last_health
-from relift.analysis.counts import read_counts
-from relift.analysis.headline import change_from_base, say_change
-from relift.analysis.moves import moved_questions
-from relift.analysis.recorded import recorded_columns, table_sizes
-from relift.analysis.throughput import throughput
+from relift.analysis.questions.headline import change_from_base, say_change
+from relift.analysis.questions.moves import moved_questions
+from relift.analysis.runs.counts import read_counts
+from relift.analysis.runs.recorded import recorded_columns, table_sizes
+from relift.analysis.training.alerts import find_alerts, last_health
+from relift.analysis.training.throughput import throughput
 from relift.errors import InputError
 from tests.synthetic import write_run
 

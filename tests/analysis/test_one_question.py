@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from relift.analysis.one_question import (
+from relift.analysis.questions.one_question import (
     caption_question_trajectory,
     flip_of,
     plot_question_trajectory,

@@ -12,7 +12,7 @@ import pytest
 
 from relift import stats
 from relift.analysis import compare_scores, compare_with_baseline, render_comparisons
-from relift.analysis.score_sides import parse_side
+from relift.analysis.scores.sides import parse_side
 from relift.errors import InputError
 from relift.store import RunWriter, trajectories_of
 from tests.analysis.evaluated import PROTOCOL, write_evaluation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from relift.analysis.counts import Cube
-from relift.analysis.question_list import ends_of, heat_bars, order_by_shape, sparklines
+from relift.analysis.questions.question_list import ends_of, heat_bars, order_by_shape, sparklines
+from relift.analysis.runs.counts import Cube
 
 
 def cube(correct: list[list[int]], decided: list[list[int]]) -> Cube:

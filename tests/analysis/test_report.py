@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relift.analysis import report_html as h
-from relift.analysis.report import write_report
-from relift.analysis.report_content import make_report, without_folders
-from relift.analysis.report_examples import examples_of_run
-from relift.analysis.report_page import PROBLEM_LIMIT, render
+from relift.analysis.report import html as h
+from relift.analysis.report.content import make_report, without_folders
+from relift.analysis.report.examples import examples_of_run
+from relift.analysis.report.page import PROBLEM_LIMIT, render
+from relift.analysis.report.write import write_report
 from relift.errors import InputError
 from relift.schema import question_id_of
 from relift.store import RunWriter, trajectories_of

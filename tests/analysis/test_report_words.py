@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from relift.analysis import report_words as words
-from relift.analysis.event_study import WAITING
-from relift.analysis.report_content import pairs_of_runs
+from relift.analysis.report import words as words
+from relift.analysis.report.content import pairs_of_runs
+from relift.analysis.training.event_study import WAITING
 from relift.errors import InputError
 from tests.analysis.frames import trajectories
 

@@ -11,7 +11,7 @@ import pytest
 
 from relift import stats
 from relift.analysis import score_health, score_run
-from relift.analysis.scores import LIKE_THESE, THESE
+from relift.analysis.scores.score import LIKE_THESE, THESE
 from relift.errors import InputError
 from relift.schema import SCORES
 from relift.store import RunReader, RunWriter

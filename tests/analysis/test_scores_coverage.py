@@ -15,7 +15,7 @@ import pytest
 from scipy.special import expit
 
 from relift import stats
-from relift.analysis.macro import macro_like_these
+from relift.analysis.scores.macro import macro_like_these
 
 BETAS = ((0.3, 0.9), (0.6, 0.6), (0.08, 0.8), (2.0, 0.5))  # means .25, .5, .09, .8
 # harder than asked for: nearly all questions failed, or all of two kinds, or all alike

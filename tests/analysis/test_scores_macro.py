@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit, stdtrit
 
 from relift import stats
-from relift.analysis.macro import PAPER, macro_groups, macro_like_these, macro_these
+from relift.analysis.scores.macro import PAPER, macro_groups, macro_like_these, macro_these
 
 
 def test_which_macro_averages_there_are() -> None:

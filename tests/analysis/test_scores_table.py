@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relift.analysis import render_scores, scored_run
-from relift.analysis.text_table import TextTable, draw
+from relift.analysis.scores.text_table import TextTable, draw
 from relift.errors import InputError
 from tests.analysis.evaluated import PROTOCOL, write_evaluation
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from relift.analysis.votes import Votes, majority_at_k
+from relift.analysis.scores.votes import Votes, majority_at_k
 
 
 def votes_of(questions: Sequence[Sequence[str | None]], *, gold: str) -> Votes:

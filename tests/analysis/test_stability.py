@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from relift.analysis import retention, turnover
-from relift.analysis.stability import chance_all_later
+from relift.analysis.questions.stability import chance_all_later
 from relift.errors import InputError
 from tests.analysis.frames import frozen_rates, trajectories
 

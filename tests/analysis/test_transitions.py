@@ -4,8 +4,8 @@ import pytest
 
 from relift import stats
 from relift.analysis import assign_bands, band_transitions, label_noise
-from relift.analysis.bands import BANDS
-from relift.analysis.transitions import joint_band_shares
+from relift.analysis.questions.bands import BANDS
+from relift.analysis.questions.transitions import joint_band_shares
 from relift.errors import InputError
 from tests.analysis.frames import frozen_rates, frozen_run, trajectories
 

@@ -20,7 +20,7 @@ from relift.analysis import (
     solved_sets,
     support,
 )
-from relift.analysis.bands import band_codes
+from relift.analysis.questions.bands import band_codes
 from tests.analysis.frames import frozen_rates, trajectories
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.benchmark import Benchmark
 
 ROWS = [{"problem": f"{n}+1?", "answer": str(n + 1)} for n in range(1, 4)]
 

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import relift.rows
+import relift.data.files
 from relift.benchmarks.listing import pin
 from relift.benchmarks.load import load_benchmark
 from relift.benchmarks.table import BENCHMARKS
+from relift.data.files import HubData, HubFault
 from relift.errors import InputError
-from relift.rows import HubData, HubFault
 from tests.benchmarks.rows import ROWS, lay, sums
 
 
@@ -96,7 +96,7 @@ def test_a_fault_says_what_to_do(monkeypatch: pytest.MonkeyPatch, reason: str, l
     def fault(*args: Any) -> None:
         raise HubFault("why", reason=reason)
 
-    monkeypatch.setattr(relift.rows, "_hub_rows", fault)
+    monkeypatch.setattr(relift.data.files, "_hub_rows", fault)
     with pytest.raises(InputError) as error:
         load_benchmark(BENCHMARKS["gpqa_diamond"])
     assert str(error.value) == line
@@ -106,12 +106,12 @@ def test_pinned_by_revision_and_hash(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A fake of the hub alone: what was read is of commit a...a."""
     asked = []
 
-    def hub_rows(source: HubData, table: relift.rows.RowTable) -> Any:
+    def hub_rows(source: HubData, table: relift.data.files.RowTable) -> Any:
         asked.append(source)
         table.revision = "a" * 40
         return ["problem", "answer"], list(enumerate(ROWS, start=1))
 
-    monkeypatch.setattr(relift.rows, "_hub_rows", hub_rows)
+    monkeypatch.setattr(relift.data.files, "_hub_rows", hub_rows)
     right = load_benchmark(sums()).content_hash
     loaded = load_benchmark(sums(revision="a" * 40, content_hash=right))
     assert loaded.pinned and loaded.revision == "a" * 40

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from relift.benchmarks.base import Benchmark
+from relift.benchmarks.benchmark import Benchmark
 from relift.benchmarks.layouts import LAYOUTS
 from relift.benchmarks.load import find_benchmark, find_benchmarks
 from relift.benchmarks.protocols import PROTOCOLS

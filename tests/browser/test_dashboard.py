@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from relift.dashboards.widgets import PAGES
+from relift.dashboards.pages import PAGES
 from tests.browser.conftest import SECONDS, Server, Visit, settle, websocket_status
 from tests.dashboards.hostile import HOSTILE
 from tests.dashboards.written import WrittenRun

@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from relift.engines import checkpoint
-from relift.evaluate import run as loop
+from relift.engines import hf_model as checkpoint
+from relift.evaluate import collect as loop
 from relift.store import RunReader, check_run
 from tests.cli.command import Command, Ended, bytes_of, relift
 from tests.evaluate.fakes import assert_same, content
@@ -162,7 +162,7 @@ def logging_asks(log: Path) -> Callable[[], None]:
                 file.writelines(f"{of.item.question_ix} {of.attempt}\n" for of in asks)
             collect(asks, **rest)
 
-        from relift.evaluate import evaluation
+        from relift.evaluate import evaluate as evaluation
 
         evaluation.collect = planted  # type: ignore[attr-defined]
 

@@ -28,7 +28,7 @@ def open_page(
     for name, value in (query or {}).items():
         app.query_params[name] = value
     if page != "overview":
-        app.switch_page(f"screens/{page}.py")
+        app.switch_page(f"pages/{page}.py")
     return app.run()
 
 

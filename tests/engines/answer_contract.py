@@ -1,4 +1,4 @@
-"""What every Answerer must do (relift.engines.answering) as checks on one that a factory makes.
+"""What every Answerer must do (relift.engines.texts) as checks on one that a factory makes.
 
 A `Case` is an engine with prompts for it. Checks that need an engine that can break are at the end; a case without
 such an engine leaves them out, and says so by None.
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from relift.engines.answering import Answerer, Ask, Prompt, Reply
-from relift.engines.base import Sampling
+from relift.engines.texts import Answerer, Ask, Prompt, Reply
+from relift.engines.tokens import Sampling
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish, seed_of
 

@@ -1,4 +1,4 @@
-"""What every engine must do: the contract of relift.engines.base.Engine as checks on an engine that a factory makes.
+"""What every engine must do: the contract of relift.engines.tokens.Engine as checks on an engine that a factory makes.
 
 Use: `for check in CHECKS: check(make_engine, prompts)`, or parametrise a test over CHECKS. All engines of one
 factory must hold equal weights; prompts are three or more, different, with room for 12 more tokens.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from relift.engines.base import Completion, Engine, Request, Sampling
+from relift.engines.tokens import Completion, Engine, Request, Sampling
 from relift.errors import InputError
 from relift.schema import Finish, seed_of
 

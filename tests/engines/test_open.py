@@ -42,7 +42,7 @@ def test_on_a_cpu_the_dtype_is_float32_unless_said_otherwise(tmp_path: Path) -> 
 
 
 def test_servers_and_records_need_no_torch() -> None:
-    names = "answering, open, model_source, openai, replay, answer_text"
+    names = "texts, open, model_source, openai, replay, answer_text"
     code = f"import sys; from relift.engines import {names}; print(sys.modules.keys() & {{'torch', 'transformers'}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

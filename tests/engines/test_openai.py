@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from relift.engines import openai_session
-from relift.engines.answering import Ask, Prompt
-from relift.engines.base import Sampling
 from relift.engines.model_source import ModelSource
 from relift.engines.open import EngineOptions, open_answerer
 from relift.engines.openai import OpenAIAnswers
+from relift.engines.texts import Ask, Prompt
+from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, InputError, ReliftError
 from relift.schema import Finish
 from relift.store.ledger import REQUESTS, read_ledger
@@ -430,8 +430,8 @@ def test_leaving_early_ends_the_requests(tmp_path: Path) -> None:
 STREAM = """
 import sys
 from pathlib import Path
-from relift.engines.answering import Ask, Prompt
-from relift.engines.base import Sampling
+from relift.engines.texts import Ask, Prompt
+from relift.engines.tokens import Sampling
 from relift.engines.open import EngineOptions
 from relift.engines.openai import OpenAIAnswers
 options = EngineOptions(base_url=sys.argv[1], ledger=Path(sys.argv[2]), concurrency=8, api="completions")

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from relift.engines.answering import Ask, Prompt
-from relift.engines.base import Sampling
 from relift.engines.model_source import ModelSource
 from relift.engines.open import EngineOptions, open_answerer
 from relift.engines.replay import ReplayAnswers, open_recording
+from relift.engines.texts import Ask, Prompt
+from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.schema import Finish, question_id_of
 from relift.store import RunWriter, split_responses

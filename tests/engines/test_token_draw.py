@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import stats
 
-from relift.engines.base import Sampling
 from relift.engines.token_draw import draw_tokens, truncate, uniforms_of
+from relift.engines.tokens import Sampling
 
 
 def draw(probs: list[float], uniforms: list[float], **sampling: float) -> list[int]:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from relift.engines.answer_text import reply_of
-from relift.engines.answering import Ask, Prompt
-from relift.engines.base import Request, Sampling
 from relift.engines.decoding_batch import Drawn
+from relift.engines.texts import Ask, Prompt
+from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_answers import TorchAnswers
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import ReliftError

@@ -11,9 +11,9 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel
 
 from relift.engines import decoding_batch, torch_sampler
-from relift.engines.base import Completion, Request, Sampling
 from relift.engines.kv_cache import KVCache
 from relift.engines.llama_decoder import can_fuse
+from relift.engines.tokens import Completion, Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish

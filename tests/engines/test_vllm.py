@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from relift.engines import vllm
-from relift.engines.answering import Ask, Prompt
-from relift.engines.base import Sampling
 from relift.engines.model_source import ModelSource
 from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.texts import Ask, Prompt
+from relift.engines.tokens import Sampling
 from relift.engines.vllm import VLLMAnswers
 from relift.engines.worker_process import WorkerProcess
 from relift.errors import InputError, ReliftError

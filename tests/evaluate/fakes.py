@@ -11,15 +11,15 @@ from typing import Any, Self
 import pandas as pd
 from rich.console import Console
 
-from relift.benchmarks.base import Benchmark, LoadedBenchmark, Protocol
-from relift.engines.answering import Ask, Prompt, Reply
-from relift.engines.base import Sampling
+from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.engines.model_source import ModelSource
+from relift.engines.texts import Ask, Prompt, Reply
+from relift.engines.tokens import Sampling
 from relift.errors import ReliftError
-from relift.evaluate.evaluation import Outcome, evaluate
+from relift.evaluate.collect import Commits
+from relift.evaluate.evaluate import Outcome, evaluate
 from relift.evaluate.models import Model
 from relift.evaluate.plan import Plan, make_plan
-from relift.evaluate.run import Commits
 from relift.grading import Grader, Judgement, Submission
 from relift.schema import Finish, Question, Verdict, question_id_of
 from relift.store import RunReader

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relift.errors import GuardStop, InputError, ReliftError, ResumeRefused
-from relift.evaluate.run import Commits
+from relift.evaluate.collect import Commits
 from relift.schema import seed_of
 from relift.store import RunReader, check_run
 from relift.terminal import Stopped

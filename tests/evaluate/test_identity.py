@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from relift.engines.answering import Prompt
+from relift.engines.texts import Prompt
 from relift.errors import InputError, ResumeRefused
 from relift.evaluate import identity
-from relift.evaluate.evaluation import evaluate
+from relift.evaluate.evaluate import evaluate
 from relift.evaluate.models import Model
 from relift.evaluate.plan import Plan
 from relift.store import RunReader

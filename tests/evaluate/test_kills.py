@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.evaluate.run import Commits
+from relift.evaluate.collect import Commits
 from relift.store import RunReader, check_run
 from tests.evaluate.fakes import CountingAnswerer, assert_same, benchmark, plan_of, run
 from tests.store.processes import fork, kill, wait

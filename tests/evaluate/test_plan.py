@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.engines.answering import Prompt
+from relift.engines.texts import Prompt
 from relift.errors import InputError
 from relift.evaluate.estimate import estimates, plan_values
 from relift.evaluate.options import EvalOptions, parse_engine_options

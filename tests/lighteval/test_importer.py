@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from relift.benchmarks.lighteval.importer import UNKNOWN_SEED, import_details, their_verdicts
 from relift.benchmarks.lighteval.questions import question_row_of
 from relift.errors import InputError
 from relift.grading import Grader
-from relift.importers.lighteval import UNKNOWN_SEED, import_details, their_verdicts
 from relift.schema import Question, question_id_of
 from relift.store import RunReader
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from relift.benchmarks.lighteval.importer import import_details
 from relift.benchmarks.lighteval.settings import read_settings
 from relift.benchmarks.load import find_benchmark, load_benchmark
 from relift.benchmarks.prompting import render_prompt
-from relift.engines.answering import Ask
+from relift.engines.texts import Ask
 from relift.grading import Grader
-from relift.importers.lighteval import import_details
 from relift.schema import Question, seed_of
 from relift.store import RunReader
 from tests.lighteval.test_agreement import PYTHON, needs_lighteval
@@ -66,7 +66,7 @@ def saved(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answers_of(questions: list[Question], model: Path) -> dict[tuple[str, int], Any]:
     """What the engine answers outside of lighteval, by question and attempt."""
-    from relift.engines import checkpoint
+    from relift.engines import hf_model as checkpoint
     from relift.engines.model_source import resolve_model
     from relift.engines.open import open_answerer
 

@@ -19,15 +19,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from relift.learner.learner import Learner
+from relift.learner.losses import cispo, gspo, ppo_clip
+from relift.learner.optim import OptimizerSpec
+from relift.learner.update import Component, Counts, Loss, NormFn, TrainSequence, Update
 from relift.schema import UpdateKind
-from relift.trainer.batch import Component, Counts, Loss, NormFn, TrainSequence, Update
-from relift.trainer.learner import Learner
-from relift.trainer.losses import cispo, gspo, ppo_clip
-from relift.trainer.optim import OptimizerSpec
 from relift.trainer.recipes import sequences as mean_of_sequences
 from relift.trainer.recipes import sequences_times_max
 from relift.trainer.recipes import tokens as mean_of_tokens
-from tests.trainer.tiny import VOCABULARY, tiny_model
+from tests.learner.tiny import VOCABULARY, tiny_model
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("RELIFT_TRL_PYTHON", ROOT / ".venv-trl/bin/python"))

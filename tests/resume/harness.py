@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from relift.arith.base import BaseSpec, make_base
 from relift.arith.world import make_demonstrations, make_questions
 from relift.config import Config, parse_config
+from relift.data.questions import write_questions
+from relift.demo.base_model import BaseSpec, make_base
 from relift.grading import SCORERS, Judgement, Submission
-from relift.questions import write_questions
 from relift.schema import TABLES, Verdict
 from relift.trainer.loop import train
 from relift.trainer.run import Run, StepReport

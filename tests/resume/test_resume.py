@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from relift.learner.optim import NamedOptimizer
 from relift.store import check_run
 from relift.trainer.demos import DemoBuffer
-from relift.trainer.optim import NamedOptimizer
 from relift.trainer.run import Run, StepReport
 from tests.resume.harness import BATCH, Child, config_of, contents, run_here
 

@@ -15,11 +15,11 @@ import pandas as pd
 import tomli_w
 
 from relift.config import Config, load_config, to_toml
-from relift.engines.base import Completion, Request, Sampling
+from relift.engines.tokens import Completion, Request, Sampling
 from relift.grading import Grader, Scorer
+from relift.learner.update import TrainSequence, Update, UpdateStats
 from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
 from relift.store import RunWriter
-from relift.trainer.batch import TrainSequence, Update, UpdateStats
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.loop import Interrupted, train
 from relift.trainer.recipes import Demo, build

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from relift.config import Config, field_changes, flatten, load_config, parse_config
+from relift.data.questions import fingerprint_of
 from relift.errors import ResumeRefused
-from relift.questions import fingerprint_of
 from relift.schema import Demonstration, Question
 from relift.trainer import identity
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relift.config import load_config
-from relift.engines.base import Completion
+from relift.engines.tokens import Completion
 from relift.grading import Judgement
+from relift.learner.update import Counts, TrainSequence, Update
 from relift.schema import Finish, UpdateKind, Verdict
 from relift.trainer.answers import Answers
-from relift.trainer.batch import Counts, TrainSequence, Update
 from relift.trainer.recipes import (
     RECIPES,
     Demo,

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from relift.config import BufferConfig
-from relift.engines.base import Completion
+from relift.engines.tokens import Completion
 from relift.grading import Judgement
+from relift.learner.losses import sft
+from relift.learner.update import Component, TrainSequence, Update, UpdateStats
 from relift.schema import Finish, Origin, UpdateKind, Verdict
 from relift.store import RunReader, RunWriter, check_run
 from relift.trainer.answers import Answers
-from relift.trainer.batch import Component, TrainSequence, Update, UpdateStats
 from relift.trainer.demos import DemoBuffer
-from relift.trainer.losses import sft
 from relift.trainer.record import Record, Totals, attempts_frame
 from tests.trainer.scripted import demo_of, items, scripted_run, tokens
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relift.engines.base import Sampling
+from relift.engines.tokens import Sampling
 from relift.errors import GuardStop
 from relift.grading import Grader, Judgement, Submission
 from relift.grading.exact import ExactScorer

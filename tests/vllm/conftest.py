@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from relift.engines.answering import Answerer
 from relift.engines.model_source import ModelSource, resolve_model
 from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.texts import Answerer
 from tests.children import tied
 from tests.engines.tiny import write_checkpoint
 

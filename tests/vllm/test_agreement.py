@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from relift.arith.world import make_questions
-from relift.engines.answering import Answerer, Ask, Prompt
-from relift.engines.base import Sampling
-from relift.engines.checkpoint import load_tokenizer, stop_tokens
+from relift.engines.hf_model import load_tokenizer, stop_tokens
 from relift.engines.model_source import resolve_model
 from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.texts import Answerer, Ask, Prompt
+from relift.engines.tokens import Sampling
 from relift.schema import Question, seed_of
 from tests.engines.answer_contract import answers
 
@@ -31,8 +31,8 @@ def base() -> Path:
     named = os.environ.get("RELIFT_ARITH_BASE")
     if named:
         return Path(named)
-    from relift.arith.base import cached_base  # trains for minutes
-    from relift.arith.demo import cache_folder
+    from relift.demo.base_model import cached_base  # trains for minutes
+    from relift.demo.experiment import cache_folder
 
     return cached_base(cache_folder(), seed=1)
 

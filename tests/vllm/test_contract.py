@@ -12,11 +12,11 @@ from typing import Any, Self
 import pytest
 
 from relift.engines import vllm
-from relift.engines.answering import Answerer, Ask, Prompt, Reply
-from relift.engines.base import Sampling
 from relift.engines.model_source import ModelSource, resolve_model
 from relift.engines.open import EngineOptions, open_answerer
 from relift.engines.openai import OpenAIAnswers
+from relift.engines.texts import Answerer, Ask, Prompt, Reply
+from relift.engines.tokens import Sampling
 from relift.engines.vllm import VLLMAnswers
 from relift.errors import ReliftError
 from tests.engines.answer_contract import CHECKS, WARM, Case, answers, asks_for, texts

@@ -1,0 +1,1 @@
+"""Follow questions over training: bands, transitions, reach, classes, differences from the base."""

@@ -1,0 +1,1 @@
+"""Collect figures and tables into a catalogue, a folder of figures and a report."""

@@ -1,0 +1,184 @@
+"""Runs read once for many figures: each table when it is first asked for, the same questions in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from relift.analysis.questions.bands import assign_bands
+from relift.analysis.questions.capability import fit_prior
+from relift.analysis.questions.classes import classify_trajectories
+from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, run_id_of, with_labels
+from relift.analysis.runs.read import (
+    read_checkpoints,
+    read_demo_events,
+    read_questions,
+    read_runs,
+    read_scores,
+    read_trajectories,
+    read_updates,
+)
+from relift.errors import InputError
+
+START = "step 0"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The runs, and how figures are to be made of them. Tables are read when first used and kept.
+
+    `base` names the run whose step 0 assigns bands; None: see `base_id`. `splits` keeps questions of these splits.
+    Each property raises InputError where the runs do not hold what it needs.
+    """
+
+    paths: tuple[Path, ...]
+    base: str | None = None
+    splits: tuple[str, ...] | None = None
+    resamples: int = 1000
+    seed: int = 0
+    steps: tuple[int, ...] | None = None  # probes at these steps alone; None: all
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per run (of `read_runs`)."""
+        return read_runs(*self.paths)
+
+    @cached_property
+    def trajectories(self) -> pd.DataFrame:
+        """All probes, all draws; of runs without any probe, what they were evaluated on."""
+        for origin in ("probe", "benchmark"):
+            frame = read_trajectories(list(self.paths), origin=origin, splits=self.splits, steps=self.steps)
+            if len(frame):
+                return frame
+        raise InputError("no run holds a probe: there are no trajectories (set probe.questions, or relift probe)")
+
+    @cached_property
+    def probes(self) -> pd.DataFrame:
+        """Draws 0 and 1 of the questions that were probed in every run and at every step."""
+        return matched_questions(self.trajectories[(self.trajectories["draw"] < RATE_DRAWS).to_numpy()])
+
+    @cached_property
+    def base_id(self) -> str:
+        """The run that bands are assigned by: the one named; the only one; the one called base; the only one that has
+        step 0 alone; else the first that has a step 0."""
+        if self.base is not None or len(self.paths) == 1:
+            return run_id_of(self.trajectories, self.base)
+        probed = with_labels(self.trajectories).groupby(["run_id", "run"], sort=False)["step"].agg(["min", "max"])
+        probed = probed[probed["min"] == 0].reset_index()
+        if probed.empty:
+            raise InputError("no run was probed at step 0: there is no base model to compare with")
+        for chosen in (probed[probed["run"] == "base"], probed[probed["max"] == 0]):
+            if len(chosen) == 1:
+                return str(chosen["run_id"].iloc[0])
+        return str(probed["run_id"].iloc[0])
+
+    @cached_property
+    def bands(self) -> pd.DataFrame:
+        """Bands by draw 0 of the base (of `assign_bands`), of the questions in `probes`."""
+        return assign_bands(self.probes, run=self.base_id)
+
+    @cached_property
+    def measure_draw(self) -> int:
+        """1; InputError where the base has only one draw at step 0."""
+        base = self.probes[(self.probes["run_id"] == self.base_id) & (self.probes["step"] == 0)]
+        if not (base["draw"] == 1).any():
+            raise InputError(
+                "the base run has one draw at step 0, which assigns the bands and cannot measure them too: probe step "
+                "0 once more"
+            )
+        return 1
+
+    @cached_property
+    def prior(self) -> pd.DataFrame:
+        """Beta prior of each run's step 0 (of `fit_prior`)."""
+        return fit_prior(self.probes)
+
+    @cached_property
+    def classified(self) -> pd.DataFrame:
+        """Class of every trajectory (of `classify_trajectories`)."""
+        return classify_trajectories(self.probes, self.prior, seed=self.seed)
+
+    @cached_property
+    def ends(self) -> pd.DataFrame:
+        """Of `probes`, step 0 and each run's last step."""
+        last = self.probes.groupby("run_id", observed=True)["step"].transform("max")
+        return self.probes[((self.probes["step"] == 0) | (self.probes["step"] == last)).to_numpy()]
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """`ends`, with step 0 of a base run that was trained itself as a run of its own, called "step 0"."""
+        ends = with_labels(self.ends)
+        of_base = ends["run_id"] == self.base_id
+        start = of_base & (ends["step"] == 0)
+        if not (of_base & (ends["step"] > 0)).any():
+            start[:] = False
+        return ends.assign(
+            run_id=ends["run_id"].where(~start, START), run=ends["run"].where(~start, START)
+        ).sort_values("run_id", key=lambda ids: ids != START, kind="stable")
+
+    @property
+    def compared_base_id(self) -> str:
+        """run_id of the base in `compared`."""
+        return START if (self.compared["run_id"] == START).any() else self.base_id
+
+    @cached_property
+    def rollouts(self) -> pd.DataFrame:
+        """Trajectories of the training rollouts."""
+        return read_trajectories(list(self.paths), origin="rollout")
+
+    @cached_property
+    def updates(self) -> pd.DataFrame:
+        """One row per optimizer step."""
+        return read_updates(list(self.paths))
+
+    @cached_property
+    def checkpoints(self) -> pd.DataFrame:
+        """One row per checkpoint."""
+        return read_checkpoints(list(self.paths))
+
+    @cached_property
+    def demo_events(self) -> pd.DataFrame:
+        """One row per event of a demonstration; InputError if there is none."""
+        events = read_demo_events(list(self.paths))
+        if events.empty:
+            raise InputError("no run has demonstrations")
+        return events
+
+    @cached_property
+    def questions(self) -> pd.DataFrame:
+        """One row per run and question."""
+        return read_questions(list(self.paths))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row per score."""
+        return read_scores(list(self.paths))
+
+    def path_of(self, run_id: str) -> Path:
+        """Folder of a run."""
+        return Path(self.runs.loc[self.runs["run_id"] == run_id, "folder"].iloc[0])
+
+    def with_origin(self, origin: str) -> list[Path]:
+        """Folders of runs that hold attempts of this origin."""
+        frame = self.rollouts if origin == "rollout" else self.trajectories
+        found = set(frame["run_id"].astype(object).unique())
+        return [Path(folder) for run_id, folder in self.runs[["run_id", "folder"]].to_numpy() if run_id in found]
+
+
+def load(
+    runs: Sequence[Path | str],
+    *,
+    base: str | None = None,
+    splits: Collection[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Loaded:
+    """Runs to make figures of. InputError if a folder holds no run, or two the same one."""
+    loaded = Loaded(tuple(Path(run) for run in runs), base, None if splits is None else tuple(splits), resamples, seed)
+    if loaded.runs.empty:
+        raise InputError("no run was given")
+    return loaded

@@ -1,0 +1,1 @@
+"""Score benchmarks with intervals and compare scores in pairs."""

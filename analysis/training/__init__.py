@@ -1,0 +1,1 @@
+"""Describe the training itself: updates, demonstrations, attempts, alerts, throughput."""

@@ -1,0 +1,202 @@
+"""What demonstrations bought (figure F9), and how the buffer of demonstrations fared (figure F14)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relift import stats
+from relift.analysis import style
+from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, one_origin, with_labels
+from relift.errors import InputError
+from relift.schema import SCORES
+
+_USED = ("demonstrations", "distinct_demonstrations")
+
+
+def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None) -> pd.DataFrame:
+    """One row per run and step: mean accuracy over the questions that all runs and steps share.
+
+    Columns as of the table `scores` (benchmark "probe", metric "avg", parameter 1, estimand "questions like
+    these") with `run`: value, and the logit-t interval at 95 % over questions. Draws 0 and 1 are pooled; at
+    step 0 `measure_draw`, if given, alone. Top-ups never enter.
+    """
+    one_origin(trajectories)
+    step, draw = trajectories["step"].to_numpy(), trajectories["draw"].to_numpy()
+    counting = draw < RATE_DRAWS
+    if measure_draw is not None:
+        counting &= (step > 0) | (draw == measure_draw)
+    rows = with_labels(matched_questions(trajectories[counting]))
+    decided = rows["n_attempts"].astype("int64") - rows["n_undecided"].astype("int64")
+    counts = rows.assign(decided=decided, correct=rows["n_correct"].astype("int64"))
+    counts["question_id"] = counts["question_id"].astype(object)
+    keys = ["run_id", "run", "step"]
+    pooled = counts.groupby([*keys, "question_id"], sort=False)[["correct", "decided"]].sum().reset_index()
+    scores = []
+    for (run_id, run, at), group in pooled.groupby(keys, sort=False):
+        mean = stats.mean_over_questions(group["correct"], group["decided"])
+        scores.append(
+            {
+                "run_id": run_id, "run": run, "step": at, "benchmark": "probe", "metric": "avg", "parameter": 1.0,
+                "estimand": "questions like these", "value": mean.value, "ci_low": mean.low, "ci_high": mean.high,
+                "n_questions": mean.n_questions, "n_attempts": int(group["decided"].sum()),
+            }
+        )  # fmt: skip
+    names = [c.name for c in SCORES.columns]
+    return pd.DataFrame(scores, columns=[names[0], "run", *names[1:]])
+
+
+def count_demonstrations(demo_events: pd.DataFrame, *, steps: Collection[int]) -> pd.DataFrame:
+    """One row per run and step: demonstrations trained on up to then, repeats counted, and distinct ones.
+
+    The columns of the same names in `checkpoints`, for steps that have no checkpoint. A run without any event
+    has no rows.
+    """
+    rows = []
+    labelled = with_labels(demo_events)
+    for (run_id, run), events in labelled.groupby(["run_id", "run"], sort=False):
+        trained = events[events["event"].astype(str) == "train"]
+        if "reason" in trained:  # "refused": the update was not made
+            trained = trained[trained["reason"].isna()]
+        first_use = trained.groupby("demo_id")["step"].min().to_numpy()
+        for step in sorted(set(steps)):
+            rows.append((run_id, run, step, int((trained["step"] <= step).sum()), int((first_use <= step).sum())))
+    return pd.DataFrame(rows, columns=["run_id", "run", "step", *_USED])
+
+
+def demo_efficiency(scores: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and scored step: the score with the demonstrations trained on until then.
+
+    `scores` has one benchmark, metric and estimand; `checkpoints` (or `count_demonstrations`) the columns
+    demonstrations and distinct_demonstrations. At step 0 both are 0; a run that `checkpoints` does not know has
+    no demonstrations to count and is refused, a scored step without a row is left out.
+    """
+    for column in ("benchmark", "metric", "parameter", "estimand"):
+        if scores[column].nunique() > 1:
+            raise InputError(f"demo_efficiency: scores of several values of {column}: choose one")
+    labelled = with_labels(scores)
+    used = with_labels(checkpoints)[["run_id", "step", *_USED]]
+    unknown = set(labelled.loc[labelled["step"] > 0, "run_id"]) - set(used["run_id"])
+    if unknown:
+        raise InputError(f"no checkpoint of run {', '.join(sorted(unknown))}: what it trained on is not known")
+    frame = labelled.merge(used, on=["run_id", "step"], how="left")
+    frame.loc[frame["step"] == 0, list(_USED)] = 0
+    frame = frame.dropna(subset=list(_USED)).astype(dict.fromkeys(_USED, np.int64))
+    kept = ["run_id", "run", "step", "benchmark", "metric", "value", "ci_low", "ci_high", "n_questions", "n_attempts"]
+    return frame[[*kept, *_USED]].reset_index(drop=True)
+
+
+def buffer_health(demo_events: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and step with an event: length of the buffer after the step, what came and went.
+
+    Columns: buffer_len, n_enqueued, n_trained, n_evicted, and quantiles (.1, .5, .9) of the age in steps of the
+    demonstrations trained on: age_low, age_median, age_high (null where none was, or none had been enqueued).
+    """
+    rows = with_labels(demo_events).sort_values(["run_id", "event_ix"], kind="stable")
+    keys = ["run_id", "run", "step"]
+    kind = rows["event"].astype(str)
+    for event, name in ("enqueue", "n_enqueued"), ("train", "n_trained"), ("evict", "n_evicted"):
+        rows[name] = (kind == event).astype(np.int64)
+    rows["age"] = rows["age_steps"].astype(float).where(kind == "train")
+    grouped = rows.groupby(keys, sort=False)
+    frame = grouped[["n_enqueued", "n_trained", "n_evicted"]].sum()
+    frame.insert(0, "buffer_len", grouped["buffer_len"].last())
+    for name, level in ("age_low", 0.1), ("age_median", 0.5), ("age_high", 0.9):
+        frame[name] = grouped["age"].quantile(level)
+    return frame.reset_index()
+
+
+def plot_demo_efficiency(frame: pd.DataFrame, *, axes: Any = None) -> Any:
+    """F9: score against demonstrations trained on, with repeats (left) and distinct ones (right).
+
+    A point per step, joined in order of step, the last one filled, with its interval; the axis is logarithmic
+    from 10 on and linear below, so that runs without demonstrations have a place. Returns the two Axes.
+    """
+    if axes is None:
+        axes = style.new_axes(1, 2, height=2.4, sharey=True)[0]
+    axes = np.asarray(axes, dtype=object).ravel()
+    styles = style.run_styles(frame["run"])
+    titles = ("demonstrations trained on, repeats counted", "different demonstrations trained on")
+    with style.context():
+        for one, column, title in zip(axes, _USED, titles, strict=True):
+            for (_, run), line in frame.groupby(["run_id", "run"], sort=False):
+                _draw_path(one, line.sort_values("step"), column, styles[str(run)])
+            _demonstration_axis(one, largest=int(frame[column].max()))
+            one.set_xlabel(title)
+        axes[0].set_ylabel("accuracy")
+        style.legend_above(axes[0].figure, styles)
+    return axes
+
+
+def _draw_path(axes: Any, line: pd.DataFrame, column: str, look: style.RunStyle) -> None:
+    last = line.iloc[[-1]]
+    axes.plot(line[column], line["value"], color=look.colour, linestyle=look.dash, linewidth=0.9)
+    axes.plot(
+        line[column], line["value"], linestyle="none", marker=look.marker, markersize=2.5, color=look.colour,
+        markerfacecolor="white", markeredgewidth=0.7,
+    )  # fmt: skip
+    error = [last["value"] - last["ci_low"], last["ci_high"] - last["value"]]
+    axes.errorbar(
+        last[column], last["value"], yerr=error, color=look.colour, marker=look.marker, markersize=5, linewidth=0.9,
+        capsize=2,
+    )  # fmt: skip
+
+
+def _demonstration_axis(axes: Any, *, largest: int) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axes.set_xscale("symlog", linthresh=10, linscale=0.5)
+    top = max(10, largest)
+    axes.set_xlim(-2, top * 1.6)
+    axes.xaxis.set_major_locator(FixedLocator([0, *(10**k for k in range(1, len(str(top)) + 1) if 10**k <= top * 1.6)]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def caption_demo_efficiency(frame: pd.DataFrame) -> str:
+    """What F9 must say below it: what a point is, the interval, how many questions."""
+    questions = style.count_range(frame["n_questions"])
+    return (
+        f"A point per measured step of a run, the last one filled, mean over {questions} questions; 95 % interval "
+        "(logit-t over questions, one run: spread between training seeds is not in it). The axis is linear below 10."
+    )
+
+
+def plot_buffer_health(frame: pd.DataFrame, *, axes: Any = None) -> Any:
+    """F14: length of the buffer (area) and age of what was trained on (median, .1 to .9). Returns the two Axes."""
+    if axes is None:
+        axes = style.new_axes(1, 2, height=2.1, sharex=True)[0]
+    axes = np.asarray(axes, dtype=object).ravel()
+    styles = style.run_styles(frame["run"])
+    with style.context():
+        for (_, run), line in frame.groupby(["run_id", "run"], sort=False):
+            look = styles[str(run)]
+            axes[0].fill_between(
+                line["step"], line["buffer_len"], step="post", color=look.colour, alpha=0.2, linewidth=0
+            )
+            axes[0].step(line["step"], line["buffer_len"], where="post", color=look.colour, linewidth=0.8)
+            aged = line[line["age_median"].notna()]
+            spread = [aged["age_median"] - aged["age_low"], aged["age_high"] - aged["age_median"]]
+            axes[1].errorbar(
+                aged["step"], aged["age_median"], yerr=spread, color=look.colour, marker=look.marker, linestyle="none",
+                linewidth=0.8,
+            )  # fmt: skip
+        axes[0].set_title("demonstrations waiting")
+        axes[1].set_title("age when trained on, steps")
+        for one in axes:
+            one.set_ylim(bottom=0)
+            style.whole_steps(one)
+        style.legend_above(axes[0].figure, styles)
+    return axes
+
+
+def caption_buffer_health(frame: pd.DataFrame) -> str:
+    """What F14 must say below it."""
+    return (
+        f"Left: demonstrations in the buffer after each step ({int(frame['n_enqueued'].sum())} enqueued, "
+        f"{int(frame['n_trained'].sum())} trained on, {int(frame['n_evicted'].sum())} evicted). Right: steps between "
+        "entering the buffer and being trained on, median with the .1 and .9 quantiles."
+    )

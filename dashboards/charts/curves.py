@@ -1,0 +1,229 @@
+"""Charts of runs over steps, and of what changed in them: frames of relift.analysis in, Altair out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from relift.analysis import BANDS, REACH
+from relift.analysis.style import count_range
+from relift.dashboards.charts.common import NEUTRAL, RunScale, lines
+
+REACH_COLOURS = {"within": "#0072B2", "undetermined": "#B9BEC6", "beyond": "#E69F00"}
+STEP_AXIS = alt.Axis(tickMinStep=1, format="d", tickCount=6)
+
+
+def band_accuracy(frame: pd.DataFrame) -> list[Any]:
+    """F1: a panel per band, hardest first, accuracy over steps with intervals."""
+    return _band_panels(frame, y="accuracy", domain=(0.0, 1.0), number=".3f")
+
+
+def band_lengths(frame: pd.DataFrame) -> list[Any]:
+    """F2: a panel per band, tokens of an answer over steps; dashed, the band's demonstrations."""
+    top = float(frame[["tokens", "high"]].max().max())
+    longest = frame["demonstration_tokens"].max() if "demonstration_tokens" in frame else float("nan")
+    panels = _band_panels(
+        frame, y="tokens", domain=(0.0, max(top, longest if longest == longest else 0.0)), number=".1f"
+    )
+    if "demonstration_tokens" not in frame:
+        return panels
+    with_rules = []
+    for band, panel in zip(BANDS, panels, strict=True):
+        length = frame.loc[frame["band"] == band, "demonstration_tokens"].dropna()
+        if length.empty:
+            with_rules.append(panel)
+            continue
+        row = pd.DataFrame({"tokens": [float(length.iloc[0])], "of": ["demonstrations"]})
+        tips = [alt.Tooltip("of:N", title="mean of"), alt.Tooltip("tokens:Q", format=".1f")]
+        rule = alt.Chart(row).mark_rule(color=NEUTRAL, strokeDash=[5, 4]).encode(y="tokens:Q", tooltip=tips)
+        with_rules.append(alt.layer(panel, rule))
+    return with_rules
+
+
+def _band_panels(frame: pd.DataFrame, *, y: str, domain: tuple[float, float], number: str) -> list[Any]:
+    runs = RunScale(frame["run"])
+    tips = [
+        alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{y}:Q", format=number),
+        alt.Tooltip("low:Q", format=number), alt.Tooltip("high:Q", format=number),
+        alt.Tooltip("n_questions:Q", title="questions"),
+    ]  # fmt: skip
+    panels: list[Any] = []
+    for i, band in enumerate(BANDS):
+        rows = frame[frame["band"] == band]
+        counts = rows["band_counts"].dropna().unique()
+        of = f"{counts[0]} of {frame['band_attempts'].iloc[0]}" if len(counts) else "of the base's attempts"
+        chart = lines(rows, runs, y=y, title=y if i == 0 else "", domain=domain, tooltip=tips)
+        n = count_range(rows["n_questions"])
+        panels.append(chart.properties(title=panel_title(band, f"{of} correct · {n} questions")))
+    return panels
+
+
+def panel_title(text: str, below: str) -> alt.TitleParams:
+    return alt.TitleParams(
+        text, subtitle=below, subtitleColor=NEUTRAL, anchor="start", fontSize=14, subtitleFontSize=12
+    )
+
+
+def change(frame: pd.DataFrame) -> list[Any]:
+    """A panel per group ("all", then bands): each run's difference from the base in points, with its interval."""
+    runs = RunScale(frame["run"])
+    panels: list[Any] = []
+    rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")})
+    rows = rows[rows["n_questions"] > 0]
+    ends = rows[["low", "high", "difference"]].to_numpy(float)
+    pad = 0.05 * (float(pd.Series(ends.ravel()).max()) - float(pd.Series(ends.ravel()).min()) + 1)
+    span = [min(0.0, float(pd.Series(ends.ravel()).min())) - pad, max(0.0, float(pd.Series(ends.ravel()).max())) + pad]
+    tips = [
+        alt.Tooltip("run:N"), alt.Tooltip("group:N"), alt.Tooltip("difference:Q", format="+.1f", title="points"),
+        alt.Tooltip("low:Q", format="+.1f"), alt.Tooltip("high:Q", format="+.1f"),
+        alt.Tooltip("base_accuracy:Q", format=".3f"), alt.Tooltip("accuracy:Q", format=".3f"),
+        alt.Tooltip("n_questions:Q", title="questions"),
+    ]  # fmt: skip
+    for i, group in enumerate(("all", *BANDS)):
+        own = rows[rows["group"] == group]
+        base = alt.Chart(own)
+        y = alt.Y("run:N", sort=runs.names, title=None, axis=alt.Axis(labels=i == 0, ticks=False, domain=False))
+        x = alt.X("low:Q", title="points", scale=alt.Scale(domain=span, nice=False), axis=alt.Axis(tickCount=5))
+        zero = (
+            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL).encode(x=alt.X("zero:Q", title="points"))
+        )
+        bar = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=runs.colour())
+        dot = base.mark_circle(size=90, opacity=1).encode(
+            x=alt.X("difference:Q", title="points"), y=y, color=runs.colour(), tooltip=tips
+        )
+        n = count_range(own["n_questions"])
+        title = panel_title("All questions" if group == "all" else group, f"{n} questions")
+        panels.append(alt.layer(zero, bar, dot).properties(height=120 + 30 * len(runs.names), title=title))
+    return panels
+
+
+def reach_bars(frame: pd.DataFrame) -> list[Any]:
+    """F17, bars: a bar per run and end, its questions within reach, undetermined, beyond."""
+    rows = frame.assign(at=[f"{run}, step {step}" for run, step in zip(frame["run"], frame["step"], strict=True)])
+    rows["order"] = rows["reach"].map(list(REACH).index)
+    order = list(dict.fromkeys(rows["at"]))
+    tips = [
+        alt.Tooltip("at:N", title="run"), alt.Tooltip("reach:N"), alt.Tooltip("count:Q", title="questions"),
+        alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("low:Q", format=".1%"), alt.Tooltip("high:Q", format=".1%"),
+        alt.Tooltip("n_attempts:N", title="attempts a question"),
+    ]  # fmt: skip
+    scale = alt.Scale(domain=list(REACH_COLOURS), range=list(REACH_COLOURS.values()))
+    total = int(frame["n_questions"].max())
+    x = alt.X("count:Q", stack="zero", title="questions", scale=alt.Scale(domain=[0, total], nice=False))
+    y = alt.Y("at:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
+    base = alt.Chart(rows)
+    bars = base.mark_bar(height=20).encode(
+        x=x, y=y, order="order:Q", tooltip=tips,
+        color=alt.Color("reach:N", scale=scale, legend=None, sort=list(REACH)),
+    )  # fmt: skip
+    rows["middle"] = rows.groupby("at", sort=False)["count"].cumsum() - rows["count"] / 2
+    said = rows[rows["count"] > 0.03 * total].assign(
+        ink=["#FFFFFF" if r == "within" else "#1F2328" for r in rows.loc[rows["count"] > 0.03 * total, "reach"]]
+    )
+    text = (
+        alt.Chart(said)
+        .mark_text(fontSize=11)
+        .encode(x=alt.X("middle:Q", title="questions"), y=y, text="count:Q", color=alt.Color("ink:N", scale=None))
+    )
+    return [alt.layer(bars, text).properties(height=80 + 34 * len(order))]
+
+
+def reach_accuracy(frame: pd.DataFrame) -> list[Any]:
+    """F17, curves: a panel per class of the base's reach that holds questions."""
+    runs = RunScale(frame["run"])
+    panels: list[Any] = []
+    for name in REACH:
+        rows = frame[frame["reach"] == name]
+        if not rows["n_questions"].any():
+            continue
+        chart = lines(rows, runs, y="accuracy", title="accuracy" if not panels else "", domain=(0.0, 1.0))
+        panels.append(chart.properties(title=panel_title(name, f"{count_range(rows['n_questions'])} questions")))
+    return panels
+
+
+MEASURES = {
+    "reward": "Reward (share correct)", "tokens": "Tokens of an answer", "entropy": "Entropy, nats",
+    "truncated_share": "Share cut off",
+}  # fmt: skip
+
+
+def dynamics(frame: pd.DataFrame) -> list[Any]:
+    """F4: a panel per measure: thin lines are rollouts of a step, thick ones their running mean, dots probes.
+
+    Ticks at the bottom are steps with a fine-tuning or mixed update, a row per run.
+    """
+    runs = RunScale(frame["run"])
+    tuned = frame[(frame["n_sft"] + frame["n_mixed"] > 0) & (frame["n_rl"].groupby(frame["run"]).transform("sum") > 0)]
+    return [_measure(frame, runs, name, title, tuned) for name, title in MEASURES.items()]
+
+
+def _measure(frame: pd.DataFrame, runs: RunScale, name: str, title: str, tuned: pd.DataFrame) -> Any:
+    x = alt.X("step:Q", title="training step", axis=STEP_AXIS)
+    top = 1.0 if name == "reward" else float(frame[[name, f"probe_{name}"]].max().max())
+    scale = alt.Scale(domain=[0, top if top > 0 else 1], nice=name != "reward")
+    parts: list[Any] = []
+    rolled, probed = frame[frame[name].notna()], frame[frame[f"probe_{name}"].notna()]
+    tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("n_questions:Q", title="questions of the step")]
+    if len(rolled):
+        y = alt.Y(f"{name}:Q", title=None, scale=scale)
+        parts.append(alt.Chart(rolled).mark_line(strokeWidth=0.8, opacity=0.4).encode(x=x, y=y, color=runs.colour()))
+        if f"{name}_smooth" in frame:
+            smooth = alt.Y(f"{name}_smooth:Q", title=None, scale=scale)
+            line = alt.Chart(rolled).mark_line(strokeWidth=2)
+            parts.append(line.encode(x=x, y=smooth, color=runs.colour(), strokeDash=runs.dash(),
+                                     tooltip=[*tips, alt.Tooltip(f"{name}:Q", format=".3f")]))  # fmt: skip
+    if len(probed):
+        y = alt.Y(f"probe_{name}:Q", title=None, scale=scale)
+        at_zero = probed.groupby("run")["step"].transform("max") == 0
+        probe_tips = [
+            alt.Tooltip("run:N"),
+            alt.Tooltip("step:Q"),
+            alt.Tooltip(f"probe_{name}:Q", format=".3f", title="probe"),
+        ]
+        if at_zero.all() or not at_zero.any():
+            later = probed
+        else:
+            later = probed[~at_zero]
+            level = alt.Chart(probed[at_zero]).mark_rule(strokeWidth=1.5)
+            parts.append(level.encode(y=y, color=runs.colour(), strokeDash=runs.dash(), tooltip=probe_tips))
+        unrolled = later[~later["run"].isin(rolled["run"].unique())]
+        parts.append(
+            alt.Chart(unrolled).mark_line(strokeWidth=1.2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash())
+        )
+        dots = alt.Chart(later).mark_point(filled=False, size=55, strokeWidth=2)
+        parts.append(dots.encode(x=x, y=y, color=runs.colour(), tooltip=probe_tips))
+    if len(tuned):
+        rows = tuned.assign(row=[198 - 7 * runs.names.index(run) for run in tuned["run"]])
+        ticks = alt.Chart(rows).mark_tick(orient="vertical", thickness=1.2, height=6)
+        parts.append(ticks.encode(x=x, y=alt.Y("row:Q", axis=None, scale=None), color=runs.colour()))
+    if not parts:
+        empty = pd.DataFrame({"text": ["not recorded"]})
+        parts.append(alt.Chart(empty).mark_text(color=NEUTRAL, fontSize=13).encode(text="text:N"))
+    return alt.layer(*parts).properties(height=330, title=panel_title(title, " "))
+
+
+def length_accuracy(frame: pd.DataFrame) -> list[Any]:
+    """Accuracy, and the share cut off, by length of the answer: a point per tenth of a run's attempts."""
+    runs = RunScale(frame["run"])
+    rows = frame.assign(middle=(frame["tokens_low"] + frame["tokens_high"]) / 2)
+    x = alt.X("middle:Q", title="tokens of an answer")
+    tips = [
+        alt.Tooltip("run:N"), alt.Tooltip("tokens_low:Q"), alt.Tooltip("tokens_high:Q"),
+        alt.Tooltip("accuracy:Q", format=".3f"), alt.Tooltip("truncated_share:Q", format=".1%", title="cut off"),
+        alt.Tooltip("n_attempts:Q", title="attempts"),
+    ]  # fmt: skip
+    base = alt.Chart(rows)
+    panels: list[Any] = []
+    scale = alt.Scale(domain=[0, 1])
+    for name, title in (("accuracy", "accuracy"), ("truncated_share", "share cut off")):
+        y = alt.Y(f"{name}:Q", title=title, scale=scale)
+        parts = []
+        if name == "accuracy":
+            band = base.mark_area(opacity=0.16)
+            parts.append(band.encode(x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", color=runs.colour()))
+        parts.append(base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash()))
+        parts.append(base.mark_circle(size=46, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips))
+        panels.append(alt.layer(*parts).properties(height=310, title=panel_title(title.capitalize(), " ")))
+    return panels

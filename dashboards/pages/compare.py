@@ -1,0 +1,195 @@
+"""Page Compare: two runs from one start; what only one of them reached, what only one of them lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from relift.analysis.questions.bands import BANDS
+from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot_cells
+from relift.analysis.questions.compare import paired_difference
+from relift.analysis.report.loaded import Loaded
+from relift.dashboards.charts.compare import cells, differences, ink
+from relift.dashboards.made import Made, Missing, compute, make
+from relift.dashboards.runs import Choice, RunInfo, questions
+from relift.dashboards.widgets import choose_runs, downloads, link, missing, plain, start_page, view
+
+RULES = {"at least once": "once", "in more than half of its attempts": "mostly"}  # as an address says it
+LISTED = 1_000  # questions of a cell that are listed
+
+
+def show() -> None:
+    """The whole page."""
+    start_page("compare")
+    choice = choose_runs()
+    if choice is None:
+        return
+    able = [run for run in choice.runs if run.probe_steps and run.probe_steps[-1] > 0]
+    if len(able) < 2:
+        st.info(
+            "Two runs with a probe after step 0 are needed. Start the dashboard with both: "
+            "`relift dashboard RUN_A RUN_B`. Evaluations are compared on the Benchmarks page.",
+            icon="🫙",
+        )
+        return
+    a, b, rule = _choose_pair(able)
+    pairs = compute(
+        "pair-cells", choice.with_probes(), lambda loaded: _pairs(loaded, a, b, RULES[rule]),
+        options=(a.run_id, b.run_id, rule), caption=None,
+    )  # fmt: skip
+    if isinstance(pairs, Missing):
+        missing(pairs)
+        return
+    counts = count_cells(pairs.frame)
+    chosen = _cells(counts, a, b, rule)
+    _list(choice, pairs.frame, a, b, chosen)
+    _difference(choice, pairs.frame, a, b)
+    _combinations(choice)
+
+
+def _pairs(loaded: Loaded, a: RunInfo, b: RunInfo, rule: Any) -> pd.DataFrame:
+    # not loaded.probes: questions that were probed at both ends alone count here too
+    return pair_cells(loaded.trajectories, a=a.run_id, b=b.run_id, base=loaded.base_id, rule=rule)
+
+
+def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
+    """Run a, run b and when a question counts as solved; by name where the address says nothing."""
+    names = sorted(run.name for run in able)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        a = st.selectbox("Run a", names, index=None, key="a", bind="query-params", placeholder=names[0], width=220)
+        a = a or names[0]
+        others = [name for name in names if name != a]
+        b = st.selectbox("Run b", others, index=None, key="b", bind="query-params", placeholder=others[0], width=220)
+        rule = st.segmented_control(
+            "Solved", list(RULES), default=next(iter(RULES)), key="rule", bind="query-params",
+            help="Of draw 0 alone, so that every side has as many attempts.",
+        )  # fmt: skip
+    by_name = {run.name: run for run in able}
+    return by_name[a], by_name[b or others[0]], rule or next(iter(RULES))
+
+
+def _cells(counts: pd.DataFrame, a: RunInfo, b: RunInfo, rule: str) -> str:
+    """The table of cells; the name of the cell chosen."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Who solves what", anchor=False)
+        downloads(Made("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
+    st.markdown(
+        f"Questions by whether the base model solved them, and which of **{plain(a.name)}** and **{plain(b.name)}** "
+        f"does at its last step, {rule}. Click a cell to list its questions."
+    )
+    event: Any = st.altair_chart(
+        cells(counts, a=a.name, b=b.name, ink=ink()), width="stretch", key="cells", on_select="rerun",
+        alt="Counts of questions by who solves them",
+    )  # fmt: skip
+    st.caption(
+        f"{int(counts['n_questions'].iloc[0]):,} questions, draw 0 of each probe. If both were equal: how many if both "
+        "runs were equally good at every question, its correct attempts dealt at random among both."
+    )
+    options = list(CELLS.values())
+    picked = (event or {}).get("selection", {}).get("cell") or []
+    clicked = str(picked[0].get("cell")) if picked else None
+    if clicked in options and st.session_state.get("cell-clicked") != clicked:
+        st.session_state["cell-listed"] = clicked
+        st.query_params["cell"] = clicked
+    st.session_state["cell-clicked"] = clicked
+    if "cell-listed" not in st.session_state:
+        asked = st.query_params.get("cell", "")
+        st.session_state["cell-listed"] = asked if asked in options else "reached only by a"
+    known = counts.set_index("cell")["count"]
+    listed = st.pills(
+        "List", options, format_func=lambda name: f"{_label(name, a.name, b.name)} ({int(known[name])})",
+        key="cell-listed", on_change=_note_cell,
+    )  # fmt: skip
+    return str(listed or "reached only by a")
+
+
+def _note_cell() -> None:
+    st.query_params["cell"] = st.session_state.get("cell-listed") or "reached only by a"
+
+
+def _label(cell: str, a: str, b: str) -> str:
+    for side, name in (("a", a), ("b", b)):
+        if cell.endswith(f"only by {side}"):
+            return f"{cell[:-1]}{name}"
+    return cell
+
+
+def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str) -> None:
+    """The questions of a cell, the largest difference first; the one chosen has a link."""
+    rows = pairs[(pairs["cell"] == cell).to_numpy()].copy()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{_label(cell, a.name, b.name).capitalize()}: {len(rows):,} questions", anchor=False)
+        if len(rows):
+            downloads(Made("cell-questions", rows))
+    if rows.empty:
+        st.info("No question is in this cell.", icon="🫙")
+        return
+    rows = rows.sort_values("difference", key=lambda d: -d.abs(), kind="stable").head(LISTED)
+    known = questions(choice).set_index("question_id")
+    ids = list(rows["question_id"].astype(object))
+    table = pd.DataFrame(
+        {
+            "problem": [" ".join(str(known.at[q, "problem"]).split())[:120] for q in ids],
+            "gold": [str(known.at[q, "answer"]) for q in ids],
+            "split": [str(known.at[q, "split"]) for q in ids], "subject": [known.at[q, "subject"] for q in ids],
+            "at the start": _of(rows, "start"), a.name: _of(rows, "a"), b.name: _of(rows, "b"),
+            "difference": rows["difference"].to_numpy(float),
+        }
+    )  # fmt: skip
+    if table["subject"].isna().all():
+        table = table.drop(columns="subject")
+    columns = {"difference": st.column_config.NumberColumn(f"{a.name} less {b.name}", format="%+.2f")}
+    event: Any = st.dataframe(
+        table, hide_index=True, column_config=columns, selection_mode="single-row", on_select="rerun",
+        key=f"cell-list-{cell}-{a.run_id}-{b.run_id}", height=min(420, 40 + 36 * len(table)),
+    )  # fmt: skip
+    picked = (event or {}).get("selection", {}).get("rows") or []
+    names = [a.name, b.name]
+    if picked and picked[0] < len(ids):
+        link(
+            "question", "Read what both answered", icon="🔎", q=ids[picked[0]], read="two runs", of=b.name,
+            beside=a.name, run=names if len(choice.runs) > 1 else None,
+        )  # fmt: skip
+    else:
+        st.caption("Choose a row to read what both runs answered.")
+
+
+def _of(rows: pd.DataFrame, side: str) -> list[str]:
+    counts = zip(rows[f"n_correct_{side}"], rows[f"n_decided_{side}"], strict=True)
+    return [f"{int(correct)} of {int(decided)}" for correct, decided in counts]
+
+
+def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> None:
+    """Mean paired difference over all questions, and by band where there are bands."""
+    frame = paired_difference(pairs)
+    bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
+    if isinstance(bands, Made):
+        by = bands.frame.drop_duplicates("question_id").set_index("question_id")["band"].astype(object)
+        groups = paired_difference(pairs, by=by).sort_values("group", key=lambda names: names.map(BANDS.index))
+        frame = pd.concat([frame, groups], ignore_index=True)
+    caption = (
+        "Mean over questions of the difference of their accuracies, 95 % intervals by Student's t over questions; in "
+        "brackets the number of questions. One training run each: the spread between seeds is not in it."
+    )
+    view(
+        "Paired difference", f"{plain(a.name)} less {plain(b.name)} on the same questions, at their last steps.",
+        Made("paired-difference", frame, caption),
+        lambda rows: differences(rows, title=f"accuracy of {a.name} less {b.name}"),
+    )  # fmt: skip
+
+
+def _combinations(choice: Choice) -> None:
+    """Which runs solve which questions, all runs at once."""
+    if len(choice.with_probes().runs) < 3:
+        return
+    made = make("f07_solved_by", choice.with_probes())
+    view(
+        "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
+        made if isinstance(made, Missing) else Made(made.name, made.frame.head(40), made.caption, made.draw),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show()

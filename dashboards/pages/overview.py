@@ -1,0 +1,145 @@
+"""Overview: what asks for a look, the headline, F1 and F17, the runs and what they cost."""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+import streamlit as st
+
+from relift.analysis.questions.headline import say_change
+from relift.analysis.runs.cautions import cautions
+from relift.dashboards import overview_frames as frames
+from relift.dashboards.charts import curves
+from relift.dashboards.made import Made, Missing, compute, make
+from relift.dashboards.runs import Choice
+from relift.dashboards.widgets import (
+    age_of,
+    choose_runs,
+    data_buttons,
+    link,
+    missing,
+    plain,
+    start_page,
+    state_text,
+    table,
+    view,
+)
+
+
+def show() -> None:
+    """The whole page."""
+    start_page("overview")
+    choice = choose_runs()
+    if choice is None:
+        return
+    _cautions(choice)
+    _alerts(choice)
+    probed = choice.with_probes()
+    if probed.runs:
+        _headline(probed)
+        view(
+            "Accuracy by what the base could do",
+            "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
+            frames.band_accuracy(probed),
+            curves.band_accuracy,
+        )
+        _reach(probed)
+    else:
+        _evaluations(choice)
+    _runs(choice)
+
+
+def _evaluations(choice: Choice) -> None:
+    """Of runs without probes: their scores."""
+    made = make("f05_scores", choice)
+    view("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
+    link("benchmarks", "Scores, pairs and questions", icon="➡️")
+
+
+def _cautions(choice: Choice) -> None:
+    if len(choice.runs) > 1:
+        for caution in cautions([run.folder for run in choice.runs]):
+            if not caution.startswith("Not finished"):  # the table of runs says that
+                st.warning(plain(caution), icon="⚖️")
+
+
+def _alerts(choice: Choice) -> None:
+    made = compute("alerts", choice, frames.alerts)
+    if isinstance(made, Made):
+        for row in made.frame.to_dict("records"):
+            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon="🔎")
+
+
+def _headline(choice: Choice) -> None:
+    made = frames.change(choice)
+    view(
+        "What training changed",
+        "Each run's last probe less the base model on the same questions, in points of accuracy, with 95 % intervals. "
+        "Bands are assigned by other attempts than those compared.",
+        made,
+        curves.change,
+    )
+    if isinstance(made, Made) and len(made.frame):
+        with st.expander("In words", expanded=len(choice.runs) <= 2):
+            for run, rows in made.frame.groupby("run", sort=False):
+                st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
+        link("compare", "Which questions these are", icon="➡️")
+
+
+def _reach(choice: Choice) -> None:
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        view(
+            "Within and beyond reach",
+            "How many questions a model surely answers, surely does not, or neither can be said.",
+            frames.reach_counts(choice),
+            curves.reach_bars,
+            legend=curves.REACH_COLOURS,
+        )
+    with right:
+        view(
+            "What became of them",
+            "Accuracy after training, by what the base model could reach.",
+            frames.reach_accuracy(choice),
+            curves.reach_accuracy,
+        )
+
+
+def _runs(choice: Choice) -> None:
+    """One row per run: what it is, how it stands, and what it cost so far."""
+    now = time.time()
+    rows = pd.DataFrame(
+        {
+            "run": [run.name for run in choice.runs],
+            "state": [run.state for run in choice.runs],
+            "changed": [age_of(run, now=now) for run in choice.runs],
+            "method": [None if run.state == "base only" else run.recipe for run in choice.runs],
+            "seed": pd.array([run.seed for run in choice.runs], dtype="Int64"),
+            "step": pd.array([run.committed_step for run in choice.runs], dtype="Int64"),
+            "of": pd.array([run.planned_steps for run in choice.runs], dtype="Int64"),
+            "probes": [len(run.probe_steps) for run in choice.runs],
+            "questions": [run.n_questions for run in choice.runs],
+        }
+    )
+    made = compute("cost", choice, frames.costs)
+    if isinstance(made, Made) and len(made.frame):
+        rows = rows.merge(made.frame.drop(columns="run_id"), on="run", how="left")
+    rows["model"] = [run.model for run in choice.runs]
+    rows["data"] = [run.data for run in choice.runs]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("The runs and what they cost", anchor=False)
+        with st.popover("Download", width="content"):
+            data_buttons(rows, "relift-runs")
+    st.markdown("How far each run is, and its updates, demonstrations, tokens and seconds up to its last checkpoint.")
+    whole = {name: st.column_config.NumberColumn(format="localized") for name in frames.COSTS.values()}
+    table(rows, column_config=whole, key="runs-table")
+    for run in choice.runs:
+        if run.state not in ("done", "base only"):
+            st.caption(f"{plain(run.name)}: {state_text(run)}.")
+    if isinstance(made, Missing):
+        missing(made)
+
+
+if __name__ == "__main__":
+    show()

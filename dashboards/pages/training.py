@@ -1,0 +1,130 @@
+"""Training: updates, groups that carry a signal, the buffer, what demonstrations bought, throughput."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from relift.analysis.report.loaded import Loaded
+from relift.analysis.training.throughput import throughput
+from relift.dashboards.charts import training
+from relift.dashboards.made import Made, compute, make
+from relift.dashboards.runs import Choice
+from relift.dashboards.widgets import (
+    choose_runs,
+    data_buttons,
+    missing,
+    show_legend,
+    show_spec,
+    start_page,
+    table,
+    view,
+)
+from relift.errors import InputError
+
+METRICS = {
+    "loss": "loss", "grad_norm": "gradient norm", "lr": "learning rate", "entropy": "entropy, nats",
+    "sampler_kl": "sampler against learner, nats", "clip_fraction": "clipped share", "n_sequences": "sequences",
+    "n_tokens": "tokens", "seconds": "seconds",
+}  # fmt: skip
+FIRST = ("loss", "grad_norm", "entropy")
+MOST_POINTS = 400  # of a run and kind of update, on the screen
+
+
+def show() -> None:
+    """The whole page."""
+    start_page("training")
+    choice = choose_runs(splits=False)
+    if choice is None:
+        return
+    _updates(choice)
+    view(
+        "Groups that carry a signal",
+        "Groups of rollouts by outcome at each step: only mixed ones carry an advantage; all-wrong ones are what a "
+        "demonstration is for.",
+        make("f18_group_signal", choice),
+        training.group_signal,
+        legend=training.GROUP_COLOURS,
+    )
+    view(
+        "The buffer of demonstrations",
+        "How many demonstrations wait, and how old they are when they are trained on.",
+        make("f14_buffer", choice),
+        training.buffer,
+    )
+    view(
+        "What demonstrations bought",
+        "Accuracy at each probe against the demonstrations trained on until then, with repeats and distinct ones.",
+        make("f09_demonstrations", choice),
+        training.efficiency,
+    )
+    view(
+        "After a demonstration was trained on",
+        "Questions whose demonstration was trained on, less questions that waited as long and were not: the change in "
+        "reward since.",
+        make("f15_after_training", choice),
+        training.after_training,
+    )
+    view(
+        "Throughput",
+        "Tokens and seconds of each run between its checkpoints.",
+        compute("throughput", choice, lambda loaded: throughput(loaded.checkpoints)),
+        training.throughput,
+    )
+
+
+def _updates(choice: Choice) -> None:
+    made = compute("updates", choice, _all_updates)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Updates", anchor=False)
+        if isinstance(made, Made) and len(made.frame):
+            with st.popover("Download", width="content"):
+                data_buttons(made.frame, "relift-updates")
+    st.markdown("One point per optimizer step; circles, squares and triangles tell RL, SFT and mixed updates apart.")
+    if not isinstance(made, Made):
+        missing(made)
+        return
+    recorded = [name for name in METRICS if made.frame[name].notna().any()]
+    wanted = st.pills(
+        "Metrics", recorded, selection_mode="multi", format_func=lambda name: METRICS[name], key="metric",
+        bind="query-params", help="None chosen: loss, gradient norm and entropy.",
+    )  # fmt: skip
+    shown = wanted or [name for name in FIRST if name in recorded]
+    show_legend(made)
+    for start in range(0, len(shown), 3):
+        columns = st.columns(3, gap="small")
+        for column, name in zip(columns, shown[start : start + 3], strict=False):
+            with column:
+                show_spec(_metric(made, name), alt=METRICS[name])
+    skipped = int(made.frame["skipped"].sum())
+    n = len(made.frame)
+    st.caption(f"{n:,} updates, {skipped} of them not made because loss or gradient was not finite.")
+    with st.expander("The last updates, as a table"):
+        table(made.frame.tail(200).iloc[::-1], key="updates-table")
+
+
+def _metric(made: Made, name: str) -> dict[str, Any]:
+    def build() -> Any:
+        frame = made.frame.loc[made.frame[name].notna(), ["run_id", "run", "step", "update", "kind", name]]
+        return training.metric(_thinned(frame), y=name, title=METRICS[name])
+
+    return made.charts(("metric", name), build)[0]
+
+
+def _all_updates(loaded: Loaded) -> pd.DataFrame:
+    if loaded.updates.empty:
+        raise InputError("no run has made an update")
+    return loaded.updates.astype({"run_id": object, "run": object, "kind": object, "optimizer": object})
+
+
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most MOST_POINTS rows of each run and kind, evenly spaced, the last one kept: a screen has no more."""
+    place = frame.groupby(["run_id", "kind"]).cumcount(ascending=False)
+    size = frame.groupby(["run_id", "kind"])["update"].transform("size")
+    return frame[place % (-(-size // MOST_POINTS)) == 0]
+
+
+if __name__ == "__main__":
+    show()

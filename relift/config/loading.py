@@ -1,0 +1,197 @@
+"""Load a configuration: TOML files, presets, the defaults of recipes, `--set key=value`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from relift.config.sections import Config, field_changes
+from relift.errors import InputError
+from relift.suggest import nearest
+
+
+def _sft(*, entropy_weight: float = 0.0) -> dict[str, Any]:
+    return {"sft": {"mean": "tokens", "entropy_weight": entropy_weight, "loss_scale": 1.0}}
+
+
+def _rl(
+    advantage: str, low: float, high: float, dual: str | float, denominator: str, *, alpha: float = 0.0, **more: Any
+) -> dict[str, Any]:
+    values = {"advantage": advantage, "clip": True, "clip_low": low, "clip_high": high, "dual_clip": dual}
+    plain = {
+        "drop_flat_groups": False,
+        "entropy_weight": 0.0,
+        "loss_scale": 1.0,
+        "optimizer": {"skip_grad_norm": "none"},
+    }
+    return {"rl": {**values, "denominator": denominator, **plain, **more}, **_sft(entropy_weight=alpha)}
+
+
+# What a recipe's name stands for: laid down where a layer changes the recipe, beneath that layer's own values, so that
+# `--set recipe=grpo` over a ReLIFT preset is GRPO and nothing of the preset's losses is left. Numbers: docs/method.md,
+# table of recipes.
+RECIPE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "sft": _sft(),
+    # Limozin et al., arXiv 2604.23747: clip 0.2/0.28, token mean, no std.
+    "sft_rl": _rl("mean", 0.2, 0.28, "none", "tokens"),
+    # Shao et al., arXiv 2402.03300: mean of sequence means, advantage / std, clip 0.2.
+    "grpo": _rl("std", 0.2, 0.2, "none", "sequences"),
+    # Liu et al., arXiv 2503.20783: no std, sum / (sequences x L_max).
+    "drgrpo": _rl("mean", 0.2, 0.2, "none", "max_tokens"),
+    # Yu et al., arXiv 2503.14476: clip 0.2/0.28, token mean, groups without signal left out (not refilled).
+    "dapo": _rl("std", 0.2, 0.28, "none", "tokens", drop_flat_groups=True),
+    # ReLIFT's script of July 2025: clip 0.2/0.28, dual clip 3, alpha 1e-4.
+    "relift": _rl("mean", 0.2, 0.28, 3.0, "tokens", alpha=1e-4),
+    # HPT, official code: r - mean, no clip, sum / L_max, updates whose norm exceeds 80 skipped.
+    "hpt": _rl("mean", 0.2, 0.2, "none", "max_tokens", clip=False, optimizer={"skip_grad_norm": 80.0}),
+}
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that ship with relift."""
+    return sorted(p.name[:-5] for p in resources.files("relift.config.presets").iterdir() if p.name.endswith(".toml"))
+
+
+def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
+    """The resolved configuration of a TOML file or preset.
+
+    Layers, later ones win: defaults of the models, the preset named by `extends`, the file, `overrides` as
+    "key.path=value" (TOML values; what is no TOML value is a string); beneath each layer that changes the recipe
+    stand the new recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming
+    file, key and the nearest known key.
+    """
+    own = _own_values(source)
+    layers: list[Mapping[str, Any]] = [own]
+    while "extends" in layers[0]:
+        name = layers[0]["extends"]
+        layers[0] = {k: v for k, v in layers[0].items() if k != "extends"}
+        layers.insert(0, _preset(str(name), where=str(source)))
+    layers.append(_parse_overrides(overrides))
+    recipe = Config.model_fields["recipe"].default
+    merged: dict[str, Any] = dict(RECIPE_DEFAULTS[recipe])
+    for layer in layers:
+        named = str(layer.get("recipe", recipe))
+        if named != recipe:  # naming the recipe in force changes nothing: a preset's choices stay
+            merged = _merge(merged, RECIPE_DEFAULTS.get(named, {}))
+        merged, recipe = _merge(merged, layer), named
+    return parse_config(merged, where=str(source))
+
+
+def parse_config(values: Mapping[str, Any], *, where: str) -> Config:
+    """Validate a nested mapping; InputError with one line per problem joined by "; "."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{where}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def to_toml(config: Config) -> str:
+    """The resolved configuration as TOML, every field written out; TOML has no null, so None is "none"."""
+    return tomli_w.dumps(_spell_none(config.model_dump()))
+
+
+def _own_values(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if str(source) in preset_names() and not path.is_file():
+        return _preset(str(source), where="command line")
+    if not path.is_file():
+        near = _nearest(str(source), preset_names())
+        raise InputError(f"no configuration file or preset {str(source)!r}{near}; presets: {', '.join(preset_names())}")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    return _resolve_paths(_read_toml(raw, where=str(path)), path.resolve().parent)
+
+
+def _preset(name: str, *, where: str) -> dict[str, Any]:
+    if name not in preset_names():
+        raise InputError(
+            f"{where}: no preset {name!r}{_nearest(name, preset_names())}; known: {', '.join(preset_names())}"
+        )
+    return _read_toml((resources.files("relift.config.presets") / f"{name}.toml").read_bytes(), where=f"preset {name}")
+
+
+def _read_toml(raw: bytes, *, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{where}: not a TOML file: {error}") from None
+
+
+PATH_FIELDS = (
+    "model.path",
+    "data.questions",
+    "data.demonstrations",
+    "probe.questions",
+    "probe.ends_only",
+    "probe.base_run",
+)
+
+
+def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make relative paths absolute. A model may be a hub id: it is a path if there is such a folder."""
+    for name in PATH_FIELDS:
+        section, key = name.split(".")
+        value = values.get(section, {}).get(key) if isinstance(values.get(section), dict) else None
+        if not isinstance(value, str) or value in ("", "none") or value.startswith("hf:"):
+            continue
+        if name != "model.path" or (folder / value).is_dir():
+            values[section][key] = str((folder / value).resolve())
+    return values
+
+
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for text in overrides:
+        key, equals, raw = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text!r}: write it as key=value, for example --set rl.optimizer.lr=2e-6")
+        try:
+            value = tomllib.loads(f"value = {raw}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = raw.strip()
+        *sections, leaf = key.strip().split(".")
+        nested: dict[str, Any] = {leaf: value}
+        for section in reversed(sections):
+            nested = {section: nested}
+        values = _merge(values, nested)
+    return values
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _explain(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = [n for n, _ in field_changes()] + sorted({n.rpartition(".")[0] for n, _ in field_changes()} - {""})
+        return f"unknown key {name!r}{_nearest(name, known)}"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{name} = {problem['input']!r}: {problem['msg']}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """`; nearest: ...` or nothing: the key whose last part is alike, else the one alike as a whole."""
+    leaf = nearest(name.rpartition(".")[2], [k.rpartition(".")[2] for k in known], cutoff=0.7)
+    alike = [k for k in known if k.rpartition(".")[2] == leaf]
+    close = nearest(name, alike, cutoff=0.0) or nearest(name, known)
+    return f"; nearest: {close}" if close else ""
+
+
+def _spell_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _spell_none(v) if isinstance(v, Mapping) else "none" if v is None else v for k, v in values.items()}

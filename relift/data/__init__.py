@@ -1,0 +1,1 @@
+"""Read questions and demonstrations from files and hub data sets."""

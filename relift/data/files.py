@@ -1,0 +1,288 @@
+"""Rows of a file or of a data set of the hub, under our column names, with everything that is wrong noted by row.
+
+What an editor or a download does to a text (a byte-order mark, CRLF, NUL, lone surrogates) is repaired and counted.
+What the rows mean is said by relift.data.questions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from relift.errors import InputError
+from relift.suggest import nearest
+
+SHOWN_PROBLEMS = 20
+
+_HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?/(?P<split>[\w.-]+)")
+_COMMIT = re.compile(r"hf://datasets/[^@]+@([0-9a-f]{40})/")  # how `datasets` names the files it has read
+
+
+class HubFault(InputError):
+    """A data set of the hub that cannot be had. `reason`: gated, offline, absent, package (`datasets` is missing), or
+    other."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class HubData:
+    """One split of a data set of the hub, or of a folder laid out like one. `revision`: a commit; None: the newest."""
+
+    name: str
+    split: str
+    config: str | None = None
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"hf:{self.name}{f':{self.config}' if self.config else ''}/{self.split}"
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """Gives a row our columns when they cannot be had by renaming. `reads`: the columns it needs beside the mapped
+    ones; `apply`: a row to a row, raising ValueError that says what is wrong with it."""
+
+    reads: tuple[str, ...]
+    apply: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+Columns = Mapping[str, str | Sequence[str]]  # ours -> theirs; of several, the first that there is
+
+
+@dataclass
+class RowTable:
+    """Rows as read, keyed by our column names, and what is wrong with them."""
+
+    source: str
+    columns: Mapping[str, str]  # ours -> theirs
+    rows: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # (row number from 1, values)
+    problems: list[tuple[int, str]] = field(default_factory=list)  # row 0: the file as a whole
+    repairs: Counter[str] = field(default_factory=Counter)
+    revision: str | None = None  # of a data set of the hub: the commit that was read
+
+    def readable_rows(self) -> list[tuple[int, dict[str, Any]]]:
+        """The rows, or none if the file as a whole is wrong: then there is no point in judging them."""
+        return [] if any(row == 0 for row, _ in self.problems) else self.rows
+
+    def text(self, row: int, values: Mapping[str, Any], name: str, *, number: bool = False) -> str | None:
+        """The repaired text of a cell; None when it is absent or null. A wrong type is noted, and gives None."""
+        value = values.get(name)
+        if number and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if value is not None and not isinstance(value, str):
+            self.problems.append((row, f"{self.columns[name]} is of type {type(value).__name__}, not text"))
+        return self.repaired(value) if isinstance(value, str) else None
+
+    def texts(self, row: int, values: Mapping[str, Any], name: str) -> tuple[str, ...]:
+        """The repaired texts of a cell that holds a list of them; () when it is absent or null. Anything else, and an
+        empty text among them, is noted, and gives ()."""
+        value = values.get(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            self.problems.append((row, f"{self.columns[name]} is no list of texts"))
+            return ()
+        texts = tuple(self.repaired(v) for v in value)
+        if not all(t.strip() for t in texts):
+            self.problems.append((row, f"{self.columns[name]} holds an empty text"))
+            return ()
+        return texts
+
+    def repaired(self, text: str) -> str:
+        """The text without what editors, downloads and broken exports leave in it; each repair is counted."""
+        for name, pattern, replacement in _REPAIRS:
+            text, n = pattern.subn(replacement, text)
+            if n:
+                self.repairs[name] += 1
+        return text
+
+
+_REPAIRS = (
+    ("bom", re.compile("^\ufeff"), ""),
+    ("crlf", re.compile("\r\n?"), "\n"),
+    ("nul", re.compile("\0"), ""),
+    ("surrogate", re.compile("[\ud800-\udfff]"), "\ufffd"),
+)
+
+
+def read_rows(
+    source: str | Path | HubData,
+    *,
+    known: Sequence[str],
+    columns: Columns,
+    needed: Sequence[str],
+    reshape: Reshape | None = None,
+) -> RowTable:
+    """The rows of `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
+
+    known: our column names; needed: those that must be there, else row 0 has a problem.
+    Raises InputError when there is nothing to read, and for a column that is not ours.
+    """
+    odd = sorted(set(columns) - set(known))
+    if odd:
+        raise InputError(
+            f"data.columns: unknown column {odd[0]!r}{_quoted_hint(odd[0], known)}; known: {', '.join(known)}"
+        )
+    theirs_of = {ours: _candidates(columns.get(ours, ours)) for ours in known}
+    table = RowTable(str(source), {})
+    wanted = {name for names in theirs_of.values() for name in names} | set(reshape.reads if reshape else ())
+    names, raw = _raw_rows(source, table, wanted)
+    if reshape is not None:
+        raw = _reshaped(raw, reshape, table)
+        names = list(dict.fromkeys(name for _, values in raw for name in values))
+    table.columns = {ours: next((t for t in theirs if t in names), theirs[0]) for ours, theirs in theirs_of.items()}
+    table.rows = [(row, {ours: values.get(theirs) for ours, theirs in table.columns.items()}) for row, values in raw]
+    if not table.rows and not table.problems:
+        table.problems.append((0, "it holds no rows"))
+    elif table.rows:
+        table.problems += [
+            (0, f"it has no column {theirs!r}{_quoted_hint(theirs, names)}")
+            for ours, theirs in table.columns.items()
+            if theirs not in names and ours in needed
+        ]
+    return table
+
+
+def refuse(tables: Iterable[RowTable]) -> None:
+    """Raise one InputError for all problems of all tables."""
+    found = [(t.source, row, text) for t in tables for row, text in sorted(t.problems, key=lambda p: p[0])]
+    if not found:
+        return
+    shown, last = [], ""
+    for source, row, text in found[:SHOWN_PROBLEMS]:
+        shown.append(f"{'' if source == last else source + ': '}{f'row {row}: ' if row else ''}{text}")
+        last = source
+    left = len(found) - len(shown)
+    total = f" ({len(found)} problems)" if len(found) > 1 else ""
+    raise InputError("; ".join(shown) + (f"; and {left} more" if left else "") + total)
+
+
+def _quoted_hint(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known, cutoff=0.5)  # columns may have blanks in their names, so they are quoted
+    return f"; nearest: {near!r}" if near else ""
+
+
+RawRows = list[tuple[int, Mapping[str, Any]]]  # (row number from 1, values under their names)
+
+
+def _candidates(theirs: str | Sequence[str]) -> Sequence[str]:
+    return (theirs,) if isinstance(theirs, str) else theirs
+
+
+def _raw_rows(source: str | Path | HubData, table: RowTable, wanted: set[str]) -> tuple[list[str], RawRows]:
+    """Their column names, and the rows."""
+    if isinstance(source, HubData):
+        return _hub_rows(source, table)
+    match = _HUB.fullmatch(str(source))
+    if match is not None:
+        return _hub_rows(HubData(match["name"], match["split"], match["config"]), table)
+    if str(source).startswith("hf:"):
+        raise InputError(f"{source}: write a data set of the hub as hf:owner/name/split or hf:owner/name:config/split")
+    if Path(source).suffix == ".jsonl":
+        return _jsonl_rows(Path(source), table)
+    if Path(source).suffix == ".parquet":
+        return _parquet_rows(Path(source), wanted)
+    raise InputError(f"{source}: questions are read from .jsonl, .parquet or hf:owner/name[:config]/split")
+
+
+def _reshaped(raw: RawRows, reshape: Reshape, table: RowTable) -> RawRows:
+    rows: RawRows = []
+    for row, values in raw:
+        try:
+            rows.append((row, reshape.apply(values)))
+        except ValueError as error:
+            table.problems.append((row, str(error)))
+    return rows
+
+
+def _jsonl_rows(path: Path, table: RowTable) -> tuple[list[str], RawRows]:
+    names: dict[str, None] = {}
+    rows: RawRows = []
+    for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
+        text = table.repaired(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
+        if not text.strip():
+            continue
+        try:
+            value = json.loads(text, strict=False)  # not strict: a tab inside a text is no reason to refuse
+        except (ValueError, RecursionError) as error:
+            table.problems.append((number, f"no JSON: {str(error)[:80]}"))
+            continue
+        if isinstance(value, dict):
+            names |= dict.fromkeys(value)
+            rows.append((number, value))
+        else:
+            table.problems.append((number, f"a JSON object is needed, this is of type {type(value).__name__}"))
+    return list(names), rows
+
+
+def _parquet_rows(path: Path, wanted: set[str]) -> tuple[list[str], RawRows]:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(_bytes(path)), page_checksum_verification=True)
+        names = file.schema_arrow.names
+        columns = {name: _values(column) for name in names if name in wanted for column in [file.read([name])[name]]}
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: no parquet file: {str(error).splitlines()[0]}") from None
+    return names, [(i + 1, {name: c[i] for name, c in columns.items()}) for i in range(file.metadata.num_rows)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Python values of a column; bytes in a text that are no UTF-8 become lone surrogates, to be repaired."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column.to_pylist()
+    return [
+        None if b is None else b.decode("utf-8", "surrogateescape") for b in column.cast(pa.large_binary()).to_pylist()
+    ]
+
+
+def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
+    try:
+        import datasets
+        from datasets.exceptions import DatasetsError
+        from huggingface_hub.utils import logging
+    except ImportError:
+        raise HubFault(
+            f"{source}: reading from the hub needs the extra: pip install 'relift[train]'", reason="package"
+        ) from None
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would tell of each of its retries
+    try:
+        data = datasets.load_dataset(source.name, source.config, split=source.split, revision=source.revision)
+    except (OSError, ValueError, DatasetsError) as error:  # not there, gated, no network; unknown split or revision
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HubFault(f"{source}: {said}", reason=_reason(error)) from None
+    finally:
+        logging.set_verbosity(verbosity)
+    files = (getattr(getattr(data, "info", None), "download_checksums", None) or {}).keys()
+    commits = {match[1] for file in files for match in [_COMMIT.match(str(file))] if match}
+    table.revision = commits.pop() if len(commits) == 1 else source.revision
+    return list(data.column_names), [(i, values) for i, values in enumerate(data, start=1)]
+
+
+def _reason(error: Exception) -> str:
+    """Why the hub gave nothing, by the types that `datasets` 5 raises; gated ones differ by their text alone."""
+    said = str(error).lower()
+    if "gated" in said:
+        return "gated"
+    if isinstance(error, ConnectionError) or "offline" in said:
+        return "offline"
+    return "absent" if isinstance(error, FileNotFoundError) else "other"
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,227 @@
+"""Reading questions and demonstrations: jsonl, parquet or a data set of the hub; writing them as jsonl.
+
+Our columns, each of which may have another name in the file (`columns`, ours -> theirs):
+problem, answer              needed: text (a whole number may stand for an answer)
+demonstration                a worked solution, a list of them, or null
+answer_kind, source, split, subject, level    as in relift.schema.Question
+options                      of a multiple-choice question: a list of texts; `answer` is then a letter
+question_id                  in a file of demonstrations, instead of `problem`
+
+Everything that is wrong with the input is said at once, with row numbers, and nothing is guessed. What an editor or
+a download does to a text (a byte-order mark, CRLF, NUL, lone surrogates) is repaired and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any, Literal
+
+from relift.data.files import Columns, HubData, Reshape, RowTable, read_rows, refuse
+from relift.errors import StoreError
+from relift.schema import Demonstration, Question, demo_id_of, question_id_of
+
+NEEDED = ("problem", "answer")
+OPTIONAL = ("answer_kind", "source", "split", "subject", "level")
+COLUMNS = (*NEEDED, *OPTIONAL, "options", "demonstration", "question_id")
+
+FinalAnswer = Callable[[str], str | None]  # relift.grading.extract.last_box, or one like it
+Objection = Callable[[Question], str | None]  # what is wrong with a question, None if nothing
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """What a file holds, in its order. `fingerprint`: number of questions and a hash of all contents in order.
+
+    `repairs`: how many texts were repaired of what (bom, crlf, nul, surrogate). `repeats`: how often each question
+    stood there, where repeats were to be collapsed. `revision`: the commit of a data set of the hub, where known.
+    """
+
+    questions: tuple[Question, ...]
+    demonstrations: tuple[Demonstration, ...]
+    fingerprint: str
+    repairs: Mapping[str, int]
+    repeats: int = 1
+    revision: str | None = None
+
+    @classmethod
+    def empty(cls) -> QuestionSet:
+        return cls((), (), fingerprint_of((), ()), {})
+
+
+def fingerprint_of(questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> str:
+    """`<number of questions>:<hash>`: equal for equal contents in equal order, whatever the file's format."""
+    content = json.dumps([[astuple(q) for q in questions], [astuple(d) for d in demonstrations]])
+    return f"{len(questions)}:{hashlib.blake2b(content.encode(), digest_size=16).hexdigest()}"
+
+
+def read_questions(
+    source: str | Path | HubData,
+    *,
+    demonstrations: str | Path | None = None,
+    columns: Columns | None = None,
+    final_answer: FinalAnswer | None = None,
+    reshape: Reshape | None = None,
+    objection: Objection | None = None,
+    repeats: Literal["refuse", "collapse"] = "refuse",
+) -> QuestionSet:
+    """Read questions from `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
+
+    demonstrations: where they stand, if not in the questions' own rows; there a row names its question by `problem`
+    or `question_id`.
+    final_answer: finds the final answer of a demonstration. If given, demonstrations that are empty or have none are
+    problems; else they are left to the door that all demonstrations pass before training.
+    reshape: for rows whose contents have another form than ours; objection: one more reason to refuse a question.
+    repeats: "collapse" takes a file in which every question stands equally often, always with the same answer.
+
+    Raises one InputError that lists every problem with its row: no rows, missing columns (with the nearest name),
+    empty or missing problem or answer, a wrong type, a letter that is no option's, a line that is no JSON object, a
+    question that occurs twice, a demonstration without its question. HubFault if a data set of the hub cannot be had.
+    """
+    # A mapped column must be there; but `demonstration` may be mapped for training and be absent from a probe file,
+    # and who gives several names leaves it open.
+    mapped = [name for name in OPTIONAL if isinstance((columns or {}).get(name), str)]
+    tables = [read_rows(source, known=COLUMNS, columns=columns or {}, needed=[*NEEDED, *mapped], reshape=reshape)]
+    questions, id_of_row = _questions(tables[0], objection)
+    times = _repeats(tables[0], questions, id_of_row, collapse=repeats == "collapse")
+    if demonstrations is None:
+        demos = _demonstrations(tables[0], id_of_row.get, final_answer)
+    else:
+        tables.append(read_rows(demonstrations, known=COLUMNS, columns=columns or {}, needed=["demonstration"]))
+        demos = _demonstrations(tables[1], _question_namer(tables[1], set(id_of_row.values())), final_answer)
+    refuse(tables)
+    repairs = Counter[str]()
+    for each in tables:
+        repairs.update(each.repairs)
+    found, given = tuple(questions.values()), tuple(demos)
+    mended = dict(sorted(repairs.items()))
+    return QuestionSet(found, given, fingerprint_of(found, given), mended, times, tables[0].revision)
+
+
+def write_questions(path: Path, questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> None:
+    """Write a jsonl file that `read_questions` reads back as the same questions and demonstrations, whole or not at
+    all. Raises StoreError when it cannot be written."""
+    texts: dict[str, list[str]] = {}
+    for demonstration in demonstrations:
+        texts.setdefault(demonstration.question_id, []).append(demonstration.text)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            for q in questions:
+                row: dict[str, object] = {"problem": q.problem, "answer": q.answer}
+                row |= {name: getattr(q, name) for name in OPTIONAL}
+                row |= {"options": q.options} if q.options else {}
+                own = texts.get(q.question_id, [])
+                row["demonstration"] = own if len(own) > 1 else own[0] if own else None
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise StoreError(f"cannot write questions to {path}: {error.strerror}") from error
+
+
+def _questions(table: RowTable, objection: Objection | None) -> tuple[dict[str, Question], dict[int, str]]:
+    """The questions by question_id in their order, and the question_id of each row that holds one."""
+    questions: dict[str, Question] = {}
+    id_of_row: dict[int, str] = {}
+    for row, values in table.readable_rows():
+        question = _question(table, row, values)
+        if question is None:
+            continue
+        reason = objection(question) if objection is not None else None
+        if reason is not None:
+            table.problems.append((row, reason))
+        before = questions.setdefault(question.question_id, question)
+        if before.answer != question.answer:
+            table.problems.append((row, f"another answer to the question of row {_first_row(id_of_row, question)}"))
+        id_of_row[row] = question.question_id
+    return questions, id_of_row
+
+
+def _question(table: RowTable, row: int, values: Mapping[str, Any]) -> Question | None:
+    """The question of a row; None, with the problems noted, if it is none."""
+    before = len(table.problems)
+    problem = table.text(row, values, "problem")
+    answer = table.text(row, values, "answer", number=True)
+    options = table.texts(row, values, "options")
+    more: dict[str, Any] = {name: table.text(row, values, name, number=name == "level") for name in OPTIONAL}
+    for name, text in (("problem", problem), ("answer", answer)):
+        if len(table.problems) == before and not (text or "").strip():
+            table.problems.append((row, f"{table.columns[name]} is {'missing' if text is None else 'empty'}"))
+    if options and answer is not None:
+        answer, letters = answer.strip(), ascii_uppercase[: len(options)]
+        if answer not in set(letters):
+            said = f"{table.columns['answer']} {answer[:20]!r} is no letter of {letters[0]} to {letters[-1]}"
+            table.problems.append((row, said))
+    if len(table.problems) > before or problem is None or answer is None:
+        return None
+    more = ({"answer_kind": "choice"} if options else {}) | {k: v for k, v in more.items() if v is not None}
+    return Question(question_id_of(problem, options), problem, answer, **more, options=options)
+
+
+def _first_row(id_of_row: Mapping[int, str], question: Question) -> int:
+    return next(row for row, question_id in id_of_row.items() if question_id == question.question_id)
+
+
+def _repeats(
+    table: RowTable, questions: Mapping[str, Question], id_of_row: Mapping[int, str], *, collapse: bool
+) -> int:
+    """How often every question stands in the table; repeats that are not wanted, or unequal, are problems."""
+    counts = Counter(id_of_row.values())
+    times = min(counts.values(), default=1)
+    if collapse and times > 1 and set(counts.values()) == {times}:
+        return times
+    seen: set[str] = set()
+    for row, question_id in id_of_row.items():
+        if question_id in seen:
+            first = _first_row(id_of_row, questions[question_id])
+            table.problems.append((row, f"the same question as in row {first}"))
+        seen.add(question_id)
+    return 1
+
+
+def _demonstrations(
+    table: RowTable, question_of: Callable[[int], str | None], final_answer: FinalAnswer | None
+) -> list[Demonstration]:
+    """The demonstrations of the rows whose question is known; `question_of` gives its id by row."""
+    demonstrations: list[Demonstration] = []
+    for row, values in table.readable_rows():
+        question_id = question_of(row)
+        if question_id is None:
+            continue
+        value = values.get("demonstration")
+        for one in value if isinstance(value, list) else [value]:
+            text = table.text(row, {"demonstration": one}, "demonstration")
+            if text is None:
+                continue
+            if final_answer is not None and not text.strip():
+                table.problems.append((row, "an empty demonstration"))
+            elif final_answer is not None and final_answer(text) is None:
+                table.problems.append((row, "a demonstration without a final answer"))
+            demonstrations.append(Demonstration(demo_id_of(question_id, text), question_id, text))
+    return demonstrations
+
+
+def _question_namer(table: RowTable, known: Collection[str]) -> Callable[[int], str | None]:
+    """For a file of demonstrations: the question a row names by problem or question_id, if it was read."""
+    rows = dict(table.readable_rows())
+
+    def question_of(row: int) -> str | None:
+        problem = table.text(row, rows[row], "problem")
+        question_id = table.text(row, rows[row], "question_id") if problem is None else question_id_of(problem)
+        if question_id not in known:
+            table.problems.append((row, "a demonstration of no question that was read"))
+            return None
+        if rows[row].get("demonstration") is None:
+            table.problems.append((row, f"{table.columns['demonstration']} is missing"))
+        return question_id
+
+    return question_of

@@ -1,0 +1,1 @@
+"""Run the embedded experiment: base model, methods, jobs and the story they tell."""

@@ -1,0 +1,1 @@
+"""Train a causal LM with torch: log-probabilities, packing, gradients, optimizers."""

@@ -1,0 +1,233 @@
+"""The learner: it turns an Update into gradient, and gradient into a step. It knows nothing of algorithms.
+
+Axes: S sequences of a micro-batch, N their input tokens laid end to end, C their completion tokens.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from relift.errors import InputError
+from relift.learner import distributed
+from relift.learner.gradient import SUMS, token_gradients
+from relift.learner.model import Scorer, exchange_attention, run
+from relift.learner.optim import MOMENTS, NamedOptimizer, OptimizerSpec
+from relift.learner.packing import EMPTY, MicroBatch, lay_out, plan
+from relift.learner.update import TrainSequence, Update, UpdateStats
+
+
+class Learner:
+    """Scores sequences, accumulates gradient, makes optimizer steps; in one process or, sharded by FSDP2, in several.
+
+    It takes the model over: its attention is replaced, so that it no longer runs outside. Where a process group
+    exists (relift.learner.distributed) the weights are sharded over it: every process must then call every method
+    with equal arguments, and works on its share of the micro-batches.
+
+    `temperature` divides the logits, everywhere: log-probabilities are those of the sampler at that temperature.
+    `token_budget` bounds the input tokens of a micro-batch and changes nothing but rounding. `checkpoint_activations`
+    computes each layer twice and keeps only its input: for models whose activations do not fit. Raises InputError
+    for a model that cannot be trained exactly (no exchangeable attention, logits that are not a linear head).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizers: Mapping[str, OptimizerSpec],
+        *,
+        token_budget: int = 8192,
+        temperature: float = 1.0,
+        device: str | torch.device = "cpu",
+        checkpoint_activations: bool = False,
+    ) -> None:
+        self.rank, self.world_size = distributed.world()
+        self.device = torch.device(device)
+        self.token_budget = token_budget
+        self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
+        exchange_attention(self.model, self.device)
+        layers = [m for m in self.model.modules() if type(m).__name__ in (self.model._no_split_modules or ())]
+        if checkpoint_activations:
+            for layer in layers:
+                _checkpoint(layer)
+        self._scorer = Scorer(self.model, temperature=temperature)
+        if self.world_size > 1:
+            distributed.shard(self._scorer, layers, self.device)
+        self._parameters = dict(self.model.named_parameters())  # a tied head appears once, as the embedding
+        self._optimizers = {name: NamedOptimizer(name, spec, self._parameters) for name, spec in optimizers.items()}
+        self._clear()
+
+    def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]:
+        """Log-probability (nats, float32, [T]) of every completion token; same numerics as `forward_backward`."""
+        bounds = np.cumsum([0] + [len(s.completion_ids_T) for s in sequences])
+        flat = torch.zeros(int(bounds[-1]), device=self.device)
+        kept = [ix for ix, s in enumerate(sequences) if len(s.completion_ids_T)]
+        for batch in self._share([sequences[ix] for ix in kept]):
+            with torch.no_grad():
+                logprob_C, _ = run(self._scorer, batch, self.device, entropy_grad=False)
+            places = [np.arange(bounds[kept[s]], bounds[kept[s] + 1]) for s in batch.index_S]
+            if places:
+                flat[torch.from_numpy(np.concatenate(places)).to(self.device)] = logprob_C.float()
+        distributed.forget_gathered(self._scorer)
+        scores = distributed.sum_over_ranks(flat).cpu().numpy()
+        return np.split(scores, bounds[1:-1]) if len(sequences) else []
+
+    def forward_backward(self, update: Update) -> None:
+        """Accumulate the gradient of an update, or of a part of one: denominators are global and come with it.
+
+        Its sequences are packed together, whatever component they belong to; those without a completion count for
+        nothing. Values that are not finite (scores, old log-probabilities, advantages) stop the next `optim_step`.
+        """
+        started = time.perf_counter()
+        rows = [(k, s) for k, c in enumerate(update.components) for s in c.sequences if len(s.completion_ids_T)]
+        component_R = np.array([k for k, _ in rows], np.int64)
+        sequences = [s for _, s in rows]
+        entropy_grad = any(c.entropy_weight for c in update.components)
+        for batch in self._share(sequences):
+            logprob_C, entropy_C = run(self._scorer, batch, self.device, entropy_grad=entropy_grad)
+            members_S, component_S = [sequences[s] for s in batch.index_S], component_R[batch.index_S]
+            gradient_C, entropy_gradient_C, sums = token_gradients(
+                update.components, component_S, members_S, logprob_C.detach(), entropy_C.detach()
+            )
+            self._sums += sums
+            # FSDP2 averages the gradients of the processes, and the denominators are already global.
+            outputs, seeds = [logprob_C], [gradient_C * self.world_size]
+            if entropy_grad:
+                outputs, seeds = [*outputs, entropy_C], [*seeds, entropy_gradient_C * self.world_size]
+            torch.autograd.backward(outputs, seeds)
+        self._seconds += time.perf_counter() - started
+
+    def optim_step(self, optimizer: str) -> UpdateStats:
+        """Clip, step, clear the gradient. A loss, norm or learning rate that is not finite, or a norm above the
+        optimizer's `skip_grad_norm`, makes no step: weights, moments and schedule stay, `skipped` is true.
+
+        Without any token the gradient is exactly 0 and the step is made with it, as with the zeros of groups without
+        signal: moments decay, and old momentum still moves the weights.
+        """
+        started = time.perf_counter()
+        chosen = self._optimizers[optimizer]
+        sums = dict(zip(SUMS, distributed.sum_over_ranks(self._sums).tolist(), strict=True))
+        loss = sums["loss"] if not sums["n_not_finite"] else math.nan
+        norm, lr, limit = self._grad_norm(), chosen.lr, chosen.spec.skip_grad_norm
+        skipped = not all(map(math.isfinite, (loss, norm, lr))) or (limit is not None and norm > limit)
+        if not skipped:
+            if chosen.spec.max_grad_norm is not None:
+                self._scale_gradients(chosen.spec.max_grad_norm / (norm + 1e-6))
+            chosen.step()
+        seconds = self._seconds + time.perf_counter() - started
+        self._clear()
+        return UpdateStats(
+            loss=loss,
+            grad_norm=norm,
+            lr=lr,
+            n_sequences=int(sums["n_sequences"]),
+            n_tokens=int(sums["n_tokens"]),
+            entropy=_mean(sums["entropy"], sums["n_tokens"]),
+            sampler_kl=_mean(sums["kl"], sums["n_kl"]),
+            clip_fraction=_mean(sums["removed"], sums["n_clippable"]),
+            skipped=skipped,
+            seconds=seconds,
+        )
+
+    def reset_optimizer(self, name: str) -> None:
+        """As after construction: fresh moments, schedule at its beginning."""
+        self._optimizers[name].reset()
+
+    def model_state_dict(self) -> dict[str, torch.Tensor]:
+        """All entries of the model, `lm_head.weight` also when tied. The live tensors in one process: copy what is
+        to outlast the next step; whole tensors on the CPU, on every process, when sharded."""
+        return {name: distributed.full(tensor) for name, tensor in self.model.state_dict().items()}
+
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """(tensors, scalars) to continue from, independent of the number of processes.
+
+        Tensors: "model/<parameter or buffer>", "optimizer/<name>/<parameter>/exp_avg" and "…/exp_avg_sq", whole, on
+        process 0; other processes get none, but must call. Live tensors, as in `model_state_dict`. Scalars fit JSON.
+        """
+        tensors = {f"model/{name}": tensor for name, tensor in self._model_tensors().items()}
+        for name, optimizer in self._optimizers.items():
+            tensors |= {f"optimizer/{name}/{moment}": tensor for moment, tensor in optimizer.moments().items()}
+        whole = {}
+        for name, tensor in tensors.items():
+            gathered = distributed.full(tensor)
+            if self.rank == 0:
+                whole[name] = gathered
+        return whole, {"optimizer_steps": {name: o.steps for name, o in self._optimizers.items()}}
+
+    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` gave; every process passes the whole tensors. Accumulated gradient is
+        dropped. Raises InputError, and changes nothing, if the names are not this learner's."""
+        steps: Mapping[str, int] = scalars["optimizer_steps"]
+        own = self._model_tensors()
+        odd = sorted(set(steps) ^ set(self._optimizers))
+        if not odd:
+            moments = [f"{name}/{p}/{m}" for name, n in steps.items() if n for p in self._parameters for m in MOMENTS]
+            odd = sorted({*(f"model/{n}" for n in own), *(f"optimizer/{n}" for n in moments)} ^ set(tensors))
+        if odd:
+            raise InputError(f"checkpoint: {odd[0]!r} is missing or unknown; it is of another model or recipe")
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(distributed.like(tensors[f"model/{name}"], tensor))
+        for name, optimizer in self._optimizers.items():
+            loaded = {
+                f"{p}/{m}": distributed.like(tensors[f"optimizer/{name}/{p}/{m}"], parameter.detach())
+                for p, parameter in self._parameters.items()
+                for m in MOMENTS
+                if steps[name]
+            }
+            optimizer.load(steps[name], loaded)
+        self._clear()
+
+    def _model_tensors(self) -> dict[str, torch.Tensor]:
+        """Parameters, tied ones once, and the buffers that a checkpoint holds."""
+        saved = self.model.state_dict()
+        buffers = {name: tensor for name, tensor in self.model.named_buffers() if name in saved}
+        return {name: p.detach() for name, p in self._parameters.items()} | buffers
+
+    def _share(self, sequences: Sequence[TrainSequence]) -> Iterator[MicroBatch]:
+        """This process's micro-batches: as many as every other process has. An empty one still runs, on one token
+        that nothing is asked of, to keep the processes in step."""
+        share = self.device.type == "cpu"  # what CUDA's kernel takes has each sequence whole
+        batches = plan(sequences, self.token_budget, multiple_of=self.world_size, share_prompts=share)
+        for index_S in batches[self.rank :: self.world_size]:
+            yield lay_out(sequences, index_S, share_prompts=share) if index_S else EMPTY
+
+    @torch.no_grad()
+    def _grad_norm(self) -> float:
+        """Euclidean norm of the whole gradient: one norm per tensor, their squares summed in float64."""
+        squares = torch.zeros((), dtype=torch.float64, device=self.device)
+        if grads := self._local_gradients():
+            squares += torch.stack(torch._foreach_norm(grads)).double().square().sum()
+        return math.sqrt(distributed.sum_over_ranks(squares).item())
+
+    @torch.no_grad()
+    def _scale_gradients(self, factor: float) -> None:
+        grads = self._local_gradients()
+        if grads and factor < 1.0:
+            torch._foreach_mul_(grads, factor)
+
+    def _local_gradients(self) -> list[torch.Tensor]:
+        return [distributed.local(p.grad) for p in self._parameters.values() if p.grad is not None]
+
+    def _clear(self) -> None:
+        """Forget gradient and sums."""
+        for parameter in self._parameters.values():
+            parameter.grad = None
+        self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=self.device)
+        self._seconds = 0.0
+
+
+def _mean(total: float, count: float) -> float | None:
+    return total / count if count else None
+
+
+def _checkpoint(layer: Any) -> None:
+    """Keep the layer's input alone and compute it again in the backward pass. Inside the module, so that FSDP2's
+    hooks stay around it."""
+    layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)

@@ -1,0 +1,202 @@
+"""Losses as pairs of small functions: a per-token objective and its coefficient c_t. Written for numpy and torch alike.
+
+    c_t = d objective / d log pi(y_t)                      (relift.learner.update has the form of the gradient)
+
+l is the current log-probability, p = e^l, r = e^(l - l_old), A the advantage, H_mean the detached mean entropy of
+the sequence. "Detached" factors count as constants in the derivative, as the authors' codes detach them.
+
+| loss | objective | c_t |
+|---|---|---|
+| ppo_clip | min(r A, clip(r, 1-low, 1+high) A) | A r where the ratio is not clipped |
+| ppo_clip, dual | max(that, C A) for A < 0 | A r where 1-low <= r <= C |
+| ratio | A r | A r |
+| gspo | min(s A, clip(s) A), s = e^(mean over the sequence of l - l_old) | A s where not clipped |
+| cispo | A min(r, bound) l, factor detached | A min(r, bound) |
+| luffy | A p/(p+g) | A g p/(p+g)^2 |
+| sft; dft; chord_phi | l; p l, p detached; mu p(1-p) l, factor detached | 1; p; mu p(1-p) |
+| srft_demo; srft_rollout | w l, w detached | .5 e^(+-H_mean); .1 e^(H_mean) if A > 0, -1 if A < 0 |
+| k3_kl | -beta (rho - log rho - 1), rho = pi_ref/pi | beta (rho - 1) |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relift.learner.update import Loss, TokenView
+
+
+def ppo_clip(low: float, high: float, *, dual: float | None = None) -> Loss:
+    """The clipped surrogate, 1-low and 1+high being its bounds. `dual` bounds the ratio for negative advantages.
+
+    Sources: Schulman et al., arXiv 1707.06347, eq. 7; separate bounds: Yu et al., arXiv 2503.14476; dual clip: Ye et
+    al., arXiv 1912.09729, eq. 5. A ratio exactly on a bound is not clipped.
+    """
+
+    def inside(xp: Any, view: TokenView, ratio: Any) -> Any:
+        below = ratio >= 1 - low
+        if dual is not None:
+            below = below & (ratio <= dual)
+        return xp.where(view.advantage > 0, ratio <= 1 + high, below)
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        ratio = _ratio(xp, view)
+        return xp.where(inside(xp, view, ratio), view.advantage * ratio, 0.0)
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        ratio = _ratio(xp, view)
+        value = _clipped(xp, ratio, view.advantage, low, high)
+        if dual is None:
+            return value
+        return xp.where(view.advantage < 0, xp.maximum(value, dual * view.advantage), value)
+
+    def removed(xp: Any, view: TokenView) -> Any:
+        return (view.advantage != 0) & ~inside(xp, view, _ratio(xp, view))
+
+    return Loss("ppo_clip", coefficient, objective, removed)
+
+
+def ratio() -> Loss:
+    """Importance-weighted policy gradient without a clip: A r (ReLIFT of June 2025, LUFFY and HPT on rollouts)."""
+
+    def weighted(xp: Any, view: TokenView) -> Any:
+        return view.advantage * _ratio(xp, view)
+
+    return Loss("ratio", weighted, weighted)
+
+
+def gspo(low: float, high: float) -> Loss:
+    """The clip on the sequence's geometric-mean ratio s; a mean over the sequence (Zheng et al., arXiv 2507.18071).
+
+    ds/dl_t = s/|y|: the 1/|y| is the sequence mean's, so that the coefficient of every token is A s.
+    """
+
+    def sequence_ratio(xp: Any, view: TokenView) -> Any:
+        return xp.exp(view.by_sequence_mean(view.logprob - view.old_logprob))
+
+    def inside(xp: Any, view: TokenView) -> Any:
+        s = sequence_ratio(xp, view)
+        return xp.where(view.advantage > 0, s <= 1 + high, s >= 1 - low)
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return xp.where(inside(xp, view), view.advantage * sequence_ratio(xp, view), 0.0)
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        return _clipped(xp, sequence_ratio(xp, view), view.advantage, low, high)
+
+    def removed(xp: Any, view: TokenView) -> Any:
+        return (view.advantage != 0) & ~inside(xp, view)
+
+    return Loss("gspo", coefficient, objective, removed, per_sequence_mean=True)
+
+
+def cispo(bound: float) -> Loss:
+    """The ratio is capped at `bound` and never clips a gradient away (MiniMax-M1, arXiv 2506.13585, eq. 4)."""
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return view.advantage * xp.clip(_ratio(xp, view), None, bound)
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        return coefficient(xp, view) * view.logprob
+
+    return Loss("cispo", coefficient, objective)
+
+
+def luffy(gamma: float = 0.1) -> Loss:
+    """Policy shaping of demonstrations, A p/(p+gamma) (LUFFY, arXiv 2504.14945; official code, gamma 0.1)."""
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        p = xp.exp(view.logprob)
+        return view.advantage * gamma * p / (p + gamma) ** 2
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        p = xp.exp(view.logprob)
+        return view.advantage * p / (p + gamma)
+
+    return Loss("luffy", coefficient, objective)
+
+
+def sft() -> Loss:
+    """Cross-entropy on demonstrations: the objective is the log-probability itself."""
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return xp.ones_like(view.logprob)
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        return view.logprob
+
+    return Loss("sft", coefficient, objective)
+
+
+def dft() -> Loss:
+    """Cross-entropy weighted by the detached probability (DFT, arXiv 2508.05629)."""
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return xp.exp(view.logprob)
+
+    return _weighted_logprob("dft", coefficient)
+
+
+def chord_phi(mu: float) -> Loss:
+    """Cross-entropy weighted by mu p(1-p): tokens the policy is sure of, either way, count little.
+
+    Source: CHORD, arXiv 2508.11408.
+    """
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        p = xp.exp(view.logprob)
+        return mu * p * (1 - p)
+
+    return _weighted_logprob("chord_phi", coefficient)
+
+
+def srft_demo(sign: int) -> Loss:
+    """SRFT on demonstrations, weight .5 e^(sign H_mean): sign -1 as in arXiv 2506.19767, +1 as its code is said to."""
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return 0.5 * xp.exp(sign * view.by_sequence_mean(view.entropy))
+
+    return _weighted_logprob("srft_demo", coefficient, needs_entropy=True)
+
+
+def srft_rollout() -> Loss:
+    """SRFT on rollouts (arXiv 2506.19767): .1 e^(H_mean) for a correct answer (A > 0), -1 for a wrong one (A < 0)."""
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        positive = 0.1 * xp.exp(view.by_sequence_mean(view.entropy))
+        negative = xp.where(view.advantage < 0, -xp.ones_like(view.logprob), 0.0)
+        return xp.where(view.advantage > 0, positive, negative)
+
+    return _weighted_logprob("srft_rollout", coefficient, needs_entropy=True)
+
+
+def k3_kl(beta: float) -> Loss:
+    """-beta times the k3 estimate of KL(pi || pi_ref) (Schulman 2020; GRPO, arXiv 2402.03300, eq. 4).
+
+    `old_logprobs_T` of its sequences holds the reference model's log-probabilities.
+    """
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return beta * (xp.exp(view.old_logprob - view.logprob) - 1)
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        log_rho = view.old_logprob - view.logprob
+        return -beta * (xp.exp(log_rho) - log_rho - 1)
+
+    return Loss("k3_kl", coefficient, objective)
+
+
+def _ratio(xp: Any, view: TokenView) -> Any:
+    return xp.exp(view.logprob - view.old_logprob)
+
+
+def _clipped(xp: Any, ratio: Any, advantage: Any, low: float, high: float) -> Any:
+    return xp.minimum(ratio * advantage, xp.clip(ratio, 1 - low, 1 + high) * advantage)
+
+
+def _weighted_logprob(name: str, coefficient: Any, *, needs_entropy: bool = False) -> Loss:
+    """The objective whose weight is detached: weight times log-probability."""
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        return coefficient(xp, view) * view.logprob
+
+    return Loss(name, coefficient, objective, needs_entropy=needs_entropy)

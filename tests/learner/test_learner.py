@@ -1,0 +1,207 @@
+"""The learner's gradient against autograd of the plain formula on transformers' own logits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM
+
+from relift.errors import InputError
+from relift.learner.learner import Learner
+from relift.learner.losses import ppo_clip, sft
+from relift.learner.optim import OptimizerSpec
+from relift.learner.update import Component, TrainSequence, Update
+from relift.schema import UpdateKind
+from tests.learner.tiny import ARCHITECTURES, gradients, relative_difference, some_sequences, tiny_model
+
+PLAIN = {"rl": OptimizerSpec(lr=1e-2)}
+
+
+def rl_update(sequences: tuple[TrainSequence, ...], **component: Any) -> Update:
+    n = float(sum(len(s.completion_ids_T) for s in sequences))
+    part = Component("rl", sequences, ppo_clip(0.2, 0.28, dual=3.0), n, **component)
+    return Update(UpdateKind.rl, "rl", (part,))
+
+
+def full_logprobs(model: Any, sequence: TrainSequence, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(log-probability, entropy) of the completion, from the model's own logits of this one sequence."""
+    ids = torch.tensor([[*sequence.prompt_ids, *sequence.completion_ids_T.tolist()]])
+    logits = model(input_ids=ids).logits[0, len(sequence.prompt_ids) - 1 : -1] / temperature
+    logprobs = torch.log_softmax(logits, -1)
+    chosen = logprobs.gather(1, ids[0, len(sequence.prompt_ids) :, None])[:, 0]
+    return chosen, -(logprobs.exp() * logprobs).sum(-1)
+
+
+def plain_gradient(model: Any, update: Update, temperature: float = 1.0) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradient by autograd, one sequence after the other, nothing packed."""
+    loss = torch.zeros(())
+    for component in update.components:
+        for s in component.sequences:
+            logprob, entropy = full_logprobs(model, s, temperature)
+            a = s.advantage
+            old = logprob.detach() if s.old_logprobs_T is None else torch.from_numpy(s.old_logprobs_T)
+            r = torch.exp(logprob - old)
+            if component.loss.name == "sft":
+                objective = logprob
+            else:
+                objective = torch.minimum(r * a, r.clamp(0.8, 1.28) * a)
+                objective = torch.maximum(objective, torch.tensor(3.0 * a)) if a < 0 else objective
+            weight = 1 / len(logprob) if component.loss.per_sequence_mean else 1.0
+            total = component.scale * objective + component.entropy_weight * entropy
+            loss = loss - weight * total.sum() / component.denominator
+    loss.backward()
+    return loss.item(), {n: p.grad for n, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_gradient_is_autograds(architecture: str, tied: bool) -> None:  # noqa: FBT001
+    sequences = some_sequences()
+    demos = some_sequences(4, seed=1, old=False)
+    update = Update(
+        UpdateKind.mixed,
+        "rl",
+        (
+            Component("rl", sequences, ppo_clip(0.2, 0.28, dual=3.0), 77.0, scale=0.5, entropy_weight=0.01),
+            Component("demo", demos, sft(), 31.0, entropy_weight=0.1),
+        ),
+    )
+    loss, expected = plain_gradient(tiny_model(architecture, tied=tied), update, temperature=0.7)
+    learner = Learner(tiny_model(architecture, tied=tied), PLAIN, temperature=0.7)
+    learner.forward_backward(update)
+    assert relative_difference(gradients(learner), expected) < 1e-6
+    stats = learner.optim_step("rl")
+    assert stats.loss == pytest.approx(loss, rel=1e-5)
+    norm = np.sqrt(sum(g.double().square().sum().item() for g in expected.values()))
+    assert stats.grad_norm == pytest.approx(norm, rel=1e-5)
+    assert (stats.n_sequences, stats.skipped) == (13, False)
+
+
+@pytest.mark.parametrize("token_budget", [25, 1000])
+def test_shared_prompts_change_nothing(token_budget: int) -> None:
+    """Three groups of answers to three prompts, one of them of a single token: each prompt runs once."""
+    prompts = [s.prompt_ids for s in some_sequences(3, seed=4)]
+    answers = some_sequences(12, seed=5)
+    sequences = tuple(replace(s, prompt_ids=prompts[n % 3]) for n, s in enumerate(answers))
+    update = rl_update(sequences, entropy_weight=0.01)
+    loss, expected = plain_gradient(tiny_model(), update)
+    learner = Learner(tiny_model(), PLAIN, token_budget=token_budget)
+    tokens: list[int] = []
+    learner.model.model.norm.register_forward_hook(lambda _, inputs, output: tokens.append(output.shape[1]))
+    learner.forward_backward(update)
+    assert relative_difference(gradients(learner), expected) < 1e-6
+    assert learner.optim_step("rl").loss == pytest.approx(loss, rel=1e-5)
+    if token_budget == 1000:
+        assert tokens == [sum(map(len, prompts)) + sum(len(s.completion_ids_T) - 1 for s in sequences)]
+
+
+def test_scores_are_the_models_own_and_float32() -> None:
+    model, sequences = tiny_model("qwen3"), some_sequences()
+    expected = [full_logprobs(model, s, 1.3)[0].detach().numpy() for s in sequences]
+    scores = Learner(model, PLAIN, temperature=1.3, token_budget=30).score(sequences)
+    for got, want in zip(scores, expected, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, want, atol=1e-5)
+    assert Learner(tiny_model(), PLAIN).score([]) == []
+
+
+def test_scores_skip_nothing_and_keep_order() -> None:
+    """A sequence without a completion has an empty score in its place."""
+    empty = TrainSequence((1, 2), np.zeros(0, np.int32))
+    first, last = some_sequences(2)
+    learner = Learner(tiny_model(), PLAIN)
+    scores = learner.score([first, empty, last])
+    assert [len(s) for s in scores] == [len(first.completion_ids_T), 0, len(last.completion_ids_T)]
+    np.testing.assert_allclose(scores[2], learner.score([last])[0], atol=1e-5)
+
+
+def test_sft_loss_and_gradient_are_transformers_own() -> None:
+    """ForCausalLMLoss on right-padded rows with num_items_in_batch, prompts masked out by label -100."""
+    sequences = some_sequences(old=False)
+    n_tokens = sum(len(s.completion_ids_T) for s in sequences)
+    longest = max(len(s.prompt_ids) + len(s.completion_ids_T) for s in sequences)
+    ids, mask = torch.zeros(len(sequences), longest, dtype=torch.long), torch.zeros(len(sequences), longest)
+    labels = torch.full_like(ids, -100)
+    for row, s in enumerate(sequences):
+        p, n = len(s.prompt_ids), len(s.prompt_ids) + len(s.completion_ids_T)
+        ids[row, :n] = torch.tensor([*s.prompt_ids, *s.completion_ids_T.tolist()])
+        labels[row, p:n], mask[row, :n] = ids[row, p:n], 1
+    reference = tiny_model()
+    loss = reference(input_ids=ids, attention_mask=mask, labels=labels, num_items_in_batch=n_tokens).loss
+    loss.backward()
+    learner = Learner(tiny_model(), PLAIN, token_budget=50)
+    learner.forward_backward(Update(UpdateKind.sft, "rl", (Component("demo", sequences, sft(), float(n_tokens)),)))
+    assert relative_difference(gradients(learner), {n: p.grad for n, p in reference.named_parameters()}) < 1e-6
+    assert learner.optim_step("rl").loss == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_per_sequence_mean_divides_objective_and_entropy() -> None:
+    loss = replace(sft(), per_sequence_mean=True)
+    component = Component("demo", some_sequences(old=False), loss, 9.0, entropy_weight=0.3)
+    update = Update(UpdateKind.sft, "rl", (component,))
+    value, expected = plain_gradient(tiny_model(), update)
+    learner = Learner(tiny_model(), PLAIN, token_budget=40)
+    learner.forward_backward(update)
+    assert relative_difference(gradients(learner), expected) < 1e-6
+    assert learner.optim_step("rl").loss == pytest.approx(value, rel=1e-5)
+
+
+def test_activation_checkpoints_change_nothing() -> None:
+    update = rl_update(some_sequences())
+    plain, twice = Learner(tiny_model(), PLAIN), Learner(tiny_model(), PLAIN, checkpoint_activations=True)
+    calls: list[int] = []
+    for learner in (plain, twice):
+        learner.model.model.norm.register_forward_hook(lambda *_: calls.append(0))
+        learner.model.model.layers[0].self_attn.register_forward_hook(lambda *_: calls.append(1))
+        learner.forward_backward(update)
+    assert relative_difference(gradients(twice), gradients(plain)) < 1e-6
+    assert calls == [1, 0, 1, 0, 1]  # the second learner's layer ran once more, behind the norm: in the backward pass
+
+
+def test_stats_by_hand() -> None:
+    """Two sequences; the old log-probabilities put the ratio at e^.5 (clipped for A > 0) and at 1."""
+    learner = Learner(tiny_model(), PLAIN)
+    raw = some_sequences(2, old=False)
+    score = learner.score(raw)
+    sequences = (
+        replace(raw[0], advantage=1.0, old_logprobs_T=score[0] - 0.5, sampler_logprobs_T=score[0] - 0.3),
+        replace(raw[1], advantage=-1.0, sampler_logprobs_T=None),
+    )
+    n0, n1 = (len(s.completion_ids_T) for s in raw)
+    learner.forward_backward(rl_update(sequences))
+    stats = learner.optim_step("rl")
+    assert (stats.n_sequences, stats.n_tokens, stats.lr) == (2, n0 + n1, 1e-2)
+    # -(1.28 n0 - n1)/(n0 + n1): the clip holds every token of the first sequence at 1.28.
+    assert stats.loss == pytest.approx(-(1.28 * n0 - n1) / (n0 + n1), rel=1e-5)
+    assert stats.clip_fraction == n0 / (n0 + n1)
+    assert stats.sampler_kl == pytest.approx(0.2, abs=1e-5)  # against the old log-probabilities: -.3 + .5
+    entropies = [full_logprobs(tiny_model(), s, 1.0)[1].sum().item() for s in raw]
+    assert stats.entropy == pytest.approx(sum(entropies) / (n0 + n1), rel=1e-5)
+
+
+def test_model_state_dict_has_the_tied_head() -> None:
+    state = Learner(tiny_model(), PLAIN).model_state_dict()
+    assert torch.equal(state["lm_head.weight"], state["model.embed_tokens.weight"])
+
+
+def test_models_that_cannot_be_trained_exactly_are_refused() -> None:
+    small = dict(vocab_size=29, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
+    granite = GraniteForCausalLM(GraniteConfig(**small, num_key_value_heads=2, logits_scaling=3.0))
+    with pytest.raises(InputError, match="scaled or soft-capped"):
+        Learner(granite, PLAIN)
+    with pytest.raises(InputError, match="AttentionInterface"):
+        Learner(torch.nn.Linear(2, 2), PLAIN)
+    window = MistralForCausalLM(MistralConfig(**small, num_key_value_heads=2, sliding_window=8))
+    learner = Learner(window, PLAIN)
+    with pytest.raises(InputError, match="sliding windows"):
+        learner.score([TrainSequence((1,), np.arange(20, dtype=np.int32))])
+
+
+def test_the_model_no_longer_runs_outside() -> None:
+    learner = Learner(tiny_model(), PLAIN)
+    with pytest.raises(InputError, match="belongs to a Learner"):
+        learner.model(input_ids=torch.tensor([[1, 2]]))

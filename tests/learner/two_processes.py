@@ -1,0 +1,76 @@
+"""What each of two processes does in test_learner_processes: train, save, load, and write down what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from relift.learner.learner import Learner
+from relift.learner.losses import gspo, sft
+from relift.learner.optim import OptimizerSpec
+from relift.learner.update import Component, Update
+from relift.schema import UpdateKind
+from tests.learner.tiny import some_sequences, tiny_model
+
+SPECS = {"rl": OptimizerSpec(lr=1e-2, max_grad_norm=0.1), "sft": OptimizerSpec(lr=1e-2)}
+
+
+def update(step: int) -> Update:
+    """Three components' worth of everything; step 2 has one sequence only, so that one process has none."""
+    n = 1 if step == 2 else 14
+    rl = Component("rl", some_sequences(n, seed=step), gspo(0.2, 0.28), float(n), entropy_weight=0.01)
+    demo = Component("demo", some_sequences(5, seed=50 + step, old=False), sft(), 60.0)
+    return Update(UpdateKind.mixed, "rl", (rl,) if step == 2 else (rl, demo))
+
+
+def train(learner: Learner, steps: range) -> list[dict[str, object]]:
+    """Steps alternate between the optimizers; a score between backward and step must not disturb it."""
+    rows = []
+    for step in steps:
+        learner.forward_backward(update(step))
+        learner.score(some_sequences(3, seed=step))
+        stats = learner.optim_step("sft" if step % 2 else "rl")
+        rows.append({k: v for k, v in vars(stats).items() if k != "seconds"})
+    return rows
+
+
+def work(out: Path, *, tied: bool) -> None:
+    """Four steps, a save in the middle; then a second learner loads the middle and repeats the last two."""
+    torch.set_num_threads(1)
+    learner = Learner(tiny_model(tied=tied), SPECS, token_budget=60)
+    rows = train(learner, range(2))
+    tensors, scalars = learner.state_dict()
+    if learner.rank == 0:
+        save_file({n: t.contiguous() for n, t in tensors.items()}, out / "middle.safetensors")
+    if learner.world_size > 1:
+        torch.distributed.barrier()
+    rows += train(learner, range(2, 4))
+    again = Learner(tiny_model(seed=5, tied=tied), SPECS, token_budget=60)
+    again.load_state_dict(load_file(out / "middle.safetensors"), scalars)
+    again_rows = train(again, range(2, 4))
+    scores = learner.score(some_sequences(5))
+    model, model_again = learner.model_state_dict(), again.model_state_dict()
+    if learner.rank == 0:
+        save_file({n: t.clone() for n, t in model.items()}, out / "end.safetensors")
+        save_file({n: t.clone() for n, t in model_again.items()}, out / "again.safetensors")
+        np.save(out / "scores.npy", np.concatenate(scores))
+        (out / "rows.json").write_text(json.dumps([rows, again_rows, scalars]))
+    if learner.world_size > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    # One process of a group, as torchrun starts it: folder, tied or untied, rank, number, port.
+    folder, tied, rank, number, port = sys.argv[1:]
+    if int(number) > 1:
+        os.environ |= {"RANK": rank, "WORLD_SIZE": number, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
+        torch.distributed.init_process_group("gloo")
+    work(Path(folder), tied=tied == "tied")
