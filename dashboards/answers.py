@@ -1,4 +1,4 @@
-"""Answers to one question, read when they are looked at: attempts with their texts, events, the demonstration."""
+"""Read the answers to one question when they are looked at: attempts with their texts, events, demonstrations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from relift.analysis.questions.one_question import question_trajectory
 from relift.analysis.runs.read import open_runs
-from relift.dashboards.origins import cube_of
+from relift.dashboards.cubes import cube
+from relift.dashboards.kept import kept
 from relift.dashboards.runs import Choice, RunInfo, questions_of
 from relift.store import RunReader
 
@@ -42,13 +42,13 @@ def question_row(choice: Choice, question_id: str) -> dict[str, Any] | None:
 
 
 def _place_of(run: RunInfo, question_id: str) -> tuple[int, int] | None:
-    """Its row in the run's questions, and its question_ix."""
-    return _places(str(run.folder), run.run_id, run.n_questions, run).get(question_id)
+    """Return its row in the run's questions, and its question_ix."""
+    return _places(run).get(question_id)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _places(folder: str, run_id: str, n: int, _run: RunInfo) -> dict[str, tuple[int, int]]:  # noqa: ARG001
-    rows = questions_of(_run)
+@kept(16, grows=False)
+def _places(run: RunInfo) -> dict[str, tuple[int, int]]:
+    rows = questions_of(run)
     ixs = rows["question_ix"].tolist()
     return {str(q): (i, ix) for i, (q, ix) in enumerate(zip(rows["question_id"], ixs, strict=True))}
 
@@ -62,7 +62,7 @@ def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
         if place is None or not run.probe_steps:
             continue
         for draw in (0, 1) if 1 in run.base_draws else (0,):
-            counts = cube_of(run, draw=draw)
+            counts = cube(run, draw=draw)
             n_correct_T, n_decided_T = (counts_QT[place[0]] for counts_QT in (counts.n_correct_QT, counts.n_decided_QT))
             for t in np.flatnonzero(n_decided_T):
                 row = (run.run_id, run.name, draw, int(counts.step_T[t]), int(n_correct_T[t]), int(n_decided_T[t]))
@@ -80,68 +80,39 @@ def trajectory_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     return question_trajectory(counts_of_question(choice, question_id))
 
 
+@kept(KEPT)
 def attempts_at(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
-    """Every attempt at the question at these steps: step, draw, attempt, verdict, answer, n_tokens. Not to be changed.
+    """Read every attempt at the question at these steps: step, draw, attempt, verdict, answer, n_tokens.
 
     In order of step, draw and attempt. One look into each step's file. StoreError if one is damaged.
     """
-    ix = question_ix(run, question_id)
-    marks = _marks(run, max(steps, default=0))
-    return _attempts(str(run.folder), run.run_id, ix, tuple(steps), marks, run.origin)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _attempts(
-    folder: str,
-    run_id: str,  # noqa: ARG001  a new run in the same folder is another
-    ix: int | None,  # None: the run does not have the question
-    steps: tuple[int, ...],
-    marks: tuple[Any, ...],  # noqa: ARG001
-    origin: str,
-) -> pd.DataFrame:
     names = ["step", "draw", "attempt", "verdict", "answer", "n_tokens"]
-    return _frame(_rows(folder, "attempts", names, ix, steps, origin), names)
+    return _frame(_rows(run, "attempts", names, question_ix(run, question_id), steps), names)
 
 
+@kept(KEPT)
 def answers(run: RunInfo, question_id: str, step: int) -> pd.DataFrame:
-    """Every attempt at the question at a step, with `text` (null where it was not kept). Not to be changed.
+    """Read every attempt at the question at a step, with `text` (null where it was not kept).
 
     Columns: draw, attempt, step, COLUMNS, text; in order of draw and attempt. StoreError if a file is damaged.
     """
-    ix = question_ix(run, question_id)
-    return _answers(str(run.folder), run.run_id, ix, step, _marks(run, step), run.origin)
-
-
-def _marks(run: RunInfo, step: int) -> tuple[Any, ...]:
-    """What changes when a step is written again, or while it is the newest of a run that goes on."""
-    return () if step < (run.probe_steps[-1] if run.probe_steps else 0) else run.fingerprint
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _answers(
-    folder: str,
-    run_id: str,  # noqa: ARG001
-    ix: int | None,
-    step: int,
-    marks: tuple[Any, ...],  # noqa: ARG001
-    origin: str,
-) -> pd.DataFrame:
-    names = ["draw", "attempt", "step", *COLUMNS]
-    rows = _rows(folder, "attempts", names, ix, (step,), origin)
-    kept = _rows(folder, "responses", ["step", "draw", "attempt", "text"], ix, (step,), origin)
-    text_of = {(row["draw"], row["attempt"]): row["text"] for row in kept}
+    ix, names = question_ix(run, question_id), ["draw", "attempt", "step", *COLUMNS]
+    rows = _rows(run, "attempts", names, ix, (step,))
+    with_text = _rows(run, "responses", ["step", "draw", "attempt", "text"], ix, (step,))
+    text_of = {(row["draw"], row["attempt"]): row["text"] for row in with_text}
     for row in rows:
         row["text"] = text_of.get((row["draw"], row["attempt"]))
     return _frame(rows, [*names, "text"])
 
 
-def _rows(
-    folder: str, table: str, names: Sequence[str], ix: int | None, steps: Sequence[int], origin: str
-) -> list[dict[str, Any]]:
-    """A few rows of one question in order of step, draw, attempt: frames of so few take longer than reading them."""
-    (reader,) = open_runs([folder])
+def _rows(run: RunInfo, table: str, names: Sequence[str], ix: int | None, steps: Sequence[int]) -> list[dict[str, Any]]:
+    """Read the rows of one question (None: it is not in the run) in order of step, draw, attempt.
+
+    They are few, and frames of so few take longer than reading them.
+    """
+    (reader,) = open_runs([run.folder])
     asked = [] if ix is None else [ix]
-    tables = reader.iter_tables(table, columns=names, origin=origin, steps=steps, question_ixs=asked)
+    tables = reader.iter_tables(table, columns=names, origin=run.origin, steps=steps, question_ixs=asked)
     rows = [row for _, rows in tables for row in rows.to_pylist()]
     return sorted(rows, key=lambda row: (row["step"], row["draw"], row["attempt"]))
 
@@ -160,7 +131,7 @@ def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     for run in choice.runs:
         ix = question_ix(run, question_id)
         if ix is not None:
-            events = _events(str(run.folder), run.fingerprint)
+            events = _events(run)
             own = events[(events["question_ix"] == ix).to_numpy()]
             frames.append(own.assign(run=run.name).drop(columns="question_ix"))
     names = ["run", "step", "event", "reason", "age_steps", "n_correct", "n_attempts"]
@@ -169,12 +140,10 @@ def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[names]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _events(folder: str, marks: tuple[int, ...]) -> pd.DataFrame:  # noqa: ARG001
-    from pathlib import Path
-
+@kept(16)
+def _events(run: RunInfo) -> pd.DataFrame:
     names = ["question_ix", "step", "event", "reason", "age_steps", "n_correct", "n_attempts"]
-    events = RunReader(Path(folder)).read("demo_events", columns=names)
+    events = RunReader(run.folder).read("demo_events", columns=names)
     return events.astype({"event": object, "reason": object})
 
 
@@ -185,19 +154,19 @@ def demonstrations(choice: Choice, question_id: str) -> pd.DataFrame:
         ix = question_ix(run, question_id)
         if ix is None:
             continue
-        rows = _demonstrations(str(run.folder), run.run_id, run.n_questions)
+        rows = _demonstrations(run)
         for row in rows[(rows["question_ix"] == ix).to_numpy()].to_dict("records"):
-            found.setdefault(str(row["demo_id"]), {**row, "runs": []})["runs"].append(run.name)
+            found.setdefault(str(row["demo_id"]), {**{str(k): v for k, v in row.items()}, "runs": []})["runs"].append(
+                run.name
+            )
     names = ["demo_id", "source", "text", "n_tokens", "verified", "accepted", "reject_reason", "runs"]
     return pd.DataFrame(list(found.values()), columns=names)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _demonstrations(folder: str, run_id: str, n: int) -> pd.DataFrame:  # noqa: ARG001
-    from pathlib import Path
-
+@kept(16, grows=False)
+def _demonstrations(run: RunInfo) -> pd.DataFrame:
     names = ["demo_id", "question_ix", "source", "text", "n_tokens", "verified", "accepted", "reject_reason"]
-    rows = RunReader(Path(folder)).read("demonstrations", columns=names)
+    rows = RunReader(run.folder).read("demonstrations", columns=names)
     return rows.astype({"source": object, "reject_reason": object})
 
 

@@ -18,8 +18,9 @@ from relift.analysis.runs.read import open_runs, read_demo_events, read_trajecto
 from relift.analysis.training.alerts import find_alerts, last_health
 from relift.analysis.training.demos import buffer_health
 from relift.analysis.training.dynamics import training_dynamics
-from relift.dashboards.made import Made, Missing, compute, make
-from relift.dashboards.runs import Choice, is_large, spaced_steps
+from relift.dashboards.cubes import is_large, spaced_steps
+from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.runs import Choice
 
 COSTS = {
     "rl_updates": "RL updates", "sft_updates": "SFT updates", "demonstrations": "demonstrations",
@@ -32,7 +33,7 @@ LARGE_STEPS = 9  # probes of F1 of a large run
 LARGE_RESAMPLES = 100
 
 
-def change(choice: Choice) -> Made | Missing:
+def change(choice: Choice) -> Ready | Unavailable:
     """Each run's last probe less the base, paired (of `change_from_base`)."""
     return compute("change", choice, partial(_large_change, choice) if is_large(choice) else _change)
 
@@ -53,7 +54,7 @@ def large_base(choice: Choice) -> str:
     return choice.base or (named or able)[0].run_id
 
 
-def band_accuracy(choice: Choice) -> Made | Missing:
+def band_accuracy(choice: Choice) -> Ready | Unavailable:
     """F1; of large runs at LARGE_STEPS of the probes."""
     if not is_large(choice):
         return make("f01_band_accuracy", choice)
@@ -72,7 +73,7 @@ def _large_caption(frame: pd.DataFrame) -> str:
     return f"{frame['step'].nunique()} of the probes, evenly spaced: the run is large. {caption_bands(frame)}"
 
 
-def reach_counts(choice: Choice) -> Made | Missing:
+def reach_counts(choice: Choice) -> Ready | Unavailable:
     """F17, bars."""
     if not is_large(choice):
         return make("f17_reach", choice)
@@ -84,10 +85,10 @@ def _large_reach(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     return counted_reach(counts, base_id=large_base(choice))
 
 
-def reach_accuracy(choice: Choice) -> Made | Missing:
+def reach_accuracy(choice: Choice) -> Ready | Unavailable:
     """F17, curves; of large runs they are made where they are asked for, on Dynamics."""
     if is_large(choice):
-        return Missing("f17_reach_accuracy", "the run is large; the Dynamics page makes it")
+        return Unavailable("f17_reach_accuracy", "the run is large; the Dynamics page makes it")
     return make("f17_reach_accuracy", choice)
 
 

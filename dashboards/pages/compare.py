@@ -12,9 +12,11 @@ from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot
 from relift.analysis.questions.compare import paired_difference
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts.compare import cells, differences, ink
-from relift.dashboards.made import Made, Missing, compute, make
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, Unavailable, compute, make
 from relift.dashboards.runs import Choice, RunInfo, questions
-from relift.dashboards.widgets import choose_runs, downloads, link, missing, plain, start_page, view
+from relift.dashboards.sections import section, unavailable
+from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 RULES = {"at least once": "once", "in more than half of its attempts": "mostly"}  # as an address says it
 LISTED = 1_000  # questions of a cell that are listed
@@ -39,8 +41,8 @@ def show() -> None:
         "pair-cells", choice.with_probes(), lambda loaded: _pairs(loaded, a, b, RULES[rule]),
         options=(a.run_id, b.run_id, rule), caption=None,
     )  # fmt: skip
-    if isinstance(pairs, Missing):
-        missing(pairs)
+    if isinstance(pairs, Unavailable):
+        unavailable(pairs)
         return
     counts = count_cells(pairs.frame)
     chosen = _cells(counts, a, b, rule)
@@ -74,7 +76,7 @@ def _cells(counts: pd.DataFrame, a: RunInfo, b: RunInfo, rule: str) -> str:
     """The table of cells; the name of the cell chosen."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Who solves what", anchor=False)
-        downloads(Made("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
+        downloads(Ready("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
     st.markdown(
         f"Questions by whether the base model solved them, and which of **{plain(a.name)}** and **{plain(b.name)}** "
         f"does at its last step, {rule}. Click a cell to list its questions."
@@ -122,7 +124,7 @@ def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{_label(cell, a.name, b.name).capitalize()}: {len(rows):,} questions", anchor=False)
         if len(rows):
-            downloads(Made("cell-questions", rows))
+            downloads(Ready("cell-questions", rows))
     if rows.empty:
         st.info("No question is in this cell.", icon="🫙")
         return
@@ -165,7 +167,7 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
     """Mean paired difference over all questions, and by band where there are bands."""
     frame = paired_difference(pairs)
     bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
-    if isinstance(bands, Made):
+    if isinstance(bands, Ready):
         by = bands.frame.drop_duplicates("question_id").set_index("question_id")["band"].astype(object)
         groups = paired_difference(pairs, by=by).sort_values("group", key=lambda names: names.map(BANDS.index))
         frame = pd.concat([frame, groups], ignore_index=True)
@@ -173,9 +175,9 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
         "Mean over questions of the difference of their accuracies, 95 % intervals by Student's t over questions; in "
         "brackets the number of questions. One training run each: the spread between seeds is not in it."
     )
-    view(
+    section(
         "Paired difference", f"{plain(a.name)} less {plain(b.name)} on the same questions, at their last steps.",
-        Made("paired-difference", frame, caption),
+        Ready("paired-difference", frame, caption),
         lambda rows: differences(rows, title=f"accuracy of {a.name} less {b.name}"),
     )  # fmt: skip
 
@@ -185,9 +187,9 @@ def _combinations(choice: Choice) -> None:
     if len(choice.with_probes().runs) < 3:
         return
     made = make("f07_solved_by", choice.with_probes())
-    view(
+    section(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
-        made if isinstance(made, Missing) else Made(made.name, made.frame.head(40), made.caption, made.draw),
+        made if isinstance(made, Unavailable) else Ready(made.name, made.frame.head(40), made.caption, made.draw),
     )  # fmt: skip
 
 

@@ -6,8 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.runs.recorded import recorded_columns, table_sizes
-from relift.dashboards.runs import RunInfo, damaged, survey
-from relift.dashboards.widgets import data_buttons, plain, start_page, state_text, table, watch
+from relift.dashboards.cubes import damaged
+from relift.dashboards.exports import data_buttons
+from relift.dashboards.runs import RunInfo, survey
+from relift.dashboards.sections import table
+from relift.dashboards.widgets import plain, start_page, state_text, watch
 from relift.errors import ReliftError
 from relift.schema import TABLES
 from relift.store import RunReader, check_run

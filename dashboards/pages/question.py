@@ -14,9 +14,9 @@ from relift.dashboards.answers import (
     question_row,
     trajectory_of_question,
 )
-from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, of_origin
-from relift.dashboards.question_list import Filter, facts, listed_ids, shape_run
-from relift.dashboards.question_view import (
+from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, choose_origin, of_origin
+from relift.dashboards.question_filter import Filter, facts, listed_ids, shape_run
+from relift.dashboards.question_widgets import (
     MODES,
     before_and_after,
     pair_of_sides,
@@ -31,19 +31,16 @@ from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 
-def _choose_origin(choice: Choice, question_id: str) -> str:
-    """Whether probes or training rollouts are looked at: what the question has, else what is asked for."""
+def _origin(choice: Choice, question_id: str) -> str:
+    """Choose the attempts to look at: of the origins that the question has, else the one that the address asks for."""
     possible = able_origins(choice)
-    if len(possible) < 2:
-        return ORIGINS[possible[0]] if possible else "probe"
+    if not possible:
+        return "probe"
     asked = ORIGINS.get(st.query_params.get("origin", ""), ORIGINS[possible[0]])
-    if not question_id:
-        return asked
+    if not question_id or len(possible) < 2:
+        return asked if len(possible) > 1 else ORIGINS[possible[0]]
     able = [name for name in possible if len(counts_of_question(of_origin(choice, ORIGINS[name]), question_id))]
-    if len(able) < 2:
-        return ORIGINS[able[0]] if able else asked
-    chosen = st.segmented_control("Attempts when it was", able, default=able[0], key="origin", bind="query-params")
-    return ORIGINS[chosen or able[0]]
+    return choose_origin("Attempts when it was", able) or asked
 
 
 class _Parsed(dict[str, list[str]]):
@@ -59,7 +56,7 @@ def show() -> None:
     choice = choose_runs(splits=False)
     if choice is None:
         return
-    origin = _choose_origin(choice, st.query_params.get("q", ""))
+    origin = _origin(choice, st.query_params.get("q", ""))
     choice = of_origin(choice, origin)
     wanted = Filter.of(_Parsed(parse_qs(st.query_params.get("within", "")[:4000])))
     by_shape = shape_run(choice, wanted.shape)

@@ -12,9 +12,10 @@ import streamlit as st
 from relift.analysis.questions.question_list import sparklines
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.charts.questions import heat_map
-from relift.dashboards.made import Made, Missing
-from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, of_origin
-from relift.dashboards.question_list import (
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, Unavailable
+from relift.dashboards.origins import NAMES, NOTE, able_origins, choose_origin, of_origin
+from relift.dashboards.question_filter import (
     MANY,
     SHOWN_RUNS,
     SORTS,
@@ -29,15 +30,19 @@ from relift.dashboards.question_list import (
     rows_of,
     shape_run,
 )
-from relift.dashboards.question_view import pair_of_sides, show_head, show_sides, show_trajectory
+from relift.dashboards.question_widgets import pair_of_sides, show_head, show_sides, show_trajectory
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.widgets import choose_runs, downloads, link, plain, show_spec, start_page
+from relift.dashboards.sections import show_spec
+from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 SORT_WORDS = {
     "shape": "the shape of their trajectories", "most gained": "what they gained", "most lost": "what they lost",
     "hardest": "their last accuracy, lowest first", "easiest": "their last accuracy, highest first",
     "order of the data": "their order in the data",
 }  # fmt: skip
+ORIGIN_HELP = (
+    "Probed: the same questions at every probe. Trained on: by their training rollouts. Evaluated: of benchmarks."
+)
 PER_PAGE = 500  # rows of the table at once
 _SEVERAL = ("class", "band", "reach", "source", "subject", "level", "mark")
 
@@ -49,7 +54,7 @@ def show() -> None:
     if choice is None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        origin = _choose_origin(choice)
+        origin = choose_origin("Questions that were", able_origins(choice), help=ORIGIN_HELP) or "probe"
         choice = of_origin(choice, origin)
         run = _choose_shape(choice)
     if run is None:
@@ -84,19 +89,6 @@ def show() -> None:
         _peek(choice, run, known, chosen, wanted)
     else:
         st.caption("Choose a row to read its answers here.")
-
-
-def _choose_origin(choice: Choice) -> str:
-    """Whether the list is of probed questions, of those that training rolled out, or of benchmarks."""
-    able = able_origins(choice)
-    if len(able) < 2:
-        return ORIGINS[able[0]] if able else "probe"
-    chosen = st.segmented_control(
-        "Questions that were", able, default=able[0], key="origin", bind="query-params",
-        help="Probed: the same questions at every probe. Trained on: by their training rollouts. Evaluated: of "
-        "benchmarks.",
-    )  # fmt: skip
-    return ORIGINS[chosen or able[0]]
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
@@ -143,7 +135,7 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
     if len(known.frame) > MANY and not st.toggle("How many of each class, and how many chance gives", key="count"):
         return
     counts = class_counts(choice)
-    if isinstance(counts, Missing):
+    if isinstance(counts, Unavailable):
         st.caption(f"Classes are not counted: {plain(counts.reason)}.")
         return
     own = counts[(counts["run_id"].astype(object) == run.run_id).to_numpy()]
@@ -196,7 +188,7 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
     page = 1
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Questions ({len(rows):,})", anchor=False)
-        downloads(Made("questions", listed_facts(choice, run, wanted)))
+        downloads(Ready("questions", listed_facts(choice, run, wanted)))
         if pages > 1:
             page = st.pagination(pages, key="page", bind="query-params")
     shown = known.frame.iloc[rows[(page - 1) * PER_PAGE : page * PER_PAGE]]

@@ -14,20 +14,11 @@ from relift.analysis.questions.transitions import Null
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts import stability
 from relift.dashboards.charts.matrices import CELL, KINDS, transitions
-from relift.dashboards.made import Made, compute, make
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, compute, make
 from relift.dashboards.runs import Choice, questions
-from relift.dashboards.widgets import (
-    choose_runs,
-    downloads,
-    link,
-    link_to_question,
-    missing,
-    plain,
-    show_spec,
-    start_page,
-    table,
-    view,
-)
+from relift.dashboards.sections import section, show_spec, table, unavailable
+from relift.dashboards.widgets import choose_runs, link, link_to_question, plain, start_page
 
 MOST_ROWS = 500  # of a cell's questions on the screen
 
@@ -39,7 +30,7 @@ def show() -> None:
     if choice is None:
         return
     _matrices(choice)
-    view(
+    section(
         "Questions acquired and lost between probes",
         "From each probe to the next: questions newly solved, and lost again; dashes are what a model that does not "
         "change would show.",
@@ -47,7 +38,7 @@ def show() -> None:
         stability.turnover,
         legend=stability.LEGEND,
     )
-    view(
+    section(
         "What was mastered and still is",
         "Of the questions mastered at the first probe, the share still mastered at later ones; dashes are chance.",
         make("f08_retention", choice),
@@ -75,14 +66,14 @@ def _matrices(choice: Choice) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Moves between bands", anchor=False)
-        if isinstance(made, Made):
+        if isinstance(made, Ready):
             downloads(made)
     st.markdown(
         "Where the questions of each band of the base are at this step: as observed, for a model that did not change, "
         "and the difference, grey where chance explains it. **A click on a cell opens its questions.**"
     )
-    if not isinstance(made, Made):
-        missing(made)
+    if not isinstance(made, Ready):
+        unavailable(made)
         return
     for run, rows in made.frame.groupby("run", sort=False):
         st.markdown(f"#### {plain(run)}")
@@ -90,7 +81,7 @@ def _matrices(choice: Choice) -> None:
     st.caption(plain(made.caption))
 
 
-def _one_run(choice: Choice, run: str, made: Made, rows: pd.DataFrame) -> None:
+def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
     chosen: tuple[str, str] | None = None
     for column, kind in zip(st.columns(len(KINDS), gap="small"), KINDS, strict=True):
         with column:
@@ -116,8 +107,8 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
         return found.merge(asked.astype(object), on="question_id", how="left")
 
     made = compute("moved", choice, data, options=(run_id, step, band_from, band_to))
-    if not isinstance(made, Made):
-        missing(made)
+    if not isinstance(made, Ready):
+        unavailable(made)
         return
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):

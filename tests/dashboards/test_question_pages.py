@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from relift.analysis.runs.read import read_attempts, read_responses
 from relift.dashboards.answers import answers, events_of_question, trajectory_of_question
 from relift.dashboards.charts.questions import trajectory
-from relift.dashboards.question_view import grid_of
+from relift.dashboards.question_widgets import grid_of
 from relift.dashboards.runs import Choice, survey
 from relift.store import RunReader
 from tests.dashboards.app import open_page, text_of

@@ -20,7 +20,8 @@ from relift.dashboards.answers import (
     question_row,
 )
 from relift.dashboards.charts.questions import attempt_grid, trajectory
-from relift.dashboards.made import Made
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready
 from relift.dashboards.model_text import show_text
 from relift.dashboards.reading import (
     Side,
@@ -31,7 +32,8 @@ from relift.dashboards.reading import (
     steps_of,
 )
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.widgets import downloads, plain, show_filled
+from relift.dashboards.sections import show_filled
+from relift.dashboards.widgets import plain
 from relift.errors import ReliftError
 
 MODES = {"before and after": "flip", "two runs": "runs", "demonstration": "demo"}  # as an address says it
@@ -66,7 +68,7 @@ def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, a
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Trajectory", anchor=False)
         draw = partial(plot_question_trajectory, events=events)
-        downloads(Made("question", frame, draw=draw))
+        downloads(Ready("question", frame, draw=draw))
     if frame.empty:
         st.info("This question was never probed in these runs.", icon="🫙")
         return
