@@ -27,13 +27,13 @@ MAX_PIECES = 4_000  # words and signs that are compared one by one
 
 
 def question_ix(run: RunInfo, question_id: str) -> int | None:
-    """The question's index in the run, None if the run does not have it."""
+    """Find the question's index in the run, None if the run does not have it."""
     place = _place_of(run, question_id)
     return None if place is None else place[1]
 
 
 def question_row(choice: Choice, question_id: str) -> dict[str, Any] | None:
-    """The row of `questions` of the first run that has it; None if none does."""
+    """Read the row of `questions` of the first run that has it; None if none does."""
     for run in choice.runs:
         place = _place_of(run, question_id)
         if place is not None:
@@ -54,7 +54,7 @@ def _places(run: RunInfo) -> dict[str, tuple[int, int]]:
 
 
 def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
-    """Counts of one question, a row per run, draw and probe, from the cubes: run_id, run, draw, step, n_correct,
+    """Collect the counts of one question, a row per run, draw and probe: run_id, run, draw, step, n_correct,
     n_decided."""
     rows: list[tuple[Any, ...]] = []
     for run in choice.runs:
@@ -76,7 +76,7 @@ def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
 
 
 def trajectory_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
-    """Rate of the question with its interval by run and step (of `question_trajectory`); empty if it was not probed."""
+    """Compute the question's rate with its interval by run and step (of `question_trajectory`); empty if not probed."""
     return question_trajectory(counts_of_question(choice, question_id))
 
 
@@ -118,7 +118,7 @@ def _rows(run: RunInfo, table: str, names: Sequence[str], ix: int | None, steps:
 
 
 def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame:
-    """As they are, null for null: numbers in columns of their own type, all else as objects."""
+    """Put rows into a frame, null for null: numbers in columns of their own type, all else as objects."""
     whole = ("step", "draw", "attempt", "n_tokens", "seed")
     return pd.DataFrame(
         {name: pd.Series([row[name] for row in rows], dtype="int64" if name in whole else object) for name in names}
@@ -126,7 +126,7 @@ def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame
 
 
 def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
-    """What happened to the question's demonstration: run, step, event, reason, age_steps, n_correct, n_attempts."""
+    """List the events of the question's demonstration: run, step, event, reason, age_steps, n_correct, n_attempts."""
     frames = []
     for run in choice.runs:
         ix = question_ix(run, question_id)
@@ -148,7 +148,7 @@ def _events(run: RunInfo) -> pd.DataFrame:
 
 
 def demonstrations(choice: Choice, question_id: str) -> pd.DataFrame:
-    """The question's demonstrations: demo_id, source, text, n_tokens, verified, accepted, reject_reason, runs."""
+    """List the question's demonstrations: demo_id, source, text, n_tokens, verified, accepted, reject_reason, runs."""
     found: dict[str, dict[str, Any]] = {}
     for run in choice.runs:
         ix = question_ix(run, question_id)
@@ -174,7 +174,7 @@ Piece = tuple[str, bool]  # a stretch of text, and whether the other text has it
 
 
 def text_difference(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """Both texts in stretches, each marked whether it stands in the other one too, word by word and sign by sign.
+    """Split both texts into stretches, each marked whether it stands in the other one too, word by word.
 
     Joined again, the stretches give the texts. Of long texts lines are compared in place of words.
     """
@@ -197,6 +197,6 @@ def _pieces(text: str) -> list[str]:
 
 
 def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain values, null for what is not known: for JSON."""
+    """Convert rows to plain values for JSON, null for what is not known."""
     records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return records

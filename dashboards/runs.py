@@ -23,7 +23,7 @@ import pandas as pd
 from relift.analysis.runs.read import label_of
 from relift.dashboards.kept import kept
 from relift.errors import ReliftError, StoreError
-from relift.store import RunReader
+from relift.store import RunReader, runs_below
 
 State = Literal["empty", "base only", "running", "interrupted", "done", "evaluation", "imported", "unreadable"]
 STATES: dict[State, str] = {
@@ -41,7 +41,7 @@ LIVE_SECONDS = 900  # a run called running whose folder did not change for so lo
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One run of the command line. `name` is unique among them and free of markup; null where it cannot be known."""
+    """Describe one run of the command line. `name` is unique among them and free of markup; null: not known."""
 
     name: str
     folder: Path
@@ -79,13 +79,13 @@ class RunInfo:
 
     @property
     def final(self) -> bool:
-        """Whether nothing more is expected of it."""
+        """Tell whether nothing more is expected of the run."""
         return self.state not in ("running", "empty")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a page is about: runs, the run whose step 0 assigns bands (None: found as in analysis), splits."""
+    """Say what a page is about: runs, the run whose step 0 assigns bands (None: found as in analysis), splits."""
 
     runs: tuple[RunInfo, ...]
     base: str | None = None  # a run_id
@@ -103,25 +103,32 @@ class Choice:
 
     @property
     def names(self) -> dict[str, str]:
-        """Name by run_id."""
+        """Give names by run_id."""
         return {run.run_id: run.name for run in self.runs}
 
     def with_probes(self) -> Choice:
-        """The same without runs that have no probe."""
+        """Drop the runs that have no probe."""
         return replace(self, runs=tuple(run for run in self.runs if run.probe_steps))
 
     def find(self, name: str | None) -> RunInfo | None:
-        """The run of this name or run_id, or None."""
+        """Find the run of this name or run_id, or None."""
         return next((run for run in self.runs if name in (run.name, run.run_id)), None)
 
 
 def folders() -> tuple[Path, ...]:
-    """Run folders of the command line: the only paths the dashboard ever opens."""
-    return tuple(Path(argument) for argument in sys.argv[1:])
+    """List the run folders named on the command line or below a folder named there, those that began since included.
+
+    They are the only paths the dashboard ever opens. A folder that was named and is gone stays in the list.
+    """
+    found: dict[Path, None] = {}
+    for argument in sys.argv[1:]:
+        inside = tuple(runs_below(Path(argument)))
+        found |= dict.fromkeys(inside or (() if Path(argument).is_dir() else (Path(argument),)))
+    return tuple(found)
 
 
 def survey() -> tuple[RunInfo, ...]:
-    """Every run of the command line as it is now, in its order, with unique names.
+    """Describe every run of the command line as it is now, in its order, with unique names.
 
     Of two folders with the same run the second is not read: rows are told apart by run_id.
     """
@@ -144,7 +151,7 @@ def survey() -> tuple[RunInfo, ...]:
 
 
 def fingerprint(folder: Path) -> tuple[int, ...]:
-    """Changes whenever something was committed in the folder or its run.json was written; empty if it is gone."""
+    """Compute what changes whenever the folder got a commit or its run.json was written; zeros if it is gone."""
     marks: list[int] = []
     for name in ("run.json", "commits", "checkpoints.parquet", "scores.parquet"):
         try:
@@ -157,7 +164,7 @@ def fingerprint(folder: Path) -> tuple[int, ...]:
 
 
 def clean_name(text: str) -> str:
-    """A name without anything that Markdown or an address would read as a sign."""
+    """Clean a name of anything that Markdown or an address would read as a sign."""
     return re.sub(r"[^\w .+=@,()-]", "·", text).strip()[:60] or "run"
 
 
@@ -203,7 +210,7 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
 
 
 def _model_and_data(reader: RunReader, run: dict[str, Any]) -> tuple[str | None, str | None]:
-    """What the run started from and was asked: of evaluations as run.json names them, else as its config.toml does."""
+    """Read what the run started from and was asked: of evaluations in run.json, else in config.toml."""
     model, benchmarks = run.get("model"), run.get("benchmarks")
     if isinstance(model, dict):
         return _text(model.get("name")), ", ".join(benchmarks) if isinstance(benchmarks, dict) else None
@@ -235,7 +242,7 @@ def _text(value: object) -> str | None:
 
 
 def silent(run: RunInfo) -> bool:
-    """Whether a run that says it runs has written nothing for LIVE_SECONDS."""
+    """Tell whether a run that says it runs has written nothing for LIVE_SECONDS."""
     return run.state == "running" and time.time() - run.changed_seconds > LIVE_SECONDS
 
 

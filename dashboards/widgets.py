@@ -12,13 +12,10 @@ from typing import Any
 
 import streamlit as st
 
-from relift.dashboards.pages import PAGES
-from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, probed_splits, silent, survey
+from relift.dashboards import pages
+from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, folders, probed_splits, silent, survey
 
 POLL_SECONDS = 5
-
-
-_BY_NAME = {page.name: page for page in PAGES}
 
 
 def plain(text: object) -> str:
@@ -33,7 +30,7 @@ def plain(text: object) -> str:
 
 def start_page(name: str) -> None:
     """Show the heading of a page with its sentence."""
-    page = _BY_NAME[name]
+    page = next(page for page in pages.PAGES if page.name == name)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.title(page.title, anchor=False, width="content")
         st.markdown(f":gray[{page.sentence}]")
@@ -102,16 +99,14 @@ def _splits_row(chosen: tuple[RunInfo, ...]) -> tuple[str, ...]:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _watching(before: dict[str, tuple[int, ...]]) -> None:
-    if any(fingerprint(Path(folder)) != marks for folder, marks in before.items()):
+def _watching(before: dict[str, tuple[int, ...]], known: tuple[Path, ...]) -> None:
+    if folders() != known or any(fingerprint(Path(folder)) != marks for folder, marks in before.items()):
         st.rerun(scope="app")
 
 
 def watch(runs: tuple[RunInfo, ...]) -> None:
-    """Look every few seconds whether a run that is not final has grown, and only then make the page again."""
-    live = {str(run.folder): run.fingerprint for run in runs if not run.final}
-    if live:
-        _watching(live)
+    """Look every few seconds whether a run has grown or a new one has begun, and only then make the page again."""
+    _watching({str(run.folder): run.fingerprint for run in runs if not run.final}, folders())
 
 
 def link(page: str, label: str, *, icon: str | None = None, **parameters: object) -> None:

@@ -1,4 +1,4 @@
-"""Page Benchmarks: scores with intervals, paired tests, and the questions that differ."""
+"""Show page Benchmarks: scores with intervals, paired tests, and the questions that differ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LISTED = 500
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("benchmarks")
     choice = choose_runs(splits=False)
     if choice is None:
@@ -61,7 +61,7 @@ def _has(run: RunInfo, origin: str) -> bool:
 
 
 def _scores(choice: Choice, origin: str) -> None:
-    """The forest plot of all runs."""
+    """Show the forest plot of all runs."""
     made = compute(
         "scores", choice, lambda loaded: _scored(loaded, choice, origin), caption=caption_scores, draw=plot_scores,
         options=origin,
@@ -78,7 +78,7 @@ def _scores(choice: Choice, origin: str) -> None:
 
 
 def _scored(loaded: Loaded, choice: Choice, origin: str) -> pd.DataFrame:
-    """avg of every run: from its table of scores, else from its attempts."""
+    """Score every run (avg): from its table of scores, else from its attempts."""
     frames = []
     for run in choice.runs:
         stored = loaded.scores[(loaded.scores["run_id"].astype(object) == run.run_id).to_numpy()]
@@ -97,7 +97,7 @@ def _scored(loaded: Loaded, choice: Choice, origin: str) -> pd.DataFrame:
 
 
 def _paired(runs: tuple[RunInfo, ...], origin: str) -> None:
-    """Every run less one, tests included, and the questions that differ."""
+    """Compare every run with one, tests included, and list the questions that differ."""
     names = [run.name for run in runs]
     preferred = next((name for name in names if name == "base"), sorted(names)[0])
     name = st.selectbox(
@@ -164,7 +164,7 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable) 
 
 
 def _p_text(p: float) -> str:
-    """A p-value to read; empty where there is none."""
+    """Write a p-value to read; empty where there is none."""
     return "" if pd.isna(p) else "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 

@@ -1,4 +1,4 @@
-"""Page Compare: two runs from one start; what only one of them reached, what only one of them lost."""
+"""Show page Compare: two runs from one start, what only one reached and what only one lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTED = 1_000  # questions of a cell that are listed
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("compare")
     choice = choose_runs()
     if choice is None:
@@ -57,7 +57,7 @@ def _pairs(loaded: Loaded, a: RunInfo, b: RunInfo, rule: Any) -> pd.DataFrame:
 
 
 def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
-    """Run a, run b and when a question counts as solved; by name where the address says nothing."""
+    """Choose run a, run b and when a question counts as solved; by name where the address says nothing."""
     names = sorted(run.name for run in able)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         a = st.selectbox("Run a", names, index=None, key="a", bind="query-params", placeholder=names[0], width=220)
@@ -73,7 +73,7 @@ def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
 
 
 def _cells(counts: pd.DataFrame, a: RunInfo, b: RunInfo, rule: str) -> str:
-    """The table of cells; the name of the cell chosen."""
+    """Show the table of cells; return the name of the cell chosen."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Who solves what", anchor=False)
         downloads(Ready("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
@@ -119,7 +119,7 @@ def _label(cell: str, a: str, b: str) -> str:
 
 
 def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str) -> None:
-    """The questions of a cell, the largest difference first; the one chosen has a link."""
+    """List the questions of a cell, the largest difference first; the one chosen has a link."""
     rows = pairs[(pairs["cell"] == cell).to_numpy()].copy()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{_label(cell, a.name, b.name).capitalize()}: {len(rows):,} questions", anchor=False)
@@ -164,7 +164,7 @@ def _of(rows: pd.DataFrame, side: str) -> list[str]:
 
 
 def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> None:
-    """Mean paired difference over all questions, and by band where there are bands."""
+    """Show the mean paired difference over all questions, and by band where there are bands."""
     frame = paired_difference(pairs)
     bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
     if isinstance(bands, Ready):
@@ -183,7 +183,7 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
 
 
 def _combinations(choice: Choice) -> None:
-    """Which runs solve which questions, all runs at once."""
+    """Show which runs solve which questions, all runs at once."""
     if len(choice.with_probes().runs) < 3:
         return
     made = make("f07_solved_by", choice.with_probes())

@@ -1,4 +1,4 @@
-"""Data: state of each run, what is damaged or missing, the check on demand, every table to take away."""
+"""Show page Data: state of each run, what is damaged or missing, the check on demand, every table to take away."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BIG = ("attempts", "responses")  # downloaded one step at a time
 
 
 def show() -> None:
-    """The whole page: also of runs that cannot be read."""
+    """Show the whole page, also of runs that cannot be read."""
     start_page("data")
     runs = survey()
     if not runs:

@@ -1,4 +1,4 @@
-"""Dynamics: reward, tokens, entropy and truncation over steps; accuracy and length by band and by length."""
+"""Show page Dynamics: reward, tokens, entropy and truncation over steps; accuracy and length by band and length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from relift.dashboards.widgets import choose_runs, start_page
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("dynamics")
     choice = choose_runs()
     if choice is None:

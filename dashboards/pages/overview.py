@@ -1,4 +1,4 @@
-"""Overview: what asks for a look, the headline, F1 and F17, the runs and what they cost."""
+"""Show page Overview: what asks for a look, what training changed, what is within reach, what it cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relift.dashboards.widgets import age_of, choose_runs, link, plain, start_pa
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("overview")
     choice = choose_runs()
     if choice is None:
@@ -42,7 +42,7 @@ def show() -> None:
 
 
 def _evaluations(choice: Choice) -> None:
-    """Of runs without probes: their scores."""
+    """Show the scores of runs without probes."""
     made = make("f05_scores", choice)
     section("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
     link("benchmarks", "Scores, pairs and questions", icon="➡️")
@@ -98,7 +98,7 @@ def _reach(choice: Choice) -> None:
 
 
 def _runs(choice: Choice) -> None:
-    """One row per run: what it is, how it stands, and what it cost so far."""
+    """Show one row per run: its state, its settings, and what it cost so far."""
     now = time.time()
     rows = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Page Question: one question in every run, its events, its answers beside each other."""
+"""Show page Question: one question in every run, its events, its answers beside each other."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _origin(choice: Choice, question_id: str) -> str:
 
 
 class _Parsed(dict[str, list[str]]):
-    """Parameters of a list as they stand in an address."""
+    """Hold the parameters of a list as they stand in an address."""
 
     def get_all(self, key: str) -> list[str]:
         return self.get(key, [])
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("question")
     choice = choose_runs(splits=False)
     if choice is None:
@@ -116,7 +116,7 @@ def _to_step(step: int) -> None:
 
 
 def _bar(ids: list[str], at: int | None, wanted: Filter, choice: Choice) -> bool:
-    """Next and previous of the list, raw or rendered; whether mathematics is rendered."""
+    """Show next and previous of the list, raw or rendered; return whether mathematics is rendered."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         before = ids[at - 1] if at else None
         after = ids[at + 1] if at is not None and at + 1 < len(ids) else None
@@ -142,7 +142,7 @@ def _switch_maths() -> None:
 
 
 def _what_to_read(runs: list[RunInfo], by_shape: RunInfo | None) -> tuple[RunInfo, RunInfo | None, str]:
-    """The run that is read, the one beside it, and the mode."""
+    """Choose the run that is read, the one beside it, and the mode."""
     preferred = by_shape if by_shape in runs else min(runs, key=lambda run: (-len(run.probe_steps), run.name))
     names = list(MODES) if len(runs) > 1 else ["before and after", "demonstration"]
     chosen = st.segmented_control(
@@ -168,7 +168,7 @@ def _select(label: str, runs: list[RunInfo], preferred: RunInfo, *, key: str) ->
 
 
 def _step(frame: pd.DataFrame, run: RunInfo, mode: str) -> int | None:
-    """The step of the right-hand answer where the address or J and K say one."""
+    """Choose the step of the right-hand answer: by the address, or by J and K."""
     steps = steps_of(frame, run)
     asked = st.query_params.get("step", "")
     step = int(asked) if asked.isdecimal() and len(asked) < 10 and int(asked) in steps else None
@@ -196,7 +196,7 @@ def _heading(mode: str, run: RunInfo, other: RunInfo | None) -> str:
 def _places(
     frame: pd.DataFrame, run: RunInfo, other: RunInfo | None, mode: str, step: int | None
 ) -> list[tuple[str, int]]:
-    """Where the texts shown stand on the curve."""
+    """List where the texts shown stand on the curve."""
     steps = steps_of(frame, run)
     flip = before_and_after(frame, run)
     end = step if step is not None else (flip[1] if flip and mode == "flip" else steps[-1])

@@ -1,4 +1,4 @@
-"""Page Questions: every question over the steps; filter, sort, open one."""
+"""Show page Questions: every question over the steps, to filter, sort and open."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SEVERAL = ("class", "band", "reach", "source", "subject", "level", "mark")
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("questions")
     choice = choose_runs()
     if choice is None:
@@ -92,7 +92,7 @@ def show() -> None:
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
-    """The run that classes, sorting and marks go by."""
+    """Choose the run that classes, sorting and marks go by."""
     run = shape_run(choice, st.query_params.get("shape", ""))
     able = [one.name for one in choice.runs if one.probe_steps]
     if run is None or len(able) < 2:
@@ -105,7 +105,7 @@ def _choose_shape(choice: Choice) -> RunInfo | None:
 
 
 def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
-    """The row of filters, in the address."""
+    """Show the row of filters, all of it in the address."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         for label, column in (("Class", "class"), ("Band", "band"), ("Reach of the base", "reach")):
             if known.options[column]:
@@ -129,7 +129,7 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
 
 
 def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
-    """How many of each class, and how many chance gives."""
+    """Show how many questions each class holds, and how many chance gives."""
     if "class" in known.missing:
         return
     if len(known.frame) > MANY and not st.toggle("How many of each class, and how many chance gives", key="count"):
@@ -160,7 +160,7 @@ def _counts(known: Facts, rows: Any, wanted: Filter) -> None:
 
 
 def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
-    """The heat map of the list of n questions; the places brushed in it, None without a brush."""
+    """Show the heat map of the list of n questions; return the rows brushed in it, None without a brush."""
     made = heat_of(choice, run, wanted)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Question by step", anchor=False)
@@ -183,7 +183,7 @@ def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
 
 
 def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter) -> str | None:
-    """A page of the list with a sparkline per run; the question_id of the row chosen."""
+    """Show a page of the list with a sparkline per run; return the question_id of the row chosen."""
     pages = max(1, -(-len(rows) // PER_PAGE))
     page = 1
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -228,7 +228,7 @@ def _short(text: object, most: int = 90) -> str:
 
 
 def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: Filter) -> None:
-    """The question that was chosen, below the table: enough to see why it moved."""
+    """Show the question that was chosen below the table: enough to see why it moved."""
     st.divider()
     row = known.frame.iloc[known.row_of[question_id]]
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -1,4 +1,4 @@
-"""Training: updates, groups that carry a signal, the buffer, what demonstrations bought, throughput."""
+"""Show page Training: updates, groups with a signal, the buffer, what demonstrations bought, throughput."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_POINTS = 400  # of a run and kind of update, on the screen
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("training")
     choice = choose_runs(splits=False)
     if choice is None:
@@ -113,7 +113,7 @@ def _all_updates(loaded: Loaded) -> pd.DataFrame:
 
 
 def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most MOST_POINTS rows of each run and kind, evenly spaced, the last one kept: a screen has no more."""
+    """Keep at most MOST_POINTS rows of each run and kind, evenly spaced, the last among them: a screen has no more."""
     place = frame.groupby(["run_id", "kind"]).cumcount(ascending=False)
     size = frame.groupby(["run_id", "kind"])["update"].transform("size")
     return frame[place % (-(-size // MOST_POINTS)) == 0]

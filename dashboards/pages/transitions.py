@@ -1,4 +1,4 @@
-"""Transitions: which bands questions moved between, what of it chance makes, and which questions they are."""
+"""Show page Transitions: moves of questions between bands, beside those that chance makes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_ROWS = 500  # of a cell's questions on the screen
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("transitions")
     choice = choose_runs()
     if choice is None:
@@ -95,7 +95,7 @@ def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
 
 
 def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str]) -> None:
-    """The questions of one cell, each a click from its page."""
+    """List the questions of one cell, each a click from its page."""
     band_from, band_to = chosen
     run_id, step = str(rows["run_id"].iloc[0]), int(rows["step"].iloc[0])
 
@@ -133,7 +133,7 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
 
 
 def _cell_of(event: Any) -> tuple[str, str] | None:
-    """Bands of the cell that was clicked, if there is one; what the browser sends is only ever looked up."""
+    """Read the bands of the cell that was clicked, if any; what the browser sends is only ever looked up."""
     points = (event or {}).get("selection", {}).get(CELL) or []
     if not points or points[0].get("band_from") not in BANDS or points[0].get("band_to") not in BANDS:
         return None
