@@ -44,7 +44,7 @@ def show_head(choice: Choice, question_id: str, facts: dict[str, Any], *, render
     """Show the problem with its gold answer and what is known of it. False, and said, if no run has the question."""
     row = question_row(choice, question_id)
     if row is None:
-        st.warning(f"None of these runs has the question {plain(question_id[:64])}.", icon="🔎")
+        st.warning(f"None of these runs has the question {plain(question_id[:64])}.", icon=":material/search:")
         return False
     show_text(str(row["problem"]), rendered=rendered, key=f"{key}-problem")
     if isinstance(row["options"], str):
@@ -70,7 +70,7 @@ def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, a
         draw = partial(plot_question_trajectory, events=events)
         downloads(Ready("question", frame, draw=draw))
     if frame.empty:
-        st.info("This question was never probed in these runs.", icon="🫙")
+        st.info("This question was never probed in these runs.", icon=":material/inbox:")
         return
     shown = events[events["run"].isin([run.name for run in choice.runs])]
     show_filled(trajectory(frame, shown, at=at), alt="Share of attempts correct over steps by run")
@@ -145,7 +145,7 @@ def _worse(frame: pd.DataFrame, one: RunInfo, other: RunInfo) -> str:
 def _choose_demonstration(choice: Choice, question_id: str, *, key: str) -> Side | None:
     rows = demonstrations(choice, question_id)
     if rows.empty:
-        st.info("No run has a demonstration of this question.", icon="🫙")
+        st.info("No run has a demonstration of this question.", icon=":material/inbox:")
         return None
     if len(rows) > 1:
         at = st.selectbox("Demonstration", range(len(rows)), format_func=lambda i: f"{i + 1}", key=f"{key}-demo")
@@ -187,10 +187,10 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
     try:
         rows = grid_of(run, question_id, steps)
     except ReliftError as error:
-        st.error(plain(error), icon="⚠️")
+        st.error(plain(error), icon=":material/error:")
         return None
     if rows.empty:
-        st.info("No attempt was recorded.", icon="🫙")
+        st.info("No attempt was recorded.", icon=":material/inbox:")
         return None
     shown = rows.assign(answer=[str(a)[:60] if isinstance(a, str) else "none" for a in rows["answer"]])
     event: Any = show_filled(attempt_grid(shown), key=f"{key}-grid", alt="Attempts by step, coloured by verdict")

@@ -62,7 +62,7 @@ def choose_side(
     try:
         found = answers(run, question_id, int(at))
     except ReliftError as error:
-        st.error(plain(error), icon="⚠️")
+        st.error(plain(error), icon=":material/error:")
         return None
     if found.empty:
         st.caption("No attempt was recorded here.")

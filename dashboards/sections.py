@@ -39,7 +39,7 @@ def section(
         unavailable(made)
         return None
     if made.frame.empty:
-        st.info("There is nothing to show: no row of these runs belongs here.", icon="🫙")
+        st.info("There is nothing to show: no row of these runs belongs here.", icon=":material/inbox:")
         return None
     if chart is None:
         event = table(made.frame, key=key)
@@ -100,9 +100,9 @@ def show_legend(made: Ready, legend: Mapping[str, str] | None = None) -> None:
 def unavailable(made: Unavailable) -> None:
     """Say why something is not shown."""
     if made.damaged:
-        st.error(f"{plain(made.reason)}. The Data page lists every damaged file.", icon="⚠️")
+        st.error(f"{plain(made.reason)}. The Data page lists every damaged file.", icon=":material/error:")
     else:
-        st.info(f"Not shown: {plain(made.reason)}.", icon="🫙")
+        st.info(f"Not shown: {plain(made.reason)}.", icon=":material/inbox:")
 
 
 def table(frame: pd.DataFrame, *, key: str | None = None, **options: Any) -> Any:

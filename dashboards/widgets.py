@@ -16,6 +16,7 @@ from relift.dashboards import pages
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, folders, probed_splits, silent, survey
 
 POLL_SECONDS = 5
+NO_RUN = "No run was named. Start the dashboard with the folders of runs: `relift dashboard RUN...`"
 
 
 def plain(text: object) -> str:
@@ -44,19 +45,22 @@ def choose_runs(*, splits: bool = True) -> Choice | None:
     """
     runs = survey()
     if not runs:
-        st.info("No run was named. Start the dashboard with the folders of runs: `relift dashboard RUN...`", icon="📂")
+        st.info(
+            NO_RUN,
+            icon=":material/folder_open:",
+        )
         return None
     watch(runs)
     for run in runs:
         if not run.readable:
-            st.error(f"{plain(run.name)} cannot be read: {plain(run.problem)}", icon="⚠️")
+            st.error(f"{plain(run.name)} cannot be read: {plain(run.problem)}", icon=":material/error:")
     readable = tuple(run for run in runs if run.readable)
     if not readable:
         return None
     filled = tuple(run for run in readable if run.state != "empty")
     if not filled:
         names = ", ".join(plain(run.name) for run in readable)
-        st.info(f"{names}: {STATES['empty']}.", icon="⏳")
+        st.info(f"{names}: {STATES['empty']}.", icon=":material/hourglass_empty:")
         return None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         chosen = _runs_row(filled)

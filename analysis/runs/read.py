@@ -34,7 +34,8 @@ _lock = Lock()
 def open_runs(runs: Runs) -> list[RunReader]:
     """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
-    InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state before they trust what they know of it.
+    InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
+    before they trust what they know of it.
     """
     paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
     readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
@@ -47,7 +48,7 @@ def open_runs(runs: Runs) -> list[RunReader]:
 
 
 def _folders(path: Path) -> list[Path]:
-    """List the run folder itself, or those below it; a path that holds none is returned, for the reader to refuse it."""
+    """List the run folder itself, or those below it; a path that holds none stays, for the reader to refuse it."""
     return [path] if path in _readers else (list(runs_below(path)) or [path])
 
 

@@ -37,13 +37,13 @@ def show() -> None:
         st.info(
             "None of these runs has answers to score yet. `relift eval MODEL` answers benchmarks; `relift train` "
             "probes while it trains.",
-            icon="🫙",
+            icon=":material/inbox:",
         )
         return
     runs = tuple(run for run in choice.runs if _has(run, origin))
     _scores(replace(choice, runs=runs), origin)
     if len(runs) < 2:
-        st.info("With a second run of the same questions, paired differences stand here.", icon="🫙")
+        st.info("With a second run of the same questions, paired differences stand here.", icon=":material/inbox:")
         return
     _paired(runs, origin)
 
@@ -190,7 +190,7 @@ def _flipped(run: RunInfo, baseline: RunInfo, one: Comparison) -> None:
         picked = (event or {}).get("selection", {}).get("rows") or []
         if picked and picked[0] < len(rows):
             link(
-                "question", "Read what both answered", icon="🔎", q=rows["question_id"].iloc[picked[0]],
+                "question", "Read what both answered", icon=":material/search:", q=rows["question_id"].iloc[picked[0]],
                 read="two runs", of=run.name, beside=baseline.name, run=[run.name, baseline.name],
             )  # fmt: skip
         with st.container(horizontal=True):

@@ -33,7 +33,7 @@ def show() -> None:
         st.info(
             "Two runs with a probe after step 0 are needed. Start the dashboard with both: "
             "`relift dashboard RUN_A RUN_B`. Evaluations are compared on the Benchmarks page.",
-            icon="🫙",
+            icon=":material/inbox:",
         )
         return
     a, b, rule = _choose_pair(able)
@@ -126,7 +126,7 @@ def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str
         if len(rows):
             downloads(Ready("cell-questions", rows))
     if rows.empty:
-        st.info("No question is in this cell.", icon="🫙")
+        st.info("No question is in this cell.", icon=":material/inbox:")
         return
     rows = rows.sort_values("difference", key=lambda d: -d.abs(), kind="stable").head(LISTED)
     known = questions(choice).set_index("question_id")
@@ -151,7 +151,8 @@ def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str
     names = [a.name, b.name]
     if picked and picked[0] < len(ids):
         link(
-            "question", "Read what both answered", icon="🔎", q=ids[picked[0]], read="two runs", of=b.name,
+            "question", "Read what both answered", icon=":material/search:", q=ids[picked[0]], read="two runs",
+            of=b.name,
             beside=a.name, run=names if len(choice.runs) > 1 else None,
         )  # fmt: skip
     else:

@@ -45,21 +45,21 @@ def _evaluations(choice: Choice) -> None:
     """Show the scores of runs without probes."""
     made = make("f05_scores", choice)
     section("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
-    link("benchmarks", "Scores, pairs and questions", icon="➡️")
+    link("benchmarks", "Scores, pairs and questions", icon=":material/arrow_forward:")
 
 
 def _cautions(choice: Choice) -> None:
     if len(choice.runs) > 1:
         for caution in cautions([run.folder for run in choice.runs]):
             if not caution.startswith("Not finished"):  # the table of runs says that
-                st.warning(plain(caution), icon="⚖️")
+                st.warning(plain(caution), icon=":material/balance:")
 
 
 def _alerts(choice: Choice) -> None:
     made = compute("alerts", choice, frames.alerts)
     if isinstance(made, Ready):
         for row in made.frame.to_dict("records"):
-            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon="🔎")
+            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon=":material/search:")
 
 
 def _headline(choice: Choice) -> None:
@@ -75,7 +75,7 @@ def _headline(choice: Choice) -> None:
         with st.expander("In words", expanded=len(choice.runs) <= 2):
             for run, rows in made.frame.groupby("run", sort=False):
                 st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
-        link("compare", "Which questions these are", icon="➡️")
+        link("compare", "Which questions these are", icon=":material/arrow_forward:")
 
 
 def _reach(choice: Choice) -> None:

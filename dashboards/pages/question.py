@@ -63,8 +63,8 @@ def show() -> None:
     ids, place_of = ([], {}) if by_shape is None else listed_ids(choice, by_shape, wanted)
     question_id = st.query_params.get("q", "") or (ids[0] if ids else "")
     if not question_id:
-        st.info("No question was chosen: find one on the Questions page.", icon="🔎")
-        link("questions", "Questions", icon="🔎")
+        st.info("No question was chosen: find one on the Questions page.", icon=":material/search:")
+        link("questions", "Questions", icon=":material/search:")
         return
     rendered = _bar(ids, place_of.get(question_id), wanted, choice)
     known = _facts_of(choice, by_shape, question_id)
@@ -73,7 +73,9 @@ def show() -> None:
     if not show_head(choice, question_id, known, rendered=rendered, key=f"head-{question_id}"):
         return
     if frame.empty:
-        st.info("This question was never probed in these runs, so there are no answers to show.", icon="🫙")
+        st.info(
+            "This question was never probed in these runs, so there are no answers to show.", icon=":material/inbox:"
+        )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         run, other, mode = _what_to_read([one for one in choice.runs if steps_of(frame, one)], by_shape)
@@ -130,7 +132,7 @@ def _bar(ids: list[str], at: int | None, wanted: Filter, choice: Choice) -> bool
         elif ids:
             st.markdown("Not in the filtered list.")
         link(
-            "questions", "Back to the list", icon="↩️", **wanted.parameters(),
+            "questions", "Back to the list", icon=":material/arrow_back:", **wanted.parameters(),
             run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
             origin=NAMES[choice.runs[0].origin] if choice.runs and choice.runs[0].origin != "probe" else None,
         )  # fmt: skip

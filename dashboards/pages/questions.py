@@ -61,12 +61,12 @@ def show() -> None:
         st.info(
             "None of these runs has answers yet. `relift train` probes by itself (probe.questions); `relift eval` "
             "answers benchmarks.",
-            icon="🫙",
+            icon=":material/inbox:",
         )
         return
     known = facts(choice, run)
     if known.frame.empty:
-        st.info("No question of these runs has a decided attempt yet.", icon="🫙")
+        st.info("No question of these runs has a decided attempt yet.", icon=":material/inbox:")
         return
     wanted = _filters(choice, known, run)
     rows = listed(choice, run, wanted)
@@ -76,7 +76,7 @@ def show() -> None:
         st.caption(NOTE)
     _counts(known, rows, wanted)
     if not len(rows):
-        st.info("No question is left: take a filter away.", icon="🔎")
+        st.info("No question is left: take a filter away.", icon=":material/search:")
         return
     left, right = st.columns([4, 8], gap="medium") if origin == "probe" else (None, st.container())
     picked = None
@@ -237,7 +237,8 @@ def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: 
         within = urlencode(wanted.parameters(), doseq=True)
         origin = NAMES[run.origin] if run.origin != "probe" else None
         link(
-            "question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice),
+            "question", "Open this question", icon=":material/search:", q=question_id, run=names, within=within,
+            base=_base(choice),
             origin=origin,
         )  # fmt: skip
     left, right = st.columns([5, 7], gap="medium")

@@ -116,7 +116,9 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
                 f"**{len(made.frame)} questions: {band_from} for the base, {band_to} in {plain(run)} at step {step}**"
             )
             downloads(made)
-            link("questions", f"All {band_from} questions", icon="➡️", run=[run], band=[band_from])
+            link(
+                "questions", f"All {band_from} questions", icon=":material/arrow_forward:", run=[run], band=[band_from]
+            )
         if made.frame.empty:
             return
         event = table(
