@@ -94,7 +94,7 @@ def commit_step(name: str) -> int | None:
 
 
 def conform(table: Table, frame: pd.DataFrame | pa.Table, constants: Mapping[str, Any]) -> pa.Table:
-    """The frame as this table: columns in order, cast, sorted by key; absent constants, defaults and nullables filled in.
+    """The frame as this table: columns in order, cast, sorted by key; what is absent and may be is filled in.
 
     In a pandas column NaN means "missing" if the column is nullable and is kept as a number if it is not; hand over
     an Arrow table to keep both. Raises ValueError naming the columns (a bug of the caller) for unknown or missing

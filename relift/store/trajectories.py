@@ -27,8 +27,9 @@ def trajectories_of(
 
     origin, draw and step are passed on if the attempts have them. rl_exposures: steps up to this one with a rollout
     attempt at the question that was used in an update; sft_exposures: demonstrations of it trained on so far;
-    in_buffer: one waits after this step. Assisted attempts count nowhere. n_distinct_answers counts answers that were found. Means are taken in
-    float64 in order of attempt, so rows rebuilt from the file are equal to those computed before it was written.
+    in_buffer: one waits after this step. Assisted attempts count nowhere. n_distinct_answers counts answers that were
+    found. Means are taken in float64 in order of attempt, so rows rebuilt from the file are equal to those computed
+    before it was written.
     Raises ValueError if the attempts are of several origins, draws or steps.
     """
     if isinstance(attempts, pa.Table):

@@ -24,7 +24,7 @@ ROWS = pd.DataFrame(
         "origin": "probe", "draw": 1, "step": 4,
     }
 )  # fmt: skip
-NONE = {"rl_exposures": {}, "sft_exposures": {}, "in_buffer": {}}
+NONE: dict[str, dict[int, int]] = {"rl_exposures": {}, "sft_exposures": {}, "in_buffer": {}}
 
 
 def test_counts_and_means() -> None:
