@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from relift.analysis.runs.read import Runs, label_of, open_runs, question_index
 from relift.errors import InputError
 from relift.schema import Verdict
+from relift.store import unassisted
 
 Source = Literal["trajectories", "attempts"]
 COLUMNS = {
     "trajectories": ["question_ix", "n_attempts", "n_correct", "n_undecided"],
-    "attempts": ["question_ix", "verdict"],
+    "attempts": ["question_ix", "verdict", "assistance"],
 }
 NAMES = ("n_attempts", "n_correct", "n_undecided")
 
@@ -100,6 +101,7 @@ def _placed(count_3Q: NDArray[np.int16], row_Q: NDArray[np.intp], n: int) -> NDA
 
 def count_rows(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int16]:
     """Count the rows of one file: NAMES by question_ix, [3, Q], int16."""
+    table = unassisted(table)
     ix_N = table["question_ix"].to_numpy()
     if source == "trajectories":
         rows = [table[name].to_numpy() for name in NAMES]

@@ -4,7 +4,7 @@ from relift.store.check import CheckReport, check_run
 from relift.store.checkpoints import SavedCheckpoint
 from relift.store.reader import RunReader
 from relift.store.resolve import FoundRuns, resolve_runs, runs_below
-from relift.store.tables import TableFile, split_responses
+from relift.store.tables import TableFile, split_responses, unassisted
 from relift.store.trajectories import trajectories_of
 from relift.store.writer import RunWriter
 
@@ -20,4 +20,5 @@ __all__ = [
     "runs_below",
     "split_responses",
     "trajectories_of",
+    "unassisted",
 ]
