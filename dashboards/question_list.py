@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from relift.analysis import CLASSES
 from relift.analysis.questions.bands import BANDS
-from relift.analysis.questions.question_list import ends_of, heat_bars, order_by_shape
-from relift.analysis.questions.reached import REACH
-from relift.analysis.report.catalogue import base_reach
+from relift.analysis.questions.heat import ends_of, heat_bars, order_by_shape
+from relift.analysis.questions.reach import REACH, base_reach
 from relift.analysis.runs.counts import Cube
 from relift.dashboards.made import Made, Missing, compute
 from relift.dashboards.origins import cube_of
@@ -334,5 +333,5 @@ def class_counts(choice: Choice) -> pd.DataFrame | Missing:
     """Classes of trajectories by run: found, and expected without learning (of `relift.analysis.count_classes`)."""
     from relift.analysis.report.catalogue import TABLES
 
-    made = compute("classes", choice, TABLES["classes"][1])
+    made = compute("classes", choice, TABLES["classes"].data)
     return made if isinstance(made, Missing) else made.frame

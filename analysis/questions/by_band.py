@@ -18,7 +18,10 @@ from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.bands import BANDS, Cuts, codes_of, counts_of_bands
 from relift.analysis.runs.counts import Counts
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions
+from relift.analysis.runs.read import read_demonstrations
+from relift.errors import InputError
 
 Which = Literal["all", "correct", "other"]
 
@@ -200,7 +203,7 @@ def _by_run(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def band_lengths(
-    trajectories: pd.DataFrame,
+    trajectories: pd.DataFrame | Counts,
     bands: pd.DataFrame,
     *,
     which: Which = "all",
@@ -212,8 +215,10 @@ def band_lengths(
     """One row per run, band and step: mean tokens of an answer, its interval, the truncated share of all answers.
 
     `which`: all answers, the correct ones, or the other ones (wrong and undecided). Means are over attempts,
-    intervals bootstrap questions (95 %). Draws as in `band_accuracy`.
+    intervals bootstrap questions (95 %). Draws as in `band_accuracy`. InputError of Counts, which hold no lengths.
     """
+    if isinstance(trajectories, Counts):
+        raise InputError("band_lengths needs the lengths of answers, which Counts do not hold: use read_trajectories")
     check_measure_draw(bands, measure_draw, allow_same_draw=allow_same_draw)
     trajectories = matched_questions(trajectories)
     all_tokens = trajectories["mean_tokens"].to_numpy(float) * trajectories["n_attempts"].to_numpy(float)
@@ -270,14 +275,16 @@ def plot_band_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 def plot_band_lengths(
     frame: pd.DataFrame, *, demonstration_tokens: Mapping[str, float] | None = None, axes: Any = None
 ) -> Any:
-    """F2: four panels, hardest first, tokens of an answer, a line per run. Returns the four Axes.
+    """Draw tokens of an answer in four panels, hardest first, a line per run. Returns the four Axes.
 
-    `demonstration_tokens`: mean length of each band's demonstrations, drawn as a thin dashed line.
+    `demonstration_tokens`: mean length of each band's demonstrations, drawn as a thin dashed line; None: those of the
+    column of that name, if the frame has one.
     """
     axes = _four_panels(axes)
     _draw_band_lines(frame, axes, value="tokens")
+    lengths = _demonstration_lengths(frame) if demonstration_tokens is None else demonstration_tokens
     for one, band in zip(axes, BANDS, strict=True):
-        length = (demonstration_tokens or {}).get(band)
+        length = lengths.get(band)
         if length is not None:
             one.axhline(length, color="black", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
             one.annotate(
@@ -288,6 +295,14 @@ def plot_band_lengths(
     kinds = {"all": "tokens of an answer", "correct": "tokens of a correct answer", "other": "tokens, not correct"}
     axes[0].set_ylabel(kinds[str(frame["which"].iloc[0])])
     return axes
+
+
+def _demonstration_lengths(frame: pd.DataFrame) -> dict[str, float]:
+    """Find the mean length of each band's demonstrations, of bands that have some."""
+    if "demonstration_tokens" not in frame:
+        return {}
+    known = frame.dropna(subset="demonstration_tokens").drop_duplicates("band")
+    return dict(zip(known["band"].astype(str), known["demonstration_tokens"].astype(float), strict=True))
 
 
 def _four_panels(axes: Any) -> Any:
@@ -328,3 +343,36 @@ def caption_bands(frame: pd.DataFrame) -> str:
     interval = f"Shaded: 95 % intervals, bootstrap by question, {first['resamples']} resamples"
     wilson = "interval" in frame and (frame["interval"] == "wilson").any()
     return f"{draws} {interval}{', Wilson where all questions are equal' if wilson else ''}."
+
+
+def caption_lengths(frame: pd.DataFrame) -> str:
+    """Say what a reader of the lengths must know; the dashed line only where one is drawn."""
+    demonstrated = ", ".join(_demonstration_lengths(frame))
+    dashed = f" Dashed: mean length of the demonstrations for questions of the band ({demonstrated})."
+    return f"{caption_bands(frame)}{dashed if demonstrated else ''}"
+
+
+def _accuracy_data(loaded: LoadedRuns) -> pd.DataFrame:
+    return band_accuracy(
+        loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=loaded.resamples, seed=loaded.seed
+    )
+
+
+def _lengths_data(loaded: LoadedRuns) -> pd.DataFrame:
+    frame = band_lengths(
+        loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=loaded.resamples, seed=loaded.seed
+    )
+    demonstrations = read_demonstrations(list(loaded.paths)).drop_duplicates("demo_id")
+    band_of = loaded.bands.set_index("question_id")["band"]
+    length = demonstrations.groupby(demonstrations["question_id"].astype(object).map(band_of))["n_tokens"].mean()
+    return frame.assign(demonstration_tokens=frame["band"].map(length).astype(float))
+
+
+ACCURACY = Figure(
+    "band_accuracy", "Accuracy by what the base could do", "What changed",
+    data=_accuracy_data, draw=plot_band_accuracy, caption=caption_bands,
+)  # fmt: skip
+LENGTHS = Figure(
+    "band_lengths", "Length of answers by what the base could do", "Length of answers",
+    data=_lengths_data, draw=plot_band_lengths, caption=caption_lengths,
+)  # fmt: skip

@@ -115,12 +115,3 @@ def plot_cells(frame: pd.DataFrame, *, a: str = "a", b: str = "b", axes: Any = N
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     return axes
-
-
-def caption_cells(frame: pd.DataFrame) -> str:
-    """What the table must say below it."""
-    return (
-        f"{int(frame['n_questions'].iloc[0])} questions by whether the base model solved them at step 0 and which of "
-        "the two runs does at its last step. In brackets: how many if both runs were equally good at every question, "
-        "its correct attempts dealt at random among both."
-    )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions, run_id_of
 from relift.errors import InputError
 
@@ -295,3 +296,47 @@ def caption_sampling_gap(frame: pd.DataFrame) -> str:
         f"pass@1 of each run at its last step beside pass@{frame['k'].iloc[0]} of the base model, over the same "
         f"{style.count_range(frame['n_questions'])} questions; intervals of the difference are in the table."
     )
+
+
+def _pass_data(loaded: LoadedRuns) -> pd.DataFrame:
+    least = least_attempts(loaded.compared)
+    ks = sorted({2**i for i in range(16) if 2**i <= least} | {least})
+    frame = pass_at_k(loaded.compared, ks=ks)
+    try:
+        return with_crossings(frame, crossover_of(loaded))
+    except InputError:  # one run at step 0 alone: nothing to cross
+        return frame
+
+
+def least_attempts(probes: pd.DataFrame) -> int:
+    """Find the least decided attempts of a question at a step of a run, draws summed. InputError if it is 0."""
+    decided = (probes["n_attempts"] - probes["n_undecided"]).astype("int64")
+    keys = [probes["run_id"].astype(object), probes["step"], probes["question_id"].astype(object)]
+    least = int(decided.groupby(keys).sum().min())
+    if least < 1:
+        raise InputError("a question has no decided attempt at an end of a run: pass@k is not known")
+    return least
+
+
+def crossover_of(loaded: LoadedRuns) -> pd.DataFrame:
+    """Find where the base model's pass@k reaches each run's (of `crossover`)."""
+    return crossover(loaded.compared, base=loaded.compared_base_id, resamples=loaded.resamples, seed=loaded.seed)
+
+
+def _gap_data(loaded: LoadedRuns) -> pd.DataFrame:
+    base = loaded.compared[(loaded.compared["run_id"] == loaded.compared_base_id) & (loaded.compared["step"] == 0)]
+    return sampling_gap(loaded.compared, base=loaded.compared_base_id, k=min(256, least_attempts(base)))
+
+
+PASS_AT_K = Figure(
+    "pass_at_k", "pass@k", "What is within reach",
+    data=_pass_data, draw=plot_pass_at_k, caption=caption_pass_at_k,
+)  # fmt: skip
+SAMPLING_GAP = Figure(
+    "sampling_gap", "What sampling the base more often reaches", "What is within reach",
+    data=_gap_data, draw=plot_sampling_gap, caption=caption_sampling_gap,
+)  # fmt: skip
+COVER = Figure(
+    "cover", "How reliably how many questions are answered", "What is within reach",
+    data=lambda loaded: cover(loaded.compared), draw=plot_cover, caption=caption_cover,
+)  # fmt: skip

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
-from relift.analysis.questions.capability import reach
+from relift.analysis.questions.reach import reach
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import matched_questions, run_id_of, with_labels
 from relift.errors import InputError
 
@@ -330,3 +331,19 @@ def caption_solved_by(frame: pd.DataFrame) -> str:
         f"{frame['n_attempts'].iloc[0]} attempts (coloured dots); the base model at step 0, runs at their last step. "
         "With so few attempts chance alone moves questions between columns: see the table of sets beside its null."
     )
+
+
+def solved_sets_of(loaded: LoadedRuns) -> pd.DataFrame:
+    """Find the sets of each run's last step against the base (of `solved_sets`)."""
+    return solved_sets(loaded.compared, base=loaded.compared_base_id)
+
+
+SUPPORT = Figure(
+    "support", "Questions kept, gained, lost", "What is within reach",
+    data=solved_sets_of, draw=plot_support, caption=caption_support,
+)  # fmt: skip
+SOLVED_BY = Figure(
+    "solved_by", "Which models solve which questions", "What is within reach",
+    data=lambda loaded: solved_by(loaded.compared, base=loaded.compared_base_id),
+    draw=plot_solved_by, caption=caption_solved_by,
+)  # fmt: skip

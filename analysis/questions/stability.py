@@ -17,6 +17,7 @@ from scipy.special import gammaln
 from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.bands import PAPER, Cuts
+from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions
 from relift.errors import InputError
 
@@ -209,3 +210,13 @@ def caption_retention(frame: pd.DataFrame) -> str:
         "questions). Dashed: a model that did not change keeps this many, since chance helped to choose them "
         "(another draw of the first probe)."
     )
+
+
+TURNOVER = Figure(
+    "turnover", "Questions acquired and lost between probes", "What changed",
+    data=lambda loaded: turnover(loaded.probes), draw=plot_turnover, caption=caption_turnover,
+)  # fmt: skip
+RETENTION = Figure(
+    "retention", "What was mastered and still is", "What changed",
+    data=lambda loaded: retention(loaded.probes), draw=plot_retention, caption=caption_retention,
+)  # fmt: skip

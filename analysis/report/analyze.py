@@ -75,7 +75,7 @@ def analyze(
     out, made, left_out = Path(out), [], []
     wanted = [*TABLES, *FIGURES] if only is None else [n for n in (*TABLES, *FIGURES) if n in set(only)]
     for name in wanted:
-        title = TABLES[name][0] if name in TABLES else FIGURES[name].title
+        title = TABLES[name].title if name in TABLES else FIGURES[name].title
         try:
             one = _make_table(loaded, name, out) if name in TABLES else _make_figure(loaded, name, out, formats)
         except InputError as error:
@@ -102,13 +102,12 @@ def _say(tell: Callable[[str], None] | None, line: str) -> None:
 
 
 def _make_table(loaded: Loaded, name: str, out: Path) -> Made:
-    title, data = TABLES[name]
-    frame = data(loaded)
+    frame = TABLES[name].data(loaded)
     folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
     frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
-    return Made(name, title, "table", frame, "", (path,))
+    return Made(name, TABLES[name].title, "table", frame, "", (path,))
 
 
 def _make_figure(loaded: Loaded, name: str, out: Path, formats: Sequence[str]) -> Made:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from relift.analysis.questions.bands import assign_bands
-from relift.analysis.questions.capability import fit_prior
 from relift.analysis.questions.classes import classify_trajectories
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, run_id_of, with_labels
 from relift.analysis.runs.read import (
+    read_attempts,
     read_checkpoints,
     read_demo_events,
     read_questions,
@@ -93,14 +93,24 @@ class Loaded:
         return 1
 
     @cached_property
-    def prior(self) -> pd.DataFrame:
-        """Beta prior of each run's step 0 (of `fit_prior`)."""
-        return fit_prior(self.probes)
+    def split_of(self) -> pd.Series:
+        """The split of each question_id that was probed; a question in two splits has both names."""
+        of = self.questions.astype({"question_id": object, "split": object})
+        of = of[of["question_id"].isin(self.trajectories["question_id"].unique())]
+        return of.groupby("question_id")["split"].agg(lambda names: " + ".join(sorted(set(names.dropna()))))
+
+    @cached_property
+    def compared_ends(self) -> pd.DataFrame:
+        """Draws 0 and 1 of the base's step 0 and of every run's last step, of all questions asked there."""
+        rows = self.trajectories[(self.trajectories["draw"] < RATE_DRAWS).to_numpy()]
+        last = rows.groupby("run_id", observed=True)["step"].transform("max")
+        start = (rows["run_id"] == self.base_id) & (rows["step"] == 0)
+        return rows[(start | (rows["step"] == last)).to_numpy()]
 
     @cached_property
     def classified(self) -> pd.DataFrame:
         """Class of every trajectory (of `classify_trajectories`)."""
-        return classify_trajectories(self.probes, self.prior, seed=self.seed)
+        return classify_trajectories(self.probes, seed=self.seed)
 
     @cached_property
     def ends(self) -> pd.DataFrame:
@@ -149,6 +159,15 @@ class Loaded:
         return events
 
     @cached_property
+    def buffer_events(self) -> pd.DataFrame:
+        """Events of the runs whose demonstrations waited in a buffer; InputError if none did."""
+        events = self.demo_events
+        runs = events.loc[events["event"].astype(str) == "enqueue", "run_id"].astype(object).unique()
+        if not len(runs):
+            raise InputError("no demonstration waited in a buffer")
+        return events[events["run_id"].isin(runs)]
+
+    @cached_property
     def questions(self) -> pd.DataFrame:
         """One row per run and question."""
         return read_questions(list(self.paths))
@@ -157,6 +176,15 @@ class Loaded:
     def scores(self) -> pd.DataFrame:
         """One row per score."""
         return read_scores(list(self.paths))
+
+    def last_attempts(self, columns: list[str]) -> pd.DataFrame:
+        """Attempts of each run's last probe, read one run at a time."""
+        frames = []
+        for run_id, step in self.trajectories.groupby("run_id", observed=True)["step"].max().items():
+            origin = str(self.trajectories["origin"].iloc[0])
+            path = self.path_of(str(run_id))
+            frames.append(read_attempts([path], origin=origin, steps=[int(step)], columns=columns))
+        return pd.concat([f.astype({"run_id": object, "run": object, "question_id": object}) for f in frames])
 
     def path_of(self, run_id: str) -> Path:
         """Folder of a run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ import pandas as pd
 from relift.analysis.questions.bands import BANDS, counts_of_bands
 from relift.analysis.report import html as h
 from relift.analysis.report import words as words
-from relift.analysis.report.content import SECTIONS, Drawn, Report, unplaced_figures
+from relift.analysis.report.catalogue import FIGURES
+from relift.analysis.report.content import Drawn, Report
 from relift.analysis.report.examples import Answer, Example
+from relift.analysis.runs.figure import Section
 from relift.analysis.runs.read import open_runs
 from relift.errors import InputError
 
@@ -53,8 +56,8 @@ def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
     yield "Findings", _findings(report)
     yield "The runs", [_runs_table(report)]
     tables = dict(_tables(report))
-    for section, names in [*SECTIONS.items(), ("More", tuple(unplaced_figures()))]:
-        figures = [_figure(one) for one in report.figures if one.name in names]
+    for section in get_args(Section):
+        figures = [_figure(one) for one in report.figures if FIGURES[one.name].section == section]
         yield section, [*tables.get(section, []), *figures]
     yield "Questions that changed", _example_parts(report)
     yield "What the numbers rest on", [h.bullets(report.limits)]
@@ -119,8 +122,8 @@ def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
         changed.append(_class_table(frames["classes"], names))
     yield "What changed", changed
     reach = []
-    if "support" in frames:
-        reach.append(_support_table(frames["support"], names))
+    if "support_ratios" in frames:
+        reach.append(_support_table(frames["support_ratios"], names))
     if "gained_and_lost" in frames:
         reach.append(_gained_table(frames["gained_and_lost"]))
     yield "What is within reach", reach

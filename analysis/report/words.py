@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from relift.analysis.questions.bands import BANDS
-from relift.analysis.questions.reached import REACH
+from relift.analysis.questions.reach import REACH
 from relift.analysis.report.loaded import START
 from relift.analysis.style import count_range
 from relift.analysis.training.event_study import WAITING
@@ -299,14 +299,14 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
             ],
         ),
         ("By what the base model could do", of("difference_from_base", say_bands)),
-        ("Moves between bands, beside those of chance", of("f03_transitions", say_moves)),
+        ("Moves between bands, beside those of chance", of("transitions", say_moves)),
         ("Questions gained and lost", of("classes", say_classes)),
-        ("Kept", of("f08_retention", say_retention)),
+        ("Kept", of("retention", say_retention)),
         ("Runs against each other", of("pairs", say_pairs)),
-        ("Reach", [*of("f17_reach", say_reach), *of("crossover", say_crossover)]),
+        ("Reach", [*of("reach", say_reach), *of("crossover", say_crossover)]),
         (
             "Demonstrations",
-            [*of("f09_demonstrations", say_demonstrations), *of("f15_after_training", say_after_training)],
+            [*of("demonstrations", say_demonstrations), *of("after_training", say_after_training)],
         ),
         ("Benchmarks", of("scores", say_scores)),
     ]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import with_labels
 from relift.errors import InputError
 
@@ -64,3 +65,9 @@ def caption_scores(frame: pd.DataFrame) -> str:
         f"{frame['metric'].iloc[0]}@{ks} with 95 % intervals for {frame['estimand'].iloc[0]} (questions in brackets), "
         f"one training run each: the spread between training seeds is not in them.{none}"
     )
+
+
+SCORES = Figure(
+    "scores", "Benchmark scores", "Benchmarks",
+    data=lambda loaded: scores_of_last_step(loaded.scores), draw=plot_scores, caption=caption_scores,
+)  # fmt: skip

@@ -13,8 +13,10 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
-from relift.analysis.runs.missing import require_column
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import with_labels
+from relift.analysis.runs.read import map_attempts
+from relift.analysis.runs.recorded import require_column
 from relift.errors import InputError
 from relift.schema import Finish, Verdict
 
@@ -293,3 +295,33 @@ def caption_forgetting_drift(frame: pd.DataFrame) -> str:
         "against the drift from the base on the policy's own answers, KL(policy ‖ base), a point per probe; last "
         "point with its 95 % interval (Wilson). Dashed: a model that did not change."
     )
+
+
+def _perplexity_data(loaded: LoadedRuns) -> pd.DataFrame:
+    return base_perplexity(loaded.last_attempts(["verdict", "n_tokens", "sum_logprob_base"]))
+
+
+def _signal_data(loaded: LoadedRuns) -> pd.DataFrame:
+    paths = loaded.with_origin("rollout")
+    if not paths:
+        raise InputError("no run has rollouts")
+    return map_attempts(paths, group_signal, origin="rollout", columns=["verdict", "advantage"])
+
+
+def _length_data(loaded: LoadedRuns) -> pd.DataFrame:
+    rows = loaded.last_attempts(["verdict", "finish", "n_tokens"])
+    return length_accuracy(rows, resamples=min(loaded.resamples, 200), seed=loaded.seed)
+
+
+BASE_PERPLEXITY = Figure(
+    "base_perplexity", "Perplexity under the base model", "What changed",
+    data=_perplexity_data, draw=plot_base_perplexity, caption=caption_base_perplexity,
+)  # fmt: skip
+GROUP_SIGNAL = Figure(
+    "group_signal", "Groups that carry a signal", "Training",
+    data=_signal_data, draw=plot_group_signal, caption=caption_group_signal,
+)  # fmt: skip
+LENGTH_ACCURACY = Figure(
+    "length_accuracy", "Accuracy by length of the answer", "Length of answers",
+    data=_length_data, draw=plot_length_accuracy, caption=caption_length_accuracy,
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, one_origin, with_labels
 from relift.errors import InputError
 from relift.schema import SCORES
@@ -49,28 +49,10 @@ def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None)
     return pd.DataFrame(scores, columns=[names[0], "run", *names[1:]])
 
 
-def count_demonstrations(demo_events: pd.DataFrame, *, steps: Collection[int]) -> pd.DataFrame:
-    """One row per run and step: demonstrations trained on up to then, repeats counted, and distinct ones.
-
-    The columns of the same names in `checkpoints`, for steps that have no checkpoint. A run without any event
-    has no rows.
-    """
-    rows = []
-    labelled = with_labels(demo_events)
-    for (run_id, run), events in labelled.groupby(["run_id", "run"], sort=False):
-        trained = events[events["event"].astype(str) == "train"]
-        if "reason" in trained:  # "refused": the update was not made
-            trained = trained[trained["reason"].isna()]
-        first_use = trained.groupby("demo_id")["step"].min().to_numpy()
-        for step in sorted(set(steps)):
-            rows.append((run_id, run, step, int((trained["step"] <= step).sum()), int((first_use <= step).sum())))
-    return pd.DataFrame(rows, columns=["run_id", "run", "step", *_USED])
-
-
 def demo_efficiency(scores: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
     """One row per run and scored step: the score with the demonstrations trained on until then.
 
-    `scores` has one benchmark, metric and estimand; `checkpoints` (or `count_demonstrations`) the columns
+    `scores` has one benchmark, metric and estimand; `checkpoints` the columns
     demonstrations and distinct_demonstrations. At step 0 both are 0; a run that `checkpoints` does not know has
     no demonstrations to count and is refused, a scored step without a row is left out.
     """
@@ -200,3 +182,22 @@ def caption_buffer_health(frame: pd.DataFrame) -> str:
         f"{int(frame['n_trained'].sum())} trained on, {int(frame['n_evicted'].sum())} evicted). Right: steps between "
         "entering the buffer and being trained on, median with the .1 and .9 quantiles."
     )
+
+
+def _efficiency_data(loaded: LoadedRuns) -> pd.DataFrame:
+    scores = probe_scores(loaded.probes, measure_draw=loaded.measure_draw)
+    used = loaded.checkpoints
+    known = set(used["run_id"].astype(object)) | set(scores.loc[scores["step"] == 0, "run_id"])
+    if used.loc[used["demonstrations"] > 0, "run_id"].empty:
+        raise InputError("no run was trained on demonstrations")
+    return demo_efficiency(scores[scores["run_id"].isin(known)], used)
+
+
+EFFICIENCY = Figure(
+    "demonstrations", "What demonstrations bought", "Training",
+    data=_efficiency_data, draw=plot_demo_efficiency, caption=caption_demo_efficiency,
+)  # fmt: skip
+BUFFER = Figure(
+    "buffer", "The buffer of demonstrations", "Training",
+    data=lambda loaded: buffer_health(loaded.buffer_events), draw=plot_buffer_health, caption=caption_buffer_health,
+)  # fmt: skip

@@ -9,7 +9,9 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, with_labels
+from relift.errors import InputError
 
 KEYS = ["run_id", "run", "step"]
 _MEASURES = ("reward", "tokens", "entropy")
@@ -165,3 +167,24 @@ def caption_training_dynamics(frame: pd.DataFrame) -> str:
         f"{lines if len(rollouts) else ''}Markers: probes of the fixed question set. "
         "Ticks below: steps with a fine-tuning or mixed update."
     )
+
+
+def _data(loaded: LoadedRuns) -> pd.DataFrame:
+    if loaded.updates.empty:
+        raise InputError("no run has made an update: there are no training curves")
+    frames = [loaded.rollouts]
+    trained = loaded.updates["run_id"].astype(object).unique()
+    for name in ("probes", "trajectories"):  # questions that all runs share, so that their levels can be compared
+        try:
+            probes: pd.DataFrame = getattr(loaded, name)
+        except InputError:  # no question is shared; or no probe at all, but there are rollouts
+            continue
+        frames.append(probes[probes["run_id"].isin(trained)])
+        break
+    return training_dynamics(loaded.updates, pd.concat(frames, ignore_index=True))
+
+
+DYNAMICS = Figure(
+    "dynamics", "Training curves", "Training",
+    data=_data, draw=plot_training_dynamics, caption=caption_training_dynamics,
+)  # fmt: skip

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import RATE_DRAWS, one_origin, run_id_of, with_labels
 from relift.errors import InputError
 from relift.schema import DemoEvent
@@ -211,3 +212,27 @@ def caption_around_training(frame: pd.DataFrame) -> str:
         f"{frame['width'].iloc[0]} steps ({frame['origin'].iloc[0]}s). Difference with 95 % interval, bootstrap by "
         f"question, {frame['resamples'].iloc[0]} resamples. Without a control, in no mean: {unmatched}."
     )
+
+
+def _data(loaded: LoadedRuns) -> pd.DataFrame:
+    """Take controls from the same run's buffer; where none waited long enough, from a run without demonstrations."""
+    events, rollouts = loaded.demo_events, loaded.rollouts
+    enqueued = loaded.buffer_events["run_id"].astype(object).unique()
+    without = [r for r in rollouts["run_id"].astype(object).unique() if r not in set(events["run_id"].astype(object))]
+    frames = []
+    for run_id in enqueued:
+        horizon = max(6, int(rollouts.loc[rollouts["run_id"] == run_id, "step"].max() * 2 / 3))
+        options: dict[str, Any] = {"horizon": horizon, "width": -(-horizon // 6), "run": run_id}
+        options |= {"resamples": min(loaded.resamples, 200), "seed": loaded.seed}
+        frame = around_training(rollouts, events, **options)
+        if not frame["att"].notna().any() and without:
+            frame = around_training(rollouts, events, controls=without[0], **options)
+            frame["controls"] = loaded.runs.loc[loaded.runs["run_id"] == without[0], "run"].iloc[0]
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+AFTER_TRAINING = Figure(
+    "after_training", "After a demonstration was trained on", "Training",
+    data=_data, draw=plot_around_training, caption=caption_around_training,
+)  # fmt: skip

@@ -184,7 +184,7 @@ def _combinations(choice: Choice) -> None:
     """Which runs solve which questions, all runs at once."""
     if len(choice.with_probes().runs) < 3:
         return
-    made = make("f07_solved_by", choice.with_probes())
+    made = make("solved_by", choice.with_probes())
     view(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
         made if isinstance(made, Missing) else Made(made.name, made.frame.head(40), made.caption, made.draw),

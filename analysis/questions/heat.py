@@ -1,89 +1,23 @@
-"""All questions at once: mean against spread of their accuracy (F11), and question by step, sorted by class (F10).
+"""Show many questions at once: a heat map of question by step, their order by shape, a sparkline of each.
 
-Axes: Q questions, T steps, B bins.
+Axes: Q questions, T steps, N rows of a list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.classes import CLASSES
 from relift.analysis.runs.counts import Cube
+from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import lay_out_counts, matched_questions
-from relift.errors import InputError
-
-
-def data_map(cube: Cube, *, bins: int = 40) -> pd.DataFrame:
-    """One row per bin that holds a question: mean of its accuracy over steps against its standard deviation.
-
-    After Swayamdipta et al. 2020 (arXiv 2009.10795), with accuracy in place of confidence. Columns: mean_low,
-    mean_high, sd_low, sd_high, count (questions), noise_sd: the mean standard deviation that the bin's questions would
-    show without any change, sqrt(mean of p (1 - p) / n), p their mean. Questions measured at fewer than two steps are
-    left out. The mean runs over 0 to 1, the deviation over 0 to .5. InputError if no question is left.
-    """
-    rate_QT = stats.rate(cube.n_correct_QT, cube.n_decided_QT)
-    kept_Q = (cube.n_decided_QT > 0).sum(axis=1) >= 2
-    if not kept_Q.any():
-        raise InputError("data_map: no question was measured at two steps")
-    rate_QT, decided_QT = rate_QT[kept_Q], cube.n_decided_QT[kept_Q].astype(float)
-    mean_Q, sd_Q = np.nanmean(rate_QT, axis=1), np.nanstd(rate_QT, axis=1)
-    per_attempt_Q = stats.rate((decided_QT > 0).sum(axis=1), np.where(decided_QT > 0, 1, 0).sum(axis=1))
-    inverse_QT = np.divide(1.0, decided_QT, out=np.full_like(decided_QT, np.nan), where=decided_QT > 0)
-    noise_Q = np.sqrt(mean_Q * (1 - mean_Q) * np.nanmean(inverse_QT, axis=1)) * per_attempt_Q
-    column_Q = np.minimum((mean_Q * bins).astype(np.int64), bins - 1)
-    row_Q = np.minimum((sd_Q * 2 * bins).astype(np.int64), bins - 1)
-    cell_Q = column_Q * bins + row_Q
-    count_B = np.bincount(cell_Q, minlength=bins * bins)
-    noise_B = stats.rate(np.bincount(cell_Q, weights=noise_Q, minlength=bins * bins), count_B)
-    held = np.flatnonzero(count_B)
-    column, row = np.divmod(held, bins)
-    return pd.DataFrame(
-        {
-            "mean_low": column / bins, "mean_high": (column + 1) / bins, "sd_low": row / bins / 2,
-            "sd_high": (row + 1) / bins / 2, "count": count_B[held], "noise_sd": noise_B[held],
-        }
-    )  # fmt: skip
-
-
-def plot_data_map(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F11: mean accuracy against its spread over steps, shade by number of questions, dashed what chance gives."""
-    from matplotlib.colors import LogNorm, Normalize
-
-    axes = style.one_axes(height=2.5, width=style.COLUMN_WIDTH) if axes is None else axes
-    width = float((frame["mean_high"] - frame["mean_low"]).iloc[0])
-    bins = round(1 / width)
-    count = np.full((bins, bins), np.nan)
-    count[(frame["sd_low"] * 2 * bins).round().astype(int), (frame["mean_low"] * bins).round().astype(int)] = frame[
-        "count"
-    ]
-    edges = np.linspace(0, 1, bins + 1)
-    with style.context():
-        most = int(frame["count"].max())
-        scale = LogNorm(1, most) if most > 10 else Normalize(0, most)
-        mesh = axes.pcolormesh(edges, edges / 2, count, cmap="viridis_r", norm=scale, rasterized=True)
-        bar = axes.figure.colorbar(mesh, ax=axes, label="questions", pad=0.02)
-        bar.ax.tick_params(labelsize=style.RC["ytick.labelsize"])
-        bar.outline.set_visible(False)
-        by_mean = frame.assign(w=frame["noise_sd"] * frame["count"]).groupby("mean_low")[["w", "count"]].sum()
-        axes.plot(by_mean.index + width / 2, by_mean["w"] / by_mean["count"], color="black", linestyle=(0, (4, 3)))
-        axes.set_xlabel("mean accuracy over steps")
-        axes.set_ylabel("standard deviation over steps")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 0.5)
-    return axes
-
-
-def caption_data_map(frame: pd.DataFrame) -> str:
-    """What F11 must say below it."""
-    return (
-        f"{int(frame['count'].sum())} questions by mean and standard deviation of their accuracy over the probes. "
-        "Dashed: the deviation that a rate which never changes would show, from the number of attempts alone."
-    )
 
 
 def question_heat(trajectories: pd.DataFrame, classified: pd.DataFrame, *, max_rows: int = 400) -> pd.DataFrame:
@@ -193,3 +127,99 @@ def caption_question_heat(frame: pd.DataFrame) -> str:
         f"from the top; sizes where there is room), sorted by what they gained.{many} Some of each class are chance: "
         "the table of classes says how many."
     )
+
+
+def ends_of(cube: Cube) -> pd.DataFrame:
+    """One row per question of the cube, in its order: rate_first, rate_last (of its measured probes), change, n_probes.
+
+    Null where nothing was measured; change is null where fewer than two probes were.
+    """
+    measured_QT = cube.n_decided_QT > 0
+    n_Q = measured_QT.sum(axis=1)
+    if not measured_QT.shape[1]:
+        nothing = np.full(len(n_Q), np.nan)
+        return pd.DataFrame({"rate_first": nothing, "rate_last": nothing, "change": nothing, "n_probes": n_Q})
+    rows = np.arange(len(n_Q))
+    first_Q, last_Q = measured_QT.argmax(axis=1), measured_QT.shape[1] - 1 - measured_QT[:, ::-1].argmax(axis=1)
+    rates = [stats.rate(cube.n_correct_QT[rows, at], cube.n_decided_QT[rows, at]) for at in (first_Q, last_Q)]
+    change_Q = np.where(n_Q > 1, rates[1] - rates[0], np.nan)
+    return pd.DataFrame({"rate_first": rates[0], "rate_last": rates[1], "change": change_Q, "n_probes": n_Q})
+
+
+def order_by_shape(class_Q: Sequence[str | None], ends: pd.DataFrame) -> NDArray[np.intp]:
+    """Positions sorted by class (as in CLASSES, unknown last), then by what was gained, then by the last rate."""
+    place = {name: i for i, name in enumerate(CLASSES)}
+    code_Q = np.array([place.get(name, len(CLASSES)) if isinstance(name, str) else len(CLASSES) for name in class_Q])
+    gain_Q = ends["change"].fillna(0).to_numpy(float)
+    return np.lexsort((-ends["rate_last"].fillna(0).to_numpy(float), -gain_Q, code_Q))
+
+
+def heat_bars(
+    counts: Mapping[str, tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int64]]], *, max_cells: int = 5000
+) -> pd.DataFrame:
+    """One row per run, bar and step: accuracy of the questions in the bar, for questions already in their order.
+
+    `counts` by run: n_correct_QT, n_decided_QT, step_T, all with the same questions in the same order. Neighbours
+    share a bar and steps are left out evenly (the last is kept) so that at most about `max_cells` rows come out.
+    Columns: run, bar (from the top), first (position of its first question), n_questions, step, next_step (where the
+    cell ends), accuracy (mean of the questions' rates; null where nothing was decided).
+    """
+    n_questions = next((len(correct) for correct, _, _ in counts.values()), 0)
+    kept = {run: _evenly(len(step_T), max(2, 200 // max(1, len(counts)))) for run, (_, _, step_T) in counts.items()}
+    n_columns = max(1, sum(len(k) for k in kept.values()))
+    size = max(1, -(-n_questions // max(1, min(400, max_cells // n_columns))))
+    first = np.arange(0, n_questions, size)
+    parts = []
+    for run, (correct_QT, decided_QT, step_T) in counts.items():
+        steps = step_T[kept[run]]
+        if not n_questions or not len(steps):
+            continue
+        accuracy = np.column_stack([_bar_means(correct_QT[:, t], decided_QT[:, t], first) for t in kept[run]])
+        width = int(np.diff(steps).min()) if len(steps) > 1 else 1
+        ends = np.append(steps[1:], steps[-1] + width)
+        n_bars, n_steps = accuracy.shape
+        parts.append(
+            pd.DataFrame(
+                {
+                    "run": run, "bar": np.repeat(np.arange(n_bars), n_steps), "first": np.repeat(first, n_steps),
+                    "n_questions": np.repeat(np.diff(np.append(first, n_questions)), n_steps),
+                    "step": np.tile(steps, n_bars), "next_step": np.tile(ends, n_bars), "accuracy": accuracy.ravel(),
+                }
+            )
+        )  # fmt: skip
+    names = ["run", "bar", "first", "n_questions", "step", "next_step", "accuracy"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
+
+
+def _bar_means(correct_Q: NDArray[np.int16], decided_Q: NDArray[np.int16], first: NDArray[np.int64]) -> stats.Floats:
+    """Mean rate of the questions from each of these positions to the next, at one step.
+
+    Rates of all steps at once would take ten times the memory of the counts.
+    """
+    rate_Q = stats.rate(correct_Q, decided_Q)
+    n_known = np.add.reduceat((~np.isnan(rate_Q)).astype(float), first)
+    return stats.rate(np.add.reduceat(np.nan_to_num(rate_Q), first), n_known)
+
+
+def _evenly(n: int, most: int) -> NDArray[np.int64]:
+    """At most `most` positions out of n, first and last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
+
+
+def sparklines(cube: Cube, row_N: NDArray[np.int64], *, most: int = 32) -> list[list[float]]:
+    """Rates of the cube's rows in order of step, of probes with a decided attempt, at most `most` points, evenly kept.
+
+    A row of -1, a question that the run does not have, gives an empty list.
+    """
+    rate_NT = stats.rate(cube.n_correct_QT[row_N], cube.n_decided_QT[row_N])
+    measured_NT = ~np.isnan(rate_NT) & (row_N >= 0)[:, None]
+    kept_of = {int(n): _evenly(int(n), most) for n in np.unique(measured_NT.sum(axis=1))}
+    lines = (rates[measured] for rates, measured in zip(rate_NT, measured_NT, strict=True))
+    return [[float(rate) for rate in line[kept_of[len(line)]]] for line in lines]
+
+
+QUESTIONS = Figure(
+    "questions", "Every question", "What changed",
+    data=lambda loaded: question_heat(loaded.probes, loaded.classified),
+    draw=plot_question_heat, caption=caption_question_heat,
+)  # fmt: skip
