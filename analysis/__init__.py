@@ -139,9 +139,13 @@ from relift.analysis.training.demos import (
     plot_demo_efficiency,
     probe_scores,
 )
-from relift.analysis.training.dynamics import caption_training_dynamics, plot_training_dynamics, training_dynamics
+from relift.analysis.training.dynamics import (
+    caption_training_dynamics,
+    plot_training_dynamics,
+    throughput,
+    training_dynamics,
+)
 from relift.analysis.training.event_study import around_training, caption_around_training, plot_around_training
-from relift.analysis.training.throughput import throughput
 
 __all__ = [
     "BANDS",

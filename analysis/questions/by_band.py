@@ -1,4 +1,4 @@
-"""Accuracy and length of answers by band, and figures F1 and F2.
+"""Measure accuracy and length of answers by band, and draw both.
 
 Bands are assigned by one draw of the base model's attempts and measured by another: assigned and measured on
 the same attempts, a model that never learns shows large change. Axes: Q questions, C columns (run at step),
@@ -35,7 +35,7 @@ def band_accuracy(
     seed: int = 0,
     allow_same_draw: bool = False,
 ) -> pd.DataFrame:
-    """One row per run, band and step: mean accuracy over the band's questions, its change, their intervals.
+    """Measure accuracy by band, its change, and their intervals: one row per run, band and step.
 
     accuracy       mean of c / (n - u) over the questions with a decided attempt; low, high: 95 % bootstrap
                    percentiles by question, or Wilson with n = questions where all questions are equal
@@ -77,7 +77,7 @@ _BLOCK_CELLS = 1_300_000  # of the question by column matrices held at once: 10 
 def _accuracy_in_blocks(
     panel: Panel, bands: pd.DataFrame, base: int | None, *, resamples: int, seed: int
 ) -> tuple[dict[str, stats.Floats], dict[str, NDArray[np.int64]]]:
-    """Estimates and counts by band and column, some columns at a time: a large panel need not fit in float64.
+    """Return estimates and counts by band and column, some columns at a time: a large panel need not fit in float64.
 
     Every block is resampled with the same weights, so the result does not depend on the blocks. Questions are sorted
     by band, so that the weights of a band lie together.
@@ -106,7 +106,7 @@ def _accuracy_of(
     seed: int,
     weights: Sequence[NDArray[np.integer]],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the counts [Q, C]; `start`: counts [Q] of the base run's measuring draw."""
+    """Estimate accuracy and change of the counts [Q, C]; `start`: counts [Q] of the base run's measuring draw."""
     correct_QC, attempts_QC, undecided_QC = counts["n_correct"], counts["n_attempts"], counts["n_undecided"]
     decided_QC = attempts_QC - undecided_QC
     measured_QC = (decided_QC > 0).astype(float)
@@ -149,7 +149,7 @@ def _band_means(
     seed: int,
     weights: Sequence[NDArray[np.integer]] | None = None,
 ) -> dict[str, stats.Floats]:
-    """sum(numerator) / sum(denominator) by band: {name: (band, C)}, with name_low and name_high if resampled."""
+    """Average sum(numerator) / sum(denominator) by band: {name: (band, C)}, with name_low, name_high if resampled."""
     codes = codes_of(bands)
     means: dict[str, stats.Floats] = {}
     for name, (numerator_QC, denominator_QC) in ratios.items():
@@ -174,7 +174,7 @@ def _band_means(
 
 
 def _long_frame(panel: Panel, bands: pd.DataFrame, *, measure_draw: int, resamples: int, seed: int) -> pd.DataFrame:
-    """The key columns, one row per band and column of the panel (band-major), and how they were measured."""
+    """Lay out the key columns, one row per band and column of the panel (band-major), and how they were measured."""
     n_columns, assigned_n = len(panel.columns), bands["n_attempts"].unique()
     cuts = Cuts.parse(bands["cuts"].iloc[0])
     counts = counts_of_bands(int(assigned_n[0]), cuts=cuts) if len(assigned_n) == 1 else {}
@@ -196,7 +196,7 @@ def _wilson_where_equal(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_run(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in order of run (as they first appear), band (hardest first), step."""
+    """Sort rows by run (as they first appear), band (hardest first), step."""
     order = {run_id: i for i, run_id in enumerate(dict.fromkeys(frame["run_id"]))}
     keys = pd.DataFrame({"r": frame["run_id"].map(order), "b": frame["band"].map(BANDS.index)})
     return frame.iloc[np.lexsort((frame["step"], keys["b"], keys["r"]))].reset_index(drop=True)
@@ -212,7 +212,7 @@ def band_lengths(
     seed: int = 0,
     allow_same_draw: bool = False,
 ) -> pd.DataFrame:
-    """One row per run, band and step: mean tokens of an answer, its interval, the truncated share of all answers.
+    """Measure tokens of an answer and the truncated share of all answers by band: one row per run, band and step.
 
     `which`: all answers, the correct ones, or the other ones (wrong and undecided). Means are over attempts,
     intervals bootstrap questions (95 %). Draws as in `band_accuracy`. InputError of Counts, which hold no lengths.
@@ -261,7 +261,7 @@ def band_lengths(
 
 
 def plot_band_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F1: four panels, hardest first, a line per run with its interval, a level line for a base run.
+    """Draw four panels, hardest first, a line per run with its interval, a level line for a base run.
 
     Returns the four Axes."""
     axes = _four_panels(axes)
@@ -332,7 +332,7 @@ def _draw_band_lines(frame: pd.DataFrame, axes: Any, *, value: str) -> None:
 
 
 def caption_bands(frame: pd.DataFrame) -> str:
-    """What F1 and F2 must say below them: attempts, draws, interval method, resamples."""
+    """Say what a reader of figures by band must know: attempts, draws, interval method, resamples."""
     first = frame.iloc[0]
     draws = (
         "Bands and step 0 come from the SAME attempts, so part of every change is chance."

@@ -15,7 +15,7 @@ from relift.errors import InputError
 
 
 def data_map(cube: Cube, *, bins: int = 40) -> pd.DataFrame:
-    """One row per bin that holds a question: mean of its accuracy over steps against its standard deviation.
+    """Count questions by the mean of their accuracy over steps and its standard deviation: one row per filled bin.
 
     After Swayamdipta et al. 2020 (arXiv 2009.10795), with accuracy in place of confidence. Columns: mean_low,
     mean_high, sd_low, sd_high, count (questions), noise_sd: the mean standard deviation that the bin's questions would
@@ -47,7 +47,7 @@ def data_map(cube: Cube, *, bins: int = 40) -> pd.DataFrame:
 
 
 def plot_data_map(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F11: mean accuracy against its spread over steps, shade by number of questions, dashed what chance gives."""
+    """Draw mean accuracy against its spread over steps, shade by number of questions, dashed what chance gives."""
     from matplotlib.colors import LogNorm, Normalize
 
     axes = style.one_axes(height=2.5, width=style.COLUMN_WIDTH) if axes is None else axes
@@ -75,7 +75,7 @@ def plot_data_map(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_data_map(frame: pd.DataFrame) -> str:
-    """What F11 must say below it."""
+    """Say what a reader of the figure must know."""
     return (
         f"{int(frame['count'].sum())} questions by mean and standard deviation of their accuracy over the probes. "
         "Dashed: the deviation that a rate which never changes would show, from the number of attempts alone."

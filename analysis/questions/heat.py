@@ -21,7 +21,7 @@ from relift.analysis.runs.panel import lay_out_counts, matched_questions
 
 
 def question_heat(trajectories: pd.DataFrame, classified: pd.DataFrame, *, max_rows: int = 400) -> pd.DataFrame:
-    """One row per run, bar of the heat map and step: accuracy of the questions in the bar.
+    """Average accuracy by bar of the heat map and step: one row per run, bar and step.
 
     Questions are sorted by class, then by accuracy at the end less that at the start, then by the former; with more
     than `max_rows`, neighbours of one class share a bar. Columns: run_id, run, class, row (from the top), step,
@@ -60,7 +60,7 @@ def question_heat(trajectories: pd.DataFrame, classified: pd.DataFrame, *, max_r
 
 
 def _bars(code_Q: Any, max_rows: int) -> Any:
-    """Bar of each question in sorted order: each class gets bars in proportion to its questions, at least one."""
+    """Give each class bars in proportion to its questions, at least one: the bar of each question in sorted order."""
     size = max(1, -(-len(code_Q) // max_rows))
     new_class = np.flatnonzero(np.diff(code_Q, prepend=-1))
     start_Q = np.repeat(new_class, np.diff(np.append(new_class, len(code_Q))))
@@ -70,7 +70,7 @@ def _bars(code_Q: Any, max_rows: int) -> Any:
 
 
 def plot_question_heat(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F10: question by step, shade by accuracy, sorted by class, a panel per run. Returns the Axes."""
+    """Draw question by step, shade by accuracy, sorted by class, a panel per run. Returns the Axes."""
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
     if axes is None:
@@ -99,7 +99,7 @@ def plot_question_heat(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def _name_classes(axes: Any, bars: pd.DataFrame, edges: Any) -> None:
-    """White lines between classes, their names beside them where there is room."""
+    """Draw white lines between classes, their names beside them where there is room."""
     total, ticks, labels = edges[-1], [], []
     for name in CLASSES:
         rows = np.flatnonzero((bars["class"] == name).to_numpy())
@@ -117,7 +117,7 @@ def _name_classes(axes: Any, bars: pd.DataFrame, edges: Any) -> None:
 
 
 def caption_question_heat(frame: pd.DataFrame) -> str:
-    """What F10 must say below it."""
+    """Say what a reader of the figure must know."""
     first = frame[frame["step"] == frame.groupby("run_id", sort=False)["step"].transform("min")]
     questions = first.groupby("run_id", sort=False)["n_questions"].sum()
     bars = frame["n_questions"].max()
@@ -130,7 +130,7 @@ def caption_question_heat(frame: pd.DataFrame) -> str:
 
 
 def ends_of(cube: Cube) -> pd.DataFrame:
-    """One row per question of the cube, in its order: rate_first, rate_last (of its measured probes), change, n_probes.
+    """Find rate_first and rate_last of each question's measured probes, change, n_probes, in order of the cube.
 
     Null where nothing was measured; change is null where fewer than two probes were.
     """
@@ -147,7 +147,7 @@ def ends_of(cube: Cube) -> pd.DataFrame:
 
 
 def order_by_shape(class_Q: Sequence[str | None], ends: pd.DataFrame) -> NDArray[np.intp]:
-    """Positions sorted by class (as in CLASSES, unknown last), then by what was gained, then by the last rate."""
+    """Sort positions by class (as in CLASSES, unknown last), then by what was gained, then by the last rate."""
     place = {name: i for i, name in enumerate(CLASSES)}
     code_Q = np.array([place.get(name, len(CLASSES)) if isinstance(name, str) else len(CLASSES) for name in class_Q])
     gain_Q = ends["change"].fillna(0).to_numpy(float)
@@ -157,7 +157,7 @@ def order_by_shape(class_Q: Sequence[str | None], ends: pd.DataFrame) -> NDArray
 def heat_bars(
     counts: Mapping[str, tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int64]]], *, max_cells: int = 5000
 ) -> pd.DataFrame:
-    """One row per run, bar and step: accuracy of the questions in the bar, for questions already in their order.
+    """Average accuracy by run, bar and step, for questions already in their order: one row per cell.
 
     `counts` by run: n_correct_QT, n_decided_QT, step_T, all with the same questions in the same order. Neighbours
     share a bar and steps are left out evenly (the last is kept) so that at most about `max_cells` rows come out.
@@ -192,7 +192,7 @@ def heat_bars(
 
 
 def _bar_means(correct_Q: NDArray[np.int16], decided_Q: NDArray[np.int16], first: NDArray[np.int64]) -> stats.Floats:
-    """Mean rate of the questions from each of these positions to the next, at one step.
+    """Average the rate of the questions from each of these positions to the next, at one step.
 
     Rates of all steps at once would take ten times the memory of the counts.
     """
@@ -202,12 +202,12 @@ def _bar_means(correct_Q: NDArray[np.int16], decided_Q: NDArray[np.int16], first
 
 
 def _evenly(n: int, most: int) -> NDArray[np.int64]:
-    """At most `most` positions out of n, first and last among them."""
+    """Choose at most `most` positions out of n, first and last among them."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
 
 
 def sparklines(cube: Cube, row_N: NDArray[np.int64], *, most: int = 32) -> list[list[float]]:
-    """Rates of the cube's rows in order of step, of probes with a decided attempt, at most `most` points, evenly kept.
+    """List the rates of the cube's rows in order of step, at most `most` points each, evenly kept.
 
     A row of -1, a question that the run does not have, gives an empty list.
     """

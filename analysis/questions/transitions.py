@@ -1,4 +1,4 @@
-"""Moves between bands beside the moves that chance alone makes (figure F3).
+"""Count moves between bands beside the moves that chance alone makes.
 
 A question that answers 0 of 8 today and 1 of 8 tomorrow need not have learnt anything. So each matrix stands
 beside its null, the same matrix for a model that did not change, and what counts is the excess.
@@ -35,7 +35,7 @@ def band_transitions(
     resamples: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per run, band_from and band_to: what share of a band's questions is in which band at `step`.
+    """Measure the share of a band's questions that is in which band at `step`: one row per run, band_from, band_to.
 
     `step`: None is each run's last. `band_from` is that of `bands`. With A the assigned band, B the band of the
     base run's draw 1 at step 0, T the band at `step` (draw 0), over questions that have all three:
@@ -169,7 +169,7 @@ def _never_of_width_0(
     only_null_IJ: NDArray[np.int64],
     fitted_IJ: stats.Floats,
 ) -> tuple[stats.Floats, stats.Floats]:
-    """Bootstrap ends where it cannot see: no question of the band differs from the null, or all do alike.
+    """Widen bootstrap ends where it cannot see: no question of the band differs from the null, or all do alike.
 
     There resampling gives a width of 0, even with one question. The exact interval of 0 of n reaches up to
     1 - .025^(1/n) and that of n of n down to .025^(1/n) (Clopper and Pearson): so far go the ends, the shares of
@@ -234,7 +234,7 @@ def _codes_of_counts(counts: dict[str, NDArray[np.int64]], cuts: Cuts) -> NDArra
 
 
 def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F3: per run three matrices, observed, null and excess, in per cent. Returns the Axes (run, 3).
+    """Draw per run three matrices, observed, null and excess, in per cent. Returns the Axes (run, 3).
 
     Excess is in points; cells whose interval holds 0 are grey, so that nobody reads chance as change.
     """
@@ -291,7 +291,7 @@ def _draw_matrix(axes: Any, frame: pd.DataFrame, value: str, *, largest: float) 
 
 
 def caption_transitions(frame: pd.DataFrame) -> str:
-    """What F3 must say below it: attempts, draws, the null, interval method, unmeasured questions."""
+    """Say what a reader must know: attempts, draws, the null, interval method, unmeasured questions."""
     first = frame.iloc[0]
     null = (
         "Unchanged model: the base model's draw 0 against its draw 1."

@@ -1,4 +1,4 @@
-"""`relift analyze`: every figure and table that the runs allow, and a sentence for each that they do not."""
+"""Make every figure and table that the runs allow (`relift analyze`), and a sentence for each they do not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relift.errors import InputError
 
 @dataclass(frozen=True)
 class Made:
-    """A figure or a table: its frame, its caption ("" of a table), its files."""
+    """Hold a figure or a table: its frame, its caption ("" of a table), its files."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class Made:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What these runs do not allow, and why, in one line."""
+    """Name what these runs do not allow, and why, in one line."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was made of which runs."""
+    """Hold what was made of which runs."""
 
     loaded: Loaded
     made: tuple[Made, ...]
@@ -119,7 +119,7 @@ def _make_figure(loaded: Loaded, name: str, out: Path, formats: Sequence[str]) -
 
 
 def index_of(result: Analysis) -> str:
-    """index.md: the runs, the figures with their captions, the tables, and what was left out."""
+    """Write index.md: the runs, the figures with their captions, the tables, and what was left out."""
     runs = result.loaded.runs
     lines = ["# Analysis", "", "| run | run_id | recipe | seed | status | step |", "|---|---|---|---|---|---|"]
     for row in runs.to_dict("records"):
@@ -145,6 +145,6 @@ def index_of(result: Analysis) -> str:
 
 
 def _cell(value: object) -> str:
-    """A value as text of a Markdown table: names of runs are chosen by people."""
+    """Escape a value as text of a Markdown table: names of runs are chosen by people."""
     text = " ".join(str(value).split())
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|~" else c for c in text)

@@ -1,4 +1,4 @@
-"""What a report says: frames of the catalogue, figures, sentences, examples, and what could not be made."""
+"""Collect what a report says: frames, figures, sentences, examples, and what could not be made."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NO_PROBES = "no run holds a probe, the same questions asked at several steps (s
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure as svg with its caption."""
+    """Hold a figure as svg with its caption."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ class Drawn:
 
 @dataclass
 class Report:
-    """What a report says, before it is written: frames by the names of the catalogue, and what could not be made."""
+    """Hold what a report says, before it is written: frames by the names of the catalogue, and what is missing."""
 
     loaded: Loaded
     names: Mapping[str, str]  # of run_id
@@ -69,14 +69,14 @@ class Report:
 
     @property
     def has_probes(self) -> bool:
-        """Whether anything can be said of a fixed set of questions over time; answers to benchmarks are no such set."""
+        """Tell whether a fixed set of questions was followed over time; answers to benchmarks are no such set."""
         try:
             return bool((self.loaded.trajectories["origin"].astype(str) == Origin.probe).any())
         except InputError:
             return False
 
     def findings(self) -> list[tuple[str, list[str]]]:
-        """(topic, sentences) of everything that was measured."""
+        """List (topic, sentences) of everything that was measured."""
         found = words.findings(self.frames, self.names)
         for one in self.comparisons:
             found.append((f"{one.a} against {one.b}", words.say_comparison(one.frame)))
@@ -126,7 +126,7 @@ def make_report(
 
 
 def _try(report: Report, what: str, make: Callable[[], object], tell: Callable[[str], None] | None) -> None:
-    """Run one part; what the runs do not allow is kept with its reason."""
+    """Make one part; keep the reason where the runs do not allow it."""
     try:
         make()
     except InputError as error:
@@ -141,7 +141,7 @@ def _try(report: Report, what: str, make: Callable[[], object], tell: Callable[[
 
 
 def without_folders(text: str, loaded: Loaded) -> str:
-    """The text with the folders of the runs as their names: a report is mailed, and paths are nobody's business."""
+    """Replace the folders of the runs by their names: a report is mailed, and paths say where it was made."""
     folders = {str(p) for path in loaded.paths for p in (path, path.absolute(), path.resolve())}
     for folder in sorted(folders, key=len, reverse=True):
         if len(Path(folder).parts) > 1:
@@ -163,7 +163,7 @@ def _draw(report: Report, name: str, frame: pd.DataFrame | None = None) -> None:
 
 
 def svg_of(figure: Any) -> str:
-    """A figure as svg with its letters as outlines: a colleague's machine need not have the font."""
+    """Render a figure as svg with its letters as outlines: a colleague's machine need not have the font."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
@@ -174,7 +174,7 @@ def svg_of(figure: Any) -> str:
 
 
 def pairs_of_runs(ends: pd.DataFrame, *, without: str) -> pd.DataFrame:
-    """One row per pair of runs at their last steps, the base `without` left out: the later less the earlier.
+    """Compare all pairs of runs at their last steps, the later less the earlier: one row per pair.
 
     Columns: run_id_a, run_id_b, n_questions, difference, low, high, p_value (paired t over questions), p_holm (over
     the pairs), n_only_a, n_only_b: questions that one alone answers in more than half of its attempts, and what chance
@@ -209,7 +209,7 @@ def _pairs(report: Report) -> None:
 
 
 def _trained(loaded: Loaded) -> bool:
-    """Whether the base run has later steps of its own, and so is a run to compare."""
+    """Tell whether the base run has later steps of its own, and so is a run to compare."""
     return bool(((loaded.ends["run_id"] == loaded.base_id) & (loaded.ends["step"] > 0)).any())
 
 
@@ -237,7 +237,7 @@ def _limits(report: Report) -> None:
 
 
 def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] | None) -> None:
-    """Scores of evaluated runs, each against the first (or the base, where it is one of them)."""
+    """Score evaluated runs, each against the first (or the base, where it is one of them)."""
     folders = [
         reader.folder for reader in open_runs(report.loaded.paths) if reader.files("attempts", origin="benchmark")
     ]
@@ -253,7 +253,7 @@ def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] |
 
 
 def _scores(report: Report, folders: Sequence[Path]) -> None:
-    """Scores of the answers that are there, also of an evaluation that is not done and has no table of scores yet."""
+    """Score the answers that are there, also of an evaluation that is not done and has no table of scores yet."""
     parts = []
     for folder, reader in zip(folders, open_runs(folders), strict=True):
         parts.append(score_run(folder).assign(run=report.names[reader.run_id]))

@@ -1,4 +1,4 @@
-"""Counts of many probes in small arrays: a question by probe, for tables that are too big to hold as rows.
+"""Hold counts of many probes in small arrays, a question by probe, for tables too big to hold as rows.
 
 Axes: Q questions, P probes (run, step, draw), T steps.
 """
@@ -30,7 +30,7 @@ NAMES = ("n_attempts", "n_correct", "n_undecided")
 
 @dataclass(frozen=True)
 class Counts:
-    """n_attempts, n_correct, n_undecided of each question and probe, all 0 where it was not asked.
+    """Hold n_attempts, n_correct, n_undecided of each question and probe, all 0 where it was not asked.
 
     `probes` has run_id, run, step, draw, a row per column of the arrays. Takes the place of a trajectories frame in
     `assign_bands`, `band_accuracy` and `band_transitions`.
@@ -42,12 +42,12 @@ class Counts:
     count_QP: dict[str, NDArray[np.int16]]
 
     def select(self, keep_P: NDArray[np.bool_]) -> Counts:
-        """These probes alone."""
+        """Select these probes alone."""
         kept = {name: count[:, keep_P] for name, count in self.count_QP.items()}
         return Counts(self.question_ids, self.probes[keep_P].reset_index(drop=True), self.origin, kept)
 
     def rows(self, keep_P: NDArray[np.bool_]) -> pd.DataFrame:
-        """question_id and the counts of these probes, a row per question that was asked."""
+        """List question_id and the counts of these probes, a row per question that was asked."""
         parts = []
         for probe in np.flatnonzero(keep_P):
             asked_Q = self.count_QP["n_attempts"][:, probe] > 0
@@ -64,7 +64,7 @@ def read_counts(
     steps: Collection[int] | None = None,
     draws: Collection[int] | None = None,
 ) -> Counts:
-    """Counts of several runs, joined on question_id, file by file: only the counts themselves are held in memory.
+    """Count several runs, joined on question_id, file by file: only the counts themselves are held in memory.
 
     `source`: the rows of `trajectories`, or `attempts`, counted anew. InputError if there is no such probe.
     """
@@ -101,7 +101,7 @@ def _placed(count_3Q: NDArray[np.int16], row_Q: NDArray[np.intp], n: int) -> NDA
 
 
 def _count(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int16]:
-    """NAMES by question_ix: [3, Q], int16."""
+    """Count NAMES by question_ix: [3, Q], int16."""
     ix_N = table["question_ix"].to_numpy()
     if source == "trajectories":
         rows = [table[name].to_numpy() for name in NAMES]
@@ -121,7 +121,7 @@ def _count(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int1
 
 @dataclass(frozen=True)
 class Cube:
-    """Counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
+    """Hold counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
 
     n_correct_QT: NDArray[np.int16]
     n_decided_QT: NDArray[np.int16]
@@ -130,12 +130,12 @@ class Cube:
 
 
 def read_cube(run: RunPath, *, origin: str = "probe", draw: int = 0) -> Cube:
-    """The counts of `trajectories`, file by file, so that only the cube itself is held in memory."""
+    """Read the counts of `trajectories`, file by file, so that only the cube itself is held in memory."""
     return LiveCube(run, origin=origin, draw=draw).refresh()
 
 
 class LiveCube:
-    """The cube of a run that may still be running: `refresh` reads only the steps that are new or were written again.
+    """Keep the cube of a run that may still be running: `refresh` reads only steps that are new or written again.
 
     Steps that a resume has taken back leave the cube. Not for several threads at once.
     """
@@ -154,7 +154,7 @@ class LiveCube:
         self._decided_TQ = np.zeros((0, self._n), np.int16)
 
     def refresh(self) -> Cube:
-        """The cube as it is now; earlier cubes stay as they were."""
+        """Return the cube as it is now; earlier cubes stay as they were."""
         files = {f.path: f for f in self._reader.files("trajectories", origin=self._origin, draws=[self._draw])}
         known = {path: _identity(path) for path in files}
         new = sorted({file.step for path, file in files.items() if path not in self._seen})
@@ -194,7 +194,7 @@ class LiveCube:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What a file that was written again differs in; (0, 0) where it has just gone."""
+    """Identify a file's content by what changes when it is written again; (0, 0) where it has just gone."""
     try:
         stat = os.stat(path)
     except FileNotFoundError:

@@ -58,7 +58,7 @@ def require_column(frame: pd.DataFrame, column: str, *, table: str) -> None:
 
 
 def recorded_columns(run: RunPath) -> pd.DataFrame:
-    """One row per optional column of the tables the run has: n_rows looked at, n_recorded of them not null, how.
+    """Count the values of each optional column of the run's tables: n_rows looked at, n_recorded not null, how.
 
     Of tables with a file per step the newest file of each origin is looked at. `how`: what records it.
     StoreError if a file is damaged.
@@ -80,7 +80,7 @@ def recorded_columns(run: RunPath) -> pd.DataFrame:
 
 
 def _counts(reader: RunReader, table: str, columns: list[str]) -> tuple[int, dict[str, int]] | None:
-    """Rows looked at and values by column; None where the run has no row of the table."""
+    """Return rows looked at and values by column; None where the run has no row of the table."""
     if table not in PER_STEP:
         frame = reader.read(table, columns=columns)
         return None if frame.empty else (len(frame), {c: int(frame[c].notna().sum()) for c in columns})
@@ -95,7 +95,7 @@ def _counts(reader: RunReader, table: str, columns: list[str]) -> tuple[int, dic
 
 
 def table_sizes(run: RunPath) -> pd.DataFrame:
-    """One row per table the run has: table, one_row_per, files, bytes. Nothing is read but the names of files."""
+    """List the tables the run has: table, one_row_per, files, bytes. Nothing is read but the names of files."""
     (reader,) = open_runs([run])
     rows = []
     for name, table in TABLES.items():

@@ -1,4 +1,4 @@
-"""What demonstrations bought (figure F9), and how the buffer of demonstrations fared (figure F14)."""
+"""Measure what demonstrations bought, and how the buffer of demonstrations fared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USED = ("demonstrations", "distinct_demonstrations")
 
 
 def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None) -> pd.DataFrame:
-    """One row per run and step: mean accuracy over the questions that all runs and steps share.
+    """Measure mean accuracy over the questions that all runs and steps share: one row per run and step.
 
     Columns as of the table `scores` (benchmark "probe", metric "avg", parameter 1, estimand "questions like
     these") with `run`: value, and the logit-t interval at 95 % over questions. Draws 0 and 1 are pooled; at
@@ -50,7 +50,7 @@ def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None)
 
 
 def demo_efficiency(scores: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and scored step: the score with the demonstrations trained on until then.
+    """Join each score with the demonstrations trained on until then: one row per run and scored step.
 
     `scores` has one benchmark, metric and estimand; `checkpoints` the columns
     demonstrations and distinct_demonstrations. At step 0 both are 0; a run that `checkpoints` does not know has
@@ -72,7 +72,7 @@ def demo_efficiency(scores: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataF
 
 
 def buffer_health(demo_events: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and step with an event: length of the buffer after the step, what came and went.
+    """Follow the buffer after each step with an event, what came and went: one row per run and step.
 
     Columns: buffer_len, n_enqueued, n_trained, n_evicted, and quantiles (.1, .5, .9) of the age in steps of the
     demonstrations trained on: age_low, age_median, age_high (null where none was, or none had been enqueued).
@@ -92,7 +92,7 @@ def buffer_health(demo_events: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_demo_efficiency(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F9: score against demonstrations trained on, with repeats (left) and distinct ones (right).
+    """Draw score against demonstrations trained on, with repeats (left) and distinct ones (right).
 
     A point per step, joined in order of step, the last one filled, with its interval; the axis is logarithmic
     from 10 on and linear below, so that runs without demonstrations have a place. Returns the two Axes.
@@ -139,7 +139,7 @@ def _demonstration_axis(axes: Any, *, largest: int) -> None:
 
 
 def caption_demo_efficiency(frame: pd.DataFrame) -> str:
-    """What F9 must say below it: what a point is, the interval, how many questions."""
+    """Say what a reader must know: what a point is, the interval, how many questions."""
     questions = style.count_range(frame["n_questions"])
     return (
         f"A point per measured step of a run, the last one filled, mean over {questions} questions; 95 % interval "
@@ -148,7 +148,7 @@ def caption_demo_efficiency(frame: pd.DataFrame) -> str:
 
 
 def plot_buffer_health(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F14: length of the buffer (area) and age of what was trained on (median, .1 to .9). Returns the two Axes."""
+    """Draw length of the buffer (area) and age of what was trained on (median, .1 to .9). Returns the two Axes."""
     if axes is None:
         axes = style.new_axes(1, 2, height=2.1, sharex=True)[0]
     axes = np.asarray(axes, dtype=object).ravel()
@@ -176,7 +176,7 @@ def plot_buffer_health(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_buffer_health(frame: pd.DataFrame) -> str:
-    """What F14 must say below it."""
+    """Say what a reader of the figure must know."""
     return (
         f"Left: demonstrations in the buffer after each step ({int(frame['n_enqueued'].sum())} enqueued, "
         f"{int(frame['n_trained'].sum())} trained on, {int(frame['n_evicted'].sum())} evicted). Right: steps between "

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.report.loaded import Loaded
-from relift.analysis.training.throughput import throughput
+from relift.analysis.training.dynamics import throughput
 from relift.dashboards.charts import training
 from relift.dashboards.made import Made, compute, make
 from relift.dashboards.runs import Choice

@@ -11,8 +11,7 @@ import pytest
 from relift.analysis.report import html as h
 from relift.analysis.report.content import make_report, without_folders
 from relift.analysis.report.examples import examples_of_run
-from relift.analysis.report.page import PROBLEM_LIMIT, render
-from relift.analysis.report.write import write_report
+from relift.analysis.report.page import PROBLEM_LIMIT, render, write_report
 from relift.errors import InputError
 from relift.schema import question_id_of
 from relift.store import RunWriter, trajectories_of
