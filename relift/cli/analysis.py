@@ -87,7 +87,7 @@ def report(
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
     """One HTML file to mail: what training changed, in words with intervals, figures and example questions."""
-    from relift.analysis.report.write import write_report
+    from relift.analysis.report.page import write_report
 
     runs = _sound_runs(runs)
     made = write_report(
