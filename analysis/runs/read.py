@@ -6,7 +6,7 @@ question carry question_id; question_ix is dense inside one run and must never b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
@@ -19,12 +19,13 @@ from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
 from relift.schema import TABLES
-from relift.store import RunReader, runs_below, trajectories_of, unassisted
+from relift.store import RunReader, TableFile, runs_below, trajectories_of, unassisted
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
 
 
+_BATCH_ROWS = 100_000
 _KEPT = 32  # readers and indexes of questions kept open: a page that is drawn again must not read them again
 _readers: dict[Path, RunReader] = {}
 _indexes: dict[tuple[Path, str], pd.CategoricalDtype] = {}
@@ -253,12 +254,27 @@ def map_attempts(
     for reader in open_runs(runs):
         wanted = _with_keys(columns, keys)
         read = [*wanted, *({"assistance"} - set(wanted))]
-        for _, table in reader.iter_tables("attempts", columns=read, origin=origin, steps=steps):
+        tables = reader.iter_tables("attempts", columns=read, origin=origin, steps=steps)
+        for table in _batches(tables):
             frame = _with_question_id(reader, unassisted(table).select(wanted).to_pandas())
             parts.append(function(frame.assign(run_id=reader.run_id, run=label_of(reader))))
     if not parts:
         raise InputError(f"no attempts of origin {origin}{'' if steps is None else ' at these steps'} in these runs")
     return pd.concat(parts, ignore_index=True)
+
+
+def _batches(tables: Iterable[tuple[TableFile, pa.Table]]) -> Iterator[pa.Table]:
+    """Join small files of different steps up to _BATCH_ROWS rows: a call for each file costs more than its rows."""
+    batch: list[pa.Table] = []
+    steps: set[int] = set()
+    for file, table in tables:
+        if batch and (file.step in steps or sum(map(len, batch)) + len(table) > _BATCH_ROWS):
+            yield pa.concat_tables(batch).unify_dictionaries()
+            batch, steps = [], set()
+        batch.append(table)
+        steps.add(file.step)
+    if batch:
+        yield pa.concat_tables(batch).unify_dictionaries()
 
 
 def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:

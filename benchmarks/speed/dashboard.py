@@ -147,7 +147,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.run
         if folder is None:
-            from relift.benchmarks.speed.analysis import make_run
+            from relift.benchmarks.speed.big_run import make_run
 
             folder = Path(temporary) / "rl"
             make_run(folder, n_questions=options.questions, n_steps=options.steps, attempts=True, texts=10)

@@ -1,4 +1,4 @@
-"""`relift compare`, `analyze`, `report`, `dashboard`, `import`."""
+"""Define the commands `relift compare`, `analyze`, `report`, `dashboard` and `import`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def compare(
     markdown: Markdown = False,  # noqa: FBT002
     latex: Latex = False,  # noqa: FBT002
 ) -> None:
-    """Differences of runs on the same questions, paired, with intervals and the questions that flipped."""
+    """Compare runs on the same questions, with intervals.
+
+    Differences are paired by question; the questions that flipped are listed.
+    """
     from relift.analysis.scores.paired import compare_with_baseline
     from relift.analysis.scores.paired_table import render_comparisons
     from relift.analysis.scores.sides import parse_side
@@ -62,7 +65,10 @@ def analyze(
     seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
-    """Figures and tables of what training changed, question by question, and what the runs do not allow."""
+    """Draw figures and write tables of what training changed.
+
+    index.md also names what could not be made from these runs, and why.
+    """
     from relift.analysis.report.analyze import analyze as run_analysis
 
     runs = _sound_runs(runs)
@@ -86,7 +92,10 @@ def report(
     seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
-    """One HTML file to mail: what training changed, in words with intervals, figures and example questions."""
+    """Write one HTML file on what training changed.
+
+    It holds sentences with intervals, figures and example questions, and can be mailed.
+    """
     from relift.analysis.report.page import write_report
 
     runs = _sound_runs(runs)
@@ -107,7 +116,7 @@ def dashboard(
         bool, typer.Option("--unsafe-no-auth", help="let whoever reaches --host read the runs, without a password")
     ] = False,  # noqa: FBT002
 ) -> None:
-    """Look at runs in a browser: curves, the questions behind them, their answers."""
+    """Show runs in a browser: curves, questions, answers."""
     from relift.dashboards.launch import run_dashboard
 
     run_dashboard(runs, port=port, host=host, unsafe_no_auth=unsafe_no_auth)
@@ -118,7 +127,7 @@ def import_(
     source: Annotated[Path, typer.Argument(help="lighteval: the folder details/MODEL/DATE, or one of its files")],
     into: Annotated[Path, typer.Option(metavar="RUN", help="folder of the new run")],
 ) -> None:
-    """Somebody else's evaluation as a run of ours: graded again, scored, and looked at like any other."""
+    """Import another project's evaluation as a run, graded again."""
     from relift.analysis.scores.score import score_run
     from relift.benchmarks.lighteval.importer import import_details
     from relift.grading import Grader
