@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis.runs.read import label_of
+from relift.analysis.style import shorten
 from relift.dashboards.kept import kept
 from relift.errors import ReliftError, StoreError
 from relift.store import RunReader, runs_below
@@ -165,7 +166,7 @@ def fingerprint(folder: Path) -> tuple[int, ...]:
 
 def clean_name(text: str) -> str:
     """Clean a name of anything that Markdown or an address would read as a sign."""
-    return re.sub(r"[^\w .+=@,()-]", "·", text).strip()[:60] or "run"
+    return shorten(re.sub(r"[^\w .+=@,()-]", "·", text).strip(), longest=60) or "run"
 
 
 @kept(256)

@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from relift.dashboards import pages
+from relift.dashboards.charts.common import remember_runs
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, folders, probed_splits, silent, survey
 
 POLL_SECONDS = 5
@@ -55,6 +56,7 @@ def choose_runs(*, splits: bool = True) -> Choice | None:
         if not run.readable:
             st.error(f"{plain(run.name)} cannot be read: {plain(run.problem)}", icon=":material/error:")
     readable = tuple(run for run in runs if run.readable)
+    remember_runs(run.name for run in readable)
     if not readable:
         return None
     filled = tuple(run for run in readable if run.state != "empty")
