@@ -91,11 +91,12 @@ class Choice:
     runs: tuple[RunInfo, ...]
     base: str | None = None  # a run_id
     splits: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()  # (run_id, step) of probes that turned out to be damaged
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Tell choices apart by all that their tables and figures are made of."""
-        return (tuple(run.key for run in self.runs), self.base, self.splits)
+        return (tuple(run.key for run in self.runs), self.base, self.splits, self.left_out)
 
     @property
     def identity(self) -> tuple[Any, ...]:

@@ -112,21 +112,27 @@ def read_trajectories(
     draws: Collection[int] | None = None,
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
+    leave_out: Collection[tuple[str, int]] = (),
 ) -> pd.DataFrame:
     """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
-    Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
+    `leave_out`: (run_id, step) of probes that are not looked at, as damaged ones. Runs that keep attempts of this
+    origin alone (evaluations) have their rows counted from these.
     """
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
         kept = None if splits is None else _ixs_of(reader, "split", splits)
+        left, asked = {step for run_id, step in leave_out if run_id == reader.run_id}, steps
+        if left:
+            known = reader.steps("trajectories", origin=origin) or reader.steps("attempts", origin=origin)
+            asked = [step for step in known if step not in left and (steps is None or step in steps)]
         if not reader.files("trajectories", origin=origin) and reader.files("attempts", origin=origin):
-            frame = _counted(reader, origin=origin, steps=steps, draws=draws, question_ixs=kept)
+            frame = _counted(reader, origin=origin, steps=asked, draws=draws, question_ixs=kept)
             frame = frame if wanted is None else frame[wanted]
         else:
             frame = reader.read(
-                "trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept
+                "trajectories", columns=wanted, origin=origin, steps=asked, draws=draws, question_ixs=kept
             )
         return _with_question_id(reader, frame)
 
