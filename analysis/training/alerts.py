@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates"]
+KINDS: tuple[Kind, ...] = ("spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates")
 ALERT_COLUMNS = ["run_id", "run", "kind", "sentence"]
 UNDECIDED_SHARE, TRUNCATED_SHARE = 0.02, 0.10
 # The rest are rules of thumb of ours: first against last third of the steps, and far enough apart to be no noise of

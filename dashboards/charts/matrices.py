@@ -51,7 +51,7 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
         alt.Tooltip("low:Q", format="+.1%"), alt.Tooltip("high:Q", format="+.1%"),
     ]  # fmt: skip
     bar = alt.Legend(
-        title=None, orient="bottom", gradientLength=150, gradientThickness=9, format="+d" if excess else "d",
+        title=None, orient="right", gradientLength=140, gradientThickness=9, format="+d" if excess else "d",
         tickCount=5,
     )  # fmt: skip
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
