@@ -116,7 +116,7 @@ def choose_runs(*, splits: bool = True) -> Choice | None:
         return None
     said: set[str] = set()
     st.session_state[_BANNER] = (st.container(), said)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         chosen = _runs_row(filled)
         base = _base_row(filled)
         wanted = _splits_row(chosen) if splits else ()
@@ -148,12 +148,13 @@ def _base_row(filled: tuple[RunInfo, ...]) -> str | None:
     able = [run for run in filled if 0 in run.probe_steps]
     if len(able) < 2:
         return None
-    name = st.selectbox(
-        "Base of the bands", [run.name for run in able], index=None, key="base", bind="query-params",
-        placeholder="found by itself", width=180,
-        help="Whose first probe sorts the questions into bands. Not chosen: the run called base, else the only one "
-        "that has step 0 alone, else the first.",
-    )  # fmt: skip
+    with st.popover("Base", width="content"):  # seldom changed
+        name = st.selectbox(
+            "Base of the bands", [run.name for run in able], index=None, key="base", bind="query-params",
+            placeholder="found by itself",
+            help="Whose first probe sorts the questions into bands. Not chosen: the run called base, else the only one "
+            "that has step 0 alone, else the first.",
+        )  # fmt: skip
     return next((run.run_id for run in able if run.name == name), None)
 
 

@@ -173,6 +173,11 @@ def _of(rows: pd.DataFrame, side: str) -> list[str]:
 def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> None:
     """Show the mean paired difference over all questions, and by band where there are bands."""
     frame = paired_difference(pairs)
+    known = questions(choice)
+    split_of = pd.Series(known["split"].astype(object).to_numpy(), index=known["question_id"].astype(object))
+    by_split = paired_difference(pairs, by=split_of).sort_values("group")
+    if len(by_split) > 1:
+        frame = pd.concat([frame, by_split], ignore_index=True)
     bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
     if isinstance(bands, Ready):
         by = bands.frame.drop_duplicates("question_id").set_index("question_id")["band"].astype(object)

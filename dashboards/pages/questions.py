@@ -60,7 +60,7 @@ def show() -> None:
         origin = choose_origin("Questions that were", able_origins(choice), help=ORIGIN_HELP) or "probe"
         choice = of_origin(choice, origin)
         run = _choose_shape(choice)
-        search = st.container(horizontal=True, vertical_alignment="bottom", gap="medium", width="content")
+        search = st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content")
     if run is None:
         st.info(
             "None of these runs has answers yet. `relift train` probes by itself (probe.questions); `relift eval` "
@@ -102,8 +102,8 @@ def _choose_shape(choice: Choice) -> RunInfo | None:
     able = [one.name for one in choice.runs if one.probe_steps]
     if run is None or len(able) < 2:
         return run
-    name = st.segmented_control(
-        "Sort and classify by", able, key="shape", bind="query-params",
+    name = st.selectbox(
+        "Sort and classify by", able, index=None, key="shape", bind="query-params", placeholder=run.name, width=170,
         help="The run whose trajectories give class, order and marks. Nothing chosen: the run with most probes.",
     )  # fmt: skip
     return shape_run(choice, name or "")
@@ -120,14 +120,11 @@ def _filters(known: Facts, run: RunInfo, search: Any) -> Filter:
         st.text_input("Search", key="find", bind="query-params", placeholder="problem or gold answer", width=200)
         st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=170)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        for column, label in labels.items():
-            if known.options[column]:
-                st.pills(
-                    label, known.options[column], selection_mode="multi", key=column, bind="query-params",
-                    help=TERMS[column],
-                )  # fmt: skip
-        more = bool(offered or known.options["mark"])
+        for column in ("class", "band"):
+            _pills(labels[column], column, known)
+        more = bool(offered or known.options["mark"] or known.options["reach"])
         with st.popover("More filters") if more else st.container():
+            _pills(labels["reach"], "reach", known)
             for column, values in offered.items():
                 st.multiselect(column.capitalize(), values, key=column, bind="query-params")
             if known.options["mark"]:
@@ -141,6 +138,13 @@ def _filters(known: Facts, run: RunInfo, search: Any) -> Filter:
         if column in known.missing and run.origin == "probe":
             st.caption(f"No {column}: {plain(known.missing[column])}.")
     return wanted
+
+
+def _pills(label: str, column: str, known: Facts) -> None:
+    if known.options[column]:
+        st.pills(
+            label, known.options[column], selection_mode="multi", key=column, bind="query-params", help=TERMS[column]
+        )
 
 
 def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
