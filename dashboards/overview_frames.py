@@ -9,9 +9,10 @@ import pandas as pd
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
-from relift.analysis.questions.counted_reach import counted_reach
-from relift.analysis.questions.headline import change_from_base
-from relift.analysis.questions.reached import caption_reach, plot_reach
+from relift.analysis.questions.compare import difference_from_base
+from relift.analysis.questions.reach import caption_reach, plot_reach
+from relift.analysis.questions.reach import reach_counts as counted_reach
+from relift.analysis.report.catalogue import difference_of
 from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.counts import read_counts
 from relift.analysis.runs.read import open_runs, read_demo_events, read_trajectories
@@ -39,12 +40,12 @@ def change(choice: Choice) -> Ready | Unavailable:
 
 
 def _change(loaded: Loaded) -> pd.DataFrame:
-    return change_from_base(loaded.probes, loaded.bands, measure_draw=loaded.measure_draw)
+    return difference_of(loaded)
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2), draws=(0, 1))
-    return change_from_base(counts, assign_bands(counts, run=large_base(choice)))
+    return difference_from_base(counts, bands=assign_bands(counts, run=large_base(choice)))
 
 
 def large_base(choice: Choice) -> str:
@@ -57,9 +58,9 @@ def large_base(choice: Choice) -> str:
 def band_accuracy(choice: Choice) -> Ready | Unavailable:
     """Make accuracy by band; of large runs at LARGE_STEPS of the probes."""
     if not is_large(choice):
-        return make("f01_band_accuracy", choice)
+        return make("band_accuracy", choice)
     return compute(
-        "f01_band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
+        "band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
     )
 
 
@@ -76,20 +77,20 @@ def _large_caption(frame: pd.DataFrame) -> str:
 def reach_counts(choice: Choice) -> Ready | Unavailable:
     """Count the questions within and beyond reach."""
     if not is_large(choice):
-        return make("f17_reach", choice)
-    return compute("f17_reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
+        return make("reach", choice)
+    return compute("reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
 
 
 def _large_reach(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2))
-    return counted_reach(counts, base_id=large_base(choice))
+    return counted_reach(counts, base=large_base(choice))
 
 
 def reach_accuracy(choice: Choice) -> Ready | Unavailable:
     """Make accuracy by reach; of large runs it is made where it is asked for, on Dynamics."""
     if is_large(choice):
-        return Unavailable("f17_reach_accuracy", "the run is large; the Dynamics page makes it")
-    return make("f17_reach_accuracy", choice)
+        return Unavailable("reach_accuracy", "the run is large; the Dynamics page makes it")
+    return make("reach_accuracy", choice)
 
 
 def alerts(loaded: Loaded) -> pd.DataFrame:

@@ -187,7 +187,7 @@ def _combinations(choice: Choice) -> None:
     """Show which runs solve which questions, all runs at once."""
     if len(choice.with_probes().runs) < 3:
         return
-    made = make("f07_solved_by", choice.with_probes())
+    made = make("solved_by", choice.with_probes())
     section(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
         made if isinstance(made, Unavailable) else Ready(made.name, made.frame.head(40), made.caption, made.draw),

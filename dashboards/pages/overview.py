@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.questions.headline import say_change
+from relift.analysis.questions.compare import say_change
 from relift.analysis.runs.cautions import cautions
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
@@ -43,7 +43,7 @@ def show() -> None:
 
 def _evaluations(choice: Choice) -> None:
     """Show the scores of runs without probes."""
-    made = make("f05_scores", choice)
+    made = make("scores", choice)
     section("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
     link("benchmarks", "Scores, pairs and questions", icon=":material/arrow_forward:")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.questions.question_list import sparklines
+from relift.analysis.questions.heat import sparklines
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.charts.questions import heat_map
 from relift.dashboards.exports import downloads

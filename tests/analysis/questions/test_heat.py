@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from relift.analysis.questions.question_list import ends_of, heat_bars, order_by_shape, sparklines
+from relift.analysis.questions.heat import ends_of, heat_bars, order_by_shape, sparklines
 from relift.analysis.runs.counts import Cube
 
 

@@ -1,13 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from relift import stats
-from relift.analysis import assign_bands, band_transitions, label_noise
+from relift.analysis import assign_bands, band_transitions, label_noise, moved_questions, read_trajectories
 from relift.analysis.questions.bands import BANDS
-from relift.analysis.questions.transitions import joint_band_shares
+from relift.analysis.questions.unchanged import joint_band_shares
 from relift.errors import InputError
 from tests.analysis.frames import frozen_rates, frozen_run, trajectories
+from tests.synthetic import write_run
 
 # Selection noise of a frozen model, p = 0 with probability .15, else Beta(.45, .9): 200,000 simulated questions,
 # bands by 8 attempts, per cent, from row to column, hardest first (design notes, analysis, section 1)
@@ -205,3 +208,22 @@ def test_a_fitted_null_knows_questions_that_are_never_solved() -> None:
     stays = moves.iloc[0]
     assert stays["null_share"] == pytest.approx(((1 - rate_Q) ** 16).sum() / ((1 - rate_Q) ** 8).sum(), abs=0.03)
     assert stays["low"] < 0 < stays["high"]
+
+
+def test_the_questions_of_a_cell_are_as_many_as_it_counts(tmp_path: Path) -> None:
+    write_run(tmp_path / "rl", n_questions=80, n_steps=8, learn=0.8, seed=3, probe_every=4, demos_per_step=4)
+    rows = read_trajectories([tmp_path / "rl"])
+    bands = assign_bands(rows)
+    cells = band_transitions(rows, bands, resamples=20)
+    assert cells["count"].sum() == 80
+    for cell in cells.to_dict("records"):
+        found = moved_questions(
+            rows, bands, run="rl-3", step=8, band_from=cell["band_from"], band_to=cell["band_to"]
+        )  # fmt: skip
+        assert len(found) == cell["count"]
+    easy = moved_questions(rows, bands, run="rl-3", step=8, band_from="Medium", band_to="Easy")
+    assert (easy["n_correct"] >= 6).all() and easy["n_correct_base"].between(3, 5).all()  # of 8
+    with pytest.raises(InputError, match="no band"):
+        moved_questions(rows, bands, run="rl-3", step=8, band_from="Easy", band_to="Impossible")
+    with pytest.raises(InputError, match="no probe at step 7"):
+        moved_questions(rows, bands, run="rl-3", step=7, band_from="Easy", band_to="Easy")

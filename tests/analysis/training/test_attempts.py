@@ -59,13 +59,12 @@ def test_what_was_not_recorded_is_named() -> None:
     for column in (None, np.nan):
         with pytest.raises(MissingColumn, match="attempts.sum_logprob_base was not recorded: no setting") as caught:
             base_perplexity(attempts("c", sum_logprob_base=column))
-        assert (caught.value.table, caught.value.column, caught.value.setting) == (
-            "attempts", "sum_logprob_base", None,
+        assert (caught.value.table, caught.value.column, caught.value.how) == (
+            "attempts", "sum_logprob_base", "no setting of this version records it",
         )  # fmt: skip
     with pytest.raises(MissingColumn, match="attempts.sum_logprob was"):
         drift(attempts("c", sum_logprob_base=-1.0))
-    error = MissingColumn("updates", "entropy", "log.entropy")
-    assert str(error) == "updates.entropy was not recorded: set log.entropy and run again"
+    assert "the torch engine records it" in str(MissingColumn("attempts", "mean_entropy"))
 
 
 def test_perplexity_and_drift_by_hand() -> None:

@@ -13,11 +13,11 @@ from matplotlib.colors import to_rgb
 from relift import analysis
 from relift.analysis import style
 from tests.analysis.frames import trajectories
-from tests.analysis.test_attempts import attempts
-from tests.analysis.test_demos import EVENTS
-from tests.analysis.test_dynamics import updates
-from tests.analysis.test_event_study import EVENTS as WAITED
-from tests.analysis.test_event_study import SEEN
+from tests.analysis.training.test_attempts import attempts
+from tests.analysis.training.test_demos import EVENTS, USED
+from tests.analysis.training.test_dynamics import updates
+from tests.analysis.training.test_event_study import EVENTS as WAITED
+from tests.analysis.training.test_event_study import SEEN
 
 RUNS = ("base", "rl", "relift", "my own")
 
@@ -41,12 +41,10 @@ def figures() -> dict[str, Drawn]:
     bands = analysis.assign_bands(frame, run="base")
     made = pd.concat([updates([(5, "rl"), (6, "sft")], run=run) for run in RUNS[1:]])
     rolled = pd.concat([trajectories([4], run="rl", step=s, origin="rollout") for s in (5, 6)])
-    used = pd.concat(
-        [analysis.count_demonstrations(EVENTS, steps=[10, 20]).assign(run_id=f"{run}-1", run=run) for run in RUNS]
-    )
+    used = pd.concat([USED.assign(step=[10, 20], run_id=f"{run}-1", run=run) for run in RUNS])
     return {
         "f1": (analysis.band_accuracy(frame, bands), analysis.plot_band_accuracy, analysis.caption_bands),
-        "f2": (analysis.band_lengths(frame, bands), analysis.plot_band_lengths, analysis.caption_bands),
+        "f2": (analysis.band_lengths(frame, bands), analysis.plot_band_lengths, analysis.caption_lengths),
         "f3": (analysis.band_transitions(frame, bands), analysis.plot_transitions, analysis.caption_transitions),
         "f4": (
             analysis.training_dynamics(made, pd.concat([rolled, frame])),

@@ -32,7 +32,7 @@ def test_everything_that_the_runs_allow_is_written(folders: dict[str, Path], tmp
     runs = [folders["base"], folders["rl"], folders["relift"]]
     result = analyze(runs, tmp_path / "out", tell=told.append, **QUICK)
     # the synthetic runs have no benchmark scores and no log-probabilities under the base
-    assert {one.name for one in result.left_out} == {"f05_scores", "f12_base_perplexity", "f13_forgetting"}
+    assert {one.name for one in result.left_out} == {"scores", "base_perplexity", "forgetting"}
     assert len(told) == len(FIGURES) + len(TABLES)
     for one in result.made:
         assert all(path.stat().st_size > 0 for path in one.files) and "nan" not in one.caption
@@ -41,7 +41,7 @@ def test_everything_that_the_runs_allow_is_written(folders: dict[str, Path], tmp
     assert "Bands by step 0 of base. 60 questions" in index and result.cautions == ()
     assert all(f"figures/{one.name}.png" in index for one in result.made if one.kind == "figure")
     assert "attempts.sum_logprob_base was not recorded" in index
-    solved = pd.read_csv(tmp_path / "out" / "figures" / "f07_support.csv")
+    solved = pd.read_csv(tmp_path / "out" / "figures" / "support.csv")
     assert set(solved["run"]) == {"rl", "relift"}
 
 
@@ -50,40 +50,40 @@ def reasons(result_of: Path, runs: list[Path], names: list[str]) -> dict[str, st
 
 
 def test_a_run_with_one_draw_has_a_fitted_null_and_no_curves_by_band(folders: dict[str, Path], tmp_path: Path) -> None:
-    result = analyze([folders["one_draw"]], tmp_path, only=["f01_band_accuracy", "f03_transitions"], **QUICK)
+    result = analyze([folders["one_draw"]], tmp_path, only=["band_accuracy", "transitions"], **QUICK)
     (left_out,) = result.left_out
-    assert left_out.name == "f01_band_accuracy" and "probe step 0 once more" in left_out.reason
+    assert left_out.name == "band_accuracy" and "probe step 0 once more" in left_out.reason
     assert result.made[0].frame["null"].unique().tolist() == ["fitted"]
 
 
 def test_a_run_with_one_probe_says_so(folders: dict[str, Path], tmp_path: Path) -> None:
-    found = reasons(tmp_path, [folders["base"]], ["bands", "f03_transitions", "f08_turnover", "f14_buffer"])
+    found = reasons(tmp_path, [folders["base"]], ["bands", "transitions", "turnover", "buffer"])
     assert found == {
-        "f03_transitions": "no run has a probe at a step after 0",
-        "f08_turnover": "no run has probes at two steps: nothing can have come or gone",
-        "f14_buffer": "no run has demonstrations",
+        "transitions": "no run has a probe at a step after 0",
+        "turnover": "no run has probes at two steps: nothing can have come or gone",
+        "buffer": "no run has demonstrations",
     }
 
 
 def test_one_run_is_compared_with_its_own_start(folders: dict[str, Path], tmp_path: Path) -> None:
-    result = analyze([folders["rl"]], tmp_path, only=["f06_pass_at_k", "f07_solved_by", "f17_reach"], **QUICK)
+    result = analyze([folders["rl"]], tmp_path, only=["pass_at_k", "solved_by", "reach"], **QUICK)
     frames = {one.name: one.frame for one in result.made}
-    assert set(frames["f06_pass_at_k"]["run"]) == {"step 0", "rl"}
-    assert {"step 0", "rl"} <= set(frames["f07_solved_by"].columns)
-    assert sorted(frames["f17_reach"]["step"].unique()) == [0, 12]
+    assert set(frames["pass_at_k"]["run"]) == {"step 0", "rl"}
+    assert {"step 0", "rl"} <= set(frames["solved_by"].columns)
+    assert sorted(frames["reach"]["step"].unique()) == [0, 12]
 
 
 def test_runs_with_other_questions_share_no_figure_of_them(folders: dict[str, Path], tmp_path: Path) -> None:
     runs = [folders["rl"], folders["other"]]
-    found = reasons(tmp_path, runs, ["f01_band_accuracy", "f04_dynamics", "f18_group_signal"])
-    assert set(found) == {"f01_band_accuracy"}
-    assert found["f01_band_accuracy"].startswith("no question was probed in every run and at every step")
+    found = reasons(tmp_path, runs, ["band_accuracy", "dynamics", "group_signal"])
+    assert set(found) == {"band_accuracy"}
+    assert found["band_accuracy"].startswith("no question was probed in every run and at every step")
     with pytest.raises(InputError, match="nothing can be made of these runs: no question was probed in every run"):
-        analyze(runs, tmp_path, only=["f01_band_accuracy"], **QUICK)
+        analyze(runs, tmp_path, only=["band_accuracy"], **QUICK)
 
 
 def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no figure or table f99; there are runs|there are f01"):
+    with pytest.raises(InputError, match="no figure or table f99; there are band_accuracy"):
         analyze([folders["rl"]], tmp_path, only=["f99"])
     with pytest.raises(InputError, match="'sft' means 0 runs; the frame holds: rl"):
         analyze([folders["rl"]], tmp_path, base="sft")

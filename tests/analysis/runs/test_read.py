@@ -74,9 +74,9 @@ def test_small_tables_and_runs(runs: tuple[list[Path], World]) -> None:
     checkpoints = analysis.read_checkpoints(folders)
     assert checkpoints["step"].tolist() == [0, 4, 8] * 2
     last = checkpoints.iloc[-1]
-    used = analysis.count_demonstrations(events, steps=[8]).iloc[0]
-    assert last["demonstrations"] == used["demonstrations"] > 0
-    assert last["distinct_demonstrations"] == used["distinct_demonstrations"]
+    of_last = events[(events["run_id"] == last["run_id"]) & (events["event"].astype(str) == "train")]
+    assert last["demonstrations"] == len(of_last) > 0
+    assert last["distinct_demonstrations"] == of_last["demo_id"].nunique()
     assert len(analysis.read_demonstrations(folders[1])) == N_QUESTIONS and analysis.read_scores(folders).empty
 
 

@@ -11,8 +11,7 @@ import pytest
 from relift.analysis.report import html as h
 from relift.analysis.report.content import make_report, without_folders
 from relift.analysis.report.examples import examples_of_run
-from relift.analysis.report.page import PROBLEM_LIMIT, render
-from relift.analysis.report.write import write_report
+from relift.analysis.report.page import PROBLEM_LIMIT, render, write_report
 from relift.errors import InputError
 from relift.schema import question_id_of
 from relift.store import RunWriter, trajectories_of
@@ -141,7 +140,7 @@ def test_hostile_texts_are_text(tmp_path: Path) -> None:
     write_report(
         [tmp_path / "run"],
         out,
-        only=["f17_reach", "classes"],
+        only=["reach", "classes"],
         examples=50,
         resamples=20,
         title="</title><script>\u202e",
@@ -203,14 +202,14 @@ def test_everything_that_the_runs_allow_is_in_one_file(folders: dict[str, Path],
 def test_the_same_runs_give_the_same_bytes_without_a_path_of_this_machine(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    runs, only = [folders["base"], folders["rl"]], ["bands", "classes", "difference_from_base", "f01_band_accuracy"]
+    runs, only = [folders["base"], folders["rl"]], ["bands", "classes", "difference_from_base", "band_accuracy"]
     for name in ("one", "two"):
         write_report(runs, tmp_path / f"{name}.html", only=only, resamples=20)
     one, two = ((tmp_path / f"{name}.html").read_bytes() for name in ("one", "two"))
     assert one == two
     svgs = [base64.b64decode(source.partition(",")[2]) for source in Page(one.decode()).of("src")]
     assert svgs and not any(str(folders["base"].parent).encode() in part for part in (one, *svgs))
-    gone = make_report([folders["base"]], only=["f05_scores", "f17_reach"], examples=0, resamples=20)
+    gone = make_report([folders["base"]], only=["scores", "reach"], examples=0, resamples=20)
     assert without_folders(f"{folders['base'].absolute()}: not there", gone.loaded) == "base: not there"
 
 
@@ -221,7 +220,7 @@ def sentences(runs: list[Path], only: list[str]) -> tuple[dict[str, list[str]], 
 
 
 def test_a_run_with_one_draw_still_says_what_it_learnt_overall(folders: dict[str, Path]) -> None:
-    only = ["bands", "difference_from_base", "f01_band_accuracy", "f03_transitions"]
+    only = ["bands", "difference_from_base", "band_accuracy", "transitions"]
     report = make_report([folders["one_draw"]], only=only, examples=0, resamples=20)
     found = dict(report.findings())
     assert re.fullmatch(
@@ -235,17 +234,17 @@ def test_a_run_with_one_draw_still_says_what_it_learnt_overall(folders: dict[str
 
 
 def test_a_running_run_and_a_base_alone_are_reported(folders: dict[str, Path]) -> None:
-    found, cautions = sentences([folders["running"]], ["f17_reach", "difference_from_base"])
+    found, cautions = sentences([folders["running"]], ["reach", "difference_from_base"])
     assert cautions == ["Not finished: running; figures show the steps that are committed."]
     assert found["Accuracy"][1].startswith("running: ")
-    found, _ = sentences([folders["base"]], ["f17_reach", "difference_from_base"])
+    found, _ = sentences([folders["base"]], ["reach", "difference_from_base"])
     assert len(found["Accuracy"]) == 1 and found["Accuracy"][0].startswith("base at step 0: ")
     assert any(s.startswith("Too few attempts to call any question beyond reach") for s in found["Reach"])
 
 
 def test_runs_with_other_questions_are_not_compared(folders: dict[str, Path]) -> None:
-    report = make_report([folders["rl"], folders["other"]], only=["f04_dynamics", "classes"], resamples=20)
-    assert report.findings() == [] and [one.name for one in report.figures] == ["f04_dynamics"]
+    report = make_report([folders["rl"], folders["other"]], only=["dynamics", "classes"], resamples=20)
+    assert report.findings() == [] and [one.name for one in report.figures] == ["dynamics"]
     assert {why for _, why in report.left_out} == {
         "no question was probed in every run and at every step: select runs, steps or splits"
     }
@@ -257,20 +256,20 @@ def test_few_shared_questions_are_said_at_the_top(folders: dict[str, Path], tmp_
         tmp_path / "late", n_questions=60, n_steps=6, learn=0.4, probe_every=6, seed=8, name="late", first_question=40
     )
     write_run(tmp_path / "early", n_questions=60, n_steps=6, learn=0.4, probe_every=6, seed=9, name="early")
-    report = make_report([tmp_path / "early", tmp_path / "late"], only=["f17_reach"], examples=0, resamples=20)
+    report = make_report([tmp_path / "early", tmp_path / "late"], only=["reach"], examples=0, resamples=20)
     assert report.cautions == [
         "Only 20 of 100 questions were probed in every run and at every step: all that is said here is about these."
     ]
 
 
 def test_evaluated_runs_are_compared_with_the_first(folders: dict[str, Path]) -> None:
-    report = make_report([folders["before"], folders["after"]], only=["f05_scores"], resamples=20)
+    report = make_report([folders["before"], folders["after"]], only=["scores"], resamples=20)
     found = dict(report.findings())
     # 4 of each kind of question: after (1 + .75 + 0) / 3 = .583, before (.5 + 0 + 1) / 3 = .5
     assert found["after against before"][0].startswith("math500: 58.3 % against 50.0 %, +8.3 points [")
     assert "paired over 12 questions, not told from chance." in found["after against before"][0]
     assert found["Benchmarks"][0].startswith("before, in percent: math500 50.0 [")
-    assert [one.name for one in report.figures] == ["f05_scores"]  # scored anew: no table of scores was written
+    assert [one.name for one in report.figures] == ["scores"]  # scored anew: no table of scores was written
     assert report.left_out[0][0] == "What changed, question by question"
     assert [example.change for example in report.examples] == ["gained", "gained", "lost", "lost"]
     page = check_inert(render(report))
@@ -298,7 +297,7 @@ def test_run_json_is_not_trusted(folders: dict[str, Path], tmp_path: Path) -> No
             "recipe": "\u202e",
         },
     )  # fmt: skip
-    report = make_report([tmp_path / "odd"], only=["f17_reach"], resamples=20)
+    report = make_report([tmp_path / "odd"], only=["reach"], resamples=20)
     page = check_inert(render(report))
     cells = page.texts["td"]
     assert "<script>" in cells and "U+202E" in cells and json.dumps(["<i>"]).replace('"', "'") in cells

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from relift import stats
-from relift.analysis import buffer_health, count_demonstrations, demo_efficiency, probe_scores
+from relift.analysis import buffer_health, demo_efficiency, probe_scores
 from relift.errors import InputError
 from tests.analysis.frames import trajectories
 
@@ -45,28 +45,27 @@ def test_probe_scores_pool_draws_and_leave_top_ups_out() -> None:
     assert probe_scores(frame[:0]).columns.tolist() == probe_scores(frame).columns.tolist()
 
 
-def test_demonstrations_are_counted_with_and_without_repeats() -> None:
-    used = count_demonstrations(EVENTS, steps=[0, 3, 5, 7])
-    assert used["demonstrations"].tolist() == [0, 2, 2, 3]
-    assert used["distinct_demonstrations"].tolist() == [0, 2, 2, 2]
+USED = pd.DataFrame(
+    {"run_id": "relift-1", "run": "relift", "step": [3, 7], "demonstrations": [2, 3], "distinct_demonstrations": [2, 2]}
+)
 
 
 def test_demo_efficiency_joins_scores_and_counts() -> None:
     probes = pd.concat([trajectories([0, 4], run="relift", step=s) for s in (0, 3, 5, 7)])
-    joined = demo_efficiency(probe_scores(probes), count_demonstrations(EVENTS, steps=[3, 7]))
+    joined = demo_efficiency(probe_scores(probes), USED)
     assert joined["step"].tolist() == [0, 3, 7]  # step 5 has no count; at step 0 nothing was trained on
     assert joined["demonstrations"].tolist() == [0, 2, 3]
     assert joined["distinct_demonstrations"].tolist() == [0, 2, 2]
     base = probe_scores(trajectories([0, 4]))
-    assert demo_efficiency(base, count_demonstrations(EVENTS, steps=[]))["demonstrations"].tolist() == [0]
+    assert demo_efficiency(base, USED.assign(run_id="base-1"))["demonstrations"].tolist() == [0]
 
 
 def test_demo_efficiency_refuses_unknown_runs_and_mixed_scores() -> None:
     scores = probe_scores(trajectories([0, 4], run="sft", step=3))
     with pytest.raises(InputError, match="no checkpoint of run sft-1"):
-        demo_efficiency(scores, count_demonstrations(EVENTS, steps=[3]))
+        demo_efficiency(scores, USED)
     with pytest.raises(InputError, match="several values of benchmark"):
-        demo_efficiency(pd.concat([scores, scores.assign(benchmark="aime24")]), count_demonstrations(EVENTS, steps=[3]))
+        demo_efficiency(pd.concat([scores, scores.assign(benchmark="aime24")]), USED)
 
 
 def test_buffer_health_by_step() -> None:

@@ -2,7 +2,7 @@
 
 True rates p of N questions are drawn from four beta distributions, then k attempts at each. "Questions like these":
 the interval should hold the mean of the beta; "these questions": the mean of the p drawn. docs/statistics.md has the
-results of the slow tests; `python -m tests.analysis.test_scores_coverage` prints them.
+results of the slow tests; `python -m tests.analysis.scores.test_coverage` prints them.
 """
 
 from __future__ import annotations

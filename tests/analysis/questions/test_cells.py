@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relift.analysis.questions.cells import caption_cells, count_cells, pair_cells, plot_cells
+from relift.analysis.questions.cells import count_cells, pair_cells, plot_cells
 from relift.errors import InputError
 
 
@@ -87,4 +87,3 @@ def test_the_figure_shows_every_count() -> None:
     texts = [text.get_text() for text in axes.texts]
     assert texts.count("1") == 4
     assert [label.get_text() for label in axes.get_xticklabels()] == ["both", "only $x", "only sft", "neither"]
-    assert "4 questions" in caption_cells(counts)
