@@ -54,6 +54,8 @@ _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])")
 _EMPTY = frozenset(("nosolution", "nosolutions", "norealsolution", "norealsolutions", "emptyset", "theemptyset"))
 _COEFFICIENT = re.compile(r"[2-9]")
 MAX_RENAMINGS = 3
+_TIME = re.compile(r"([0-9]{1,2})(:[0-5][0-9](?::[0-5][0-9])?)")
+_AFTERNOON = (("afternoon", 1),)
 _DEGREES_TO_RADIANS = Apply("/", (Name("pi", is_constant=True), Number(Fraction(180))))
 
 
@@ -72,6 +74,8 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         gold = gold.other  # the gold's "5 m" beside "5 cm" ends in a unit
     if answer.unit is None and answer.other is not None and gold.unit is not None and gold.unit.dimensions:
         answer = answer.other
+    if ":" in gold.plain and ":" in answer.plain:
+        gold, answer = _in_halves_of_the_day(gold, answer), _in_halves_of_the_day(answer, gold)
     factor = conversion(gold.unit, answer.unit)
     if gold.plain == answer.plain:
         return Decision(True, "text") if factor == 1 else Decision(False if factor is not None else None, "unit")
@@ -87,6 +91,15 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
     if decision is not None and decision.equal is False and decision.rule in ("value", "number", "approx"):
         return _in_radians(gold, answer, tolerance) or decision
     return decision
+
+
+def _in_halves_of_the_day(time: Spelling, other: Spelling) -> Spelling:
+    """Write 15:30 as 3:30 pm where the other side says pm."""
+    match = _TIME.fullmatch(time.plain)
+    if match is None or time.unit is not None or other.unit is None or other.unit.dimensions != _AFTERNOON:
+        return time
+    hour = int(match[1])
+    return Spelling(f"{hour - 12}{match[2]}", other.unit) if 13 <= hour <= 23 else time
 
 
 def _judge_formulas(gold: str, answer: str, tolerance: Fraction | None) -> Decision | None:
@@ -308,6 +321,9 @@ def _same_equation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> 
         return same_curve(gold, answer)
     equation, value = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
     assert isinstance(equation, Equation)
+    if _is_pair(equation) and isinstance(value, Group):
+        named = same_collection(gold, answer, lambda g, a: _same(g, a, tolerance))
+        return named if named is not None or value.opening != "(" else _same(equation.sides[-1], value, tolerance)
     if isinstance(gold, Equation) and not isinstance(gold.sides[0], Name) and not _chain(gold):
         return None
     if isinstance(value, Group) and isinstance(equation.sides[0], Name) is False and len(equation.sides) != 2:

@@ -48,9 +48,14 @@ _RATIO_TO = re.compile(rf"(?<=[0-9]) {MARK}?to (?=[0-9])")
 _CLOCK_HALF = re.compile(rf"(?<=[0-9]) ?{MARK}?([ap])\.?[ ~]?{MARK}?m\.?(?![a-zA-Z])", re.IGNORECASE)
 _ORDINAL = re.compile(rf"(?<=[0-9]) ?\^?\{{? ?{MARK}?(?:st|nd|rd|th)(?![a-zA-Z])\}}?")
 _THOUSANDS = re.compile(r"(?<![\d.,_^{])[1-9]\d{0,2}(?:,\d{3})++(?!\d|,\d)", re.ASCII)
-_INDIAN = re.compile(r"(?<![\d.,_^{])[1-9]\d?(?:,\d{2})++,\d{3}(?!\d|,\d)", re.ASCII)
+_INDIAN = re.compile(r"(?<![\d.,_^{])[1-9]\d?(?:,\d{2}(?=,))++,\d{3}(?!\d|,\d)", re.ASCII)
 _POINTS = re.compile(r"(?<![\d.,_^{])[1-9]\d{0,2}(?:\.\d{3}){2,}+(?!\d|\.\d)", re.ASCII)
 _SCIENTIFIC = re.compile(r"(?<![\w.\\}])(\d++(?:\.\d*+)?|\.\d++) ?[eE] ?([+-]?)0*+(\d{1,4})(?![\w.])", re.ASCII)
+_POINT = re.compile(r"(?<![0-9])\.(?=[0-9]*+\\(?:overline|dot)(?![a-zA-Z]))")
+_IN_BASE = re.compile(
+    rf"(?<=[0-9A-F)]) ?(?:,|_|\(|\{{| )*+{MARK}?(?:in )?{MARK}?base[- ]?\{{?(?:_|\()?([0-9]{{1,2}}|{MARK}?[a-z]++)[)}}]*+"
+)
+_WORD_BASE = re.compile(rf"(?<=[0-9)])_\{{? ?{MARK}?([a-z]{{3,}}+) ?\}}?")
 _BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|infty|sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp)(?![a-zA-Z])")
 _BARE_NAMES = {"inf": "infty", "infinity": "infty"}
 _BARE_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt ?(\d++|[a-z](?![a-z]))", re.ASCII)
@@ -102,7 +107,10 @@ def _flat(text: str) -> str:
         if flat == text:
             break
         text = flat
-    return text
+    return _BLANKS.sub(" ", text)
+
+
+_BLANKS = re.compile(r"  ++")
 
 
 def _content(match: re.Match[str]) -> str:
@@ -128,6 +136,8 @@ def _numbers(text: str, *, is_plain_text: bool) -> str:
     text = _SCALE.sub(lambda m: rf"\cdot {SCALES[m[1].lower()]} ", text)
     text = _SQUARED.sub(lambda m: f"{m[1] or ''}^{2 if m[3] == 'squared' else 3}", text)
     text = _RATIO_TO.sub(":", text)
+    text = _WORD_BASE.sub(_base, _IN_BASE.sub(_base, text))
+    text = _POINT.sub("0.", text)
     text = _CLOCK_HALF.sub(lambda m: f" {MARK}{m[1].lower()}m", text)
     text = _ORDINAL.sub("", text)
     text = _SCIENTIFIC.sub(_power_of_ten, text)
@@ -139,6 +149,12 @@ def _numbers(text: str, *, is_plain_text: bool) -> str:
         for pattern in (_THOUSANDS, _INDIAN):
             text = pattern.sub(lambda m: m[0].replace(",", ""), text)
     return _POINTS.sub(lambda m: m[0].replace(".", ""), text)
+
+
+def _base(match: re.Match[str]) -> str:
+    """Write `2516 base eight` as 2516_{8}; what names no base stays."""
+    base = match[1] if match[1].isdigit() else number_word(match[1])
+    return match[0] if base is None else f"_{{{base}}}"
 
 
 def _power_of_ten(match: re.Match[str]) -> str:
@@ -178,7 +194,7 @@ def _without_unit(text: str, *, sure: bool) -> tuple[str, str]:
         tail = text[begin:].strip()
         if not tail or tail[0] in "./-^" and not tail.startswith(r"^\circ") or not head:
             continue
-        if head[-1] not in _VALUE_END and not head.endswith("%") and not (tail[0] == MARK and head[-1].isalpha()):
+        if head[-1] not in _VALUE_END and not head.endswith("%") and not (tail[0] == MARK and _ONE_LETTER.search(head)):
             continue
         plain = unmarked(tail).replace(r"^\circ", r"\circ")
         bare = any(len(m[0]) == 1 for m in _LETTER_RUN.finditer(tail))
@@ -189,6 +205,7 @@ def _without_unit(text: str, *, sure: bool) -> tuple[str, str]:
     return text, ""
 
 
+_ONE_LETTER = re.compile(rf"(?:\A|[^a-zA-Z{MARK}])[a-zA-Z]\Z")
 _LETTER_RUN = re.compile(rf"(?<![a-zA-Z{MARK}\\])[a-zA-Z]++")
 
 

@@ -64,7 +64,7 @@ def without_layout(text: str) -> str:
     text = _SPACE_RUN.sub(" ", text).strip()
     text = _unwrapped(text)
     text = _DOUBLED.sub(r"\\", text) if "\\begin" not in text else text
-    text = _SIZES.sub("", text)
+    text = _SINGLE_UPRIGHT.sub(r"\1", _SIZES.sub("", text))
     text = _GROUPED.sub(lambda m: m[1] + _NO_DIGIT.sub("", m[2]), text)
     text = _COMMAND.sub(lambda m: _RENAMED.get(m[0], m[0]), text)
     text = _BRACED_COMMA.sub(r"\1", text).replace(r"\$", r"\dollar ").replace("$", "").replace("**", "^").replace("`", "")
@@ -74,6 +74,7 @@ def without_layout(text: str) -> str:
     return _without_braces(_BLANKS.sub(" ", text).strip())
 
 
+_SINGLE_UPRIGHT = re.compile(r"\\(?:mathrm|rm|mathit|mathbf|bf|it) ?([a-zA-Z0-9])(?![a-zA-Z])")
 _SPACE_RUN = re.compile(r"\s++")
 
 

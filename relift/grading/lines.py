@@ -31,7 +31,8 @@ _NO_PROSE = frozenset("and or pi sqrt sin cos tan cot sec csc log ln exp inf inf
 _VALUE_BEFORE_PROSE = re.compile(
     r"([-+]?(?:\\?\$)?\d[\d,]*+(?:\.\d++)?+(?:/\d++)?+(?:\\?%)?+(?: (?:cm|m|km|kg|g|degrees|dollars|cents|units|hours|"
     r"minutes|days|years|feet|inches|miles|square (?:feet|inches|units|cm|meters)))?+)"
-    r"(?:,? (?:because|since|as|which|due|thanks|where|so that)|,? (?:not|and not|rather than)|[,;] (?:so|and so|thus)|\s*+[(—–])(?![a-zA-Z])",
+    r"(?:,? (?:because|since|as|which|due|thanks|where|so that)|,? (?:not|and not|rather than)|[,;] (?:so|and so|thus))(?![a-zA-Z])"
+    r"|([-+]?\d[\d,]*+(?:\.\d++)?+)(?: ?[—–]| \((?=[a-zA-Z]{2}))",
     re.IGNORECASE,
 )
 
@@ -57,7 +58,7 @@ def answer_line(text: str, *, cut: bool) -> str | None:
     if is_expression(line):
         return line
     value = _VALUE_BEFORE_PROSE.match(line)
-    return value[1] if value else None
+    return value[1] or value[2] if value else None
 
 
 def _formulas(rest: str) -> list[str]:

@@ -90,10 +90,17 @@ def same_percent(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decisi
     if symbols(values[0]) or symbols(values[1]):
         return None
     plain = same_number(values[0], values[1], tolerance)
+    if plain is not None and plain.equal and percents == [False, True] and _below_one(values[0]):
+        return Decision(None, "percent")  # 0.28% for 0.28: its value is 0.0028
     if plain is None or plain.equal or all(percents):
         return plain and Decision(plain.equal, "percent")
     hundredth = _same_hundredth(values, percents.index(True))
     return None if hundredth is None else Decision(hundredth, "percent")
+
+
+def _below_one(tree: Tree) -> bool:
+    value = number_of(tree)
+    return value is not None and value != 0 and bool(abs(value) < 1)
 
 
 def _same_hundredth(values: Sequence[Tree], which: int) -> bool | None:

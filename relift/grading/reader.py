@@ -62,7 +62,7 @@ def _answer(text: str, *, depth: int) -> Answer:
         return inequality
     sides = split(text, ("=",))
     if len(sides) > 1:
-        return Equation(tuple(_answer(side, depth=depth + 1) for side in sides))
+        return _equation(tuple(_answer(side, depth=depth + 1) for side in sides))
     parts = split(text, (r"\cup",))
     if len(parts) > 1:
         return Union(tuple(_answer(part, depth=depth + 1) for part in parts))
@@ -78,6 +78,14 @@ def _answer(text: str, *, depth: int) -> Answer:
         return Apply("%", (parse_expression(text[:-1]),))
     group = _group(text, depth=depth)
     return parse_expression(text) if group is None else group
+
+
+def _equation(sides: tuple[Answer, ...]) -> Equation:
+    """Put the variable of 5 = x first."""
+    last = sides[-1]
+    if len(sides) == 2 and isinstance(last, Name) and not last.is_constant and not isinstance(sides[0], Name):
+        return Equation(sides[::-1])
+    return Equation(sides)
 
 
 def _inequality(text: str) -> Inequality | None:

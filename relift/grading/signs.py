@@ -19,7 +19,7 @@ _GREEK = dict(
 )
 _SIGNS = {
     "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u00d7": r"\cdot ", "\u00b7": r"\cdot ",
-    "\u22c5": r"\cdot ", "\u2217": r"\cdot ", "\u2022": r"\cdot ", "\u00f7": "/", "\u2215": "/", "\u221e": r"\infty ",
+    "\u22c5": r"\cdot ", "\u2217": r"\cdot ", "\u2022": r"\cdot ", "\u00f7": "/", "\u2044": "/", "\u2215": "/", "\u221e": r"\infty ",
     "\u00b0": r"^\circ ", "\u2103": r"^\circ C", "\u2109": r"^\circ F", "\u00b1": r"\pm ", "\u2213": r"\mp ",
     "\u2264": r"\le ", "\u2265": r"\ge ", "\u2a7d": r"\le ", "\u2a7e": r"\ge ", "\u2260": r"\ne ", "\u222a": r"\cup ",
     "\u2229": r"\cap ", "\u2208": r"\in ", "\u2248": r"\approx ", "\u2245": r"\approx ", "\u2205": r"\varnothing ",

@@ -43,6 +43,8 @@ celsius: celsius=1
 fahrenheit: fahrenheit=1
 substance: mol=1
 speed: knot=1
+morning: am=1
+afternoon: pm=1
 """
 _SPELLINGS = """
 m: meter meters metre metres
@@ -185,13 +187,14 @@ class _Reader:
         self.powers: dict[str, int] = {}
         self.size = Fraction(1)
         self.nouns: list[str] = []
+        self.unsized = False
 
     def read(self, text: str) -> Unit:
         sign, prefix, factors = 1, 0, 0
         last: tuple[str, Fraction, int] | None = None
         for piece in self.pieces:
             lower = piece.lower()
-            if lower in ("/", "per", "a", "an", "each") and (last or self.nouns):
+            if lower in ("/", "per", "a", "an", "each") and (last or self.nouns or factors == 0 and lower == "per"):
                 sign, last = -1, None
             elif lower in ("square", "sq", "squared") or lower in ("cubic", "cu", "cubed"):
                 power = 2 if lower.startswith("sq") else 3
@@ -204,6 +207,8 @@ class _Reader:
                 assert digit is not None
                 self._multiply(*last, int(digit[0]) - 1)
                 last = None
+            elif piece.startswith("^") and factors and self.unsized:
+                continue  # units^2
             elif piece in ("*", ".", "-", r"\cdot"):
                 continue
             elif _LETTERS.fullmatch(piece) or piece.startswith(r"\circ"):
@@ -224,6 +229,7 @@ class _Reader:
             noun = key.lower()
             if noun not in _NOUNS or not self.sure and len(key) < 2:
                 raise Unreadable("no unit")
+            self.unsized = noun in ("unit", "units")
             if noun not in ("unit", "units", "of", "in", "total"):
                 self.nouns.append(noun.removesuffix("s"))
             return None

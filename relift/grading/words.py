@@ -122,7 +122,7 @@ def read_words(text: str) -> Worded | None:
     spans = [m.span() for m in _WORD.finditer(plain) if _is_word(m[0])]
     if not spans:
         return None
-    spans = sorted(spans + [m.span() for m in _ARTICLE.finditer(plain)])
+    spans = sorted({*spans, *(m.span() for m in _ARTICLE.finditer(plain))})
     pieces: list[tuple[str, str]] = []
     place = 0
     for start, end in (*spans, (len(text), len(text))):
