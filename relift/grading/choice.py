@@ -10,7 +10,8 @@ from relift.grading.base import Judgement, Submission
 from relift.grading.caps import MAX_TEXT_CHARACTERS
 from relift.grading.damage import repaired
 from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, last_tag, without_thoughts
-from relift.grading.latex import canonical
+from relift.grading.compare import judge as judge_spellings
+from relift.grading.latex import spell
 from relift.schema import Finish, Verdict
 
 VERSION = 2  # of the rules; a change of any verdict raises it
@@ -176,9 +177,8 @@ def _option(plain: str, options: Sequence[str]) -> str | None:
     """The letter of the one option with this text, in words or as a formula; None where none or several have it."""
     if not options or not plain:
         return None
-    for spelled in (_comparable, _spelled):
-        text = spelled(plain)
-        same = [place for place, option in enumerate(options[: len(LETTERS)]) if text and spelled(option) == text]
+    for is_same in (_same_text, _same_value):
+        same = [place for place, option in enumerate(options[: len(LETTERS)]) if is_same(option, plain)]
         if len(same) == 1:
             return LETTERS[same[0]]
     return None
@@ -188,8 +188,13 @@ def _comparable(text: str) -> str:
     return _plain(text).lower().rstrip(".")
 
 
-def _spelled(text: str) -> str:
-    return canonical(text[:MAX_LINE])
+def _same_text(option: str, text: str) -> bool:
+    return bool(_comparable(text)) and _comparable(option) == _comparable(text)
+
+
+def _same_value(option: str, text: str) -> bool:
+    decision = judge_spellings(spell(option[:MAX_LINE]), spell(text[:MAX_LINE]))
+    return decision is not None and decision.equal is True
 
 
 class ChoiceScorer:

@@ -152,7 +152,7 @@ class NaiveScorer:
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         texts = [without_thoughts(s.text, tags=self._tags, opened=s.opened) for s in submissions]
-        pairs = [Pair(formula(s.gold), (text or "",)) for s, text in zip(submissions, texts, strict=True)]
+        pairs = [Pair(formula(s.gold), (text or "",), "naive") for s, text in zip(submissions, texts, strict=True)]
         short = [pair for pair in dict.fromkeys(pairs) if len(pair.answers[0]) <= caps.MAX_TEXT_CHARACTERS]
         outcomes = dict(zip(short, self._pool.judge(short), strict=True))
         too_large = Outcome("undecided", "too_large")

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from relift.grading.confirm import confirmed
+
 MEMORY_BYTES = 2 * 1024**3
 GRACE_SECONDS = 0.5  # the kernel's timer behind the parent's clock
 GOLDS_KEPT = 20_000
@@ -161,12 +163,15 @@ class Library:
                 return "undecided", "gold_unreadable"
             if mode == "gold":
                 return CORRECT, ""
-            failed = False
+            failed = rounded = False
             for answer in answers:  # several spellings of one answer
-                match, error = self._verified(parsed, self._parsed(answer))
-                if match:
+                read = self._parsed(answer)
+                match, error = self._verified(parsed, read)
+                if match and (mode == "naive" or self._holds(parsed, read)):
                     return CORRECT, ""
-                failed = failed or error
+                failed, rounded = failed or error, rounded or match
+            if rounded:
+                return "undecided", "rounded"
             return ("undecided", "error") if failed else (WRONG, "")
         except (MemoryError, RecursionError) as error:
             return "undecided", "memory" if isinstance(error, MemoryError) else "error"
@@ -195,6 +200,10 @@ class Library:
         except Exception:
             match = bool(self._verify(gold.items, answer.items, strict=False))
             return match, not match
+
+    def _holds(self, gold: _Parsed, answer: _Parsed) -> bool:
+        """Whether a match is one without rounding."""
+        return confirmed(gold.items, answer.items)
 
 
 def _no_timeout(*_: object, **__: object) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
