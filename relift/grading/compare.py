@@ -20,7 +20,7 @@ from relift.grading.numbers import (
     same_number,
     same_percent,
 )
-from relift.grading.reader import assigned_name, parse_answer
+from relift.grading.reader import PLAIN_NUMBER, assigned_name, parse_answer
 from relift.grading.relations import range_of, same_curve, same_expression, same_inequality
 from relift.grading.sequences import same_sequence
 from relift.grading.sets import same_collection
@@ -76,6 +76,10 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         answer = answer.other
     if ":" in gold.plain and ":" in answer.plain:
         gold, answer = _in_halves_of_the_day(gold, answer), _in_halves_of_the_day(answer, gold)
+    if PLAIN_NUMBER.fullmatch(gold.plain) and PLAIN_NUMBER.fullmatch(answer.plain) and gold.unit is answer.unit is None:
+        if tolerance is None:
+            return Decision(gold.plain == answer.plain or Fraction(gold.plain) == Fraction(answer.plain),
+                            "text" if gold.plain == answer.plain else "number")  # fmt: skip
     factor = conversion(gold.unit, answer.unit)
     if gold.plain == answer.plain:
         return Decision(True, "text") if factor == 1 else Decision(False if factor is not None else None, "unit")

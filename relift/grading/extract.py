@@ -48,6 +48,8 @@ def without_thoughts(text: str, *, tags: TagPairs = THINKING_TAGS, opened: bool 
     `opened`: the prompt ended with an opening tag. Thoughts that were opened, by prompt or text, and never closed
     leave no final answer, and neither do thoughts opened anew after the last closing tag.
     """
+    if not any(first in text for first in {mark[0] for pair in tags for mark in pair}):
+        return None if opened else text
     end, start = 0, -1
     for opening, closing in tags:
         last = text.rfind(closing)

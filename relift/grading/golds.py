@@ -15,7 +15,7 @@ from relift.grading.latex import Spelling, spell
 from relift.grading.trees import Apply, Group
 from relift.grading.words import MAX_PROSE
 
-_FORMULAS = re.compile(r"\s*+\$([^$]++)\$[\s.]*+(?:(?:,|;|and|or)\s*+)?")
+_FORMULAS = re.compile(r"\$([^$]++)\$[\s.]*+(?:(?:,|;|and|or)\s*+)?")
 _NUMPY = re.compile(r"\bnp\.(?:(arc(?:sin|cos|tan)|sin|cos|tan|exp|sqrt|log|pi)\b)")
 _DOT_BEFORE_SLASH = re.compile(r"(\d)\.(?=\s*/)")
 _SCIENTIFIC = re.compile(r"(?<![\w.\\}])([-+]?+(?:\d++(?:\.\d*+)?+|\.\d++))[eE] ?+([+-]?+)0*+(\d{1,4})(?![\w.])")

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from relift.grading.damage import is_damaged, repaired
 from relift.grading.layout import as_lines, without_layout
+from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.signs import plain_signs
 from relift.grading.units import Unit, read_unit
 from relift.grading.words import MARK, SCALES, Worded, number_word, read_words, unmarked, without_quantifier
@@ -35,7 +36,6 @@ class Spelling:
     is_damaged: bool = False
 
 
-_PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _WRAPPER = r"\\(?:text(?:bf|it|rm|tt|sf|normal|up)?|mbox|math(?:rm|bf|it|sf|tt|normal)|operatorname|boldsymbol|bm|hbox)"
 _TEXT = re.compile(_WRAPPER + r" ?\{([^{}]*)\}")
 _TEXT_WORD = re.compile(r"(?<![a-zA-Z])[a-zA-Z][a-zA-Z']*+")
@@ -70,6 +70,7 @@ _VALUE_END = frozenset("0123456789})]")
 _TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|\d++(?:\.\d*+)?|\.\d++|\S", re.DOTALL | re.ASCII)
 _LETTER = re.compile(r"[a-zA-Z]")
 _EDGES = " .,;"
+_UNIT_ENDS = frozenset("mgshlLVANKWJn")  # last letters of units of one letter, and of "in"
 MAX_TAIL = 14  # pieces of a unit
 
 
@@ -82,7 +83,7 @@ def canonical(text: str) -> str:
 def spell(text: str) -> Spelling:
     """Bring an answer or a gold answer to one spelling; `plain` is "" for one without content."""
     text = text.strip()
-    if _PLAIN_NUMBER.fullmatch(text):
+    if PLAIN_NUMBER.fullmatch(text):
         return Spelling(text)
     text = plain_signs(repaired(text))
     damaged = is_damaged(text)
@@ -94,6 +95,8 @@ def spell(text: str) -> Spelling:
     if number is not None:
         text = str(number)
     first = _finished(text, damaged=damaged, sure=False)
+    if text[-1:] not in _UNIT_ENDS and "^" not in text[-5:]:
+        return first
     other = _finished(text, damaged=damaged, sure=True)
     if other.unit == first.unit:
         return first

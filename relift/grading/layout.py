@@ -12,8 +12,7 @@ _SIZES = re.compile(
 _DOUBLED = re.compile(r"\\\\(?=(?:[dtc]?frac|sqrt|pi|text|cdot|times|left|right|pm|infty|mathrm|circ|binom|d?dots|ldots|cup|"
                       r"sin|cos|tan|ln|log|%)(?![a-zA-Z]))")  # fmt: skip
 _GROUPED = re.compile(  # digits in groups of three, held together by any of the spaces that people use
-    r"(?<![\w.,\\}])([1-9]\d{0,2})((?:(?:(?:\\[,;:! ]|\\(?:thin|med|thick)space|~|,\\!|\{,\}|\{ \}|\{\\,\}|\\_|['_]) ?|[ ])\d{3})++)"
-    r"(?![\d']|[.,]\d{3}(?!\d))",
+    r"(?<![\w.,\\}])([1-9]\d{0,2})((?:(?:(?:\\[,;:! ]|\\(?:thin|med|thick)space|~|,\\!|\{,\}|\{ \}|\{\\,\}|\\_|['_]) ?|[ ])\d{3})++)",
     re.ASCII,
 )
 _NO_DIGIT = re.compile(r"\D+", re.ASCII)
@@ -65,7 +64,7 @@ def without_layout(text: str) -> str:
     text = _unwrapped(text)
     text = _DOUBLED.sub(r"\\", text) if "\\begin" not in text else text
     text = _SINGLE_UPRIGHT.sub(r"\1", _SIZES.sub("", text))
-    text = _GROUPED.sub(lambda m: m[1] + _NO_DIGIT.sub("", m[2]), text)
+    text = _GROUPED.sub(_without_groups, text)
     text = _COMMAND.sub(lambda m: _RENAMED.get(m[0], m[0]), text)
     text = _BRACED_COMMA.sub(r"\1", text).replace(r"\$", r"\dollar ").replace("$", "").replace("**", "^").replace("`", "")
     text = _ANNOTATED_DEGREE.sub(r"\\circ \1", text)
@@ -76,6 +75,16 @@ def without_layout(text: str) -> str:
 
 _SINGLE_UPRIGHT = re.compile(r"\\(?:mathrm|rm|mathit|mathbf|bf|it) ?([a-zA-Z0-9])(?![a-zA-Z])")
 _SPACE_RUN = re.compile(r"\s++")
+
+
+def _without_groups(match: re.Match[str]) -> str:
+    """Join groups of three digits; what a further digit follows is no such number."""
+    if _GOES_ON.match(match.string, match.end()):
+        return match[0]
+    return match[1] + _NO_DIGIT.sub("", match[2])
+
+
+_GOES_ON = re.compile(r"[0-9']|[.,][0-9]{3}(?![0-9])")
 
 
 def _unwrapped(text: str) -> str:

@@ -17,6 +17,7 @@ from relift.grading.golds import Gold, read_gold
 from relift.grading.latex import spell
 from relift.grading.numbers import Decision, number_of
 from relift.grading.pool import Outcome, Pair, Pool
+from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.trees import Apply, Name, Number
 from relift.grading.vetoes import veto
 from relift.grading.words import MAX_PROSE
@@ -202,6 +203,8 @@ def _pair(gold: Gold, content: str, plain: str) -> Pair:
 
 def storable(plain: str) -> str:
     """The normalised answer of the record: a number by its value, else the canonical string. Lone surrogates go."""
+    if PLAIN_NUMBER.fullmatch(plain):
+        return str(Fraction(plain))
     tree = tree_of(plain)
     value = number_of(tree) if isinstance(tree, (Number, Name, Apply)) else None
     if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1_000:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from relift.grading.trees import Apply, Name, Number, Tree, Unreadable
+from relift.grading.trees import GREAT, Apply, Name, Number, Tree, Unreadable
 
 MAX_DEPTH = 16  # of brackets and braces
 MAX_ATOMS = 150  # of one expression: trees are walked recursively
@@ -28,6 +28,7 @@ _COMMAND = re.compile(r"\\([a-zA-Z]+)")
 _REPEATING = re.compile(r"\\overline\{?(\d{1,64})\}?|\((\d{1,64})\)|((?:\\dot\{?\d\}?\d{0,62})?\\dot\{?\d\}?)", re.ASCII)
 _DOTS = re.compile(r"\\dots")
 _SUBSCRIPT = re.compile(r"_(?:(\w)|\{([\w+,-]{1,24})\})")
+_INDEX = re.compile(r"_(?:([a-z])|\{((?:\d{0,3}[a-z]|\d{1,4})(?:[+-](?:\d{0,3}[a-z]|\d{1,4})){0,6})\})", re.ASCII)
 _DIGIT = re.compile(r"\d", re.ASCII)
 _MIXED = re.compile(r" (\d{1,64})/(\d{1,64})(?![\d.!^_/])", re.ASCII)
 _FUNCTION_NAMES = frozenset("fghFGHPQT")  # a letter before a bracket that may be a function's name
@@ -48,6 +49,7 @@ class _Parser:
         self.place = 0
         self.depth = 0
         self.atoms = 0
+        self.bound: list[str] = []  # variables of the sums around this place
 
     def parse(self) -> Tree:
         tree = self.sum()
@@ -235,12 +237,47 @@ class _Parser:
             raise Unreadable(why)
 
     def _letter(self, letter: str) -> Tree:
-        if letter in ("e", "i") and not self.text.startswith("_", self.place):
+        if letter in ("e", "i") and letter not in self.bound and not self.text.startswith("_", self.place):
             return Name(letter, is_constant=True)
+        if letter in self.bound:
+            return Name(letter)
+        index = self._index()
+        if index is not None:
+            return Apply("index", (Name(letter), index))
         name = letter + self._subscript()
         if self.peek() == "'" or (self.peek() == "(" and letter in _FUNCTION_NAMES):
             raise Unreadable("a function, or a derivative")
         return Name(name)
+
+    def _index(self) -> Tree | None:
+        """Read the index of a sequence, n-1 of a_{n-1}; None for subscripts that only tell names apart, x_1, v_max."""
+        match = _INDEX.match(self.text, self.place)
+        if match is None or not any(character.isalpha() for character in match[0]):
+            return None
+        self.place = match.end()
+        self._refuse_digit("a subscript of several digits without braces")
+        reader = _Parser(match[1] or match[2])
+        reader.bound, reader.depth = self.bound, self.depth + 1
+        return reader.parse()
+
+    def _great(self, operation: str) -> Tree:
+        """Read a sum or product: its variable with the first value, the last value, and the term behind it."""
+        self.expect("_")
+        self.expect("{")
+        letter = self.peek()
+        if not (letter.isalpha() and letter.isascii() and len(letter) == 1):
+            raise Unreadable("a sum without a variable")
+        self.place += 1
+        self.expect("=")
+        first = self.sum()
+        self.expect("}")
+        self.expect("^")
+        last = self.script(is_exponent=True)
+        self._refuse_digit("a last value of several digits without braces")
+        self.bound = [*self.bound, letter]
+        term = self.product()
+        self.bound = self.bound[:-1]
+        return Apply(operation, (Name(letter), first, last, term))
 
     def _subscript(self) -> str:
         subscript = _SUBSCRIPT.match(self.text, self.place)
@@ -265,6 +302,8 @@ class _Parser:
             return Apply("binom", (self.script(), self.script()))
         if name == "sqrt":
             return self._root()
+        if name in GREAT:
+            return self._great(name)
         if name == "log":
             self.expect("_")
             base = self.script()

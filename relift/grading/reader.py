@@ -3,6 +3,7 @@ r"""A reader of whole answers: lists, tuples, intervals, sets, unions, matrices,
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from relift.grading.parser import MAX_DEPTH, parse_expression
 from relift.grading.trees import (
@@ -28,6 +29,7 @@ _OTHER_RELATIONS = re.compile(
     r"\\(?:equiv|sim|to|in|notin|mid|nmid|subset|subseteq|Rightarrow|implies|iff|Leftrightarrow|parallel|perp)(?![a-zA-Z])"
 )
 _SIGNS = {"<": "<", ">": ">", r"\lt": "<", r"\gt": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
+PLAIN_NUMBER = re.compile(r"-?[0-9]{1,256}(?:\.[0-9]{1,256})?")
 _WORD = re.compile(r"[a-zA-Z]{3,}")  # three letters in a row are a word, not a product
 _MATRIX_NAME = re.compile(r"\\(?:begin|end)\{[pbvBV]?matrix\}")
 _BRACED_SUBSCRIPT = re.compile(r"_\{[\w+,-]{1,24}\}")
@@ -42,6 +44,9 @@ def parse_answer(plain: str) -> Answer:
     """Read a canonical string. Raises Unreadable."""
     if not plain:
         raise Unreadable("nothing")
+    if PLAIN_NUMBER.fullmatch(plain):
+        number = Number(Fraction(plain.removeprefix("-")), "." in plain)
+        return Apply("neg", (number,)) if plain[0] == "-" else number
     plain = _MEMBER.sub("", plain, count=1) if _MEMBER.match(plain) else plain
     words = _COMMAND.sub(" ", _BRACED_SUBSCRIPT.sub(" ", _MATRIX_NAME.sub(" ", plain)))
     if _OTHER_RELATIONS.search(plain) or _WORD.search(words):
@@ -110,6 +115,8 @@ def split(text: str, separators: tuple[str, ...], *, keep: bool = False) -> list
 
     Raises Unreadable for brackets without a partner and for empty parts.
     """
+    if text and not any(separator in text for separator in separators):
+        return [text]
     parts: list[str] = []
     level = start = place = 0
     while place < len(text):

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from relift.grading.numbers import Decision, number_of
 from relift.grading.reader import plain_sides
-from relift.grading.trees import Answer, Apply, Equation, Group, Inequality, Name, Number, Tree, symbols
+from relift.grading.trees import Answer, Apply, Equation, Group, Inequality, Name, Number, Tree, counted, operations, symbols
 from relift.grading.values import POINTS, Value, point, same_function, same_value, value_at
 
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
@@ -102,9 +102,10 @@ def constant_ratio(gold: Tree, answer: Tree) -> Value | None:
     names = symbols(gold) | symbols(answer)
     if symbols(gold) != symbols(answer):
         return None
+    whole = counted(gold) | counted(answer)
     ratio: Value = None
     for signs in POINTS:
-        at = point(names, signs)
+        at = point(names, signs, whole=whole)
         g, a = value_at(gold, at), value_at(answer, at)
         if g is None or a is None or g == 0 or a == 0:
             return None
@@ -121,9 +122,13 @@ def same_curve(gold: Equation, answer: Equation) -> Decision | None:
     sides = plain_sides(gold), plain_sides(answer)
     if sides[0] is None or sides[1] is None:
         return None
+    if sides[0][0] == sides[1][0]:  # one left side: the right ones decide
+        return same_expression(sides[0][1], sides[1][1])
     differences = [Apply("-", side) for side in sides if side is not None]
     if constant_ratio(*differences) is not None:
         return Decision(True, "value")
+    if any("index" in operations(side) for side in differences):
+        return Decision(None, "recurrence")  # a_{n+1} = 2a_n says the same as a_n = 2a_{n-1}
     for first, second in (differences, differences[::-1]):
         if _leaves(first, second):
             return Decision(False, "value")
@@ -133,6 +138,8 @@ def same_curve(gold: Equation, answer: Equation) -> Decision | None:
 def _leaves(curve: Tree, other: Tree) -> bool:
     """Whether points of one curve are clearly not on the other; looked for where a variable enters linearly."""
     names = symbols(curve) | symbols(other)
+    if counted(curve) or counted(other):
+        return False
     for name in sorted(symbols(curve)):
         for signs in POINTS[:_POINTS_ON_A_CURVE]:
             at = point(names, signs)

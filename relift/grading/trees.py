@@ -29,13 +29,17 @@ class Name:
 
 @dataclass(frozen=True)
 class Apply:
-    """An operation on trees: + - * / ^ neg ! !! % pm root(index, x) log(base, x) binom(n, k), or a function by name."""
+    """An operation on trees: + - * / ^ neg ! !! % pm root(index, x) log(base, x) binom(n, k),
+    index(a, n) sum(k, first, last, term) prod, or a function by name."""
 
     operation: str
     arguments: tuple[Tree, ...]
 
 
 Tree: TypeAlias = "Number | Name | Apply"
+
+
+GREAT = frozenset(("sum", "prod"))  # (variable, first, last, term)
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,19 @@ def symbols(tree: Tree) -> frozenset[str]:
     if isinstance(tree, Name):
         return frozenset() if tree.is_constant else frozenset((tree.name,))
     if isinstance(tree, Apply):
-        return frozenset().union(*(symbols(argument) for argument in tree.arguments))
+        if tree.operation == "index":  # a_n varies with n; a itself is a sequence
+            return symbols(tree.arguments[1])
+        found = frozenset[str]().union(*(symbols(argument) for argument in tree.arguments))
+        return found - symbols(tree.arguments[0]) if tree.operation in GREAT else found
     return frozenset()
+
+
+def counted(tree: Tree) -> frozenset[str]:
+    """Collect the variables up to which a sum or product goes: whole numbers."""
+    if not isinstance(tree, Apply):
+        return frozenset()
+    inner = frozenset[str]().union(*(counted(argument) for argument in tree.arguments))
+    return inner | symbols(tree.arguments[1]) | symbols(tree.arguments[2]) if tree.operation in GREAT else inner
 
 
 def operations(tree: Tree) -> set[str]:

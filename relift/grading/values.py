@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from mpmath import MPContext  # type: ignore[import-untyped]
 from mpmath.libmp import NoConvergence  # type: ignore[import-untyped]
 
-from relift.grading.trees import Apply, Name, Number, Tree, Unreadable, symbols
+from relift.grading.trees import GREAT, Apply, Name, Number, Tree, Unreadable, counted, symbols
 
 Value: TypeAlias = Any  # Fraction, or a real or complex number of the context below
 
@@ -28,6 +28,8 @@ MAX_BITS = 80_000  # of a fraction's numerator and denominator together
 MAX_MAGNITUDE = 4_000  # binary exponent of an inexact number, either way; of a function's argument:
 MAX_ARGUMENT_MAGNITUDE = 200
 MAX_FACTORIAL = 5_000
+MAX_TERMS = 200  # of a sum
+STEP = 2_000  # bits that one operation costs at least, whatever it does
 MAX_COST = 60e9  # bits squared, over one evaluation: about a tenth of a second
 SAME, DIFFERENT = Fraction(1, 10**30), Fraction(1, 10**10)  # relative; between them nothing is said
 POINTS = ((1,), (-1,), (1, -1), (-1, 1))  # signs of the variables, by their rank in the alphabet
@@ -67,8 +69,31 @@ def _evaluate(tree: Tree, at: Mapping[str, Fraction], budget: _Budget) -> Value:
         return tree.value
     if isinstance(tree, Name):
         return _constant(tree.name) if tree.is_constant else at[tree.name]
+    budget.spend(STEP)
+    if tree.operation in GREAT:
+        return _bounded(_great(tree, at, budget))
+    if tree.operation == "index":
+        sequence, place = tree.arguments
+        index = _evaluate(place, at, budget)
+        if not isinstance(sequence, Name) or not isinstance(index, Fraction):
+            raise Unreadable("an index that is no number")
+        return coordinate(f"{sequence.name}[{index}]")
     values = [_evaluate(argument, at, budget) for argument in tree.arguments]
     return _bounded(_applied(tree.operation, values, budget))
+
+
+def _great(tree: Apply, at: Mapping[str, Fraction], budget: _Budget) -> Value:
+    """Add or multiply the terms of a sum or product one by one."""
+    variable, first, last, term = tree.arguments
+    low, high = (_evaluate(end, at, budget) for end in (first, last))
+    if not all(isinstance(end, Fraction) and end.denominator == 1 for end in (low, high)) or high - low > MAX_TERMS:
+        raise Unreadable("a sum without whole ends, or a long one")
+    assert isinstance(variable, Name)
+    total: Value = Fraction(0 if tree.operation == "sum" else 1)
+    for k in range(int(low), int(high) + 1):
+        value = _evaluate(term, {**at, variable.name: Fraction(k)}, budget)
+        total = _bounded(_arithmetic("+" if tree.operation == "sum" else "*", total, value, budget))
+    return total
 
 
 def _applied(operation: str, values: list[Value], budget: _Budget) -> Value:
@@ -229,9 +254,15 @@ def coordinate(name: str, *, sign: int = 1) -> Fraction:
     return sign * Fraction(raw % 1_000_003 + 200_003, 500_009)
 
 
-def point(names: frozenset[str], signs: tuple[int, ...]) -> dict[str, Fraction]:
-    """A test point: signs go round the variables in alphabetic order, so that no letter has a sign of its own."""
-    return {name: coordinate(name, sign=signs[rank % len(signs)]) for rank, name in enumerate(sorted(names))}
+def point(
+    names: frozenset[str], signs: tuple[int, ...], *, whole: frozenset[str] = frozenset()
+) -> dict[str, Fraction]:
+    """Make a test point: signs go round the variables in alphabetic order, so that no letter has a sign of its own.
+
+    `whole`: variables that count the terms of a sum; they get whole numbers above 4.
+    """
+    at = {name: coordinate(name, sign=signs[rank % len(signs)]) for rank, name in enumerate(sorted(names))}
+    return at | {name: Fraction(5 + 2 * rank + len(signs)) for rank, name in enumerate(sorted(whole))}
 
 
 def same_value(gold: Value, answer: Value) -> bool | None:
@@ -259,9 +290,10 @@ def within(gold: Value, answer: Value, tolerance: Value) -> bool:
 def same_function(gold: Tree, answer: Tree) -> bool | None:
     """Whether two expressions, at least one with variables, are one function: equal wherever both have a value."""
     names = symbols(gold) | symbols(answer)
+    whole = counted(gold) | counted(answer)
     said: list[bool] = []
     for signs in POINTS:
-        at = point(names, signs)
+        at = point(names, signs, whole=whole)
         sides = [value_at(tree, at) for tree in (gold, answer)]
         if sides[0] is None and sides[1] is None:
             continue
