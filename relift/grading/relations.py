@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from relift.grading.numbers import Decision, number_of
 from relift.grading.reader import plain_sides
 from relift.grading.trees import Answer, Apply, Equation, Group, Inequality, Name, Number, Tree, counted, operations, symbols
-from relift.grading.values import POINTS, Value, point, same_function, same_value, value_at
+from relift.grading.values import POINTS, Value, equal_where_both_are, mp, point, real, same_function, same_value, value_at
 
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _INFINITY = Name("inf", is_constant=True)
-_POINTS_ON_A_CURVE = 3
 
 
 @dataclass(frozen=True)
@@ -136,26 +136,42 @@ def same_curve(gold: Equation, answer: Equation) -> Decision | None:
 
 
 def _leaves(curve: Tree, other: Tree) -> bool:
-    """Whether points of one curve are clearly not on the other; looked for where a variable enters linearly."""
+    """Say whether a point of one curve is clearly not on the other; looked for where a variable is squared at most."""
     names = symbols(curve) | symbols(other)
     if counted(curve) or counted(other):
         return False
     for name in sorted(symbols(curve)):
-        for signs in POINTS[:_POINTS_ON_A_CURVE]:
+        for signs in POINTS:
             at = point(names, signs)
-            values = [value_at(curve, {**at, name: Fraction(x)}) for x in (0, 1, 3)]
-            if any(value is None for value in values) or not same_value(values[2] - values[0], 3 * (values[1] - values[0])):
+            root = _root(curve, at, name)
+            if root is None:
                 break
-            slope = values[1] - values[0]
-            if slope == 0 or not isinstance(values[0], Fraction) or not isinstance(slope, Fraction):
-                break
-            there = value_at(other, {**at, name: -values[0] / slope})
+            there = value_at(other, {**at, name: root})
             if there is not None and same_value(there, Fraction(0)) is False:
                 return True
     return False
 
 
+def _root(curve: Tree, at: Mapping[str, Fraction], name: str) -> Value | None:
+    """Solve for one variable where it enters linearly or squared; None where it enters otherwise."""
+    values = [value_at(curve, {**at, name: Fraction(x)}) for x in (0, 1, -1, 3)]
+    if any(value is None for value in values):
+        return None
+    constant, one, minus_one, three = values
+    square, linear = (one + minus_one) / 2 - constant, (one - minus_one) / 2
+    if not same_value(three, 9 * square + 3 * linear + constant):
+        return None
+    try:
+        if same_value(square + 1, Fraction(1)):
+            return -constant / linear
+        return (mp.sqrt(real(linear * linear - 4 * square * constant)) - real(linear)) / (2 * real(square))
+    except (ArithmeticError, ValueError):
+        return None
+
+
 def same_expression(gold: Tree, answer: Tree) -> Decision | None:
     """Compare two expressions, at least one with variables, as functions."""
     same = same_function(gold, answer)
+    if same is None and equal_where_both_are(gold, answer):
+        return Decision(None, "domain")
     return None if same is None else Decision(same, "value")

@@ -121,7 +121,7 @@ def _applied(operation: str, values: list[Value], budget: _Budget) -> Value:
     if operation == "ln":
         return mp.ln(_positive(values[0]))
     if operation in _FUNCTIONS:
-        argument = _real(values[0])
+        argument = real(values[0])
         if mp.mag(argument) > (11 if operation in _EXPONENTIAL else MAX_ARGUMENT_MAGNITUDE):
             raise Unreadable("a large argument")
         return _FUNCTIONS[operation](argument)
@@ -137,7 +137,7 @@ def _arithmetic(operation: str, a: Value, b: Value, budget: _Budget) -> Value:
             raise Unreadable("a large number")
         budget.spend(bits)
     else:
-        a, b = _real(a), _real(b)
+        a, b = real(a), real(b)
     return a + b if operation == "+" else a - b if operation == "-" else a * b if operation == "*" else a / b
 
 
@@ -175,7 +175,8 @@ def _constant(name: str) -> Value:
     raise Unreadable(f"{name} is no number")
 
 
-def _real(value: Value) -> Value:
+def real(value: Value) -> Value:
+    """Write a fraction with 50 digits; other values as they are."""
     return mp.mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
 
 
@@ -186,10 +187,10 @@ def _whole(value: Value, *, least: int = 0, most: int = MAX_EXPONENT) -> Fractio
 
 
 def _positive(value: Value) -> Value:
-    real = _real(value)
-    if isinstance(real, mp.mpc) or real <= 0:
+    inexact = real(value)
+    if isinstance(inexact, mp.mpc) or inexact <= 0:
         raise Unreadable("a logarithm of no positive number")
-    return real
+    return inexact
 
 
 def _power(base: Value, exponent: Value, budget: _Budget) -> Value:
@@ -199,14 +200,14 @@ def _power(base: Value, exponent: Value, budget: _Budget) -> Value:
         root = _exact_root(base, exponent.denominator)
         if root is not None:  # exact roots stay exact: 8^{1/3}
             return _whole_power(root, exponent.numerator, budget)
-    base = _real(base)
+    base = real(base)
     if isinstance(base, mp.mpc) or base < 0:
         if exponent == Fraction(1, 2):
             return mp.sqrt(base)  # the imaginary one; other roots of negative numbers have several readings
         raise Unreadable("a root of a negative number")
     if base == 0:
         raise Unreadable("a power of zero")
-    size = _real(exponent)
+    size = real(exponent)
     if mp.mag(size) + mp.mag(abs(mp.ln(base)) + 1) > 12:  # the exponential of more than 2 ** 12
         raise Unreadable("a large power")
     return mp.power(base, size)
@@ -269,13 +270,13 @@ def same_value(gold: Value, answer: Value) -> bool | None:
     """Whether two values are one number; exact for fractions, None for those too near to tell apart at 50 digits."""
     if isinstance(gold, Fraction) and isinstance(answer, Fraction):
         return gold == answer
-    a, b = _real(gold), _real(answer)
+    a, b = real(gold), real(answer)
     distance, size = abs(a - b), max(abs(a), abs(b))
     if not mp.isfinite(distance):
         return None
-    if distance <= size * _real(SAME):
+    if distance <= size * real(SAME):
         return True
-    if distance >= size * _real(DIFFERENT) and size > _real(SAME):
+    if distance >= size * real(DIFFERENT) and size > real(SAME):
         return False
     return None
 
@@ -284,7 +285,7 @@ def within(gold: Value, answer: Value, tolerance: Value) -> bool:
     """|answer - gold| <= tolerance; exact for fractions."""
     if isinstance(gold, Fraction) and isinstance(answer, Fraction) and isinstance(tolerance, Fraction):
         return abs(gold - answer) <= tolerance
-    return bool(abs(_real(gold) - _real(answer)) <= _real(tolerance))
+    return bool(abs(real(gold) - real(answer)) <= real(tolerance))
 
 
 def same_function(gold: Tree, answer: Tree) -> bool | None:
@@ -304,6 +305,15 @@ def same_function(gold: Tree, answer: Tree) -> bool | None:
             return same
         said.append(same)
     return True if said else None
+
+
+def equal_where_both_are(gold: Tree, answer: Tree) -> bool:
+    """Say whether two expressions agree wherever both have a value, and only one has one somewhere: ln x^2, 2 ln x."""
+    names, whole = symbols(gold) | symbols(answer), counted(gold) | counted(answer)
+    values = [[value_at(tree, point(names, signs, whole=whole)) for tree in (gold, answer)] for signs in POINTS]
+    both = [pair for pair in values if pair[0] is not None and pair[1] is not None]
+    alone = [pair for pair in values if (pair[0] is None) != (pair[1] is None)]
+    return bool(both and alone) and all(same_value(*pair) for pair in both)
 
 
 def value_at(tree: Tree, at: Mapping[str, Fraction]) -> Value | None:
