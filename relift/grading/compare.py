@@ -47,12 +47,9 @@ _NAMED = re.compile(
     r"(?:m?\\(?:angle|triangle|measuredangle) ?[A-Z]{1,4}|\\overline\{[A-Z]{2}\}|[A-Z]{1,4}|\|[A-Z]{2}\|"
     r"|(?:[a-zA-Z]|\\[a-z]{2,7})(?:_\w|_\{[\w+,-]{1,12}\})?'{0,2}(?:\([a-zA-Z0-9,]{1,12}\))?)=(?=.)(?!.*=)"
 )
-_MEMBER_NAME = re.compile(r"[a-zA-Z]\\in ?(?=[\[(\\])")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
-_CHOICE = re.compile(r"\(?([A-F])\)?")
+_CHOICE = re.compile(r"\(([A-F])\)|([A-D])")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])")
-_EMPTY = frozenset(("nosolution", "nosolutions", "norealsolution", "norealsolutions", "emptyset", "theemptyset"))
-_COEFFICIENT = re.compile(r"[2-9]")
 MAX_RENAMINGS = 3
 _TIME = re.compile(r"([0-9]{1,2})(:[0-5][0-9](?::[0-5][0-9])?)")
 _AFTERNOON = (("afternoon", 1),)
@@ -93,8 +90,19 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         return _converted(gold, answer, factor, tolerance)
     decision = decide(gold.plain, answer.plain, tolerance=tolerance)
     if decision is not None and decision.equal is False and decision.rule in ("value", "number", "approx"):
+        if _may_be_unit(gold, answer, tolerance):
+            return None
         return _in_radians(gold, answer, tolerance) or decision
     return decision
+
+
+def _may_be_unit(gold: Spelling, answer: Spelling, tolerance: Fraction | None) -> bool:
+    """Say whether the last letter, of 6m for 6, may be a unit as well as a variable."""
+    sides = [side.other or side for side in (gold, answer)]
+    if (gold.other is None) == (answer.other is None):
+        return False
+    decision = decide(sides[0].plain, sides[1].plain, tolerance=tolerance)
+    return decision is not None and decision.equal is True
 
 
 def _in_halves_of_the_day(time: Spelling, other: Spelling) -> Spelling:
@@ -160,7 +168,7 @@ def decide(gold: str, answer: str, *, tolerance: Fraction | None = None) -> Deci
 def _in_other_case(gold: str, answer: str, tolerance: Fraction | None) -> Decision:
     """Leave open whether x is X where it is the only variable; the letter of a choice has no case."""
     choice = _CHOICE.fullmatch(gold)
-    if choice and answer.strip("()").upper() == choice[1]:
+    if choice and answer.strip("()").upper() == (choice[1] or choice[2]):
         return Decision(True, "text")
     fold = _decided(gold.lower(), answer.lower(), tolerance, renamings=0)
     return Decision(None if fold is None or fold.equal else False, "letters")

@@ -59,7 +59,7 @@ _WORD_BASE = re.compile(rf"(?<=[0-9)])_\{{? ?{MARK}?([a-z]{{3,}}+) ?\}}?")
 _BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|infty|sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp)(?![a-zA-Z])")
 _BARE_NAMES = {"inf": "infty", "infinity": "infty"}
 _BARE_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt ?(\d++|[a-z](?![a-z]))", re.ASCII)
-_BARE_EXPONENT = re.compile(r"\^ ?(-?\d++|-[a-z])", re.ASCII)
+_BARE_EXPONENT = re.compile(r"\^ ?(-?\d{2,}+|-\d|-[a-z])", re.ASCII)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?|\.\d++) ?\^\\circ", re.ASCII)
 _LIST_MARKS = re.compile(r"[(\[]|\\\{")
@@ -69,7 +69,6 @@ _TAIL = re.compile(rf"\^\\circ(?: ?{MARK}?[CF](?![a-zA-Z]))?|\^ ?\{{ ?-?\d ?\}}|
 _VALUE_END = frozenset("0123456789})]")
 _TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|\d++(?:\.\d*+)?|\.\d++|\S", re.DOTALL | re.ASCII)
 _LETTER = re.compile(r"[a-zA-Z]")
-_EDGES = " .,;"
 _UNIT_ENDS = frozenset("mgshlLVANKWJn")  # last letters of units of one letter, and of "in"
 MAX_TAIL = 14  # pieces of a unit
 
@@ -90,7 +89,8 @@ def spell(text: str) -> Spelling:
     is_plain_text = "\\" not in text
     text = without_layout(as_lines(text.replace(MARK, "")))
     text = _flat(text)
-    text = _numbers(_AND.sub(", ", text), is_plain_text=is_plain_text).strip(_EDGES + ":")
+    text = _numbers(_AND.sub(", ", text), is_plain_text=is_plain_text)
+    text = _trimmed(text)
     number = number_word(text)
     if number is not None:
         text = str(number)
@@ -177,9 +177,14 @@ def _finished(text: str, *, damaged: bool, sure: bool) -> Spelling:
     unit = read_unit(f"{_MONEY_NAMES[money[1]]} {tail}".strip() if money else tail) if money or tail else None
     if money and unit is None:
         unit = read_unit(_MONEY_NAMES[money[1]])
-    rest = without_quantifier(rest).strip(_EDGES + ":")
+    rest = _trimmed(without_quantifier(rest))
     words = read_words(rest)
-    return Spelling(_joined(unmarked(rest)).strip(_EDGES), unit, words, None, damaged)
+    return Spelling(_trimmed(_joined(unmarked(rest))), unit, words, None, damaged)
+
+
+def _trimmed(text: str) -> str:
+    """Without punctuation around it; the point of .5 stays."""
+    return text.strip(" ,;:").rstrip(" .,;:")
 
 
 def _without_unit(text: str, *, sure: bool) -> tuple[str, str]:
@@ -223,7 +228,7 @@ def _joined(text: str) -> str:
             piece = r"\cdot"
         is_letter = _LETTER.match(piece) is not None
         if (before[:1] == "\\" and before[-1:].isalpha() and is_letter) or (
-            piece[0].isdigit() and (before[-1:].isdigit() or before == ",") and token.start() > end  # "7, 987", "3 1/2"
+            piece[0].isdigit() and (before == "," or before[-1:].isdigit() and token.start() > end)  # 7, 987; 3 1/2
         ) or (is_letter and before[-1:].isalpha() and before[:1] != "\\" and token.start() > end and len(before) == 1):
             parts.append(" ")
         parts.append(piece)

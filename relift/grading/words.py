@@ -126,16 +126,21 @@ def read_words(text: str) -> Worded | None:
     pieces: list[tuple[str, str]] = []
     place = 0
     for start, end in (*spans, (len(text), len(text))):
-        between = unmarked(text[place:start]).strip(_EDGES)
+        between = _trimmed(unmarked(text[place:start]))
         if start < end and _ASSIGNMENT.fullmatch(between):
             between = ""  # x= before a word
-        between = between.strip("=" + _EDGES)
+        between = _trimmed(between.strip("= "))
         if _MATHEMATICS.search(between):
             pieces.append(("formula", between))
         if start < end:
             pieces.append(("word", unmarked(text[start:end]).lower()))
         place = end
     return Worded(tuple(pieces))
+
+
+def _trimmed(text: str) -> str:
+    """Without punctuation around it; the point of .5 stays."""
+    return text.strip(_EDGES.replace(".", "")).rstrip(_EDGES)
 
 
 def _is_word(run: str) -> bool:
