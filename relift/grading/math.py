@@ -12,7 +12,7 @@ from relift.grading import caps
 from relift.grading.base import Judgement, Submission
 from relift.grading.compare import judge as judge_spellings
 from relift.grading.compare import tree_of
-from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer, without_thoughts
+from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer
 from relift.grading.golds import Gold, read_gold
 from relift.grading.latex import spell
 from relift.grading.numbers import Decision, number_of
@@ -134,37 +134,6 @@ class MathScorer:
             **library_versions(),
             **caps.describe(),
         }
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._pool.close()
-
-
-class NaiveScorer:
-    """math-verify as it comes, on the whole text behind the thoughts; in workers, so that it ends."""
-
-    name = "math-verify"
-
-    def __init__(self, *, workers: int = 1, limit_seconds: float = 2.0, tags: TagPairs = THINKING_TAGS) -> None:
-        self._tags = tuple(tags)
-        self._pool = Pool(workers=workers, limit_seconds=limit_seconds)
-
-    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        texts = [without_thoughts(s.text, tags=self._tags, opened=s.opened) for s in submissions]
-        pairs = [Pair(formula(s.gold), (text or "",), "naive") for s, text in zip(submissions, texts, strict=True)]
-        short = [pair for pair in dict.fromkeys(pairs) if len(pair.answers[0]) <= caps.MAX_TEXT_CHARACTERS]
-        outcomes = dict(zip(short, self._pool.judge(short), strict=True))
-        too_large = Outcome("undecided", "too_large")
-        return [_Open(pair, "text", None).judgement(outcomes.get(pair, too_large)) for pair in pairs]
-
-    def prepare(self, golds: Iterable[str]) -> None:
-        """Start the workers and let them read the golds; returns at once."""
-        self._pool.prepare([formula(gold) for gold in dict.fromkeys(golds)])
-
-    def describe(self) -> dict[str, object]:
-        return {"name": self.name, "limit_seconds": self._pool.limit_seconds, **library_versions()}
 
     def __enter__(self) -> Self:
         return self
