@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,16 @@ import typer
 
 from relift.cli.formats import Json, Latex, Markdown, one_format
 from relift.errors import InputError
+
+
+def _sound_runs(paths: list[Path]) -> list[Path]:
+    """Find the runs that are meant, and say on standard error what is left out."""
+    from relift.store import resolve_runs
+
+    found = resolve_runs(paths)
+    for line in found.lines():
+        print(line, file=sys.stderr)
+    return found.sound()
 
 
 def compare(
@@ -43,7 +54,7 @@ def compare(
 
 
 def analyze(
-    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some; running ones too")],
     out: Annotated[Path, typer.Option("--out", help="folder for figures/, tables/ and index.md")] = Path("analysis"),
     base: Annotated[
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
@@ -60,6 +71,7 @@ def analyze(
     """
     from relift.analysis.report.analyze import analyze as run_analysis
 
+    runs = _sound_runs(runs)
     tell = None if quiet else lambda line: print(line, flush=True)
     result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
     counts = {kind: sum(one.kind == kind for one in result.made) for kind in ("figure", "table")}
@@ -67,7 +79,7 @@ def analyze(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some; running ones too")],
     out: Annotated[Path, typer.Option("--out", help="the HTML file")] = Path("report.html"),
     base: Annotated[
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
@@ -86,6 +98,7 @@ def report(
     """
     from relift.analysis.report.write import write_report
 
+    runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
         tell=None if quiet else lambda line: print(line, flush=True),

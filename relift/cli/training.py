@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,16 +32,19 @@ def train(
 
 
 def check(
-    runs: Annotated[list[Path], typer.Argument(help="run folders")],
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,  # noqa: FBT002
 ) -> None:
     """Verify run folders: checksums, keys, counts.
 
     Trajectories are rebuilt from the attempts and compared; files that no commit knows are named.
     """
-    from relift.store import check_run
+    from relift.store import check_run, resolve_runs
 
-    reports = {str(folder): check_run(folder) for folder in runs}
+    found = resolve_runs(runs)
+    for line in found.notes:
+        print(line, file=sys.stderr)
+    reports = {str(folder): check_run(folder) for folder in (*found.runs, *found.unreadable)}
     if as_json:
         print(json.dumps({k: {"problems": r.problems, "summary": r.summary} for k, r in reports.items()}, indent=2))
     else:
