@@ -14,6 +14,7 @@ from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts.compare import cells, differences, ink
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, RunInfo, questions
 from relift.dashboards.sections import section, unavailable
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
@@ -28,6 +29,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     able = [run for run in choice.runs if run.probe_steps and run.probe_steps[-1] > 0]
     if len(able) < 2:
         st.info(

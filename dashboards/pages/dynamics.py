@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relift.dashboards.charts import curves
 from relift.dashboards.frames import make
+from relift.dashboards.population import say_population
 from relift.dashboards.sections import section
 from relift.dashboards.widgets import choose_runs, start_page
 
@@ -14,6 +15,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     section(
         "Training curves",
         "Reward, length, entropy and truncation: thin lines are the rollouts of one step, thick ones their running "

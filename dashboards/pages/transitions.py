@@ -15,6 +15,7 @@ from relift.dashboards.charts import stability
 from relift.dashboards.charts.matrices import CELL, KINDS, transitions
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, questions
 from relift.dashboards.sections import section, show_spec, table, unavailable
 from relift.dashboards.widgets import choose_runs, link, link_to_question, plain, start_page
@@ -28,6 +29,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     _matrices(choice)
     section(
         "Questions acquired and lost between probes",
