@@ -160,7 +160,8 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
     from relift.trainer.demos import DemoBuffer
     from relift.trainer.recipes import build
     from relift.trainer.record import Record
-    from relift.trainer.run import Item, Run
+    from relift.trainer.run import Run
+    from relift.trainer.step import Item
     from relift.trainer.stream import Stream
 
     class EvenGrader:
