@@ -135,7 +135,8 @@ def _counted(
     question_ixs: Collection[int] | None,
 ) -> pd.DataFrame:
     """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
-    names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer", "assistance"]
+    names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
+    names += ["assistance"]
     found: dict[tuple[int, int], list[pa.Table]] = {}
     tables = reader.iter_tables(
         "attempts",
