@@ -14,6 +14,7 @@ from relift.fingerprints import digest as digest
 from relift.fingerprints import files_fingerprint as files_fingerprint
 from relift.fingerprints import plain_name as plain_name
 from relift.fingerprints import versions as versions
+from relift.prompts import template_identity
 
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
 
@@ -21,6 +22,7 @@ PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions
 def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
     """What must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
     values = flatten(config.model_dump())
+    values["data.prompt"] = template_identity(str(values["data.prompt"]))
     fields = {name: values[name] for name, change in field_changes() if change == "identity" and name not in PATHS}
     return json.loads(json.dumps({"config": fields, **fingerprints}))
 

@@ -1,4 +1,4 @@
-"""Asking questions: prompts to an engine, texts to a grader, both back as one object.
+"""Ask questions: prompts to an engine, texts to a grader, both back as one object.
 
 Axes: Q questions, G attempts at each.
 """
@@ -23,7 +23,7 @@ WARN_UNDECIDED = 0.02  # share of undecided verdicts that is worth a line
 def ask(
     run: Run, items: Sequence[Item], sampling: Sampling, *, n: int, origin: Origin, draw: int, step: int
 ) -> Answers:
-    """n graded answers to each question. The seed of an attempt depends on nothing but what names it."""
+    """Sample and grade n answers to each question. The seed of an attempt depends on nothing but what names it."""
     requests = [
         Request(
             item.prompt_ids,
@@ -43,6 +43,7 @@ def ask(
                     c.finish,
                     kind=item.question.answer_kind,
                     options=item.question.options,
+                    opened=item.thoughts_opened,
                 )
                 for item, row, completions in zip(items, texts_QG, completions_QG, strict=True)
                 for text, c in zip(row, completions, strict=True)
