@@ -19,7 +19,7 @@ from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
 from relift.schema import TABLES
-from relift.store import RunReader, trajectories_of
+from relift.store import RunReader, runs_below, trajectories_of, unassisted
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -32,18 +32,24 @@ _lock = Lock()
 
 
 def open_runs(runs: Runs) -> list[RunReader]:
-    """A reader per run folder. InputError if a folder holds no run, or two hold the same one.
+    """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
-    Readers are kept: they look at each file's state before they trust what they know of it.
+    InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
+    before they trust what they know of it.
     """
     paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
-    readers = [_reader(Path(fspath(path)).absolute()) for path in paths]
+    readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
     seen: dict[str, Path] = {}
     for reader in readers:
         if reader.run_id in seen:
             raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
         seen[reader.run_id] = reader.folder
     return readers
+
+
+def _folders(path: Path) -> list[Path]:
+    """List the run folder itself, or those below it; a path that holds none stays, for the reader to refuse it."""
+    return [path] if path in _readers else (list(runs_below(path)) or [path])
 
 
 def _reader(folder: Path) -> RunReader:
@@ -136,6 +142,7 @@ def _counted(
 ) -> pd.DataFrame:
     """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
     names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
+    names += ["assistance"]
     found: dict[tuple[int, int], list[pa.Table]] = {}
     tables = reader.iter_tables(
         "attempts",
@@ -238,14 +245,16 @@ def map_attempts(
 ) -> pd.DataFrame:
     """`function` of the attempts of each file, one below the other: the table is never held in memory.
 
-    The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id.
+    The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id, and no assisted
+    attempt.
     """
     keys = ("run_id", "draw", "step", "question_ix")
     parts = []
     for reader in open_runs(runs):
-        tables = reader.iter_tables("attempts", columns=_with_keys(columns, keys), origin=origin, steps=steps)
-        for _, table in tables:
-            frame = _with_question_id(reader, table.to_pandas())
+        wanted = _with_keys(columns, keys)
+        read = [*wanted, *({"assistance"} - set(wanted))]
+        for _, table in reader.iter_tables("attempts", columns=read, origin=origin, steps=steps):
+            frame = _with_question_id(reader, unassisted(table).select(wanted).to_pandas())
             parts.append(function(frame.assign(run_id=reader.run_id, run=label_of(reader))))
     if not parts:
         raise InputError(f"no attempts of origin {origin}{'' if steps is None else ' at these steps'} in these runs")
