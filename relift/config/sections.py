@@ -79,6 +79,25 @@ class RolloutConfig(Section):
     top_k: int = _field(-1, "identity", "-1: off", ge=-1)
     max_tokens: int = _field(8192, "identity", "longest answer", ge=1)
     batch_rows: int = _field(256, "numeric", "rows decoded together by the torch sampler", ge=1)
+    engine: Literal["torch", "vllm", "server"] = _field(
+        "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"
+    )
+
+
+class VLLMConfig(Section):
+    """vLLM as the engine of rollouts and probes; docs/scale.md says what to set where."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = _field(
+        "auto", "identity", "type of the sampler's weights; auto: bfloat16 on a GPU, the learner's on a CPU"
+    )
+    max_sequences: int = _field(256, "numeric", "answers written at a time", ge=1)
+    gpus: str | None = _field(
+        None, "runtime", "GPUs of the sampler's own (4,5); None: the learner's, given back between rollouts"
+    )
+    gpu_memory: float = _field(0.45, "runtime", "share of a GPU's memory for weights, keys and values", gt=0, le=1)
+    tensor_parallel: int = _field(1, "numeric", "GPUs that share one copy of the model", ge=1)
+    stall_seconds: float = _field(600.0, "runtime", "silence after which the sampler is started again", gt=0)
+    restarts: int = _field(3, "runtime", "times the sampler is started again for the same work", ge=0)
 
 
 class OptimizerConfig(Section):
@@ -194,6 +213,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
+    vllm: VLLMConfig = VLLMConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     buffer: BufferConfig = BufferConfig()
@@ -208,6 +228,12 @@ class Config(Section):
             raise ValueError("sft.phase_steps: recipe sft_rl needs at least one fine-tuning step before RL")
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        cut = self.rollout.top_p < 1 or self.rollout.top_k != -1
+        if self.rollout.engine != "torch" and cut:
+            raise ValueError(
+                "rollout.top_p, rollout.top_k: vLLM tells log-probabilities after they have left tokens out, which the "
+                'learner\'s cannot be compared with; take 1 and -1, or rollout.engine = "torch"'
+            )
         buffer, full_batches = self.buffer, self.buffer.flush == "adaptive" and self.recipe == "relift"
         if full_batches and buffer.capacity is not None and buffer.capacity < self.sft.batch:
             raise ValueError(

@@ -63,8 +63,16 @@ class Learner:
         self._optimizers = {name: NamedOptimizer(name, spec, self._parameters) for name, spec in optimizers.items()}
         self._clear()
 
-    def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]:
+    def score(self, sequences: Sequence[TrainSequence], *, temperature: float | None = None) -> list[np.ndarray]:
         """Log-probability (nats, float32, [T]) of every completion token; same numerics as `forward_backward`."""
+        usual = self._scorer.temperature
+        self._scorer.temperature = usual if temperature is None else temperature
+        try:
+            return self._score(sequences)
+        finally:
+            self._scorer.temperature = usual
+
+    def _score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]:
         bounds = np.cumsum([0] + [len(s.completion_ids_T) for s in sequences])
         flat = torch.zeros(int(bounds[-1]), device=self.device)
         kept = [ix for ix, s in enumerate(sequences) if len(s.completion_ids_T)]
