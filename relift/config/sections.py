@@ -100,6 +100,16 @@ class VLLMConfig(Section):
     restarts: int = _field(3, "runtime", "times the sampler is started again for the same work", ge=0)
 
 
+class ServerConfig(Section):
+    """A vLLM server as the engine of rollouts and probes; docs/scale.md has its command."""
+
+    url: str | None = _field(None, "runtime", "its address, as in http://127.0.0.1:8000/v1")
+    folder: str | None = _field(None, "runtime", "folder for new weights that run and server see under one name")
+    dtype: Literal["float32", "bfloat16"] = _field("bfloat16", "identity", "type of the weights it is sent")
+    concurrency: int = _field(256, "numeric", "answers under way at a time", ge=1)
+    deadline_seconds: float = _field(1800.0, "runtime", "longest wait for an answer, repetitions included", gt=0)
+
+
 class OptimizerConfig(Section):
     """AdamW with a schedule of its own, counted in steps of this optimizer."""
 
@@ -214,6 +224,7 @@ class Config(Section):
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
     vllm: VLLMConfig = VLLMConfig()
+    server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     buffer: BufferConfig = BufferConfig()
@@ -228,6 +239,11 @@ class Config(Section):
             raise ValueError("sft.phase_steps: recipe sft_rl needs at least one fine-tuning step before RL")
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        if self.rollout.engine == "server" and (self.server.url is None or self.server.folder is None):
+            raise ValueError(
+                'server.url, server.folder: rollout.engine = "server" needs the server\'s address, and a folder that '
+                "both see, through which it gets new weights"
+            )
         cut = self.rollout.top_p < 1 or self.rollout.top_k != -1
         if self.rollout.engine != "torch" and cut:
             raise ValueError(

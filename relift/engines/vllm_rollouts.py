@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from relift.engines.checks import check_requests
+from relift.engines.probe import Score, compare_probe, probe_tokens, tolerance_of
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.engines.vllm import installed_version
 from relift.engines.vllm_child import COMMAND, EngineFailure, VLLMChild, VLLMOptions
@@ -23,12 +24,6 @@ from relift.engines.weights_file import weights_file
 from relift.errors import ReliftError
 from relift.schema import Finish
 
-PROBE_TOKENS = 24
-# Largest mean difference, nats a token, between the engine's log-probabilities of the probe and the learner's. Two
-# correct implementations in half precision differ by .03 to .05 on average; a head that stayed behind, by .7 and more.
-TOLERANCE = {"float32": 1e-3, "bfloat16": 0.15, "float16": 0.15}
-
-Score = Callable[[Sequence[int]], np.ndarray]  # log-probability, at temperature 1, of every token but the first
 T = TypeVar("T")
 
 
@@ -166,7 +161,7 @@ class VLLMRollouts:
         got = unpacked(reply["logprobs"], "<f4")
         if reply["published"] != self.policy_version or got.shape != self._expected.shape:
             raise self._child.failure("took other weights than it was given")
-        compare_probe(got, self._expected, tolerance=TOLERANCE[self._options.dtype], version=self.policy_version)
+        compare_probe(got, self._expected, tolerance=tolerance_of(self._options.dtype), version=self.policy_version)
 
     def _generate(
         self, requests: Sequence[Request], sampling: Sampling, on_progress: Callable[[int, int], None] | None
@@ -220,24 +215,6 @@ class VLLMRollouts:
             finish = Finish.stop if stopped else Finish.length
             found.append((number, Completion(token_ids_T, logprobs[end - n : end], finish, None, seeds[number])))
         return found
-
-
-def probe_tokens(vocab: int, max_context: int | None) -> tuple[int, ...]:
-    """Choose fixed tokens of the vocabulary, whose log-probabilities tell one version of the weights from another."""
-    n = min(PROBE_TOKENS, (max_context or PROBE_TOKENS + 1) - 1)
-    rng = np.random.Generator(np.random.Philox(key=vocab))
-    return tuple(rng.integers(0, vocab, n).tolist())
-
-
-def compare_probe(got: np.ndarray, expected: np.ndarray, *, tolerance: float, version: int) -> None:
-    """Raise ReliftError when the engine's log-probabilities of the probe are not those of the published weights."""
-    off = float(np.abs(got - expected).mean())
-    if not off <= tolerance:
-        raise ReliftError(
-            f"the engine does not answer with version {version} of the weights: its log-probabilities of a fixed text "
-            f"differ from the learner's by {off:.2g} nats a token (allowed: {tolerance:g}); use rollout.engine = "
-            '"torch", and report the model'
-        )
 
 
 def unpacked(text: str, dtype: str) -> np.ndarray:

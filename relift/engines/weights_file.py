@@ -36,12 +36,17 @@ class WeightsFile:
 
 @contextmanager
 def weights_file(
-    state_dict: Mapping[str, torch.Tensor], *, dtype: torch.dtype | None = None, folder: Path | None = None
+    state_dict: Mapping[str, torch.Tensor],
+    *,
+    dtype: torch.dtype | None = None,
+    folder: Path | None = None,
+    every_name: bool = False,
 ) -> Iterator[WeightsFile]:
     """Write the weights to a file that exists inside the `with` alone.
 
     `dtype`: floating-point tensors are converted; None keeps them. `folder`: where; by default memory (/dev/shm) if it
-    has the room, else the folder for temporary files. Raises ReliftError for numbers that are not finite, StoreError
+    has the room, else the folder for temporary files. `every_name`: tensors that share memory are written under each of
+    their names, for a reader that knows of no aliases. Raises ReliftError for numbers that are not finite, StoreError
     when the file cannot be written.
     """
     tensors, aliases = _distinct(state_dict)
@@ -54,7 +59,10 @@ def weights_file(
     try:
         path = place / "model.safetensors"
         try:
-            save_file({name: _converted(t, dtype) for name, t in tensors.items()}, path, metadata={"format": "pt"})
+            written = {name: _converted(t, dtype) for name, t in tensors.items()}
+            if every_name:
+                written |= {name: written[of].clone() for name, of in aliases.items()}
+            save_file(written, path, metadata={"format": "pt"})
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"weights for the engine, {n_bytes:,} bytes, cannot be written in {parent}: {error}"

@@ -6,19 +6,22 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from relift.config import Config
 from relift.config.sections import VLLMConfig
+from relift.engines.probe import Score
 from relift.engines.tokens import Engine
 from relift.engines.torch_sampler import TorchSampler
 from relift.engines.vllm_child import VLLMOptions
-from relift.engines.vllm_rollouts import Score, VLLMRollouts
+from relift.engines.vllm_rollouts import VLLMRollouts
 from relift.errors import InputError
 from relift.learner.learner import Learner
 from relift.learner.update import TrainSequence
+from relift.trainer import parallel
 
 Warn = Callable[[str], None]
 
@@ -42,7 +45,7 @@ def _vllm(config: Config, model: Any, score: Score, warn: Warn) -> AbstractConte
     dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if on_gpu else config.model.dtype
     options = VLLMOptions(
         dtype=dtype,
-        max_context=config.data.max_prompt_tokens + max(config.rollout.max_tokens, config.probe.max_tokens or 0),
+        max_context=longest(config),
         gpus=own_gpus(settings),
         gpu_memory=settings.gpu_memory,
         tensor_parallel=settings.tensor_parallel,
@@ -54,10 +57,35 @@ def _vllm(config: Config, model: Any, score: Score, warn: Warn) -> AbstractConte
     return VLLMRollouts(model_config, options, score=score, on_event=warn)
 
 
+def _server(config: Config, model: Any, score: Score, warn: Warn) -> AbstractContextManager[Engine]:
+    try:
+        from relift.engines.server_rollouts import ServerOptions, ServerRollouts
+    except ModuleNotFoundError as error:
+        if error.name != "httpx2":
+            raise
+        raise InputError("rollout.engine = \"server\" needs the package httpx2: pip install 'relift[openai]'") from None
+    settings = config.server
+    options = ServerOptions(
+        url=settings.url or "",
+        folder=Path(settings.folder or ""),
+        dtype=settings.dtype,
+        max_context=longest(config),
+        concurrency=settings.concurrency,
+        deadline_seconds=settings.deadline_seconds,
+    )
+    return ServerRollouts(model.config, options, score=score, on_first=parallel.on_first, on_event=warn)
+
+
 ENGINES: dict[str, Callable[[Config, Any, Score, Warn], AbstractContextManager[Engine]]] = {
     "torch": _torch,
     "vllm": _vllm,
+    "server": _server,
 }
+
+
+def longest(config: Config) -> int:
+    """Tokens of the longest prompt and answer together that a run may ask for."""
+    return config.data.max_prompt_tokens + max(config.rollout.max_tokens, config.probe.max_tokens or 0)
 
 
 def own_gpus(settings: VLLMConfig) -> str | None:

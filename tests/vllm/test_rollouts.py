@@ -6,13 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from relift.engines.tokens import Engine, Sampling
 from relift.engines.vllm_child import VLLMOptions
@@ -20,30 +19,12 @@ from relift.engines.vllm_rollouts import VLLMRollouts
 from relift.errors import ReliftError
 from relift.schema import Finish
 from tests.engines.contract import CHECKS, WARM, requests_for, tokens
-from tests.engines.tiny import prompts, tiny_model
+from tests.engines.tiny import prompts
+from tests.vllm.policy import Policy
 
 pytestmark = pytest.mark.vllm
 PROMPTS = prompts(6)
 LONG = Sampling(max_tokens=90, temperature=1.0)
-
-
-class Policy:
-    """A tiny model whose weights change as a learner's do, and its log-probabilities."""
-
-    def __init__(self, layout: str) -> None:
-        self.layout, self.model = layout, tiny_model(layout)
-        self.model.config.architectures = [type(self.model).__name__]
-
-    @torch.no_grad()
-    def score(self, token_ids: Sequence[int], *, temperature: float = 1.0) -> np.ndarray:
-        logits_TV = self.model(torch.tensor([list(token_ids)])).logits[0, :-1] / temperature
-        return torch.log_softmax(logits_TV, -1).gather(1, torch.tensor(token_ids[1:])[:, None])[:, 0].numpy()
-
-    @torch.no_grad()
-    def become(self, seed: int) -> None:
-        other = tiny_model(self.layout, seed=seed)
-        for mine, new in zip(self.model.parameters(), other.parameters(), strict=True):
-            mine.copy_(new)
 
 
 def engine_of(policy: Policy, **options: Any) -> VLLMRollouts:
