@@ -60,7 +60,8 @@ from relift.analysis.questions.stability import (
     turnover,
 )
 from relift.analysis.questions.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
-from relift.analysis.runs.counts import Counts, Cube, LiveCube, read_counts, read_cube
+from relift.analysis.runs.counts import Counts, Cube, read_counts
+from relift.analysis.runs.live import LiveCube, read_cube
 from relift.analysis.runs.missing import MissingColumn
 from relift.analysis.runs.panel import matched_questions
 from relift.analysis.runs.read import (

@@ -15,7 +15,8 @@ from relift.analysis.questions.classes import count_classes
 from relift.analysis.questions.compare import compare_runs, paired_difference
 from relift.analysis.questions.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
 from relift.analysis.report.loaded import Loaded
-from relift.analysis.runs.counts import Cube, read_cube
+from relift.analysis.runs.counts import Cube
+from relift.analysis.runs.live import read_cube
 from relift.analysis.runs.read import map_attempts, read_attempts, read_demonstrations
 from relift.analysis.scores import forest
 from relift.analysis.training import attempts as of_attempts
