@@ -129,7 +129,7 @@ class ReliftModel(LightevalModel):
         """Make the prompt: of our tasks that of `relift eval`; of others their query as the user's turn."""
         if "question_id" not in (doc.specific or {}):
             turns = (("user", doc.query),)
-            return Prompt(tuple(render(doc.query, "chat", self._tokenizer)), turns=turns)
+            return Prompt(render(doc.query, "chat", self._tokenizer).token_ids, turns=turns)
         question = question_of(doc.specific)
         benchmark = find_benchmark(question.split)
         return render_prompt(question, protocol=self._protocol, benchmark=benchmark, tokenizer=self._tokenizer)
