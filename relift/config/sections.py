@@ -95,6 +95,35 @@ class RolloutConfig(Section):
         "tokens that end an answer beside the tokenizer's end token; None: the end of a turn in the chat template",
     )
     batch_rows: int = _field(256, "numeric", "rows decoded together by the torch sampler", ge=1)
+    engine: Literal["torch", "vllm", "server"] = _field(
+        "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"
+    )
+
+
+class VLLMConfig(Section):
+    """vLLM as the engine of rollouts and probes; docs/scale.md says what to set where."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = _field(
+        "auto", "identity", "type of the sampler's weights; auto: bfloat16 on a GPU, the learner's on a CPU"
+    )
+    max_sequences: int = _field(256, "numeric", "answers written at a time", ge=1)
+    gpus: str | None = _field(
+        None, "runtime", "GPUs of the sampler's own (4,5); None: the learner's, given back between rollouts"
+    )
+    gpu_memory: float = _field(0.45, "runtime", "share of a GPU's memory for weights, keys and values", gt=0, le=1)
+    tensor_parallel: int = _field(1, "numeric", "GPUs that share one copy of the model", ge=1)
+    stall_seconds: float = _field(600.0, "runtime", "silence after which the sampler is started again", gt=0)
+    restarts: int = _field(3, "runtime", "times the sampler is started again for the same work", ge=0)
+
+
+class ServerConfig(Section):
+    """A vLLM server as the engine of rollouts and probes; docs/scale.md has its command."""
+
+    url: str | None = _field(None, "runtime", "its address, as in http://127.0.0.1:8000/v1")
+    folder: str | None = _field(None, "runtime", "folder for new weights that run and server see under one name")
+    dtype: Literal["float32", "bfloat16"] = _field("bfloat16", "identity", "type of the weights it is sent")
+    concurrency: int = _field(256, "numeric", "answers under way at a time", ge=1)
+    deadline_seconds: float = _field(1800.0, "runtime", "longest wait for an answer, repetitions included", gt=0)
 
 
 class OptimizerConfig(Section):
@@ -224,6 +253,8 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
+    vllm: VLLMConfig = VLLMConfig()
+    server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     buffer: BufferConfig = BufferConfig()
@@ -236,6 +267,17 @@ class Config(Section):
     def _agree(self) -> Config:
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        if self.rollout.engine == "server" and (self.server.url is None or self.server.folder is None):
+            raise ValueError(
+                'server.url, server.folder: rollout.engine = "server" needs the server\'s address, and a folder that '
+                "both see, through which it gets new weights"
+            )
+        cut = self.rollout.top_p < 1 or self.rollout.top_k != -1
+        if self.rollout.engine != "torch" and cut:
+            raise ValueError(
+                "rollout.top_p, rollout.top_k: vLLM tells log-probabilities after they have left tokens out, which the "
+                'learner\'s cannot be compared with; take 1 and -1, or rollout.engine = "torch"'
+            )
         return self
 
 

@@ -18,8 +18,6 @@ import torch
 import transformers
 
 from relift.config import Config, to_toml
-from relift.engines.tokens import Engine
-from relift.engines.torch_sampler import TorchSampler
 from relift.fingerprints import digest, plain_name, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import world
@@ -37,6 +35,7 @@ from relift.trainer.inputs import Inputs, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
+from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
@@ -67,7 +66,7 @@ def open_run(
         warn_of_truncation(config, recipe, warn)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, grader=grader, warn=warn)
+        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, warn=warn)
         seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
@@ -114,11 +113,15 @@ def assemble(
     writer: RunWriter,
     model: Any,
     *,
+    stack: ExitStack,
     grader: Scorer,
     warn: Callable[[str], None],
 ) -> Run:
-    """The parts of a run, put together at the base model."""
-    engine: Engine = TorchSampler(model, batch_rows=config.rollout.batch_rows)  # takes a copy, before the learner
+    """Put the parts of a run together at the base model. `stack` ends the engine."""
+    # Before the learner, which takes the model over; a publication asks the learner.
+    engine = stack.enter_context(
+        rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
+    )
     device = device_of(config)
     activations = config.model.checkpoint_activations
     learner = Learner(

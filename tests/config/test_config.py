@@ -206,11 +206,13 @@ NOT_IDENTITY = {
     },
     "numeric": {
         "model.device", "model.checkpoint_activations", "rollout.batch_rows", "runtime.threads", "runtime.token_budget",
+        "vllm.max_sequences", "vllm.tensor_parallel", "server.concurrency",
     },
     "runtime": {
         "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
         "guard.max_skipped", "guard.max_undecided",
-        "runtime.rollout_texts",
+        "runtime.rollout_texts", "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
+        "server.folder", "server.deadline_seconds",
     },
 }  # fmt: skip
 
@@ -466,3 +468,15 @@ def test_a_hub_id_stays(tmp_path: Path) -> None:
 def test_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().steps = 3  # type: ignore[misc]
+
+
+def test_engines_of_rollouts_ask_for_what_they_need() -> None:
+    for values, message in (
+        ({"rollout": {"engine": "server"}}, "server.url, server.folder"),
+        ({"rollout": {"engine": "vllm", "top_p": 0.9}}, "rollout.top_p, rollout.top_k"),
+        ({"rollout": {"engine": "vllm", "top_k": 40}}, "rollout.top_p, rollout.top_k"),
+        ({"rollout": {"engine": "sglang"}}, "rollout.engine"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse_config(values, where="test")
+    assert parse_config({"rollout": {"engine": "torch", "top_p": 0.9}}, where="test").rollout.top_p == 0.9
