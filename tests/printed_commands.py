@@ -21,7 +21,7 @@ NOT_RUN = {
     r"export .*": "sets variables for the next line",
     r"vllm serve .*": "needs vLLM and a model: make test-vllm",
     r"relift eval mine .*": "needs that server",
-    r"relift eval MODEL -b [a-z0-9,]+": "needs published questions and hours",
+    r"relift eval MODEL -b [a-z0-9,]+.*": "needs published questions, and hours unless it only plans",
     r"relift eval --pin .*": "needs the hub; local copies are pinned in tests/benchmarks",
     r"relift (cross-check RUN|import lighteval .*)": "needs lighteval: make test-lighteval",
     r"relift dashboard .*": "serves until it is stopped: tests/dashboards start it",
