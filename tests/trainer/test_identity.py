@@ -24,7 +24,7 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
-    "model.max_positions": 16384, "model.rope_theta": 40000.0, "data.answer_kind": "math", "data.system": "x",
+    "model.max_positions": 32768, "model.rope_theta": 10000.0, "data.answer_kind": "exact", "data.system": "x",
     "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
     "data.prompt": "plain", "data.max_prompt_tokens": 9, "data.max_demo_tokens": 9, "data.overlong_prompts": "refuse",
@@ -116,10 +116,10 @@ def test_a_run_of_a_version_without_a_field_goes_on(tmp_path: Path) -> None:
     """A field it does not know had the default; another value now is another run."""
     older = identity.identity_of(BASE, {})
     assert isinstance(older["config"], dict)
-    del older["config"]["model.max_positions"]
+    del older["config"]["data.system"]
     identity.compare(older, identity.identity_of(BASE, {}), folder=tmp_path)
-    edited = identity.identity_of(changed("model.max_positions"), {})
-    with pytest.raises(ResumeRefused, match="model.max_positions is None there, 16384 here"):
+    edited = identity.identity_of(changed("data.system"), {})
+    with pytest.raises(ResumeRefused, match="data.system is None there, 'x' here"):
         identity.compare(older, edited, folder=tmp_path)
 
 
