@@ -19,7 +19,7 @@ from relift.arith import corpus, tokenizer, world
 from relift.arith.corpus import CorpusSpec, draw_text
 from relift.arith.tokenizer import EOS_ID, PAD_ID, TOKENS, encode, write_tokenizer
 from relift.errors import InputError, ReliftError, StoreError
-from relift.learner.update import Component, TrainSequence, Update, UpdateStats
+from relift.learner.update import Component, Term, TrainSequence, Update, UpdateStats
 from relift.schema import UpdateKind, seed_of
 
 OnProgress = Callable[[int, int, float], None]  # (steps made, most steps in all, loss of the last one)
@@ -234,7 +234,7 @@ def _step(learner: Any, phase: Phase, rng: np.random.Generator) -> UpdateStats:
 
     batch = draw_batch(rng, phase)
     n_tokens = sum(len(s.completion_ids_T) for s in batch)
-    component = Component("demo", batch, sft(), denominator=float(n_tokens))
+    component = Component("demo", batch, (Term(sft(), denominator=float(n_tokens)),))
     learner.forward_backward(Update(UpdateKind.sft, phase.optimizer, (component,)))
     stats: UpdateStats = learner.optim_step(phase.optimizer)
     return stats

@@ -96,7 +96,7 @@ def config_of(
         "sft": {
             "batch": size.batch,
             "entropy_weight": 0.0,
-            "optimizer": {"lr": 3e-4, "betas": [0.9, 0.95], "warmup_steps": 10},
+            "optimizer": {"lr": 3e-4, "betas": [0.9, 0.95], "warmup_steps": 10, "schedule": "constant"},
         },
         "probe": {
             "questions": str(folder / "data" / "probe.jsonl"),

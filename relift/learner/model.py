@@ -22,14 +22,16 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 HALF_TOLERANCE = 0.5
 
 
-class Scorer(torch.nn.Module):
-    """(log-probability [C], entropy [C]) in nats at `temperature`. One module, so that FSDP2 gathers the head's
-    weights for it; without `entropy_grad` the entropy is not differentiable."""
+class LogprobModel(torch.nn.Module):
+    """Give (log-probability [C], entropy [C]) in nats at a temperature, one for all tokens or one for each [C].
 
-    def __init__(self, model: Any, *, temperature: float) -> None:
+    One module, so that FSDP2 gathers the head's weights for it; without `entropy_grad` the entropy is not
+    differentiable.
+    """
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
-        self.temperature = temperature
 
     def forward(
         self,
@@ -39,6 +41,7 @@ class Scorer(torch.nn.Module):
         predictor_C: torch.Tensor,
         target_C: torch.Tensor,
         *,
+        temperature: float | torch.Tensor,
         entropy_grad: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         output = self.model.base_model(
@@ -47,22 +50,36 @@ class Scorer(torch.nn.Module):
         hidden_CD = output.last_hidden_state[0].index_select(0, predictor_C)
         head = self.model.get_output_embeddings()
         logprob_C, entropy_C = TokenScores.apply(
-            hidden_CD, head.weight, getattr(head, "bias", None), target_C, self.temperature, entropy_grad
+            hidden_CD, head.weight, getattr(head, "bias", None), target_C, temperature, entropy_grad
         )
         return logprob_C, entropy_C
 
 
 def run(
-    scorer: Any, batch: MicroBatch, device: torch.device, *, entropy_grad: bool
+    logprobs: Any,
+    batch: MicroBatch,
+    device: torch.device,
+    *,
+    temperature_S: np.ndarray,
+    entropy_grad: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put a micro-batch on the device and score it."""
+    """Put a micro-batch on the device and give its log-probabilities; temperature_S is that of each sequence."""
     ids, positions, predictor, target = (
         torch.from_numpy(x).to(device) for x in (batch.input_ids_N, batch.position_N, batch.predictor_C, batch.target_C)
     )
-    scores: tuple[torch.Tensor, torch.Tensor] = scorer(
-        ids, positions, segments_of(batch.length_S, batch.token_R, device), predictor, target, entropy_grad=entropy_grad
+    temperature: float | torch.Tensor = float(temperature_S[0]) if len(temperature_S) else 1.0
+    if (temperature_S != temperature).any():
+        temperature = torch.from_numpy(np.repeat(temperature_S, batch.completion_S).astype(np.float32)).to(device)
+    values: tuple[torch.Tensor, torch.Tensor] = logprobs(
+        ids,
+        positions,
+        segments_of(batch.length_S, batch.token_R, device),
+        predictor,
+        target,
+        temperature=temperature,
+        entropy_grad=entropy_grad,
     )
-    return scores
+    return values
 
 
 def exchange_attention(model: Any, device: torch.device) -> None:
@@ -84,7 +101,7 @@ def exchange_attention(model: Any, device: torch.device) -> None:
         expected = torch.cat([_own_logprobs(model, example, device) for example in examples])
         model.set_attn_implementation(NAME)
         batch = lay_out(examples, [0, 1], share_prompts=device.type == "cpu")
-        got, _ = run(Scorer(model, temperature=1.0), batch, device, entropy_grad=False)
+        got, _ = run(LogprobModel(model), batch, device, temperature_S=np.ones(2), entropy_grad=False)
     off = (got - expected).abs().max().item()
     if not off <= TOLERANCE.get(head.weight.dtype, HALF_TOLERANCE):
         raise InputError(
