@@ -1,4 +1,4 @@
-"""Who may import whom, and that whoever reads a run needs no torch."""
+"""Check the floors: allowed imports, and that reading a run needs no torch."""
 
 from __future__ import annotations
 

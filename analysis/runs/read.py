@@ -1,4 +1,4 @@
-"""Readers of run folders, one per grain: several runs in one frame, joined on what is the same everywhere.
+"""Read run folders, one function per grain: several runs in one frame, joined on what is the same everywhere.
 
 Every frame has run_id and `run`, the label of figures: run.json's "name", else the folder's name. Rows of a
 question carry question_id; question_ix is dense inside one run and must never be joined on across runs.
@@ -66,7 +66,7 @@ def _reader(folder: Path) -> RunReader:
 
 
 def question_index(reader: RunReader) -> pd.Index:
-    """The run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
+    """Return the run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
     return _question_dtype(reader).categories
 
 
@@ -84,12 +84,12 @@ def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
 
 
 def label_of(reader: RunReader) -> str:
-    """What figures call the run."""
+    """Return the name of the run in figures."""
     return str(reader.run_json.get("name") or reader.folder.name)
 
 
 def read_runs(*runs: RunPath) -> pd.DataFrame:
-    """One row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
+    """Read one row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
     rows = []
     for reader in open_runs(runs):
         plain = {k: v for k, v in reader.run_json.items() if v is None or isinstance(v, str | int | float)}
@@ -99,7 +99,7 @@ def read_runs(*runs: RunPath) -> pd.DataFrame:
 
 
 def read_questions(runs: Runs) -> pd.DataFrame:
-    """One row per run and question."""
+    """Read one row per run and question."""
     return _gather(runs, lambda reader: reader.read("questions"))
 
 
@@ -112,7 +112,7 @@ def read_trajectories(
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
+    """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
     Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
     """
@@ -140,7 +140,7 @@ def _counted(
     draws: Collection[int] | None,
     question_ixs: Collection[int] | None,
 ) -> pd.DataFrame:
-    """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
+    """Count rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
     names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
     names += ["assistance"]
     found: dict[tuple[int, int], list[pa.Table]] = {}
@@ -172,7 +172,7 @@ def read_attempts(
     questions: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
+    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "draw", "step", "question_ix", "attempt"))
@@ -191,7 +191,7 @@ def read_responses(
     attempts: Collection[int] | None = None,
     origin: str = "probe",
 ) -> pd.DataFrame:
-    """One row per answer text that was kept, of these question_ids at one step (and of these attempt numbers)."""
+    """Read the answer texts that were kept, of these question_ids at one step (and of these attempt numbers)."""
 
     def read(reader: RunReader) -> pd.DataFrame:
         kept = _ixs_of(reader, "question_id", questions)
@@ -204,32 +204,32 @@ def read_responses(
 
 
 def read_updates(runs: Runs) -> pd.DataFrame:
-    """One row per run and optimizer step."""
+    """Read one row per run and optimizer step."""
     return _gather(runs, lambda reader: reader.read("updates"))
 
 
 def read_checkpoints(runs: Runs) -> pd.DataFrame:
-    """One row per run and checkpoint."""
+    """Read one row per run and checkpoint."""
     return _gather(runs, lambda reader: reader.read("checkpoints"))
 
 
 def read_scores(runs: Runs) -> pd.DataFrame:
-    """One row per run and score."""
+    """Read one row per run and score."""
     return _gather(runs, lambda reader: reader.read("scores"))
 
 
 def read_demonstrations(runs: Runs) -> pd.DataFrame:
-    """One row per run and demonstration, with question_id."""
+    """Read one row per run and demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demonstrations")))
 
 
 def read_demo_events(runs: Runs) -> pd.DataFrame:
-    """One row per run and event of a demonstration, with question_id."""
+    """Read one row per run and event of a demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demo_events")))
 
 
 def iter_attempts(run: RunPath, *, origin: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The columns asked for, one frame per file: for passes over a table that does not fit into memory."""
+    """Yield the columns asked for, one frame per file: for passes over a table that does not fit into memory."""
     (reader,) = open_runs([run])
     for _, table in reader.iter_tables("attempts", columns=list(columns), origin=origin):
         yield table.to_pandas()
@@ -243,7 +243,7 @@ def map_attempts(
     columns: Sequence[str],
     steps: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """`function` of the attempts of each file, one below the other: the table is never held in memory.
+    """Apply `function` to the attempts of each file, one below the other: the table is never held in memory.
 
     The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id, and no assisted
     attempt.
@@ -275,7 +275,7 @@ def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFra
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The frames below each other; categorical columns stay categorical, over all their values."""
+    """Stack the frames; categorical columns stay categorical, over all their values."""
     if len(frames) == 1:
         return frames[0]
     columns: dict[str, Any] = {}

@@ -29,13 +29,14 @@ class Demo:
 
 @dataclass(frozen=True)
 class Entry:
-    """A demonstration that waits: when its question last qualified, and the counts of that group."""
+    """A demonstration that waits: when it came in, when its question last qualified, and the counts of that group."""
 
     demo_id: str
     question_ix: int
     step: int
     n_correct: int
     n_attempts: int
+    seen: int  # step in which the question last qualified
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class DemoBuffer:
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         entries, uses = state["entries"], state["uses"]
         assert isinstance(entries, list) and isinstance(uses, dict)
-        self.entries = [Entry(**e) for e in entries]
+        self.entries = [Entry(**{"seen": e["step"], **e}) for e in entries]  # older versions refreshed nothing
         self.uses = Counter(uses)
         self._events = []
 
@@ -188,7 +189,7 @@ class DemoBuffer:
         demo = self._next_demo(question_ix)
         if demo is None:
             return
-        self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts))
+        self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts, seen=step))
         self._events.append(
             Event(step, demo.demo_id, question_ix, "enqueue", None, len(self.entries), 0, n_correct, n_attempts)
         )
@@ -200,14 +201,14 @@ class DemoBuffer:
         )
 
     def _refresh(self, waiting: Sequence[Entry], step: int, n_correct: int, n_attempts: int) -> None:
-        """Note that a waiting question qualified again: it keeps its place and is as old as this step."""
+        """Note that a waiting question qualified again: it keeps its place, and its age counts anew."""
         for entry in waiting:
             place = self.entries.index(entry)
-            self.entries[place] = replace(entry, step=step, n_correct=n_correct, n_attempts=n_attempts)
+            self.entries[place] = replace(entry, seen=step, n_correct=n_correct, n_attempts=n_attempts)
 
     def _drop_old(self, step: int) -> None:
         if self.config.max_age_steps is not None:
-            for entry in [e for e in self.entries if step - e.step > self.config.max_age_steps]:
+            for entry in [e for e in self.entries if step - e.seen > self.config.max_age_steps]:
                 self._remove(entry, step, DemoEvent.evict, reason="age")
         while self.config.capacity is not None and len(self.entries) > self.config.capacity:
             self._remove(self.entries[0], step, DemoEvent.evict, reason="capacity")
