@@ -23,7 +23,7 @@ from relift.evaluate.plan import Item, Place, Plan, asks_of
 from relift.evaluate.tally import Standing, Tally
 from relift.fingerprints import digest
 from relift.grading import Grader
-from relift.schema import DemoEvent, Origin
+from relift.schema import Assistance, DemoEvent, Origin
 from relift.store import RunReader, RunWriter
 
 
@@ -161,8 +161,12 @@ def counts_of(reader: RunReader, place: Place) -> pd.DataFrame:
     """One row per question asked at this step and origin, over all draws: question_ix, n_attempts, n_correct,
     n_undecided, draw."""
     attempts = reader.read(
-        "attempts", columns=["draw", "question_ix", "verdict"], origin=str(place.origin), steps=[place.step]
+        "attempts",
+        columns=["draw", "question_ix", "verdict", "assistance"],
+        origin=str(place.origin),
+        steps=[place.step],
     )
+    attempts = attempts[attempts["assistance"] == Assistance.none.value]
     keys = ["draw", "question_ix"]
     verdict = attempts["verdict"].astype(str)
     counted = attempts.assign(

@@ -24,6 +24,7 @@ from relift.store.tables import (
     parse_table_file,
     read_parquet,
     read_whole,
+    with_later_columns,
 )
 
 RETRIES = 20  # a file may be replaced between listing and opening; more often than this it is missing
@@ -179,7 +180,7 @@ class RunReader:
                 )
                 if question_ixs is None and len(rows) != entry["rows"]:
                     raise StoreError(f"{file.path}: damaged: {len(rows)} rows, its commit record says {entry['rows']}")
-                return rows
+                return with_later_columns(TABLES[file.table], rows, columns)
             except (FileNotFoundError, StoreError) as error:
                 # A resume may have taken the record back, and the step may have been written again since.
                 now = self._entries(file.table).get(file)

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relift.schema import Finish, Verdict
+from relift.schema import Assistance, Finish, Verdict
+from relift.store.tables import unassisted
 
 Exposures = Mapping[int, int] | np.ndarray  # by question_ix; questions that a mapping lacks count 0
 _CONSTANT = ("origin", "draw", "step")
@@ -26,10 +27,15 @@ def trajectories_of(
 
     origin, draw and step are passed on if the attempts have them. rl_exposures: steps up to this one with a rollout
     attempt at the question that was used in an update; sft_exposures: demonstrations of it trained on so far;
-    in_buffer: one waits after this step. n_distinct_answers counts answers that were found. Means are taken in
-    float64 in order of attempt, so rows rebuilt from the file are equal to those computed before it was written.
+    in_buffer: one waits after this step. Assisted attempts count nowhere. n_distinct_answers counts answers that were
+    found. Means are taken in float64 in order of attempt, so rows rebuilt from the file are equal to those computed
+    before it was written.
     Raises ValueError if the attempts are of several origins, draws or steps.
     """
+    if isinstance(attempts, pa.Table):
+        attempts = unassisted(attempts)
+    elif "assistance" in attempts:
+        attempts = attempts[attempts["assistance"].astype(str) == Assistance.none.value]
     columns = {name: _column(attempts, name) for name in _needed(attempts)}
     constants: dict[str, Any] = {}
     for name in _CONSTANT:
