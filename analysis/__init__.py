@@ -89,7 +89,8 @@ from relift.analysis.questions.transitions import (
 )
 from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.cautions import cautions
-from relift.analysis.runs.counts import Counts, Cube, LiveCube, read_counts, read_cube
+from relift.analysis.runs.counts import Counts, Cube, read_counts
+from relift.analysis.runs.live import LiveCube, read_cube
 from relift.analysis.runs.panel import matched_questions
 from relift.analysis.runs.read import (
     iter_attempts,

@@ -1,13 +1,12 @@
-"""Writes docs/schema.md from relift/schema.py. With --check: fails if the file is not current, and writes nothing."""
+"""Write docs/schema.md from relift/schema.py. With --check: fail if the file is not current, and write nothing."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from enum import StrEnum
 from pathlib import Path
 
 import pyarrow as pa
+from generated_page import keep_current
 
 from relift import schema
 from relift.schema import TABLES, Assistance, Column, DemoEvent, Finish, Origin, Table, UpdateKind, Verdict
@@ -72,7 +71,7 @@ wrong.merge(texts, on=["run_id", "draw", "step", "question_ix", "attempt"], suff
 
 
 def schema_markdown() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD, "| table | one row per | files | reader |\n|---|---|---|---|"]
     parts[-1] += "".join(
         f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} | {READERS[t.name]} |" for t in TABLES.values()
@@ -115,18 +114,5 @@ def _files(table: Table) -> str:
     return f"`{table.name}/step-SSSSSS{parts}.parquet`"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if docs/schema.md is not current")
-    text = schema_markdown()
-    if not parser.parse_args().check:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/schema.md is not what relift/schema.py says: run `make schema` and commit the result", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(keep_current(TARGET, schema_markdown(), source="relift/schema.py"))

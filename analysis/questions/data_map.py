@@ -9,8 +9,9 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
-from relift.analysis.runs.counts import Cube, read_cube
+from relift.analysis.runs.counts import Cube
 from relift.analysis.runs.figure import Figure, LoadedRuns
+from relift.analysis.runs.live import read_cube
 from relift.errors import InputError
 
 

@@ -19,7 +19,7 @@ from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
 from relift.schema import TABLES
-from relift.store import RunReader, trajectories_of, unassisted
+from relift.store import RunReader, runs_below, trajectories_of, unassisted
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -32,18 +32,24 @@ _lock = Lock()
 
 
 def open_runs(runs: Runs) -> list[RunReader]:
-    """Open a reader per run folder. InputError if a folder holds no run, or two hold the same one.
+    """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
-    Readers are kept: they look at each file's state before they trust what they know of it.
+    InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
+    before they trust what they know of it.
     """
     paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
-    readers = [_reader(Path(fspath(path)).absolute()) for path in paths]
+    readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
     seen: dict[str, Path] = {}
     for reader in readers:
         if reader.run_id in seen:
             raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
         seen[reader.run_id] = reader.folder
     return readers
+
+
+def _folders(path: Path) -> list[Path]:
+    """List the run folder itself, or those below it; a path that holds none stays, for the reader to refuse it."""
+    return [path] if path in _readers else (list(runs_below(path)) or [path])
 
 
 def _reader(folder: Path) -> RunReader:

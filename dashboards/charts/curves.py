@@ -1,4 +1,4 @@
-"""Charts of runs over steps, and of what changed in them: frames of relift.analysis in, Altair out."""
+"""Draw runs over steps, and what changed in them: frames of relift.analysis in, Altair out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STEP_AXIS = alt.Axis(tickMinStep=1, format="d", tickCount=6)
 
 
 def band_accuracy(frame: pd.DataFrame) -> list[Any]:
-    """F1: a panel per band, hardest first, accuracy over steps with intervals."""
+    """Draw a panel per band, hardest first: accuracy over steps with intervals."""
     return _band_panels(frame, y="accuracy", domain=(0.0, 1.0), number=".3f")
 
 
 def band_lengths(frame: pd.DataFrame) -> list[Any]:
-    """F2: a panel per band, tokens of an answer over steps; dashed, the band's demonstrations."""
+    """Draw a panel per band: tokens of an answer over steps; dashed, the band's demonstrations."""
     top = float(frame[["tokens", "high"]].max().max())
     longest = frame["demonstration_tokens"].max() if "demonstration_tokens" in frame else float("nan")
     panels = _band_panels(
@@ -67,7 +67,7 @@ def panel_title(text: str, below: str) -> alt.TitleParams:
 
 
 def change(frame: pd.DataFrame) -> list[Any]:
-    """A panel per group ("all", then bands): each run's difference from the base in points, with its interval."""
+    """Draw a panel per group ("all", then bands): each run's difference from the base in points, with its interval."""
     runs = RunScale(frame["run"])
     panels: list[Any] = []
     rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")})
@@ -100,7 +100,7 @@ def change(frame: pd.DataFrame) -> list[Any]:
 
 
 def reach_bars(frame: pd.DataFrame) -> list[Any]:
-    """F17, bars: a bar per run and end, its questions within reach, undetermined, beyond."""
+    """Draw a bar per run and end: its questions within reach, undetermined, beyond."""
     rows = frame.assign(at=[f"{run}, step {step}" for run, step in zip(frame["run"], frame["step"], strict=True)])
     rows["order"] = rows["reach"].map(list(REACH).index)
     order = list(dict.fromkeys(rows["at"]))
@@ -131,7 +131,7 @@ def reach_bars(frame: pd.DataFrame) -> list[Any]:
 
 
 def reach_accuracy(frame: pd.DataFrame) -> list[Any]:
-    """F17, curves: a panel per class of the base's reach that holds questions."""
+    """Draw a panel per class of the base's reach that holds questions: accuracy over steps."""
     runs = RunScale(frame["run"])
     panels: list[Any] = []
     for name in REACH:
@@ -150,7 +150,7 @@ MEASURES = {
 
 
 def dynamics(frame: pd.DataFrame) -> list[Any]:
-    """F4: a panel per measure: thin lines are rollouts of a step, thick ones their running mean, dots probes.
+    """Draw a panel per measure: thin lines are rollouts of a step, thick ones their running mean, dots probes.
 
     Ticks at the bottom are steps with a fine-tuning or mixed update, a row per run.
     """
@@ -205,7 +205,7 @@ def _measure(frame: pd.DataFrame, runs: RunScale, name: str, title: str, tuned: 
 
 
 def length_accuracy(frame: pd.DataFrame) -> list[Any]:
-    """Accuracy, and the share cut off, by length of the answer: a point per tenth of a run's attempts."""
+    """Draw accuracy and the share cut off by length of the answer, a point per tenth of a run's attempts."""
     runs = RunScale(frame["run"])
     rows = frame.assign(middle=(frame["tokens_low"] + frame["tokens_high"]) / 2)
     x = alt.X("middle:Q", title="tokens of an answer")

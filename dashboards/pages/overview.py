@@ -1,4 +1,4 @@
-"""Overview: what asks for a look, the headline, F1 and F17, the runs and what they cost."""
+"""Show page Overview: what asks for a look, what training changed, what is within reach, what it cost."""
 
 from __future__ import annotations
 
@@ -11,24 +11,15 @@ from relift.analysis.questions.compare import say_change
 from relift.analysis.runs.cautions import cautions
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
-from relift.dashboards.made import Made, Missing, compute, make
+from relift.dashboards.exports import data_buttons
+from relift.dashboards.frames import Ready, Unavailable, compute, make
 from relift.dashboards.runs import Choice
-from relift.dashboards.widgets import (
-    age_of,
-    choose_runs,
-    data_buttons,
-    link,
-    missing,
-    plain,
-    start_page,
-    state_text,
-    table,
-    view,
-)
+from relift.dashboards.sections import section, table, unavailable
+from relift.dashboards.widgets import age_of, choose_runs, link, plain, start_page, state_text
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("overview")
     choice = choose_runs()
     if choice is None:
@@ -38,7 +29,7 @@ def show() -> None:
     probed = choice.with_probes()
     if probed.runs:
         _headline(probed)
-        view(
+        section(
             "Accuracy by what the base could do",
             "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
             frames.band_accuracy(probed),
@@ -51,46 +42,46 @@ def show() -> None:
 
 
 def _evaluations(choice: Choice) -> None:
-    """Of runs without probes: their scores."""
+    """Show the scores of runs without probes."""
     made = make("scores", choice)
-    view("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
-    link("benchmarks", "Scores, pairs and questions", icon="➡️")
+    section("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
+    link("benchmarks", "Scores, pairs and questions", icon=":material/arrow_forward:")
 
 
 def _cautions(choice: Choice) -> None:
     if len(choice.runs) > 1:
         for caution in cautions([run.folder for run in choice.runs]):
             if not caution.startswith("Not finished"):  # the table of runs says that
-                st.warning(plain(caution), icon="⚖️")
+                st.warning(plain(caution), icon=":material/balance:")
 
 
 def _alerts(choice: Choice) -> None:
     made = compute("alerts", choice, frames.alerts)
-    if isinstance(made, Made):
+    if isinstance(made, Ready):
         for row in made.frame.to_dict("records"):
-            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon="🔎")
+            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon=":material/search:")
 
 
 def _headline(choice: Choice) -> None:
     made = frames.change(choice)
-    view(
+    section(
         "What training changed",
         "Each run's last probe less the base model on the same questions, in points of accuracy, with 95 % intervals. "
         "Bands are assigned by other attempts than those compared.",
         made,
         curves.change,
     )
-    if isinstance(made, Made) and len(made.frame):
+    if isinstance(made, Ready) and len(made.frame):
         with st.expander("In words", expanded=len(choice.runs) <= 2):
             for run, rows in made.frame.groupby("run", sort=False):
                 st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
-        link("compare", "Which questions these are", icon="➡️")
+        link("compare", "Which questions these are", icon=":material/arrow_forward:")
 
 
 def _reach(choice: Choice) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
-        view(
+        section(
             "Within and beyond reach",
             "How many questions a model surely answers, surely does not, or neither can be said.",
             frames.reach_counts(choice),
@@ -98,7 +89,7 @@ def _reach(choice: Choice) -> None:
             legend=curves.REACH_COLOURS,
         )
     with right:
-        view(
+        section(
             "What became of them",
             "Accuracy after training, by what the base model could reach.",
             frames.reach_accuracy(choice),
@@ -107,7 +98,7 @@ def _reach(choice: Choice) -> None:
 
 
 def _runs(choice: Choice) -> None:
-    """One row per run: what it is, how it stands, and what it cost so far."""
+    """Show one row per run: its state, its settings, and what it cost so far."""
     now = time.time()
     rows = pd.DataFrame(
         {
@@ -123,7 +114,7 @@ def _runs(choice: Choice) -> None:
         }
     )
     made = compute("cost", choice, frames.costs)
-    if isinstance(made, Made) and len(made.frame):
+    if isinstance(made, Ready) and len(made.frame):
         rows = rows.merge(made.frame.drop(columns="run_id"), on="run", how="left")
     rows["model"] = [run.model for run in choice.runs]
     rows["data"] = [run.data for run in choice.runs]
@@ -137,8 +128,8 @@ def _runs(choice: Choice) -> None:
     for run in choice.runs:
         if run.state not in ("done", "base only"):
             st.caption(f"{plain(run.name)}: {state_text(run)}.")
-    if isinstance(made, Missing):
-        missing(made)
+    if isinstance(made, Unavailable):
+        unavailable(made)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`relift eval`, `probe`, `topup`, `regrade`, `cross-check`."""
+"""Define the commands `relift eval`, `probe`, `topup`, `regrade` and `cross-check`."""
 
 from __future__ import annotations
 
@@ -62,11 +62,14 @@ def eval_(
     pin: Annotated[str | None, typer.Option(metavar="NAME", help="load one benchmark, print what pins it")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="cost and power beforehand; runs nothing")] = False,  # noqa: FBT002
     rate: Annotated[float | None, typer.Option(help="of --plan: tokens per second, for hours")] = None,
-    commit_answers: Annotated[int, typer.Option(min=1, help="answers that are committed at once")] = 1024,
-    commit_seconds: Annotated[float, typer.Option(min=0.0, help="seconds after which they are at last")] = 30.0,
+    commit_answers: Annotated[int, typer.Option(min=1, help="answers between two commits")] = 1024,
+    commit_seconds: Annotated[float, typer.Option(min=0.0, help="most seconds between two commits")] = 30.0,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Benchmark scores with their intervals; started again with the same command it continues."""
+    """Score models on benchmarks, with intervals.
+
+    The same command again continues.
+    """
     if list_:
         from relift.benchmarks.listing import list_benchmarks, render_list
 
@@ -136,7 +139,7 @@ def probe(
     revision: Revision = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Accuracy of a checkpoint on each question of a file, as a run or added to one."""
+    """Measure a checkpoint's accuracy on each question of a file."""
     from relift.analysis.scores.table import render_scores, scored_run
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.probe import Into, run_probe
@@ -177,7 +180,10 @@ def topup(
     tokenizer: Tokenizer = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """More samples for the questions at zero, as a draw of their own that enters no rate."""
+    """Sample unsolved questions of a run more often.
+
+    The samples are a draw of their own that enters no rate.
+    """
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.topup import run_topup
 
@@ -205,7 +211,10 @@ def regrade(
     grader: Annotated[str | None, typer.Option(help="another grader; default: the run's own, as it is now")] = None,
     second_grader: SecondGrader = None,
 ) -> None:
-    """Verdicts again from stored texts, as a new run, and a table of what changed by rule."""
+    """Grade a run's stored answers again, into a new run.
+
+    A table shows which verdicts changed, by rule.
+    """
     from relift.analysis.scores.score import score_run
     from relift.evaluate.regrade import run_regrade
 
@@ -217,7 +226,7 @@ def cross_check(
     python: Annotated[Path, typer.Option(help="interpreter of an environment with lighteval")] = LIGHTEVAL_PYTHON,
     out: Annotated[Path | None, typer.Option(help="a row for each attempt, as CSV")] = None,
 ) -> None:
-    """The same answers graded by lighteval, and the cause of every difference."""
+    """Grade a run's answers with lighteval and explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
 
     table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))

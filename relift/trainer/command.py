@@ -36,6 +36,7 @@ def run_training(
         open_run(config, folder, allow_changes=allow_changes, warn=warn_on(console)) as run,
     ):
         run.stop_requested = any_process(lambda: bool(received))
+        console.print(f"watch it: relift dashboard {folder}", soft_wrap=True, highlight=False, markup=False)
         with progress(console, total=config.steps, done=run.step or 0, label=folder.name) as show:
             run.on_step = show
             try:

@@ -100,7 +100,7 @@ def test_the_command_line_itself() -> None:
         (["trian"], "No such command 'trian'"),
         (["train", "x", "--lr", "3"], "No such option: --lr"),
         (["train", "no-such-preset"], "no configuration file or preset 'no-such-preset'"),
-        (["check", "nowhere"], "nowhere: no run.json there: not a run folder"),
+        (["check", "nowhere"], "nowhere: no such folder"),
     ):
         ended = subprocess.run([sys.executable, "-m", "relift.cli", *arguments], capture_output=True, text=True)
         assert ended.returncode == 2 and part in ended.stderr, ended.stderr

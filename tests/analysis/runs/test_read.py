@@ -114,3 +114,9 @@ def test_a_synthetic_run_shows_what_it_learnt(runs: tuple[list[Path], World]) ->
     hardest = {run: rows.set_index("band").loc["Hardest", "accuracy"] for run, rows in means.items()}
     assert hardest["relift"] > hardest["rl"] + 0.05
     assert RunReader(folders[0]).committed_step == 8
+
+
+def test_a_folder_of_runs_stands_for_its_runs(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_run(tmp_path / f"seed-{seed}" / "rl", n_questions=4, n_steps=0, learn=0.5, seed=seed, name=f"rl-{seed}")
+    assert list(analysis.read_runs(tmp_path)["run"]) == ["rl-1", "rl-2"]

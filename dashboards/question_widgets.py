@@ -1,4 +1,4 @@
-"""One question: what it is, how its accuracy went in every run, and its answers. Shared by two pages."""
+"""Show one question, its accuracy in every run, and its answers. Shared by two pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from relift.dashboards.answers import (
     question_row,
 )
 from relift.dashboards.charts.questions import attempt_grid, trajectory
-from relift.dashboards.made import Made
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready
 from relift.dashboards.model_text import show_text
 from relift.dashboards.reading import (
     Side,
@@ -31,7 +32,8 @@ from relift.dashboards.reading import (
     steps_of,
 )
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.widgets import downloads, plain, show_filled
+from relift.dashboards.sections import show_filled
+from relift.dashboards.widgets import plain
 from relift.errors import ReliftError
 
 MODES = {"before and after": "flip", "two runs": "runs", "demonstration": "demo"}  # as an address says it
@@ -39,10 +41,10 @@ GRID_STEPS = 10  # probes in the grid at first: each is a file to look into
 
 
 def show_head(choice: Choice, question_id: str, facts: dict[str, Any], *, rendered: bool, key: str) -> bool:
-    """The problem with its gold answer and what is known of it. False, and said, if no run has the question."""
+    """Show the problem with its gold answer and what is known of it. False, and said, if no run has the question."""
     row = question_row(choice, question_id)
     if row is None:
-        st.warning(f"None of these runs has the question {plain(question_id[:64])}.", icon="🔎")
+        st.warning(f"None of these runs has the question {plain(question_id[:64])}.", icon=":material/search:")
         return False
     show_text(str(row["problem"]), rendered=rendered, key=f"{key}-problem")
     if isinstance(row["options"], str):
@@ -62,13 +64,13 @@ def show_head(choice: Choice, question_id: str, facts: dict[str, Any], *, render
 
 
 def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, at: Sequence[tuple[str, int]]) -> None:
-    """The curve of the question in every run, its events below."""
+    """Show the curve of the question in every run, its events below."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Trajectory", anchor=False)
         draw = partial(plot_question_trajectory, events=events)
-        downloads(Made("question", frame, draw=draw))
+        downloads(Ready("question", frame, draw=draw))
     if frame.empty:
-        st.info("This question was never probed in these runs.", icon="🫙")
+        st.info("This question was never probed in these runs.", icon=":material/inbox:")
         return
     shown = events[events["run"].isin([run.name for run in choice.runs])]
     show_filled(trajectory(frame, shown, at=at), alt="Share of attempts correct over steps by run")
@@ -76,7 +78,7 @@ def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, a
 
 
 def before_and_after(frame: pd.DataFrame, run: RunInfo) -> tuple[int, int] | None:
-    """The two probes between which the question moved most in a run; None where it has fewer than two."""
+    """Find the two probes between which the question moved most in a run; None where it has fewer than two."""
     own = sorted(
         (step, n_correct, n_decided)
         for name, step, n_correct, n_decided in zip(
@@ -89,7 +91,7 @@ def before_and_after(frame: pd.DataFrame, run: RunInfo) -> tuple[int, int] | Non
 
 
 def rose(frame: pd.DataFrame, run: RunInfo, steps: tuple[int, int]) -> bool:
-    """Whether the question's rate is higher at the second of two steps."""
+    """Tell whether the question's rate is higher at the second of two steps."""
     rate = frame[frame["run"] == run.name].set_index("step")["rate"]
     return bool(rate[steps[1]] >= rate[steps[0]])
 
@@ -98,7 +100,7 @@ def pair_of_sides(
     choice: Choice, frame: pd.DataFrame, question_id: str, *, mode: str, run: RunInfo, other: RunInfo | None,
     step: int | None, key: str,
 ) -> list[Side | None]:  # fmt: skip
-    """The two texts of a mode, each with its selectors, in two columns; fewer where there is nothing to compare."""
+    """Choose the two texts of a mode, each with its selectors, in two columns; fewer where nothing is compared."""
     runs = [one for one in choice.runs if steps_of(frame, one)]
     steps = before_and_after(frame, run)
     own = steps_of(frame, run)
@@ -134,7 +136,7 @@ def _side(
 
 
 def _worse(frame: pd.DataFrame, one: RunInfo, other: RunInfo) -> str:
-    """The verdict to read first of a run beside another: wrong where it ends below."""
+    """Choose the verdict to read first of a run beside another: wrong where it ends below."""
     ends = [frame.loc[frame["run"] == run.name].sort_values("step")["rate"].to_numpy(float) for run in (one, other)]
     lower = all(len(end) for end in ends) and ends[0][-1] < ends[1][-1]
     return "wrong" if lower else "correct"
@@ -143,7 +145,7 @@ def _worse(frame: pd.DataFrame, one: RunInfo, other: RunInfo) -> str:
 def _choose_demonstration(choice: Choice, question_id: str, *, key: str) -> Side | None:
     rows = demonstrations(choice, question_id)
     if rows.empty:
-        st.info("No run has a demonstration of this question.", icon="🫙")
+        st.info("No run has a demonstration of this question.", icon=":material/inbox:")
         return None
     if len(rows) > 1:
         at = st.selectbox("Demonstration", range(len(rows)), format_func=lambda i: f"{i + 1}", key=f"{key}-demo")
@@ -152,7 +154,7 @@ def _choose_demonstration(choice: Choice, question_id: str, *, key: str) -> Side
 
 
 def show_sides(sides: Sequence[Side | None], *, rendered: bool, key: str) -> None:
-    """The texts beside each other, then what differs."""
+    """Show the texts beside each other, then what differs."""
     columns = st.columns(2, gap="medium")
     for i, (column, side) in enumerate(zip(columns, sides, strict=False)):
         if side is not None:
@@ -163,7 +165,7 @@ def show_sides(sides: Sequence[Side | None], *, rendered: bool, key: str) -> Non
 
 
 def grid_of(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
-    """Every attempt of a run at these steps: step, slot (its place at the step, from 1), verdict, answer, n_tokens."""
+    """Read every attempt of a run at these steps: step, slot (from 1 at each step), verdict, answer, n_tokens."""
     found = attempts_at(run, question_id, steps)
     at: Counter[int] = Counter()
     slots = []
@@ -174,7 +176,7 @@ def grid_of(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFram
 
 
 def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) -> tuple[int, int] | None:
-    """The grid of a run's attempts; (step, slot) of the square that was clicked."""
+    """Show the grid of a run's attempts; return (step, slot) of the square that was clicked."""
     steps = steps_of(frame, run)
     st.subheader(f"Every attempt of {plain(run.name)}", anchor=False)
     every = len(steps) <= GRID_STEPS or st.toggle(f"All {len(steps)} probes", key=f"{key}-every")
@@ -185,10 +187,10 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
     try:
         rows = grid_of(run, question_id, steps)
     except ReliftError as error:
-        st.error(plain(error), icon="⚠️")
+        st.error(plain(error), icon=":material/error:")
         return None
     if rows.empty:
-        st.info("No attempt was recorded.", icon="🫙")
+        st.info("No attempt was recorded.", icon=":material/inbox:")
         return None
     shown = rows.assign(answer=[str(a)[:60] if isinstance(a, str) else "none" for a in rows["answer"]])
     event: Any = show_filled(attempt_grid(shown), key=f"{key}-grid", alt="Attempts by step, coloured by verdict")
@@ -200,7 +202,7 @@ def show_grid(run: RunInfo, frame: pd.DataFrame, question_id: str, *, key: str) 
 def show_json(
     question_id: str, row: dict[str, Any], frame: pd.DataFrame, events: pd.DataFrame, sides: Sequence[Side | None]
 ) -> None:
-    """The question and what is shown of it, as JSON to copy or to take away; made when it is opened."""
+    """Show the question and its texts as JSON to copy or to take away; made when it is opened."""
     with st.expander("Copy as JSON", key=f"json-{question_id}", on_change="rerun") as place:
         if not place.open:
             return

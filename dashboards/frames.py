@@ -1,4 +1,4 @@
-"""Figures and tables of relift.analysis for the runs chosen: made once for all sessions, or the reason why not."""
+"""Make figures and tables of relift.analysis for the runs chosen, once for all sessions, or say why not."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from relift.analysis.report.catalogue import FIGURES, TABLES
 from relift.analysis.report.loaded import Loaded
-from relift.dashboards.runs import Choice, loaded
+from relift.dashboards.cubes import loaded
+from relift.dashboards.kept import kept
+from relift.dashboards.runs import Choice
 from relift.errors import InputError, StoreError
 
 Draw = Callable[[pd.DataFrame], Any]
 
 
 @dataclass(frozen=True)
-class Made:
-    """A frame with its caption and its figure for print (None: it has none). `frame` must not be changed.
+class Ready:
+    """Hold a frame with its caption and its figure for print (None: it has none). `frame` must not be changed.
 
     `specs` keeps what charts were made of it: building and checking one takes longer than sending it.
     """
@@ -31,7 +32,7 @@ class Made:
     specs: dict[Hashable, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
 
     def charts(self, key: Hashable, build: Callable[[], Any]) -> list[dict[str, Any]]:
-        """Vega-Lite specifications of the chart or charts that `build` gives, built once; `key` names what it does."""
+        """Return Vega-Lite specifications of the charts that `build` gives, built once; `key` names what it does."""
         if key not in self.specs:
             built = build()
             parts = built if isinstance(built, list) else [built]
@@ -40,16 +41,16 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Missing:
-    """What cannot be made of these runs, why in one line, and whether a damaged file is the cause."""
+class Unavailable:
+    """Say what cannot be made of these runs, why in one line, and whether a damaged file is the cause."""
 
     name: str
     reason: str
     damaged: bool = False
 
 
-def make(name: str, choice: Choice) -> Made | Missing:
-    """A figure or table of the catalogue (see relift.analysis.report.catalogue) by its name.
+def make(name: str, choice: Choice) -> Ready | Unavailable:
+    """Make a figure or table of the catalogue (see relift.analysis.report.catalogue) by its name.
 
     The column `run` holds the names that the dashboard uses.
     """
@@ -59,6 +60,7 @@ def make(name: str, choice: Choice) -> Made | Missing:
     return compute(name, choice, figure.data, caption=figure.caption, draw=figure.draw)
 
 
+@kept(64, spinner="Counting")
 def compute(
     name: str,
     choice: Choice,
@@ -67,35 +69,22 @@ def compute(
     caption: Callable[[pd.DataFrame], str] | None = None,
     draw: Draw | None = None,
     options: Hashable = None,
-) -> Made | Missing:
-    """`data` of the runs, kept under `name` and `options`: both together must say what is computed.
+) -> Ready | Unavailable:
+    """Make `data` of the runs, kept under `name` and `options`: both together must say what is computed.
 
-    What analysis refuses (InputError) and what storage lost (StoreError) become Missing, which is kept too.
+    What analysis refuses (InputError) and what storage lost (StoreError) become Unavailable, which is kept too.
     """
-    return _computed(name, choice.key, options, choice, data, caption, draw)
-
-
-@st.cache_resource(max_entries=64, show_spinner="Counting")
-def _computed(
-    name: str,
-    key: tuple[Any, ...],  # noqa: ARG001
-    options: Hashable,  # noqa: ARG001
-    _choice: Choice,
-    _data: Callable[[Loaded], pd.DataFrame],
-    _caption: Callable[[pd.DataFrame], str] | None,
-    _draw: Draw | None,
-) -> Made | Missing:
     try:
-        frame = with_names(_data(loaded(_choice)), _choice)
-        return Made(name, frame, _caption(frame) if _caption else "", _draw)
+        frame = with_names(data(loaded(choice)), choice)
+        return Ready(name, frame, caption(frame) if caption else "", draw)
     except InputError as error:
-        return Missing(name, " ".join(str(error).split()))
+        return Unavailable(name, " ".join(str(error).split()))
     except StoreError as error:
-        return Missing(name, " ".join(str(error).split()), damaged=True)
+        return Unavailable(name, " ".join(str(error).split()), damaged=True)
 
 
 def with_names(frame: pd.DataFrame, choice: Choice) -> pd.DataFrame:
-    """The frame with the dashboard's names of runs in `run`, by its run_id; "step 0" stays."""
+    """Put the dashboard's names of runs into the column `run`, by run_id; "step 0" stays."""
     if "run" not in frame or "run_id" not in frame:
         return frame
     names = choice.names
