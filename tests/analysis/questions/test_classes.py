@@ -66,7 +66,7 @@ def test_a_class_does_not_depend_on_the_questions_beside_it() -> None:
     beside = [trajectories([c] * 300, step=s, questions=[f"x{i}" for i in range(300)]) for s, c in ((0, 0), (5, 8))]
     alone = classify_trajectories(one)
     among = classify_trajectories(pd.concat([one, *beside])).head(3)
-    assert alone[["class", "p_gain"]].equals(among[["class", "p_gain"]])
+    pd.testing.assert_frame_equal(alone[["class", "p_gain"]], among[["class", "p_gain"]])
 
 
 def test_chance_is_what_is_found_in_a_frozen_model() -> None:
