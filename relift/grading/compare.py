@@ -10,9 +10,9 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from relift.grading.decisions import Decision, no, unsure, yes
 from relift.grading.latex import Spelling, spell
 from relift.grading.numbers import (
-    Decision,
     number_of,
     ratio_of,
     same_colon,
@@ -79,7 +79,7 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
                             "text" if gold.plain == answer.plain else "number")  # fmt: skip
     factor = conversion(gold.unit, answer.unit)
     if gold.plain == answer.plain:
-        return Decision(True, "text") if factor == 1 else Decision(False if factor is not None else None, "unit")
+        return yes("text") if factor == 1 else Decision(False if factor is not None else None, "unit")
     if gold.words is not None or answer.words is not None:
         return same_wording(gold, answer, same=lambda g, a: _judge_formulas(g, a, tolerance))
     if factor is None or factor == 0:
@@ -126,7 +126,7 @@ def _converted(gold: Spelling, answer: Spelling, factor: Fraction, tolerance: Fr
     """Compare values in different units of one kind: 5 m and 500 cm."""
     trees = tree_of(gold.plain), tree_of(answer.plain)
     if not is_tree(trees[0]) or not is_tree(trees[1]):
-        return Decision(None, "unit")
+        return unsure("unit")
     scaled = Apply("*", (trees[1], Number(factor)))  # type: ignore[arg-type]
     decision = _same(trees[0], scaled, tolerance)  # type: ignore[arg-type]
     return Decision(decision.equal if decision else None, "unit")
@@ -146,7 +146,7 @@ def _in_radians(gold: Spelling, answer: Spelling, tolerance: Fraction | None) ->
     if sides[0][1] == sides[1][1]:
         return None
     decision = same_number(sides[0][0], sides[1][0], tolerance)
-    return Decision(True, "unit") if decision is not None and decision.equal else None
+    return yes("unit") if decision is not None and decision.equal else None
 
 
 _DEGREE = Unit((("angle", 1),), Fraction(1), (), "")
@@ -169,14 +169,14 @@ def _in_other_case(gold: str, answer: str, tolerance: Fraction | None) -> Decisi
     """Leave open whether x is X where it is the only variable; the letter of a choice has no case."""
     choice = _CHOICE.fullmatch(gold)
     if choice and answer.strip("()").upper() == (choice[1] or choice[2]):
-        return Decision(True, "text")
+        return yes("text")
     fold = _decided(gold.lower(), answer.lower(), tolerance, renamings=0)
     return Decision(None if fold is None or fold.equal else False, "letters")
 
 
 def _decided(gold: str, answer: str, tolerance: Fraction | None, *, renamings: int) -> Decision | None:
     if gold == answer:
-        return Decision(True, "text")
+        return yes("text")
     if gold == "" or answer == "":
         return None
     exact = _exact_part(answer)
@@ -241,14 +241,14 @@ def _same_named(
         return None  # curves: x=2y and y=x/2
     if decision is not None and decision.equal is False:
         return decision
-    return Decision(None, "names")
+    return unsure("names")
 
 
 def _number_and_none(gold: Answer | None, answer: Answer | None, answer_text: str) -> Decision | None:
     """Refuse for a number what is no expression at all: an inequality."""
     if answer is None and isinstance(gold, (Number, Name, Apply)) and number_of(gold) is not None:
         if _INEQUALITY.search(answer_text):
-            return Decision(False, "text")
+            return no("text")
     return None
 
 
@@ -289,9 +289,9 @@ def _same_colon(gold: Answer, answer: Answer) -> Decision | None:
     assert isinstance(colon, Colon)
     ratio = ratio_of(colon)
     if not isinstance(other, (Number, Name, Apply)) or symbols(other):
-        return Decision(False, "colon") if isinstance(other, Group) else None
+        return no("colon") if isinstance(other, Group) else None
     if ratio is None:
-        return Decision(False, "colon")
+        return no("colon")
     decision = same_number(ratio, other, None)
     if decision is None or decision.equal is False:
         return Decision(False if decision else None, "colon")
@@ -300,22 +300,21 @@ def _same_colon(gold: Answer, answer: Answer) -> Decision | None:
 
 def _same_relation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
     """Compare inequalities with inequalities and with intervals."""
-    ranges = range_of(gold), range_of(answer)
-    if ranges[0] is not None and ranges[1] is not None:
-        g, a = ranges
+    g, a = range_of(gold), range_of(answer)
+    if g is not None and a is not None:
         if g.name and a.name and g.name != a.name:
-            return Decision(None, "names") if g.name.lower() != a.name.lower() else Decision(None, "letters")
+            return unsure("names") if g.name.lower() != a.name.lower() else unsure("letters")
         if (g.has_low, g.has_high) != (a.has_low, a.has_high):
-            return Decision(False, "relation")
+            return no("relation")
         ends = [_same_trees(x, y, tolerance) for x, y in ((g.low, a.low), (g.high, a.high))]
         if any(end is not None and end.equal is False for end in ends):
-            return Decision(False, "relation")
-        return Decision(True, "relation") if all(end is not None and end.equal for end in ends) else None
+            return no("relation")
+        return yes("relation") if all(end is not None and end.equal for end in ends) else None
     if isinstance(gold, Inequality) and isinstance(answer, Inequality):
         return same_inequality(gold, answer)
     number = answer if isinstance(gold, Inequality) else gold
     if isinstance(number, (Number, Name, Apply)) and number_of(number) is not None:
-        return Decision(False, "text")
+        return no("text")
     return None
 
 
@@ -345,10 +344,10 @@ def _same_equation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> 
     if decision is None or not decision.equal:
         return _other_side(equation, value, tolerance) or decision
     if _contradicts_itself(equation):
-        return Decision(None, "chain")
+        return unsure("chain")
     left_side = equation.sides[0]
     if len(equation.sides) == 2 and isinstance(left_side, Apply) and _is_multiple(left_side):
-        return Decision(None, "chain")  # 2x = 10 for 10, or for 5?
+        return unsure("chain")  # 2x = 10 for 10, or for 5?
     return decision
 
 
@@ -404,9 +403,7 @@ def _variables(sides: tuple[Answer, ...]) -> set[str]:
 
 def _same_trees(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decision | None:
     if "pm" in operations(gold) | operations(answer):
-        return same_collection(
-            Group("", "", (gold,)), Group("", "", (answer,)), lambda g, a: _same(g, a, tolerance)
-        )
+        return same_collection(Group("", "", (gold,)), Group("", "", (answer,)), lambda g, a: _same(g, a, tolerance))
     if any(isinstance(tree, Apply) and tree.operation == "%" for tree in (gold, answer)):
         return same_percent(gold, answer, tolerance)
     if symbols(gold) or symbols(answer):

@@ -59,6 +59,7 @@ class Grader:
         if second is not None:
             require_grader(second)
             self._second = GRADERS[second](workers=self._workers, limit_seconds=limit_seconds, tags=tags)
+
     def grade(self, pairs: Iterable[tuple[str, str]]) -> list[Verdict]:
         """The verdict on each (gold, answer): the answer is the whole text of a finished response."""
         return [j.verdict for j in self.judge([Submission(gold, text, kind=self.kind) for gold, text in pairs])]

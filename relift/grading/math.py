@@ -12,15 +12,15 @@ from relift.grading import caps
 from relift.grading.base import Judgement, Submission
 from relift.grading.compare import judge as judge_spellings
 from relift.grading.compare import tree_of
+from relift.grading.decisions import Decision
 from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer
 from relift.grading.golds import Gold, read_gold
 from relift.grading.latex import spell
-from relift.grading.numbers import Decision, number_of
+from relift.grading.numbers import number_of
 from relift.grading.pool import Outcome, Pair, Pool
 from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.trees import Apply, Name, Number
 from relift.grading.vetoes import veto
-from relift.grading.words import MAX_PROSE
 from relift.schema import Verdict
 
 VERSION = 2  # of the rules; a change of any verdict raises it

@@ -24,7 +24,7 @@ class Scripted(ExactScorer):
         self.closed = 0
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        return self.act(submissions)  # type: ignore[no-any-return]
+        return self.act(submissions)
 
     def __exit__(self, *exc: object) -> None:
         self.closed += 1
