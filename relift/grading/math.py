@@ -116,13 +116,13 @@ class MathScorer:
         self._pool.prepare([formula(gold.latex) for gold in read if not _plain_number(gold.plain)])
 
     def unreadable(self, golds: Sequence[str]) -> list[bool]:
-        """Whether math-verify and this grader both fail to read each gold answer."""
+        """Say of each gold answer whether math-verify and this grader both fail to read it, or it is a sentence."""
         read = [read_gold(gold) for gold in golds]
-        unclear = [gold for gold in read if gold.plain and tree_of(gold.plain) is None]
+        unclear = [gold for gold in read if gold.plain and not gold.is_prose and tree_of(gold.plain) is None]
         outcomes = dict(
             zip(unclear, self._pool.judge([Pair(formula(g.latex), (), "gold") for g in unclear]), strict=True)
         )
-        return [not g.plain or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
+        return [not g.plain or g.is_prose or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
 
     def describe(self) -> dict[str, object]:
         return {
