@@ -10,7 +10,6 @@ from typing import Self
 
 from relift.grading import caps
 from relift.grading.base import Judgement, Submission
-from relift.grading.compare import judge as judge_spellings
 from relift.grading.compare import tree_of
 from relift.grading.decisions import Decision
 from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer
@@ -19,6 +18,7 @@ from relift.grading.latex import spell
 from relift.grading.numbers import number_of
 from relift.grading.pool import Outcome, Pair, Pool
 from relift.grading.reader import PLAIN_NUMBER
+from relift.grading.spelled import judge as judge_spellings
 from relift.grading.trees import Apply, Name, Number
 from relift.grading.vetoes import veto
 from relift.schema import Verdict

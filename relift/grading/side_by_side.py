@@ -56,9 +56,7 @@ def table(rows: Sequence[dict[str, Any]], verdicts: dict[str, list[Verdict]]) ->
     for name, found in verdicts.items():
         expected = sum(is_expected(rows[place], found[place]) for place in firm)
         accepted = sum(found[place] is Verdict.correct for place in wrong)
-        lines.append(
-            f"{name:16} {f'{expected} of {len(firm)}':>14} {accepted:15} {found.count(Verdict.undecided):10}"
-        )
+        lines.append(f"{name:16} {f'{expected} of {len(firm)}':>14} {accepted:15} {found.count(Verdict.undecided):10}")
     return lines
 
 

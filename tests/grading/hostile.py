@@ -61,7 +61,7 @@ def generated(n: int, seed: int = 0) -> list[str]:
         a, b, k = rng.randint(2, 9_999), rng.randint(2, 9_999), rng.randint(20, 400)
         deep = rng.randint(3, 14)
         function = rng.choice([r"\exp", r"\sin", r"\sinh", r"\ln", r"\sqrt", r"\tan", r"\arctan"])
-        piece = rng.choice(["(", "{", r"\frac", "x^", "!", "$", ",", r"\\", "^{", "1 ", "|", r"\left(", r"\text{", "\u2079", "~"])
+        piece = rng.choice(["(", "{", r"\frac", "x^", "!", "$", ",", "^{", "1 ", "|", r"\left(", r"\text{", "\u2079"])
         made.append(
             rng.choice(
                 [

@@ -163,7 +163,7 @@ def scripts(rng: random.Random) -> Case:
 def bases(rng: random.Random) -> Case:
     digits = "".join(rng.choice("1234") for _ in range(4))
     base, word = rng.choice([(5, "five"), (6, "six"), (8, "eight"), (9, "nine")])
-    right = [f"{digits}_{base}", f"({digits})_{{{base}}}", rf"{digits}_{{\text{{{word}}}}}", rf"{digits}\text{{ (base {base})}}",
+    right = [f"{digits}_{base}", f"({digits})_{{{base}}}", rf"{digits}_{{\text{{{word}}}}}", rf"{digits}\text{{ (base {base})}}",  # noqa: E501
              rf"{digits}_{{({base})}}", digits, rf"{digits} \text{{ base }} {base}"]  # fmt: skip
     return Case(f"{digits}_{base}", right, [f"{digits}_7", f"1{digits}_{base}", rf"{digits}\text{{ base }}3"])
 
@@ -304,7 +304,7 @@ def boxes_of_parts(rng: random.Random) -> Case:
 
 def money_lines(rng: random.Random) -> Case:
     a, b = rng.randint(20, 90), rng.randint(2, 19)
-    right = [f"The answer is ${a}. She keeps ${b}.", f"The answer is ${a + b} - ${b} = ${a}.", f"The answer is ${a} per day.",
+    right = [f"The answer is ${a}. She keeps ${b}.", f"The answer is ${a + b} - ${b} = ${a}.", f"The answer is ${a} per day.",  # noqa: E501
              f"The final answer is ${a}.00", f"**Answer:** ${a}"]  # fmt: skip
     wrong = [
         f"The answer is ${b}. She had ${a}.",
@@ -316,18 +316,18 @@ def money_lines(rng: random.Random) -> Case:
 
 def answer_lines(rng: random.Random) -> Case:
     n = rng.randint(2, 900)
-    right = [f"#### {n}", f"so\n#### {n}", f"Answer: `{n}`", f"The answer is {n} because it fits.", f"答案：{n}", f"Ответ: {n}",
+    right = [f"#### {n}", f"so\n#### {n}", f"Answer: `{n}`", f"The answer is {n} because it fits.", f"答案：{n}", f"Ответ: {n}",  # noqa: E501
              f"Respuesta: {n}", f"**Final Answer**\n\n{n}", f"ANSWER: {n}", f"The answer is: {n}", f"Answer: ${n}$",
              f"\\beginboxed{{{n}}}", f"\\\\boxed{{{n}}}", f"\x08oxed{{{n}}}"]  # fmt: skip
-    wrong = [f"#### {n + 1}", f"ANSWER: 7{n}", f"The answer is {n + 1} because {n} is too small", f"The answer is not {n}",
-             f"\\boxed{{{n}}} Wait, \\boxed{{", f"<answer>{n}</answer> or <answer>4", f"The answer is {n} or {n + 1}"]  # fmt: skip
+    wrong = [f"#### {n + 1}", f"ANSWER: 7{n}", f"The answer is {n + 1} because {n} is too small", f"The answer is not {n}",  # noqa: E501
+             f"\\boxed{{{n}}} Wait, \\boxed{{", f"<answer>{n}</answer> or <answer>4", f"The answer is {n} or {n + 1}"]  # fmt: skip  # noqa: E501
     return Case(str(n), right, wrong, texts=True)
 
 
 KINDS: dict[str, Make] = {
     make.__name__: make
     for make in (
-        letters, percent, scales, squares, units, areas, money, thousands, mixed, repeating, superscripts, roots, clocks,
+        letters, percent, scales, squares, units, areas, money, thousands, mixed, repeating, superscripts, roots, clocks,  # noqa: E501
         ratios, factorials, double_factorials, scripts, bases, ellipses, recurrences, planes, circles, qualifiers,
         comparisons, parities, families, lists, assignments, plus_minus, damaged, inequalities, chains, boxes_of_parts,
         money_lines, answer_lines,

@@ -42,7 +42,6 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_COMMAND": "scan",
         "_CHOICE": "scan",
         "_INEQUALITY": "scan",
-        "_TIME": "scan",
     },
     "damage": {
         "_DAMAGED": "scan",
@@ -207,5 +206,8 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_MATHEMATICS": "scan",
         "_ASSIGNMENT": "scan",
         "_DOMAIN": "scan",
+    },
+    "spelled": {
+        "_TIME": "scan",
     },
 }

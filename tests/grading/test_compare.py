@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relift.grading.compare import decide, judge
+from relift.grading.compare import decide
 from relift.grading.decisions import Decision, yes
 from relift.grading.latex import canonical, spell
 from relift.grading.math import storable
+from relift.grading.spelled import judge
 
 
 def verdict(gold: str, answer: str, tolerance: Fraction | None = None) -> tuple[bool | None, str] | None:

@@ -163,7 +163,10 @@ def test_no_answer_keeps_this_process_busy(scorer: MathScorer) -> None:
     """Whatever stands in the box or in the gold answer, this process is done with it in a fraction of a second."""
     slow = []
     for text in (*BOMBS, *HOSTILE, *generated(100)):
-        for submission in (Submission("5", rf"\boxed{{{text}}}", kind="math"), Submission(text, r"\boxed{5}", kind="math")):
+        for submission in (
+            Submission("5", rf"\boxed{{{text}}}", kind="math"),
+            Submission(text, r"\boxed{5}", kind="math"),
+        ):
             start = time.process_time()
             scorer._judge_here(submission)
             if time.process_time() - start > 1.0:  # measured: at most 0.15 on a quiet core
@@ -194,7 +197,9 @@ with Grader(workers=1, limit_seconds=60.0) as grader:
 )
 def test_an_interrupt_ends_every_phase(gold: str, text: str, kind: str) -> None:
     script = INTERRUPTED.format(gold=gold, text=text, kind=kind)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(1.5)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from relift.grading.pool import Outcome, Pair, Pool
 from relift.grading import Grader, Submission
+from relift.grading.pool import Outcome, Pair, Pool
 from tests.grading.hostile import BOMBS, HOSTILE, PAYLOADS, generated
 
 LIMIT = 0.5
@@ -197,7 +197,11 @@ def test_a_hundred_new_hostile_answers_and_a_thousand_more() -> None:
         assert late == []
         scorer = grader._scorers["math"]
         before = scorer._pool.size  # type: ignore[attr-defined]
-        many = [Submission(f"f({n})", rf"\boxed{{{text}}}", kind="math") for n in range(10) for text in generated(100, seed=n)]
+        many = [
+            Submission(f"f({n})", rf"\boxed{{{text}}}", kind="math")
+            for n in range(10)
+            for text in generated(100, seed=n)
+        ]
         assert len(grader.judge(many)) == 1_000
         right = grader.judge([Submission("f(2)+1", r"\boxed{1+f(1+1)}", kind="math")] * 3)
         assert {str(judgement.verdict) for judgement in right} == {"correct"}
