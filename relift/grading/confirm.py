@@ -58,7 +58,7 @@ def _match(golds: list[Any], answers: list[Any]) -> bool:
 
 
 def _same_expression(gold: Any, answer: Any) -> bool | None:
-    from sympy import Float, Rational  # type: ignore[import-untyped]
+    from sympy import Float, Rational
 
     if gold == answer:
         return True

@@ -38,12 +38,14 @@ def is_expected(row: dict[str, Any], verdict: Verdict) -> bool:
     return str(verdict) == row["expected"]
 
 
-def compare(rows: Sequence[dict[str, Any]], graders: Sequence[str]) -> dict[str, list[Verdict]]:
-    """Grade all lines by each grader."""
+def compare(
+    rows: Sequence[dict[str, Any]], graders: Sequence[str], *, limit_seconds: float = 10.0
+) -> dict[str, list[Verdict]]:
+    """Grade all lines by each grader; `limit_seconds` for one answer in a worker."""
     submissions = [submission_of(row) for row in rows]
     verdicts: dict[str, list[Verdict]] = {}
     for name in graders:
-        with Grader(grader=name) as grader:
+        with Grader(grader=name, limit_seconds=limit_seconds) as grader:
             verdicts[name] = [judgement.verdict for judgement in grader.judge(submissions)]
     return verdicts
 

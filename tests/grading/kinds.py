@@ -27,7 +27,7 @@ SEPARATORS = [",", "{,}", r"\,", r"\;", r"\ ", "~", " ", "\u00a0", "\u202f", "\u
 
 
 def letters(rng: random.Random) -> Case:
-    big, small = rng.choice(["Rr", "Nn", "Aa", "Kk"])
+    big, small = rng.choice([("R", "r"), ("N", "n"), ("A", "a"), ("K", "k")])
     n = rng.randint(2, 9)
     gold = f"{n}({big}^2-{small}^2)"
     right = [rf"{n}({big}-{small})({big}+{small})", f"{n}{big}^2-{n}{small}^2"]

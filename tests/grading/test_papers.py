@@ -67,9 +67,14 @@ def test_prime_takes_either_and_a_rough_pi() -> None:
     assert prime("5", r"\frac{10}{2}", lambda g, a: True)
     assert prime("50", "0.5", never)
     assert not prime("5", "6", never)
-    asked: list[tuple[str, str]] = []
-    prime(r"2\pi", "6.28", lambda g, a: asked.append((g, a)) or False)
-    assert any("3.14" in gold for gold, _ in asked)
+    asked: list[str] = []
+
+    def note(gold: str, answer: str) -> bool:
+        asked.append(gold)
+        return False
+
+    prime(r"2\pi", "6.28", note)
+    assert any("3.14" in gold for gold in asked)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from relift.grading.side_by_side import compare, is_expected, table
 from relift.schema import Verdict
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"gold": "5", "answer_text": r"\boxed{5}", "expected": "correct"},
     {"gold": "50", "answer_text": r"\boxed{0.5}", "expected": "wrong"},  # Qwen's rules accept a hundredth
     {"gold": "f(2)", "answer_text": r"\boxed{9^{9^{9^9}}}", "expected": "undecided-ok", "truth": "wrong"},
