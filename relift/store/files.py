@@ -74,6 +74,18 @@ def storing(path: Path, *, disk: Disk = DISK, n_bytes: int = 0) -> Iterator[None
         raise StoreError(what) from error
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an OSError from reading `path` into a StoreError of one line; a file that is not there stays one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        where = error.filename or path
+        raise StoreError(f"{where}: cannot read: {error.strerror or error} (errno {error.errno})") from error
+
+
 def _free_or_none(disk: Disk, path: Path) -> int | None:
     for folder in (path, *path.parents):
         if folder.is_dir():
@@ -179,10 +191,6 @@ def parse_record(data: bytes, path: Path) -> dict[str, Any]:
 
 def read_record(path: Path) -> dict[str, Any]:
     """Raises StoreError if damaged or unreadable, FileNotFoundError if absent."""
-    try:
+    with reading(path):
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StoreError(f"{path}: cannot read: {error.strerror or error} (errno {error.errno})") from error
     return parse_record(data, path)

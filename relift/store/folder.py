@@ -1,4 +1,4 @@
-"""Whose folder is it: what may become a run folder, who writes in it, what a killed writer left there."""
+"""Take a run folder: what may become one, its lock and the holder of it, leftovers of a killed writer."""
 
 from __future__ import annotations
 
@@ -7,26 +7,15 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from relift.errors import InputError, RunInUse
-from relift.schema import SCHEMA_VERSION
-from relift.store.files import DEL, TMP, Disk, read_record, remove_tree
+from relift.store.files import DEL, TMP, Disk, remove_tree
 from relift.store.tables import PER_STEP, WHOLE
 
 LOCK, HOLDER, STARTING, RUN_JSON, CONFIG = ".lock", ".writer.json", ".starting", "run.json", "config.toml"
 LOCK_SECONDS = 0.3  # `relift check` holds the lock for an instant to see whether a writer lives
-
-
-def read_run_json(folder: Path) -> dict[str, Any]:
-    """Raises StoreError if damaged, FileNotFoundError if absent, InputError if a newer relift wrote it."""
-    body = read_record(folder / RUN_JSON)
-    version = body.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise InputError(f"{folder}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update relift")
-    return body
 
 
 def require_run_folder(folder: Path) -> None:

@@ -13,7 +13,8 @@ from relift.data.questions import QuestionSet, read_questions
 from relift.errors import InputError
 from relift.grading import Scorer, require_kind
 from relift.prompts import completion_ids, render
-from relift.schema import Question, question_row
+from relift.schema import Question
+from relift.store.rows import question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import context_of, load_tokenizer, stop_tokens
 from relift.trainer.recipes import Demo, Recipe
@@ -155,11 +156,11 @@ def questions_frame(inputs: Inputs) -> pd.DataFrame:
     for item in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items):
         rows.setdefault(
             item.question_ix,
-            {
-                **question_row(item.question),
-                "question_ix": item.question_ix,
-                "prompt_tokens": len(item.prompt_ids),
-                "has_demo": item.question_ix in with_demo,
-            },
+            question_row(
+                item.question,
+                item.question_ix,
+                prompt_tokens=len(item.prompt_ids),
+                has_demo=item.question_ix in with_demo,
+            ),
         )
     return pd.DataFrame([rows[ix] for ix in sorted(rows)])

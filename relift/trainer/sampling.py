@@ -13,11 +13,9 @@ import numpy as np
 from relift.engines.tokens import Request, Sampling
 from relift.errors import GuardStop
 from relift.grading.base import Submission
-from relift.schema import Origin, Verdict, seed_of
+from relift.schema import WARN_UNDECIDED, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Item, Run
-
-WARN_UNDECIDED = 0.02  # share of undecided verdicts that is worth a line
 
 
 def ask(

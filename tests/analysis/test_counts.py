@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+from relift.run_record import RunRecord
 import numpy as np
 import pandas as pd
 import pytest
@@ -128,7 +129,7 @@ def test_questions_that_are_not_numbered_from_0_are_refused(tmp_path: Path) -> N
         }
     )  # fmt: skip
     with RunWriter(tmp_path / "run") as writer:
-        writer.start(run_json={"run_id": "r"}, config_toml="", questions=questions, demonstrations=None)
+        writer.start(RunRecord(run_id="r"), config_toml="", questions=questions, demonstrations=None)
     with pytest.raises(StoreError, match="question_ix does not count from 0 to 0"):
         read_trajectories(tmp_path / "run")
 

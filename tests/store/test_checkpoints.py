@@ -10,7 +10,7 @@ import relift.store.checkpoints
 from relift.errors import StoreError
 from relift.store import RunReader, RunWriter
 from relift.store.files import Disk, read_record, record_bytes
-from tests.store.rows import RUN_JSON, checkpoint_row, questions, update
+from tests.store.rows import RUN, checkpoint_row, questions, update
 
 
 def files(content: bytes) -> Callable[[Path], None]:
@@ -25,7 +25,7 @@ def run_with(folder: Path, n: int, *, events: list[str] | None = None, disk: Dis
     """A run with checkpoints at steps 0 .. n-1."""
     writer = RunWriter(folder, on_event=None if events is None else events.append, disk=disk or Disk())
     if writer.is_new:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
     for step in range(n):
         writer.write("updates", update(step), step=step)
         writer.commit(step)
