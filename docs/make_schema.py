@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from relift import schema
-from relift.schema import TABLES, Column, DemoEvent, Finish, Origin, Table, UpdateKind, Verdict
+from relift.schema import TABLES, Assistance, Column, DemoEvent, Finish, Origin, Table, UpdateKind, Verdict
 
 TARGET = Path(__file__).with_name("schema.md")
-ENUMS: tuple[type[StrEnum], ...] = (Verdict, Finish, Origin, UpdateKind, DemoEvent)
+ENUMS: tuple[type[StrEnum], ...] = (Verdict, Finish, Origin, UpdateKind, DemoEvent, Assistance)
 
 HEAD = f"""<!-- Written by docs/make_schema.py from relift/schema.py: do not edit, run `make schema`. -->
 # The tables of a run folder (schema version {schema.SCHEMA_VERSION})

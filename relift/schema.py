@@ -60,6 +60,16 @@ class RunStatus(StrEnum):
     interrupted = "interrupted"  # the same command goes on
 
 
+class Assistance(StrEnum):
+    """What an attempt was given beside the question. Assisted attempts never count as what the model can do."""
+
+    none = "none"
+    hint = "hint"  # text in the prompt
+    prefix = "prefix"  # the start of the answer
+    retry = "retry"  # feedback on an attempt before
+    privileged = "privileged"  # a solution
+
+
 class UpdateKind(StrEnum):
     """What an optimizer step was made of."""
 
@@ -140,6 +150,7 @@ class Column:
     meaning: str
     nullable: bool = False
     clock: bool = False  # wall-clock time: the one thing two identical runs differ in
+    default: str | None = None  # what rows have that do not say: those of versions without the column
 
 
 @dataclass(frozen=True)
@@ -205,6 +216,7 @@ ATTEMPTS = Table(
     "attempts", "attempt at a question", ("run_id", "origin", "draw", "step", "question_ix", "attempt"),
     (
         RUN_ID, ORIGIN, DRAW, STEP, QUESTION_IX, ATTEMPT,
+        Column("assistance", CAT, "", "none, hint, prefix, retry or privileged: what the attempt was given beside the question; assisted ones count in no trajectory, band, gate or accuracy", default=Assistance.none.value),
         Column("verdict", CAT, "", "correct, wrong or undecided"),
         Column("verdict_rule", CAT, "", "which rule decided, as WHERE.RULE, or why it is undecided"),
         Column("reward", F32, "", "what training saw; null when undecided", nullable=True),

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from relift.analysis.runs.read import RunPath, Runs, label_of, open_runs, question_index
 from relift.errors import InputError
 from relift.schema import Verdict
+from relift.store import unassisted
 
 Source = Literal["trajectories", "attempts"]
 _COLUMNS = {
     "trajectories": ["question_ix", "n_attempts", "n_correct", "n_undecided"],
-    "attempts": ["question_ix", "verdict"],
+    "attempts": ["question_ix", "verdict", "assistance"],
 }
 NAMES = ("n_attempts", "n_correct", "n_undecided")
 
@@ -102,6 +103,7 @@ def _placed(count_3Q: NDArray[np.int16], row_Q: NDArray[np.intp], n: int) -> NDA
 
 def _count(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int16]:
     """NAMES by question_ix: [3, Q], int16."""
+    table = unassisted(table)
     ix_N = table["question_ix"].to_numpy()
     if source == "trajectories":
         rows = [table[name].to_numpy() for name in NAMES]

@@ -19,7 +19,7 @@ from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
 from relift.schema import TABLES
-from relift.store import RunReader, trajectories_of
+from relift.store import RunReader, trajectories_of, unassisted
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -143,6 +143,7 @@ def _counted(
 ) -> pd.DataFrame:
     """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
     names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
+    names += ["assistance"]
     found: dict[tuple[int, int], list[pa.Table]] = {}
     tables = reader.iter_tables(
         "attempts",
@@ -245,14 +246,16 @@ def map_attempts(
 ) -> pd.DataFrame:
     """`function` of the attempts of each file, one below the other: the table is never held in memory.
 
-    The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id.
+    The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id, and no assisted
+    attempt.
     """
     keys = ("run_id", "draw", "step", "question_ix")
     parts = []
     for reader in open_runs(runs):
-        tables = reader.iter_tables("attempts", columns=_with_keys(columns, keys), origin=origin, steps=steps)
-        for _, table in tables:
-            frame = _with_question_id(reader, table.to_pandas())
+        wanted = _with_keys(columns, keys)
+        read = [*wanted, *({"assistance"} - set(wanted))]
+        for _, table in reader.iter_tables("attempts", columns=read, origin=origin, steps=steps):
+            frame = _with_question_id(reader, unassisted(table).select(wanted).to_pandas())
             parts.append(function(frame.assign(run_id=reader.run_id, run=label_of(reader))))
     if not parts:
         raise InputError(f"no attempts of origin {origin}{'' if steps is None else ' at these steps'} in these runs")

@@ -17,13 +17,13 @@ from relift.analysis.runs.panel import RATE_DRAWS
 from relift.analysis.runs.read import RunPath
 from relift.analysis.scores.votes import Votes
 from relift.errors import InputError
-from relift.schema import Finish, Origin, Verdict
+from relift.schema import Assistance, Finish, Origin, Verdict
 from relift.stats import Ints
 from relift.store import RunReader
 
 Run = RunPath | RunReader
 
-_COLUMNS = ("question_ix", "attempt", "verdict", "finish", "answer")
+_COLUMNS = ("question_ix", "attempt", "verdict", "finish", "answer", "assistance")
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def count_attempts(reader: RunReader, *, origin: str = Origin.benchmark) -> list
     for step in reader.steps("attempts", origin=origin):
         draws = range(RATE_DRAWS)
         attempts = reader.read("attempts", columns=_COLUMNS, origin=origin, draws=draws, steps=[step])
+        attempts = attempts[attempts["assistance"] == Assistance.none.value]
         if len(attempts):
             arrays = _Arrays.of(attempts)
             counts = (_counts(arrays, benchmark, step) for benchmark in benchmarks)

@@ -46,6 +46,12 @@ class ModelConfig(Section):
     revision: str | None = _field(None, "identity", "hub revision")
     dtype: Literal["float32", "bfloat16"] = _field("float32", "identity", "type of the weights while training")
     device: str = _field("auto", "numeric", "auto, cpu or cuda")
+    max_positions: int | None = _field(
+        None, "identity", "context in tokens, in place of the checkpoint's max_position_embeddings; None: its own", ge=1
+    )
+    rope_theta: float | None = _field(
+        None, "identity", "base of the rotary embedding, in place of the checkpoint's; None: its own", gt=0
+    )
 
 
 class DataConfig(Section):

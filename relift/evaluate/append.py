@@ -18,7 +18,7 @@ from relift.evaluate.plan import Destination, Plan
 from relift.evaluate.tally import Standing, Tally
 from relift.fingerprints import digest, plain_values
 from relift.run_record import Appended
-from relift.schema import RunStatus
+from relift.schema import Assistance, RunStatus
 from relift.store import RunReader, RunWriter
 
 
@@ -98,10 +98,11 @@ def counts_of(reader: RunReader, destination: Destination) -> pd.DataFrame:
     n_correct, n_undecided, draw."""
     attempts = reader.read(
         "attempts",
-        columns=["draw", "question_ix", "verdict"],
+        columns=["draw", "question_ix", "verdict", "assistance"],
         origin=str(destination.origin),
         steps=[destination.step],
     )
+    attempts = attempts[attempts["assistance"] == Assistance.none.value]
     keys = ["draw", "question_ix"]
     verdict = attempts["verdict"].astype(str)
     counted = attempts.assign(

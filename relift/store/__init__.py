@@ -3,7 +3,7 @@
 from relift.store.check import CheckReport, check_run
 from relift.store.checkpoints import SavedCheckpoint
 from relift.store.reader import RunReader
-from relift.store.tables import TableFile, split_responses
+from relift.store.tables import TableFile, split_responses, unassisted
 from relift.store.trajectories import trajectories_of
 from relift.store.writer import RunWriter
 
@@ -16,4 +16,5 @@ __all__ = [
     "check_run",
     "split_responses",
     "trajectories_of",
+    "unassisted",
 ]

@@ -21,7 +21,16 @@ from relift.store.check_rows import RowCheck
 from relift.store.checkpoints import steps_with_weights, verify_checkpoint
 from relift.store.files import DEL, TMP, read_record, sha256_of_file
 from relift.store.ledger import LEDGERS, read_ledger
-from relift.store.tables import PER_STEP, WHOLE, TableFile, commit_step, parse_table_file, read_parquet, read_whole
+from relift.store.tables import (
+    PER_STEP,
+    WHOLE,
+    TableFile,
+    commit_step,
+    parse_table_file,
+    read_parquet,
+    read_whole,
+    with_later_columns,
+)
 
 SETTLE_SECONDS, SETTLE_PASSES = 0.3, 3  # beside a live writer, what is still wrong after these is wrong
 
@@ -204,6 +213,7 @@ class _Check:
         except (StoreError, OSError) as error:
             self._problem(_short(error, self.folder))
             return None
+        table = with_later_columns(TABLES[file.table], table)
         if not table.schema.equals(TABLES[file.table].arrow_schema()):
             self._problem(f"{name}: columns differ from those of the schema")
             return None

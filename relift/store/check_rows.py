@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relift.schema import TABLES, DemoEvent, Finish, Origin, Verdict
+from relift.schema import TABLES, Assistance, DemoEvent, Finish, Origin, Verdict
 from relift.store.tables import TableFile, row_key
 from relift.store.trajectories import trajectories_of
 
-_ENUMS = {"verdict": Verdict, "finish": Finish, "event": DemoEvent}
+_ENUMS = {"assistance": Assistance, "verdict": Verdict, "finish": Finish, "event": DemoEvent}
 _RUN_WIDE = {"updates": "update", "demo_events": "event_ix"}  # running numbers of the whole run
 _RTOL = 1e-6  # float32 means; the counts must be equal
 

@@ -25,6 +25,8 @@ from relift.store.tables import (
     parse_table_file,
     read_parquet,
     read_whole,
+    require_schema,
+    with_later_columns,
 )
 
 RETRIES = 20  # a file may be replaced between listing and opening; more often than this it is missing
@@ -180,6 +182,8 @@ class RunReader:
                 )
                 if question_ixs is None and len(rows) != entry["rows"]:
                     raise StoreError(f"{file.path}: damaged: {len(rows)} rows, its commit record says {entry['rows']}")
+                rows = with_later_columns(TABLES[file.table], rows, columns)
+                require_schema(file.path, TABLES[file.table], rows, columns)
                 return rows
             except (FileNotFoundError, StoreError) as error:
                 # A resume may have taken the record back, and the step may have been written again since.

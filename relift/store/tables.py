@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from relift.errors import StoreError
 from relift.run_record import RUN_ID
-from relift.schema import TABLES, Column, Origin, Table
+from relift.schema import TABLES, Assistance, Column, Origin, Table
 from relift.store.files import sha256_of
 from relift.store.footers import Footers
 
@@ -95,7 +95,7 @@ def commit_step(name: str) -> int | None:
 
 
 def conform(table: Table, frame: pd.DataFrame | pa.Table, constants: Mapping[str, Any]) -> pa.Table:
-    """The frame as this table: columns in order, cast, sorted by key; absent constants and nullables filled in.
+    """The frame as this table: columns in order, cast, sorted by key; what is absent and may be is filled in.
 
     In a pandas column NaN means "missing" if the column is nullable and is kept as a number if it is not; hand over
     an Arrow table to keep both. Raises ValueError naming the columns (a bug of the caller) for unknown or missing
@@ -104,6 +104,9 @@ def conform(table: Table, frame: pd.DataFrame | pa.Table, constants: Mapping[str
     names = list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
     known = [column.name for column in table.columns]
     unknown = [name for name in names if name not in known]
+    constants = {c.name: c.default for c in table.columns if c.default is not None and c.name not in names} | {
+        **constants
+    }
     missing = [c.name for c in table.columns if c.name not in names and not c.nullable and c.name not in constants]
     if unknown or missing or len(set(names)) < len(names):
         raise ValueError(f"{table.name}: unknown columns {unknown}, missing columns {missing} (of {names})")
@@ -232,7 +235,8 @@ def read_parquet(
                 footers = Footers()
             footer = footers.of(path, file, footer_sha256)
             parquet = pq.ParquetFile(file, metadata=footer.metadata, page_checksum_verification=True)
-            wanted = list(parquet.schema_arrow.names) if columns is None else list(columns)
+            there = parquet.schema_arrow.names
+            wanted = list(there) if columns is None else [name for name in columns if name in there]
             if question_ixs is None:
                 return parquet.read(columns=wanted, use_threads=False)
             ask = pa.array(sorted(set(question_ixs)), pa.int32())
@@ -263,14 +267,51 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> 
         raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error
     if sha256_of(data) not in known.get(path.name, ()):
         raise StoreError(f"{path}: damaged: run.json knows another SHA-256; `relift check` lists what else is")
-    return _with_later_columns(
-        TABLES[table], pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
-    )
+    try:
+        rows = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+    except (OSError, pa.ArrowException, ValueError) as error:  # the right hash, of what is no table
+        raise StoreError(f"{path}: not a readable table: {' '.join(str(error).split())[:200]}") from error
+    rows = with_later_columns(TABLES[table], rows)
+    require_schema(path, TABLES[table], rows)
+    return rows
 
 
-def _with_later_columns(table: Table, rows: pa.Table) -> pa.Table:
-    """The rows of a file that is older than some nullable columns, with nulls there: not measured."""
-    missing = [c for c in table.columns if c.nullable and c.name not in rows.column_names]
-    for column in missing:
-        rows = rows.append_column(pa.field(column.name, column.type), pa.nulls(len(rows), column.type))
-    return rows.select([c.name for c in table.columns]) if missing else rows
+def with_later_columns(table: Table, rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Bring rows of an older file to the schema: columns that it lacks get their default, or null for "not measured",
+    and counts that it kept in 16 bits get 32."""
+    names = [c.name for c in table.columns] if columns is None else list(columns)
+    types = {column.name: column.type for column in table.columns}
+    for at, field in enumerate(rows.schema):
+        if field.type == pa.int16() and types.get(field.name) == pa.int32():
+            wider = pa.field(field.name, pa.int32(), nullable=field.nullable)
+            rows = rows.set_column(at, wider, rows.column(at).cast(pa.int32()))
+    later = [table.column(name) for name in names if name not in rows.column_names]
+    later = [column for column in later if column.nullable or column.default is not None]
+    for column in later:
+        values = pa.repeat(pa.scalar(column.default, _plain(column)), len(rows)).cast(column.type)
+        rows = rows.append_column(pa.field(column.name, column.type, nullable=column.nullable), values)
+    return rows.select(names) if later else rows
+
+
+def require_schema(path: Path, table: Table, rows: pa.Table, columns: Sequence[str] | None = None) -> None:
+    """Refuse rows whose columns or types are not the schema's, as a file of somebody else may have them.
+
+    Raises StoreError.
+    """
+    names = [c.name for c in table.columns] if columns is None else list(columns)
+    there = dict(zip(rows.schema.names, rows.schema.types, strict=True))
+    odd = [f"{name} is {there.get(name, 'missing')}" for name in names if there.get(name) != table.column(name).type]
+    if odd:
+        raise StoreError(f"{path}: not a table of relift: {', '.join(odd[:3])}; `relift check` lists what else is")
+
+
+def unassisted(attempts: pa.Table) -> pa.Table:
+    """Keep the attempts that count as what the model can do: those without assistance."""
+    if "assistance" not in attempts.column_names:
+        return attempts
+    given = attempts.column("assistance").combine_chunks()
+    if pa.types.is_dictionary(given.type):
+        if given.dictionary.to_pylist() == [Assistance.none]:  # all of them, in all but a few files
+            return attempts
+        given = given.dictionary_decode()
+    return attempts.filter(pc.equal(given, pa.scalar(str(Assistance.none))))

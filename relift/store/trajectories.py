@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from relift.schema import Finish, Verdict
+from relift.schema import Assistance, Finish, Verdict
+from relift.store.tables import unassisted
 
 Exposures = Mapping[int, int] | np.ndarray  # by question_ix; questions that a mapping lacks count 0
 _CONSTANT = ("origin", "draw", "step")
@@ -26,10 +27,15 @@ def trajectories_of(
 
     origin, draw and step are passed on if the attempts have them. rl_exposures: steps up to this one with a rollout
     attempt at the question that was used in an update; sft_exposures: demonstrations of it trained on so far;
-    in_buffer: one waits after this step. n_distinct_answers counts answers that were found. Means are taken in
-    float64 in order of attempt, so rows rebuilt from the file are equal to those computed before it was written.
+    in_buffer: one waits after this step. Assisted attempts count nowhere. n_distinct_answers counts answers that were
+    found. Means are taken in float64 in order of attempt, so rows rebuilt from the file are equal to those computed
+    before it was written.
     Raises ValueError if the attempts are of several origins, draws or steps.
     """
+    if isinstance(attempts, pa.Table):
+        attempts = unassisted(attempts)
+    elif "assistance" in attempts:
+        attempts = attempts[attempts["assistance"].astype(str) == Assistance.none.value]
     columns = {name: _column(attempts, name) for name in _needed(attempts)}
     constants: dict[str, Any] = {}
     for name in _CONSTANT:
@@ -60,11 +66,11 @@ def trajectories_of(
     frame = {
         **{name: np.repeat(value, n_questions) for name, value in constants.items()},
         "question_ix": question_Q.astype(np.int32),
-        "n_attempts": count(everyone_N).astype(np.int16),
-        "n_correct": count(correct_N).astype(np.int16),
-        "n_undecided": count(_equals(columns["verdict"], Verdict.undecided)[order]).astype(np.int16),
-        "n_truncated": count(_equals(columns["finish"], Finish.length)[order]).astype(np.int16),
-        "n_distinct_answers": _distinct(columns["answer"], order, row_N, n_questions).astype(np.int16),
+        "n_attempts": count(everyone_N).astype(np.int32),
+        "n_correct": count(correct_N).astype(np.int32),
+        "n_undecided": count(_equals(columns["verdict"], Verdict.undecided)[order]).astype(np.int32),
+        "n_truncated": count(_equals(columns["finish"], Finish.length)[order]).astype(np.int32),
+        "n_distinct_answers": _distinct(columns["answer"], order, row_N, n_questions).astype(np.int32),
         "mean_tokens": mean(tokens_N, everyone_N),
         "mean_tokens_correct": mean(tokens_N, correct_N),
         "mean_entropy": mean(

@@ -40,7 +40,7 @@ def tunables(config: Config) -> dict[str, object]:
 
 def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: Path) -> None:
     """Refuse a resume whose identity differs, naming every difference in one line."""
-    found = differences(stored, now, bare="config")
+    found = differences({**stored, "config": _completed(stored.get("config"))}, now, bare="config")
     if found:
         raise ResumeRefused(
             f"{folder} holds another run: {'; '.join(found)}; use another folder, or put the value back"
@@ -59,3 +59,14 @@ def changed_tunables(
         allow = " ".join(f"--allow-change {name}" for name in refused)
         raise ResumeRefused(f"{folder}: {what}; to go on with what is new: {allow}")
     return changed
+
+
+def _completed(config: object) -> dict[str, object]:
+    """Add the fields that a run's version did not have yet, at the values it worked with: the defaults.
+
+    A field whose default leaves its first value needs that value here.
+    """
+    assert isinstance(config, Mapping)
+    defaults = flatten(Config().model_dump())
+    known = {name for name, change in field_changes() if change == "identity" and name not in PATHS}
+    return json.loads(json.dumps({name: defaults[name] for name in known})) | dict(config)

@@ -1,7 +1,6 @@
 import os
 from pathlib import Path
 
-from relift.run_record import RunRecord
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +19,7 @@ from relift.analysis import (
 )
 from relift.analysis.runs import read as reading
 from relift.errors import InputError, StoreError
+from relift.run_record import RunRecord
 from relift.store import RunWriter, split_responses
 from tests.synthetic import write_run
 

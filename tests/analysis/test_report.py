@@ -1,6 +1,4 @@
 import base64
-from relift.run_record import RunRecord
-from relift.schema import RunStatus
 import json
 import re
 from html.parser import HTMLParser
@@ -16,7 +14,8 @@ from relift.analysis.report.examples import examples_of_run
 from relift.analysis.report.page import PROBLEM_LIMIT, render
 from relift.analysis.report.write import write_report
 from relift.errors import InputError
-from relift.schema import question_id_of
+from relift.run_record import RunRecord
+from relift.schema import RunStatus, question_id_of
 from relift.store import RunWriter, trajectories_of
 from tests.analysis.evaluated import write_evaluation
 from tests.analysis.hostile_text import HOSTILE

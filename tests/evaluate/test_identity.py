@@ -27,7 +27,6 @@ from tests.evaluate.fakes import (
     grader,
     plan_of,
     run,
-    score,
     silent,
 )
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from relift.schema import TABLES
+from relift.schema import TABLES, Assistance, Verdict
 from relift.store import trajectories_of
 from relift.store.tables import conform
 from tests.store.rows import attempts
@@ -21,7 +24,7 @@ ROWS = pd.DataFrame(
         "origin": "probe", "draw": 1, "step": 4,
     }
 )  # fmt: skip
-NONE = {"rl_exposures": {}, "sft_exposures": {}, "in_buffer": {}}
+NONE: dict[str, dict[int, int]] = {"rl_exposures": {}, "sft_exposures": {}, "in_buffer": {}}
 
 
 def test_counts_and_means() -> None:
@@ -77,3 +80,25 @@ def test_no_attempts() -> None:
     rows = trajectories_of(ROWS.iloc[:0], **NONE)
     assert len(rows) == 0 and "n_attempts" in rows.columns
     assert len(trajectories_of(ROWS.iloc[:0].astype(object), **NONE)) == 0
+
+
+# ---- assisted attempts -----------------------------------------------------------------------------------------
+
+verdicts = st.sampled_from([v.value for v in Verdict])
+given_help = st.sampled_from([a.value for a in Assistance if a is not Assistance.none])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    own=st.lists(st.tuples(st.integers(0, 3), verdicts), min_size=1, max_size=12),
+    helped=st.lists(st.tuples(st.integers(0, 5), verdicts, given_help), max_size=12),
+)
+def test_assisted_attempts_change_no_trajectory(own: list[tuple[int, str]], helped: list[tuple[int, str, str]]) -> None:
+    rows = [(question_ix, verdict, "none") for question_ix, verdict in own] + helped
+    frame = pd.DataFrame(rows, columns=["question_ix", "verdict", "assistance"]).assign(
+        attempt=range(len(rows)), finish="stop", n_tokens=5, answer="7", mean_entropy=0.5
+    )
+    alone = frame.iloc[: len(own)].drop(columns="assistance")  # as a version without the column wrote them
+    wanted = trajectories_of(alone, **NONE)
+    pd.testing.assert_frame_equal(trajectories_of(frame, **NONE), wanted)
+    pd.testing.assert_frame_equal(trajectories_of(pa.Table.from_pandas(frame), **NONE), wanted)

@@ -24,6 +24,7 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
+    "model.max_positions": 16384, "model.rope_theta": 40000.0,
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
     "data.prompt": "plain", "data.max_prompt_tokens": 9, "data.max_demo_tokens": 9, "data.overlong_prompts": "refuse",
     "data.bad_demonstrations": "refuse",
@@ -108,6 +109,17 @@ def test_a_field_that_only_one_side_knows_is_a_difference(tmp_path: Path) -> Non
     now = identity.identity_of(BASE, {"model": "m"})
     with pytest.raises(ResumeRefused, match="model is None there, 'm' here"):
         identity.compare({k: v for k, v in now.items() if k != "model"}, now, folder=tmp_path)
+
+
+def test_a_run_of_a_version_without_a_field_goes_on(tmp_path: Path) -> None:
+    """A field it does not know had the default; another value now is another run."""
+    older = identity.identity_of(BASE, {})
+    assert isinstance(older["config"], dict)
+    del older["config"]["model.max_positions"]
+    identity.compare(older, identity.identity_of(BASE, {}), folder=tmp_path)
+    edited = identity.identity_of(changed("model.max_positions"), {})
+    with pytest.raises(ResumeRefused, match="model.max_positions is None there, 16384 here"):
+        identity.compare(older, edited, folder=tmp_path)
 
 
 def test_identity_survives_the_file() -> None:

@@ -1,0 +1,1 @@
+"""Read runs as tidy frames, counts and panels, and say what was not recorded."""
