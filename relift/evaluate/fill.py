@@ -17,7 +17,7 @@ from rich.console import Console
 from relift.engines.texts import Answerer
 from relift.errors import ResumeRefused
 from relift.evaluate.collect import DEFAULT_COMMITS, Commits, collect
-from relift.evaluate.parts import PartWriter, committed_attempts, next_part
+from relift.evaluate.parts import COMMITTED, PartWriter, committed_attempts, next_part
 from relift.evaluate.plan import Destination, Plan, PlannedAttempt, PlannedQuestion, planned_attempts
 from relift.evaluate.progress import display
 from relift.evaluate.tally import Tally
@@ -63,7 +63,7 @@ def assign(reader: RunReader | None, destination: Destination, plan: Plan, *, sa
     come after them. Raises ResumeRefused where the run has another gold answer to a question.
     """
     known: dict[str, int] = {}
-    done = pd.DataFrame({"question_ix": [], "attempt": []}, dtype=np.int64)
+    done = pd.DataFrame(columns=list(COMMITTED))
     if reader is not None:
         table = reader.read("questions", columns=["question_id", "question_ix", "answer"])
         _require_same_golds(reader, plan, dict(zip(table["question_id"], table["answer"], strict=True)))

@@ -178,6 +178,7 @@ class RunWriter:
         run = replace(run, schema_version=SCHEMA_VERSION)  # what is written from now on is of this version
         known = {f.name for f in dataclass_fields(run)}
         body = {**{name: value for name, value in self._body.items() if name not in known}, **as_json(run)}
+        run = parse_run(body, str(self.folder / RUN_JSON))  # what could not be read is never written
         write_atomic(self._disk, self.folder / RUN_JSON, record_bytes(body))
         self._run, self._body = run, body
 

@@ -9,7 +9,7 @@ import pytest
 
 from relift.errors import GuardStop, InputError, ReliftError, ResumeRefused
 from relift.evaluate.collect import Commits
-from relift.schema import RunStatus, seed_of
+from relift.schema import RunKind, RunStatus, seed_of
 from relift.store import RunReader, check_run
 from relift.terminal import Stopped
 from tests.evaluate.fakes import (
@@ -156,9 +156,7 @@ def test_a_shared_question_with_another_gold_is_refused() -> None:
 def test_a_changed_gold_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", CountingAnswerer([]))
     before = content(tmp_path / "run")
-    with pytest.raises(
-        ResumeRefused, match="gold answers of 10 questions are others there, first '4' there and '5' here"
-    ):
+    with pytest.raises(ResumeRefused, match="gold answers of 10 questions are others there, first '4'"):
         run(tmp_path / "run", CountingAnswerer([]), plan_of(benchmark("ten", range(10), gold="5")))
     assert content(tmp_path / "run")["attempts"].equals(before["attempts"])
 

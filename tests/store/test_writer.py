@@ -139,8 +139,8 @@ def test_run_json_keeps_its_own_checksum(tmp_path: Path) -> None:
         RunReader(tmp_path)
 
 
-@pytest.mark.parametrize("run_id", [None, "", "../x", "a b", 7, "x" * 101])
-def test_run_ids_that_cannot_be(tmp_path: Path, run_id: object) -> None:
+@pytest.mark.parametrize("run_id", ["", "../x", "a b", "x" * 101])
+def test_run_ids_that_cannot_be(tmp_path: Path, run_id: str) -> None:
     with RunWriter(tmp_path) as writer, pytest.raises(ValueError, match="run_id"):
         writer.start(RunRecord(run_id=run_id), config_toml="", questions=questions(), demonstrations=None)
 
