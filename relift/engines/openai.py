@@ -169,7 +169,7 @@ class OpenAIAnswers:
         todo = []
         for i, name in enumerate(names):
             kept = None if self._ledger is None else self._ledger.reply(*name)
-            if kept is None:
+            if kept is None or not isinstance(kept["n_tokens"], int) or kept["n_tokens"] >= 2**31:  # of an older relift
                 todo.append(i)
             else:
                 yield i, Reply(kept["text"], Finish(kept["finish"]), kept["n_tokens"])

@@ -19,7 +19,8 @@ from relift.run_record import RunRecord, parse_run
 from relift.schema import TABLES
 from relift.store.check_rows import RowCheck
 from relift.store.checkpoints import steps_with_weights, verify_checkpoint
-from relift.store.files import DEL, TMP, read_record, sha256_of_file
+from relift.store.commits import committed_files
+from relift.store.files import DEL, TMP, read_record, reading, sha256_of_file
 from relift.store.ledger import LEDGERS, read_ledger
 from relift.store.tables import (
     PER_STEP,
@@ -149,7 +150,14 @@ class _Check:
         path = self.folder / "config.toml"
         if not path.is_file():
             self._problem("config.toml: missing")
-        elif sha256_of_file(path) not in run.files.get("config.toml", ()):
+            return
+        try:
+            with reading(path):
+                known = sha256_of_file(path) in run.files.get("config.toml", ())
+        except StoreError as error:
+            self._problem(_short(error, self.folder))
+            return
+        if not known:
             self._problem("config.toml: changed since the run began: run.json knows another SHA-256")
 
     def _read_whole(self, table: str, run: RunRecord) -> pa.Table:
@@ -177,13 +185,14 @@ class _Check:
                 continue
             try:
                 record = read_record(path)
+                files = committed_files(record, path)
             except (StoreError, FileNotFoundError) as error:
                 self._problem(_short(error, self.folder))
                 continue
             self._steps.add(step)
             if record["step"] != step or record["run_id"] != run.run_id:
                 self._problem(f"commits/{path.name}: is of run {record['run_id']}, step {record['step']}")
-            for name, entry in record["files"].items():
+            for name, entry in files.items():
                 file = parse_table_file(self.folder, name)
                 if file is None or file.step != step:
                     self._problem(f"commits/{path.name}: names {name!r}, which is no table file of its step")

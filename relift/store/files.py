@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relift.errors import StoreError
+from relift.errors import ReadFailed, StoreError
 
 _NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "lustre", "ceph", "glusterfs", "gpfs", "beegfs", "afs")
 TMP, DEL = ".tmp-", ".del-"  # being written; being deleted. Readers skip names that begin with a dot.
@@ -76,14 +76,14 @@ def storing(path: Path, *, disk: Disk = DISK, n_bytes: int = 0) -> Iterator[None
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn an OSError from reading `path` into a StoreError of one line; a file that is not there stays one."""
+    """Turn an OSError from reading `path` into a ReadFailed of one line; FileNotFoundError passes."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
         where = error.filename or path
-        raise StoreError(f"{where}: cannot read: {error.strerror or error} (errno {error.errno})") from error
+        raise ReadFailed(f"{where}: cannot read: {error.strerror or error} (errno {error.errno})") from error
 
 
 def _free_or_none(disk: Disk, path: Path) -> int | None:

@@ -15,6 +15,7 @@ from relift.errors import InputError, StoreError
 from relift.run_record import RunRecord, parse_run
 from relift.schema import TABLES
 from relift.store.checkpoints import checkpoint_folder, verify_checkpoint
+from relift.store.commits import committed_files
 from relift.store.files import read_record, sha256_of
 from relift.store.footers import Footers
 from relift.store.tables import (
@@ -98,7 +99,7 @@ class RunReader:
             return {}
         if path not in self._named or self._named[path][0] is not record:
             by_table: dict[str, dict[TableFile, dict[str, Any]]] = {}
-            for name, entry in record["files"].items():
+            for name, entry in committed_files(record, path).items():
                 file = parse_table_file(self.folder, name)
                 if file is None:
                     raise StoreError(f"{path}: names {name!r}, which is no table file")

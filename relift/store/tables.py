@@ -94,6 +94,12 @@ def commit_step(name: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def step_in(name: str) -> int:
+    """Read the step out of the name of an entry of `appended`, as probe.step-000008.d5; -1 where there is none."""
+    match = re.search(r"\.step-(\d{6,9})\.", name)
+    return int(match.group(1)) if match else -1
+
+
 def conform(table: Table, frame: pd.DataFrame | pa.Table, constants: Mapping[str, Any]) -> pa.Table:
     """The frame as this table: columns in order, cast, sorted by key; what is absent and may be is filled in.
 
@@ -251,10 +257,10 @@ def read_parquet(
         raise StoreError(f"{path}: damaged or unreadable ({reason}); `relift check` lists what else is") from error
 
 
-def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> pa.Table:
-    """Rows of a table that is kept whole, none if there is no file. `known`: run.json's hashes by file name.
+def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]], *, must: bool = False) -> pa.Table:
+    """Read the rows of a table that is kept whole, none if there is no file. `known`: run.json's hashes by file name.
 
-    Raises StoreError if the file matches none of its hashes.
+    Raises StoreError if the file matches none of its hashes; with `must` also if there is none.
     """
     if table not in WHOLE:
         raise ValueError(f"{table!r} is not one of {', '.join(WHOLE)}")
@@ -262,6 +268,8 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> 
     try:
         data = path.read_bytes()
     except FileNotFoundError:
+        if must:
+            raise StoreError(f"{path}: missing: put it back from a copy and start again") from None
         return TABLES[table].arrow_schema().empty_table()
     except OSError as error:
         raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error

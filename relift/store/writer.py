@@ -20,6 +20,7 @@ from relift.errors import InputError, StoreError
 from relift.run_record import RUN_ID, STORED, RunRecord, Start, as_json, parse_run
 from relift.schema import SCHEMA_VERSION, TABLES
 from relift.store.checkpoints import Checkpoints, SavedCheckpoint
+from relift.store.commits import commit_records
 from relift.store.files import (
     DISK,
     Disk,
@@ -42,11 +43,12 @@ from relift.store.folder import (
     STARTING,
     clear_leftovers,
     holder_bytes,
+    refuse_links,
     require_run_folder,
     take_lock,
 )
 from relift.store.footers import footer_of
-from relift.store.rollback import commit_records, set_aside_past
+from relift.store.rollback import set_aside_past
 from relift.store.tables import (
     WHOLE,
     TableFile,
@@ -54,6 +56,7 @@ from relift.store.tables import (
     conform,
     encode,
     read_whole,
+    step_in,
     table_file,
 )
 
@@ -87,6 +90,7 @@ class RunWriter:
         self._body: dict[str, Any] = {}  # of run.json, with keys that this relift does not know
         self._checkpoints = Checkpoints(self.folder, disk=disk, on_event=self._on_event)
         require_run_folder(self.folder)
+        refuse_links(self.folder)  # the lock too may be one
         try:
             make_folder(disk, self.folder)
             self._lock = take_lock(self.folder)
@@ -101,6 +105,7 @@ class RunWriter:
 
     def _open(self) -> None:
         require_run_folder(self.folder)  # again: it may have changed while nobody had the lock
+        refuse_links(self.folder)
         with storing(self.folder, disk=self._disk):
             clear_leftovers(self.folder, self._disk)
         write_atomic(self._disk, self.folder / HOLDER, holder_bytes())
@@ -333,18 +338,23 @@ class RunWriter:
     # ---- resuming ----------------------------------------------------------------------------------------------
 
     def roll_back(self, step: int | None) -> None:
-        """Begins a new start from the checkpoint of `step` (None: from nothing): what lies past it is set aside.
+        """Begin a new start from the checkpoint of `step` (None: from nothing): what lies past it is set aside.
 
         Commit records past it, then table files that are past it or that no record names, then checkpoints, move to
         orphaned/start-000N/; rows past it leave `checkpoints` and `scores`. Never touches teacher.jsonl.
         May be interrupted anywhere and repeated. Raises StoreError.
         """
         run = self._require_run()
+        for table in ("questions", "demonstrations"):  # before anything is moved
+            if f"{table}.parquet" in run.files:
+                read_whole(self.folder, table, run.files, must=True)
         self._drop_pending()
         start = Start(start=self._start + 1, from_step=step)
-        self._write_run(replace(run, starts=(*run.starts, start)))  # first: its number is used once
         limit = -1 if step is None else step
+        appended = {name: entry for name, entry in run.appended.items() if step_in(name) <= limit}
+        self._write_run(replace(run, starts=(*run.starts, start), appended=appended))  # first: its number is used once
         aside = self.folder / "orphaned" / f"start-{self._start:04d}"
+        self._checkpoints.forget_commits()
         set_aside_past(limit, self.folder, aside, disk=self._disk, on_event=self._on_event)
         for table in ("checkpoints", "scores"):
             rows = self.read_whole(table)

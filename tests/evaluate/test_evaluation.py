@@ -132,7 +132,7 @@ def test_benchmarks_are_added_to_a_run(tmp_path: Path) -> None:
     stored = RunReader(tmp_path / "run").run
     assert stored.benchmarks["a"].question_ixs == (0, 1, 2, 3)
     assert stored.benchmarks["b"].question_ixs == (4, 5, 6)
-    assert set(content(tmp_path / "run")["scores"]["benchmark"]) == {"a", "b"}
+    assert set(content(tmp_path / "run")["scores"]["benchmark"]) == {"a", "b", "macro_all"}
     run(tmp_path / "whole", CountingAnswerer([]), plan_of(a, b))
     assert_same(tmp_path / "run", tmp_path / "whole")
 
