@@ -31,7 +31,7 @@ from relift.schema import (
 TARGET = Path(__file__).with_name("schema.md")
 ENUMS: tuple[type[StrEnum], ...] = (Verdict, Finish, Origin, Assistance, RunKind, RunStatus, UpdateKind, DemoEvent)
 
-HEAD = f"""<!-- Written by docs/make_schema.py from relift/schema.py, relift/run_record.py: do not edit, run `make schema`. -->
+HEAD = f"""<!-- Written by docs/make_schema.py from relift/schema.py and run_record.py: run `make schema`. -->
 # The tables of a run folder (schema version {schema.SCHEMA_VERSION})
 
 Every run folder, trained, evaluated or imported, holds these tables as Parquet files. Counts are stored and rates
