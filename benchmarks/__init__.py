@@ -1,4 +1,4 @@
-"""Benchmarks: what they are (table), how they are loaded and checked, how questions are put (protocols, prompting)."""
+"""Describe benchmarks (table, tasks), load and check them, and put their questions (protocols, prompting)."""
 
 from __future__ import annotations
 

@@ -1,21 +1,23 @@
-"""What a benchmark is, and what a protocol is: facts as values. How they are loaded stands in load.py."""
+"""Define a benchmark and a protocol as values; load.py loads the one, prompting.py applies the other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from relift.benchmarks.layouts import Layout, text_layout
 from relift.engines.tokens import Sampling
 from relift.schema import Question
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark. Every number has its source in `sources` or in a comment beside it.
+    """State the facts of one benchmark. Every number has its source in `sources` or in a comment beside it.
 
     `hub` None: embedded, made by `relift.arith`; `split` is then one of its splits. `columns`: our names (problem,
-    answer, options, subject, level) to theirs. `layout`: how a row holds a question, one of layouts.LAYOUTS. `rows`,
-    `content_hash` (load.content_hash_of): what a load must find; hash None: not known yet (`relift eval --pin NAME`).
+    answer, options, subject, level) to theirs. `layout`: brings a published row into the shape of our columns, a
+    function of layouts.py or of the task's own file. `rows`, `content_hash` (load.content_hash_of): a load must find
+    them; hash None: not known yet (`relift eval --pin NAME`).
     """
 
     name: str  # aime24
@@ -28,7 +30,8 @@ class Benchmark:
     revision: str | None = None
     content_hash: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
-    layout: str = "text"
+    layout: Layout = text_layout
+    permute_options: bool = False  # the right option stands first in the data: show them in an order of the id's
     licence: str | None = None  # None: the card names none; "unknown": nobody has looked
     gated: bool = False
     out_of_distribution: bool = False
@@ -41,14 +44,17 @@ class Benchmark:
 
     @property
     def pinned(self) -> bool:
-        """Whether a load can be checked to the letter: revision and content hash are known (embedded: the hash)."""
+        """Tell whether revision and content hash (embedded: the hash) are known, so that a load can be checked."""
         return self.content_hash is not None and (self.hub is None or self.revision is not None)
 
 
 @dataclass(frozen=True)
 class LoadedBenchmark:
-    """A benchmark's questions in source order, and what was loaded. `pinned`: revision and hash were both declared and
-    both hold (of local data: the hash). `notes`: what was mended or collapsed, in sentences."""
+    """Hold a benchmark's questions in source order, and facts of the load.
+
+    `pinned`: revision and hash were both declared and both hold (of local data: the hash). `notes`: repairs and
+    collapsed repeats, in sentences.
+    """
 
     benchmark: Benchmark
     questions: tuple[Question, ...]
@@ -61,7 +67,7 @@ class LoadedBenchmark:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a question is put and an answer is drawn and read: a named preset with its source.
+    """Fix prompt, sampling, attempts and grader under a name, with their sources.
 
     `instruction`: by benchmark name or else by answer_kind; it stands where `layout` says ("" or absent: the problem
     alone). `wording`: "lighteval" takes the text from the installed lighteval. `template`: of relift.prompts.

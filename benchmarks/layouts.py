@@ -1,23 +1,24 @@
-"""How a published row holds its question, and how to read it: one of LAYOUTS for each benchmark."""
+"""Bring a published row into the shape of our columns; a layout that one benchmark alone needs is in its task file."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
-from string import ascii_uppercase
 from typing import Any
 
 from relift.data.files import Reshape
 
 Columns = Mapping[str, str]  # ours -> theirs
 Row = Mapping[str, Any]
+Layout = Callable[[Columns], Reshape]
 
-CORRECT = "Correct Answer"  # the columns of GPQA
-INCORRECT = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+SOLUTION_WORDS = 25  # a final answer has fewer words of prose; formulas and commands of LaTeX are not counted
+_WORD = re.compile(r"(?<![\\\w{])[A-Za-z]{2,}\b")
 
 
 def gold_text(value: Any) -> Any:
-    """A gold answer as text: 142.0 of a column of floats is 142, a list of answers stands as `$a$, $b$`.
+    """Write a gold answer as text: 142.0 of a column of floats is 142, a list of answers stands as `$a$, $b$`.
 
     What is none of these is returned as it is. Raises ValueError for an empty list and for a float that is no number.
     """
@@ -34,7 +35,7 @@ def gold_text(value: Any) -> Any:
 
 
 def text_layout(columns: Columns) -> Reshape:
-    """A column with the problem, one with the gold: a text, a number, or a list of them."""
+    """Read a column with the problem and one with the gold: a text, a number, or a list of them."""
     names = {columns.get("answer", "answer"), "answer"}
 
     def apply(row: Row) -> Row:
@@ -44,43 +45,18 @@ def text_layout(columns: Columns) -> Reshape:
 
 
 def options_layout(columns: Columns) -> Reshape:
-    """A column with the list of options, one with the letter of the right one."""
+    """Read a column with the list of options and one with the letter of the right one."""
     return Reshape((), lambda row: row)
 
 
-def labelled_layout(columns: Columns) -> Reshape:
-    """A column with parallel lists `text` and `label`; the gold names a label, which may be 1 to 5."""
-    choices, answer = columns["options"], columns["answer"]
+def solution_in(gold: str) -> str | None:
+    """Tell what makes a gold a whole worked solution; None for a final answer.
 
-    def apply(row: Row) -> Row:
-        given = row.get(choices)
-        if not isinstance(given, Mapping):
-            return row  # a local copy with our columns
-        labels, texts = [str(label).strip() for label in given["label"]], list(given["text"])
-        key = str(row.get(answer)).strip()
-        if len(labels) != len(texts) or labels.count(key) != 1:
-            raise ValueError(f"{answer} {key!r} is none of the labels {', '.join(labels)}")
-        return {**row, choices: texts, answer: ascii_uppercase[labels.index(key)]}
-
-    return Reshape((choices, answer), apply)
-
-
-def correct_first_layout(columns: Columns) -> Reshape:
-    """A column with the right answer, three with wrong ones: they become options with the right one first, to be
-    permuted after the question has its id (load.permuted)."""
-
-    def apply(row: Row) -> Row:
-        if CORRECT not in row:
-            return row
-        texts = [row.get(name) for name in (CORRECT, *INCORRECT)]
-        return {**row, "options": [t.strip() if isinstance(t, str) else t for t in texts], "answer": "A"}
-
-    return Reshape((CORRECT, *INCORRECT), apply)
-
-
-LAYOUTS: dict[str, Callable[[Columns], Reshape]] = {
-    "text": text_layout,
-    "options": options_layout,
-    "labelled": labelled_layout,
-    "correct_first": correct_first_layout,
-}
+    Equality with a solution means nothing, so a load refuses such golds: the layout must reduce them. Looked for are
+    GSM8K's `####`, a box, and prose of SOLUTION_WORDS words.
+    """
+    for mark in ("####", r"\boxed", r"\fbox"):
+        if mark in gold:
+            return f"it contains {mark}"
+    n_words = len(_WORD.findall(gold))
+    return f"it has {n_words} words" if n_words >= SOLUTION_WORDS else None

@@ -1,4 +1,4 @@
-"""Loading a benchmark: from the hub by its revision, from local copies, or from the embedded world; and checking it.
+"""Load a benchmark from the hub by its revision, from local copies or from the embedded world, and check it.
 
 A benchmark is the set of its (question, gold) pairs. `content_hash_of` is a hash of that set, whatever the copy's
 format, columns, order of rows, or number of repeats: what is declared in the table must be found, or nothing is run.
@@ -19,7 +19,7 @@ from string import ascii_uppercase
 
 from relift.arith.world import make_questions
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
-from relift.benchmarks.layouts import LAYOUTS
+from relift.benchmarks.layouts import solution_in
 from relift.benchmarks.table import BENCHMARKS, GROUPS
 from relift.benchmarks.tasks import arith
 from relift.data.files import HubData, HubFault
@@ -40,7 +40,7 @@ WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name. Raises InputError with the nearest names."""
+    """Return the benchmark of this name. Raises InputError with the nearest names."""
     if name in BENCHMARKS:
         return BENCHMARKS[name]
     longer = [n for n in BENCHMARKS if name and n.startswith(name)]  # gpqa is gpqa_diamond
@@ -50,8 +50,8 @@ def find_benchmark(name: str) -> Benchmark:
 
 
 def find_benchmarks(names: Iterable[str]) -> list[Benchmark]:
-    """The benchmarks of these names and groups (`GROUPS`), each once, in the order asked for."""
-    asked = [one for name in names for one in GROUPS.get(name, (name,))]
+    """Return the benchmarks of these names and groups (`GROUPS`), each once, in the order asked for."""
+    asked = [member for name in names for member in GROUPS.get(name, (name,))]
     return [find_benchmark(name) for name in dict.fromkeys(asked)]
 
 
@@ -79,7 +79,7 @@ def load_benchmark(
         read = read_questions(
             source,
             columns=columns_of(benchmark),
-            reshape=LAYOUTS[benchmark.layout](benchmark.columns),
+            reshape=benchmark.layout(benchmark.columns),
             objection=partial(_objection, benchmark),
             repeats="collapse",
         )
@@ -96,12 +96,12 @@ def load_benchmark(
         local=data is not None,
     )
     mended = (mend_gold(q, benchmark) for q in loaded.questions)
-    shown = tuple(permuted(q) if benchmark.layout == "correct_first" else q for q in mended)
+    shown = tuple(permuted(q) if benchmark.permute_options else q for q in mended)
     return replace(loaded, questions=shown, notes=tuple(_notes(benchmark, read)))
 
 
 def columns_of(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
-    """Our columns, each with the names that are looked for, the published one first."""
+    """Map our columns to the names that are looked for, the published one first."""
     published = benchmark.columns
     return {
         ours: tuple(dict.fromkeys([*([published[ours]] if ours in published else []), *names]))
@@ -110,7 +110,7 @@ def columns_of(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
 
 
 def content_hash_of(questions: Sequence[Question]) -> str:
-    """Hash of the set of (question, gold) pairs, the golds as published (16 bytes, hex).
+    """Hash the set of (question, gold) pairs, the golds as the layout gives them (16 bytes, hex).
 
     Whole numbers count as numbers (142.0, 0142, 142), because copies differ in that; other golds as text, NFC, white
     space folded. Independent of order, so that a copy in which the rows stand otherwise, or k times, has the same.
@@ -128,22 +128,22 @@ def _comparable(gold: str) -> str:
 
 
 def permuted(question: Question) -> Question:
-    """The same question with its options in an order that its id alone decides, the gold letter following.
+    """Put the options in an order that the question's id alone decides, the gold letter following.
 
     The right option may stand first in the data, but never in the prompt as a rule; and a question looks the same in
     whatever order and company it is asked.
     """
 
-    def place(index: int) -> bytes:
+    def rank(index: int) -> bytes:
         return hashlib.blake2b(f"{question.question_id}/{index}".encode(), digest_size=8).digest()
 
-    order = sorted(range(len(question.options)), key=place)
+    order = sorted(range(len(question.options)), key=rank)
     right = order.index(ascii_uppercase.index(question.answer))
     return replace(question, options=tuple(question.options[i] for i in order), answer=ascii_uppercase[right])
 
 
 def _source(benchmark: Benchmark, data: Path | None) -> Path | HubData:
-    """What to read: the hub's data set, a file, or a local folder laid out like a data set."""
+    """Choose the source: the hub's data set, a file, or a local folder laid out like a data set."""
     assert benchmark.hub is not None and benchmark.split is not None
     if data is None:
         return HubData(benchmark.hub, benchmark.split, benchmark.config, benchmark.revision)
@@ -167,7 +167,7 @@ def _checked(
     revision: str | None = None,
     local: bool = False,
 ) -> LoadedBenchmark:
-    """The benchmark if number and contents are the declared ones."""
+    """Refuse another number of questions or other contents than declared; return the benchmark loaded."""
     found = content_hash_of(questions)
     name, pin = benchmark.name, f"If this is meant: relift eval --pin {benchmark.name}"
     if len(questions) != benchmark.rows and not any_content:
@@ -187,7 +187,7 @@ def _checked(
 
 
 def mend_gold(question: Question, benchmark: Benchmark) -> Question:
-    """The question with the gold that is graded against: repaired by hand, or in relift.grading's spelling."""
+    """Give the question the gold to grade against: repaired by hand, or in relift.grading's spelling."""
     gold = benchmark.gold_repairs.get(question.question_id)
     if gold is None:
         gold = normalise_gold(question.answer) if benchmark.answer_kind == "math" else question.answer
@@ -195,9 +195,15 @@ def mend_gold(question: Question, benchmark: Benchmark) -> Question:
 
 
 def _objection(benchmark: Benchmark, question: Question) -> str | None:
-    """Why a question of the published rows cannot be asked or graded."""
+    """Tell why a question of the published rows cannot be asked or graded; None: it can."""
     if benchmark.answer_kind == "choice" and not question.options:
         return "it has no options"
+    solution = None if benchmark.answer_kind == "choice" else solution_in(question.answer)
+    if solution is not None:
+        return (
+            f"the gold {question.answer[:40]!r}... is a whole solution ({solution}), not a final answer: give the "
+            "benchmark a layout that reduces it (docs/add-a-benchmark.md)"
+        )
     if question.question_id in benchmark.unreadable_golds:
         return None
     problem = gold_problem(mend_gold(question, benchmark).answer, benchmark.answer_kind)
@@ -217,7 +223,7 @@ def _notes(benchmark: Benchmark, read: QuestionSet) -> list[str]:
 
 
 def _fault_line(benchmark: Benchmark, fault: HubFault) -> str:
-    """One line that says what to do."""
+    """Write one line that says what to do."""
     name, hub = benchmark.name, benchmark.hub
     copy = f"give --data DIR with {name}.jsonl or {name}.parquet"
     if fault.reason == "gated":

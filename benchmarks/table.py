@@ -1,24 +1,28 @@
-"""The table of benchmarks. Adding one is a value in tasks/ and a line here."""
+"""List the benchmarks. Adding one is a file in tasks/ and its name in TASK_FILES (docs/add-a-benchmark.md)."""
 
 from __future__ import annotations
 
-from relift.benchmarks.benchmark import Benchmark
-from relift.benchmarks.tasks.aime import AIME24, AIME25, AIME26
-from relift.benchmarks.tasks.amc import AMC, AMC23
-from relift.benchmarks.tasks.arith import ARITH_LONGER, ARITH_SEQUENCE, ARITH_TEST, ARITH_TWO_PRODUCTS
-from relift.benchmarks.tasks.choice import ARC_C, GPQA_DIAMOND, MMLU_PRO
-from relift.benchmarks.tasks.math500 import MATH500
-from relift.benchmarks.tasks.matharena import BRUMO25, HMMT_FEB25, HMMT_FEB26, HMMT_NOV25
-from relift.benchmarks.tasks.minerva import MINERVA
-from relift.benchmarks.tasks.olympiad import OLYMPIAD
+from importlib import import_module
 
+from relift.benchmarks.benchmark import Benchmark
+
+# Each is a module of relift.benchmarks.tasks whose TASKS holds its benchmarks, in the order in which they are listed.
+TASK_FILES = (
+    "aime",
+    "amc",
+    "math500",
+    "minerva",
+    "olympiad",
+    "matharena",
+    "gsm8k",
+    "choice",
+    "arith",
+)
 BENCHMARKS: dict[str, Benchmark] = {
-    b.name: b
-    for b in (
-        AIME24, AIME25, AIME26, AMC, AMC23, MATH500, MINERVA, OLYMPIAD, HMMT_FEB25, HMMT_NOV25, HMMT_FEB26, BRUMO25,
-        MMLU_PRO, GPQA_DIAMOND, ARC_C, ARITH_TEST, ARITH_LONGER, ARITH_TWO_PRODUCTS, ARITH_SEQUENCE,
-    )
-}  # fmt: skip
+    benchmark.name: benchmark
+    for name in TASK_FILES
+    for benchmark in import_module(f"relift.benchmarks.tasks.{name}").TASKS
+}
 
 # The six of the paper's average, and other names for several at once.
 PAPER = ("aime24", "aime25", "amc", "math500", "olympiad", "mmlu_pro")

@@ -1,4 +1,4 @@
-"""Answers to one question, read when they are looked at: attempts with their texts, events, the demonstration."""
+"""Read the answers to one question when they are looked at: attempts with their texts, events, demonstrations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from relift.analysis.questions.one_question import question_trajectory
 from relift.analysis.runs.read import open_runs
-from relift.dashboards.origins import cube_of
+from relift.dashboards.cubes import cube
+from relift.dashboards.kept import kept
 from relift.dashboards.runs import Choice, RunInfo, questions_of
 from relift.store import RunReader
 
@@ -27,13 +27,13 @@ MAX_PIECES = 4_000  # words and signs that are compared one by one
 
 
 def question_ix(run: RunInfo, question_id: str) -> int | None:
-    """The question's index in the run, None if the run does not have it."""
+    """Find the question's index in the run, None if the run does not have it."""
     place = _place_of(run, question_id)
     return None if place is None else place[1]
 
 
 def question_row(choice: Choice, question_id: str) -> dict[str, Any] | None:
-    """The row of `questions` of the first run that has it; None if none does."""
+    """Read the row of `questions` of the first run that has it; None if none does."""
     for run in choice.runs:
         place = _place_of(run, question_id)
         if place is not None:
@@ -42,19 +42,19 @@ def question_row(choice: Choice, question_id: str) -> dict[str, Any] | None:
 
 
 def _place_of(run: RunInfo, question_id: str) -> tuple[int, int] | None:
-    """Its row in the run's questions, and its question_ix."""
-    return _places(str(run.folder), run.run_id, run.n_questions, run).get(question_id)
+    """Return its row in the run's questions, and its question_ix."""
+    return _places(run).get(question_id)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _places(folder: str, run_id: str, n: int, _run: RunInfo) -> dict[str, tuple[int, int]]:  # noqa: ARG001
-    rows = questions_of(_run)
+@kept(16, grows=False)
+def _places(run: RunInfo) -> dict[str, tuple[int, int]]:
+    rows = questions_of(run)
     ixs = rows["question_ix"].tolist()
     return {str(q): (i, ix) for i, (q, ix) in enumerate(zip(rows["question_id"], ixs, strict=True))}
 
 
 def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
-    """Counts of one question, a row per run, draw and probe, from the cubes: run_id, run, draw, step, n_correct,
+    """Collect the counts of one question, a row per run, draw and probe: run_id, run, draw, step, n_correct,
     n_decided."""
     rows: list[tuple[Any, ...]] = []
     for run in choice.runs:
@@ -62,7 +62,7 @@ def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
         if place is None or not run.probe_steps:
             continue
         for draw in (0, 1) if 1 in run.base_draws else (0,):
-            counts = cube_of(run, draw=draw)
+            counts = cube(run, draw=draw)
             n_correct_T, n_decided_T = (counts_QT[place[0]] for counts_QT in (counts.n_correct_QT, counts.n_decided_QT))
             for t in np.flatnonzero(n_decided_T):
                 row = (run.run_id, run.name, draw, int(counts.step_T[t]), int(n_correct_T[t]), int(n_decided_T[t]))
@@ -76,78 +76,49 @@ def counts_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
 
 
 def trajectory_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
-    """Rate of the question with its interval by run and step (of `question_trajectory`); empty if it was not probed."""
+    """Compute the question's rate with its interval by run and step (of `question_trajectory`); empty if not probed."""
     return question_trajectory(counts_of_question(choice, question_id))
 
 
+@kept(KEPT)
 def attempts_at(run: RunInfo, question_id: str, steps: Sequence[int]) -> pd.DataFrame:
-    """Every attempt at the question at these steps: step, draw, attempt, verdict, answer, n_tokens. Not to be changed.
+    """Read every attempt at the question at these steps: step, draw, attempt, verdict, answer, n_tokens.
 
     In order of step, draw and attempt. One look into each step's file. StoreError if one is damaged.
     """
-    ix = question_ix(run, question_id)
-    marks = _marks(run, max(steps, default=0))
-    return _attempts(str(run.folder), run.run_id, ix, tuple(steps), marks, run.origin)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _attempts(
-    folder: str,
-    run_id: str,  # noqa: ARG001  a new run in the same folder is another
-    ix: int | None,  # None: the run does not have the question
-    steps: tuple[int, ...],
-    marks: tuple[Any, ...],  # noqa: ARG001
-    origin: str,
-) -> pd.DataFrame:
     names = ["step", "draw", "attempt", "verdict", "answer", "n_tokens"]
-    return _frame(_rows(folder, "attempts", names, ix, steps, origin), names)
+    return _frame(_rows(run, "attempts", names, question_ix(run, question_id), steps), names)
 
 
+@kept(KEPT)
 def answers(run: RunInfo, question_id: str, step: int) -> pd.DataFrame:
-    """Every attempt at the question at a step, with `text` (null where it was not kept). Not to be changed.
+    """Read every attempt at the question at a step, with `text` (null where it was not kept).
 
     Columns: draw, attempt, step, COLUMNS, text; in order of draw and attempt. StoreError if a file is damaged.
     """
-    ix = question_ix(run, question_id)
-    return _answers(str(run.folder), run.run_id, ix, step, _marks(run, step), run.origin)
-
-
-def _marks(run: RunInfo, step: int) -> tuple[Any, ...]:
-    """What changes when a step is written again, or while it is the newest of a run that goes on."""
-    return () if step < (run.probe_steps[-1] if run.probe_steps else 0) else run.fingerprint
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _answers(
-    folder: str,
-    run_id: str,  # noqa: ARG001
-    ix: int | None,
-    step: int,
-    marks: tuple[Any, ...],  # noqa: ARG001
-    origin: str,
-) -> pd.DataFrame:
-    names = ["draw", "attempt", "step", *COLUMNS]
-    rows = _rows(folder, "attempts", names, ix, (step,), origin)
-    kept = _rows(folder, "responses", ["step", "draw", "attempt", "text"], ix, (step,), origin)
-    text_of = {(row["draw"], row["attempt"]): row["text"] for row in kept}
+    ix, names = question_ix(run, question_id), ["draw", "attempt", "step", *COLUMNS]
+    rows = _rows(run, "attempts", names, ix, (step,))
+    with_text = _rows(run, "responses", ["step", "draw", "attempt", "text"], ix, (step,))
+    text_of = {(row["draw"], row["attempt"]): row["text"] for row in with_text}
     for row in rows:
         row["text"] = text_of.get((row["draw"], row["attempt"]))
     return _frame(rows, [*names, "text"])
 
 
-def _rows(
-    folder: str, table: str, names: Sequence[str], ix: int | None, steps: Sequence[int], origin: str
-) -> list[dict[str, Any]]:
-    """A few rows of one question in order of step, draw, attempt: frames of so few take longer than reading them."""
-    (reader,) = open_runs([folder])
+def _rows(run: RunInfo, table: str, names: Sequence[str], ix: int | None, steps: Sequence[int]) -> list[dict[str, Any]]:
+    """Read the rows of one question (None: it is not in the run) in order of step, draw, attempt.
+
+    They are few, and frames of so few take longer than reading them.
+    """
+    (reader,) = open_runs([run.folder])
     asked = [] if ix is None else [ix]
-    tables = reader.iter_tables(table, columns=names, origin=origin, steps=steps, question_ixs=asked)
+    tables = reader.iter_tables(table, columns=names, origin=run.origin, steps=steps, question_ixs=asked)
     rows = [row for _, rows in tables for row in rows.to_pylist()]
     return sorted(rows, key=lambda row: (row["step"], row["draw"], row["attempt"]))
 
 
 def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame:
-    """As they are, null for null: numbers in columns of their own type, all else as objects."""
+    """Put rows into a frame, null for null: numbers in columns of their own type, all else as objects."""
     whole = ("step", "draw", "attempt", "n_tokens", "seed")
     return pd.DataFrame(
         {name: pd.Series([row[name] for row in rows], dtype="int64" if name in whole else object) for name in names}
@@ -155,12 +126,12 @@ def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame
 
 
 def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
-    """What happened to the question's demonstration: run, step, event, reason, age_steps, n_correct, n_attempts."""
+    """List the events of the question's demonstration: run, step, event, reason, age_steps, n_correct, n_attempts."""
     frames = []
     for run in choice.runs:
         ix = question_ix(run, question_id)
         if ix is not None:
-            events = _events(str(run.folder), run.fingerprint)
+            events = _events(run)
             own = events[(events["question_ix"] == ix).to_numpy()]
             frames.append(own.assign(run=run.name).drop(columns="question_ix"))
     names = ["run", "step", "event", "reason", "age_steps", "n_correct", "n_attempts"]
@@ -169,35 +140,33 @@ def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[names]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _events(folder: str, marks: tuple[int, ...]) -> pd.DataFrame:  # noqa: ARG001
-    from pathlib import Path
-
+@kept(16)
+def _events(run: RunInfo) -> pd.DataFrame:
     names = ["question_ix", "step", "event", "reason", "age_steps", "n_correct", "n_attempts"]
-    events = RunReader(Path(folder)).read("demo_events", columns=names)
+    events = RunReader(run.folder).read("demo_events", columns=names)
     return events.astype({"event": object, "reason": object})
 
 
 def demonstrations(choice: Choice, question_id: str) -> pd.DataFrame:
-    """The question's demonstrations: demo_id, source, text, n_tokens, verified, accepted, reject_reason, runs."""
+    """List the question's demonstrations: demo_id, source, text, n_tokens, verified, accepted, reject_reason, runs."""
     found: dict[str, dict[str, Any]] = {}
     for run in choice.runs:
         ix = question_ix(run, question_id)
         if ix is None:
             continue
-        rows = _demonstrations(str(run.folder), run.run_id, run.n_questions)
+        rows = _demonstrations(run)
         for row in rows[(rows["question_ix"] == ix).to_numpy()].to_dict("records"):
-            found.setdefault(str(row["demo_id"]), {**row, "runs": []})["runs"].append(run.name)
+            found.setdefault(str(row["demo_id"]), {**{str(k): v for k, v in row.items()}, "runs": []})["runs"].append(
+                run.name
+            )
     names = ["demo_id", "source", "text", "n_tokens", "verified", "accepted", "reject_reason", "runs"]
     return pd.DataFrame(list(found.values()), columns=names)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _demonstrations(folder: str, run_id: str, n: int) -> pd.DataFrame:  # noqa: ARG001
-    from pathlib import Path
-
+@kept(16, grows=False)
+def _demonstrations(run: RunInfo) -> pd.DataFrame:
     names = ["demo_id", "question_ix", "source", "text", "n_tokens", "verified", "accepted", "reject_reason"]
-    rows = RunReader(Path(folder)).read("demonstrations", columns=names)
+    rows = RunReader(run.folder).read("demonstrations", columns=names)
     return rows.astype({"source": object, "reject_reason": object})
 
 
@@ -205,7 +174,7 @@ Piece = tuple[str, bool]  # a stretch of text, and whether the other text has it
 
 
 def text_difference(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """Both texts in stretches, each marked whether it stands in the other one too, word by word and sign by sign.
+    """Split both texts into stretches, each marked whether it stands in the other one too, word by word.
 
     Joined again, the stretches give the texts. Of long texts lines are compared in place of words.
     """
@@ -228,6 +197,6 @@ def _pieces(text: str) -> list[str]:
 
 
 def as_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain values, null for what is not known: for JSON."""
+    """Convert rows to plain values for JSON, null for what is not known."""
     records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return records

@@ -1,10 +1,10 @@
-"""The dashboard's entry, started by `relift dashboard RUN...`: the table of pages, and navigation among them."""
+"""Start the dashboard (`relift dashboard RUN...` runs this file): the table of pages, and navigation among them."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from relift.dashboards.pages import PAGES
+from relift.dashboards import pages
 
 st.set_page_config(page_title="relift", layout="wide", initial_sidebar_state="collapsed")
 # Less white above the first line. The one place with a style of ours; it holds no text of anybody's.
@@ -13,7 +13,7 @@ navigation = st.navigation(
     [
         st.Page(f"pages/{page.name}.py", title=page.title, url_path="" if page.name == "overview" else page.name,
                 default=page.name == "overview", visibility="visible" if page.shown else "hidden")
-        for page in PAGES
+        for page in pages.PAGES
     ],
     position="top",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`relift dashboard`: checks the runs, finds a port, says where to look, and becomes Streamlit."""
+"""Start `relift dashboard`: check the runs, find a port, say where to look, and become Streamlit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from relift.errors import InputError
-from relift.store import RunReader
+from relift.store import resolve_runs
 
 APP = Path(__file__).with_name("app.py")
 FIRST_PORT, PORTS = 8501, 100
@@ -43,33 +43,8 @@ FLAGS: dict[str, str] = {
 HEADINGS = ("1.9rem", "1.6rem", "1.3rem")  # of a page, a part, a view
 
 
-def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """The run folders meant: those named, and of a folder that holds runs, those one or two levels below, by name.
-
-    InputError where there is none, where it was written by a newer relift, or where two are the same run.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if (path / "run.json").is_file():
-            found.append(path)
-            continue
-        if not path.is_dir():
-            raise InputError(f"{path}: no such folder")
-        inside = sorted(p.parent for pattern in ("*/run.json", "*/*/run.json") for p in path.glob(pattern))
-        if not inside:
-            raise InputError(f"{path}: no run.json there or one or two levels below: not a run folder")
-        found += inside
-    seen: dict[str, Path] = {}
-    for folder in found:
-        run_id = RunReader(folder).run_id
-        if run_id in seen and seen[run_id].resolve() != folder.resolve():
-            raise InputError(f"{folder} and {seen[run_id]} are the same run {run_id}: give one")
-        seen.setdefault(run_id, folder)
-    return list(seen.values())
-
-
 def free_port(host: str = LOOPBACK) -> int:
-    """The first free port from 8501 on; Streamlit itself ends with status 1 where it finds its port taken."""
+    """Find the first free port from 8501 on; Streamlit itself ends with status 1 where it finds its port taken."""
     for port in range(FIRST_PORT, FIRST_PORT + PORTS):
         if _is_free(host, port):
             return port
@@ -88,29 +63,30 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address reaches this machine alone; names other than localhost do not count as such."""
+    """Tell whether an address reaches this machine alone; names other than localhost do not count as such."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def command(runs: Sequence[Path], *, host: str, port: int) -> list[str]:
-    """What is executed: Streamlit with FLAGS on the app, the run folders behind `--`."""
+def command(paths: Sequence[Path], *, host: str, port: int) -> list[str]:
+    """Build the command that is executed: Streamlit with FLAGS on the app, the folders as named behind `--`."""
     flags = {**FLAGS, "server.address": host, "server.port": str(port)}
     arguments = [f"--{name}={value}" for name, value in flags.items()]
     if is_loopback(host):  # given twice: a list
         arguments += ["--server.allowedHosts=localhost", f"--server.allowedHosts={LOOPBACK}"]
     arguments += [f"--theme.headingFontSizes={size}" for size in HEADINGS]
-    folders = [str(run.absolute()) for run in runs]
+    folders = [str(path.absolute()) for path in paths]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *arguments, "--", *folders]
 
 
 def run_dashboard(
     paths: Sequence[Path], *, port: int | None = None, host: str = LOOPBACK, unsafe_no_auth: bool = False
 ) -> NoReturn:
-    """Replaces this process by the dashboard's server. InputError for bad runs, hosts, ports."""
-    runs = find_runs(paths)
+    """Replace this process by the dashboard's server. InputError for bad runs, hosts, ports."""
+    found = resolve_runs(paths)
+    runs = [*found.sound(), *found.unreadable]
     if not is_loopback(host) and not unsafe_no_auth:
         raise InputError(
             f"--host {host} would show these runs to whoever reaches this machine, without a password: "
@@ -133,6 +109,10 @@ def run_dashboard(
             f"warning: no password: whoever reaches {host}:{port} can read these runs, their answers and their folders",
             file=sys.stderr,
         )
+    for line in found.notes:
+        print(line, file=sys.stderr)
+    for reason in found.unreadable.values():
+        print(f"warning: {reason}", file=sys.stderr)
     sys.stdout.flush()
-    arguments = command(runs, host=host, port=port)
+    arguments = command(paths, host=host, port=port)
     os.execv(arguments[0], arguments)

@@ -1,4 +1,4 @@
-"""Text that a model, a data set or a teacher wrote, shown so that nothing in it acts: raw, or with its mathematics.
+"""Show text of a model, a data set or a teacher so that nothing in it acts: raw, or with its mathematics.
 
 Raw text goes into a code block, which shows every character as it is. Rendered text is Markdown in which nothing of
 the model's but checked mathematics is a sign.
@@ -44,7 +44,7 @@ _SHORTHAND = re.compile(
 
 
 def safe_markdown(text: str) -> str:
-    """Markdown that shows `text` with its formulas drawn and everything else as it stands.
+    """Write Markdown that shows `text` with its formulas drawn and everything else as it stands.
 
     Formulas are $$...$$, \\[...\\], \\(...\\), and $...$ within a line where it does not look like money. Those that
     are too long, hold a dollar, or use a command that could do more than set mathematics stay text. Of all other
@@ -74,7 +74,7 @@ def _is_formula(body: str, *, dollar: bool) -> bool:
 
 
 def escape_text(text: str) -> str:
-    """The text as Markdown without signs; runs of blanks and blanks that begin a line stay visible.
+    """Write text as Markdown without signs; runs of blanks and blanks that begin a line stay visible.
 
     What Streamlit would make an emoji, an icon, an arrow or a link of is kept apart by an invisible word joiner.
     """
@@ -85,7 +85,7 @@ def escape_text(text: str) -> str:
 
 
 def hidden_characters(text: str) -> dict[str, int]:
-    """How often characters occur that a reader cannot see or that reorder what is seen, by code point and name.
+    """Count characters that a reader cannot see or that reorder what is seen, by code point and name.
 
     Control characters but for tab and newline, formatting characters such as bidirectional overrides and zero-width
     signs, unassigned and private ones.
@@ -98,12 +98,12 @@ _HIDDEN = ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
 
 
 def cut(text: str, *, limit: int = LIMIT) -> tuple[str, int]:
-    """The beginning of a long text, and how many characters were left out."""
+    """Cut a long text to its beginning; also return how many characters were left out."""
     return text[:limit], max(0, len(text) - limit)
 
 
 def show_text(text: str | None, *, rendered: bool, key: str, empty: str = "No text was kept.") -> None:
-    """A text of anybody's: raw in a code block, or with its mathematics. Of a long one the beginning, all on request.
+    """Show a text raw in a code block, or with its mathematics; of a long one the beginning, all on request.
 
     `key` must be unique on the page.
     """
@@ -125,5 +125,5 @@ def show_text(text: str | None, *, rendered: bool, key: str, empty: str = "No te
 
 
 def raw_block(text: str) -> None:
-    """A code block with exactly these characters: Streamlit takes one newline off each end, so one is added."""
+    """Show a code block with exactly these characters: Streamlit takes one newline off each end, so one is added."""
     st.code(f"\n{text}\n", language=None, wrap_lines=True)

@@ -1,18 +1,17 @@
-"""The same runs seen through their probes, their training rollouts, or their answers to benchmarks.
+"""Look at runs through their probes, their training rollouts, or their answers to benchmarks.
 
 Questions that were trained on but not probed have rollouts alone, those of an evaluation its answers alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from relift.analysis.runs.counts import Cube, read_counts
-from relift.dashboards.runs import Choice, RunInfo, cube
+from relift.dashboards.kept import kept
+from relift.dashboards.runs import Choice, RunInfo
 from relift.errors import ReliftError
 from relift.store import RunReader
 
@@ -29,7 +28,7 @@ NOTE = (
 
 
 def of_origin(choice: Choice, origin: str) -> Choice:
-    """The choice as it is ("probe"), or its runs with attempts of another origin, these in place of probes."""
+    """Return the choice as it is ("probe"), or its runs with attempts of another origin in place of probes."""
     if origin == "probe":
         return choice
     runs = tuple(run for run in (seen_through(run, origin) for run in choice.runs) if run.probe_steps)
@@ -37,36 +36,29 @@ def of_origin(choice: Choice, origin: str) -> Choice:
 
 
 def able_origins(choice: Choice) -> list[str]:
-    """Names (of ORIGINS) of the origins that any of the runs has attempts of."""
+    """Name the origins (of ORIGINS) that any of the runs has attempts of."""
     return [name for name, origin in ORIGINS.items() if any(r.probe_steps for r in of_origin(choice, origin).runs)]
 
 
 def seen_through(run: RunInfo, origin: str) -> RunInfo:
-    """The run with attempts of an origin as what is looked at; without any, its `probe_steps` are empty."""
+    """Return the run with the attempts of an origin in place of its probes; without any, `probe_steps` is empty."""
     if origin == run.origin and run.probe_steps:
         return run
-    steps = _steps(str(run.folder), origin, run.fingerprint)
+    steps = _steps(run, origin)
     return replace(run, origin=origin, probe_steps=steps, base_draws=(), n_rows=0)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _steps(folder: str, origin: str, marks: tuple[int, ...]) -> tuple[int, ...]:  # noqa: ARG001
+@kept(64)
+def _steps(run: RunInfo, origin: str) -> tuple[int, ...]:
     try:
-        return tuple(RunReader(Path(folder)).steps("attempts", origin=origin))
+        return tuple(RunReader(run.folder).steps("attempts", origin=origin))
     except ReliftError:  # said where the runs are chosen
         return ()
 
 
-def cube_of(run: RunInfo, *, draw: int = 0) -> Cube:
-    """`runs.cube`; of an evaluation, which keeps no trajectories, counted from its attempts. StoreError if damaged."""
-    if run.origin != "benchmark":
-        return cube(run, draw=draw)
-    return _counted(str(run.folder), run.fingerprint, draw)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Counting")
-def _counted(folder: str, marks: tuple[int, ...], draw: int) -> Cube:  # noqa: ARG001
-    counts = read_counts([folder], origin="benchmark", source="attempts", draws=[draw])
-    correct_QP, attempts_QP = counts.count_QP["n_correct"], counts.count_QP["n_attempts"]
-    decided_QP = attempts_QP - counts.count_QP["n_undecided"]
-    return Cube(correct_QP, decided_QP, counts.probes["step"].to_numpy(np.int64), np.arange(len(counts.question_ids)))
+def choose_origin(label: str, able: Sequence[str], *, key: str = "origin", help: str | None = None) -> str | None:
+    """Offer the origins of these names (of ORIGINS) where there are several; the origin chosen, None of none."""
+    if len(able) < 2:
+        return ORIGINS[able[0]] if able else None
+    chosen = st.segmented_control(label, able, default=able[0], key=key, bind="query-params", help=help)
+    return ORIGINS[chosen or able[0]]

@@ -1,4 +1,4 @@
-"""The frames of the Overview: those of the catalogue, and of runs too large for rows the same functions on counts."""
+"""Make the frames of the Overview: of the catalogue, and of runs too large for rows the same functions on counts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import pandas as pd
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
-from relift.analysis.questions.counted_reach import counted_reach
-from relift.analysis.questions.headline import change_from_base
-from relift.analysis.questions.reached import caption_reach, plot_reach
+from relift.analysis.questions.change_figure import caption_change, plot_change
+from relift.analysis.questions.compare import difference_from_base
+from relift.analysis.questions.reach import caption_reach, plot_reach
+from relift.analysis.questions.reach import reach_counts as counted_reach
+from relift.analysis.report.catalogue import difference_of
 from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.counts import read_counts
 from relift.analysis.runs.read import open_runs, read_demo_events, read_trajectories
 from relift.analysis.training.alerts import find_alerts, last_health
 from relift.analysis.training.demos import buffer_health
 from relift.analysis.training.dynamics import training_dynamics
-from relift.dashboards.made import Made, Missing, compute, make
-from relift.dashboards.runs import Choice, is_large, spaced_steps
+from relift.dashboards.cubes import is_large, spaced_steps
+from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.runs import Choice, questions
 
 COSTS = {
     "rl_updates": "RL updates", "sft_updates": "SFT updates", "demonstrations": "demonstrations",
@@ -28,37 +31,42 @@ COSTS = {
 }  # fmt: skip
 
 
-LARGE_STEPS = 9  # probes of F1 of a large run
+LARGE_STEPS = 9  # probes in accuracy by band of a large run
 LARGE_RESAMPLES = 100
 
 
-def change(choice: Choice) -> Made | Missing:
-    """Each run's last probe less the base, paired (of `change_from_base`)."""
-    return compute("change", choice, partial(_large_change, choice) if is_large(choice) else _change)
-
-
-def _change(loaded: Loaded) -> pd.DataFrame:
-    return change_from_base(loaded.probes, loaded.bands, measure_draw=loaded.measure_draw)
+def change(choice: Choice) -> Ready | Unavailable:
+    """Compare each run's last probe with the base, paired (of `difference_from_base`)."""
+    data = partial(_large_change, choice) if is_large(choice) else difference_of
+    return compute("change", choice, data, caption=caption_change, draw=plot_change)
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2), draws=(0, 1))
-    return change_from_base(counts, assign_bands(counts, run=large_base(choice)))
+    bands = assign_bands(counts, run=large_base(choice))
+    return difference_from_base(counts, bands=bands, groups=split_of(choice))
+
+
+def split_of(choice: Choice) -> pd.Series | None:
+    """Give the split of each question_id; None where there is only one."""
+    rows = questions(choice)
+    splits = pd.Series(rows["split"].astype(object).to_numpy(), index=pd.Index(rows["question_id"].astype(object)))
+    return splits if splits.nunique() > 1 else None
 
 
 def large_base(choice: Choice) -> str:
-    """run_id of the base of bands, without reading a trajectory: the one chosen, one called base, the first probed."""
+    """Find the base of bands without reading a trajectory: the one chosen, one called base, the first probed."""
     able = [run for run in choice.runs if 0 in run.probe_steps] or list(choice.runs)
     named = [run for run in able if run.name == "base" or run.state == "base only"]
     return choice.base or (named or able)[0].run_id
 
 
-def band_accuracy(choice: Choice) -> Made | Missing:
-    """F1; of large runs at LARGE_STEPS of the probes."""
+def band_accuracy(choice: Choice) -> Ready | Unavailable:
+    """Make accuracy by band; of large runs at LARGE_STEPS of the probes."""
     if not is_large(choice):
-        return make("f01_band_accuracy", choice)
+        return make("band_accuracy", choice)
     return compute(
-        "f01_band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
+        "band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
     )
 
 
@@ -72,27 +80,27 @@ def _large_caption(frame: pd.DataFrame) -> str:
     return f"{frame['step'].nunique()} of the probes, evenly spaced: the run is large. {caption_bands(frame)}"
 
 
-def reach_counts(choice: Choice) -> Made | Missing:
-    """F17, bars."""
+def reach_counts(choice: Choice) -> Ready | Unavailable:
+    """Count the questions within and beyond reach."""
     if not is_large(choice):
-        return make("f17_reach", choice)
-    return compute("f17_reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
+        return make("reach", choice)
+    return compute("reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
 
 
 def _large_reach(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2))
-    return counted_reach(counts, base_id=large_base(choice))
+    return counted_reach(counts, base=large_base(choice))
 
 
-def reach_accuracy(choice: Choice) -> Made | Missing:
-    """F17, curves; of large runs they are made where they are asked for, on Dynamics."""
+def reach_accuracy(choice: Choice) -> Ready | Unavailable:
+    """Make accuracy by reach; of large runs it is made where it is asked for, on Dynamics."""
     if is_large(choice):
-        return Missing("f17_reach_accuracy", "the run is large; the Dynamics page makes it")
-    return make("f17_reach_accuracy", choice)
+        return Unavailable("reach_accuracy", "the run is large; the Dynamics page makes it")
+    return make("reach_accuracy", choice)
 
 
 def alerts(loaded: Loaded) -> pd.DataFrame:
-    """What asks for a look (of `find_alerts`), of what the runs have: each part alone can be missing."""
+    """Find what asks for a look (of `find_alerts`) in what the runs have: each part alone can be missing."""
     dynamics, buffer = pd.DataFrame(columns=["run_id", "run", "step"]), None
     if len(loaded.updates):
         dynamics = training_dynamics(loaded.updates, loaded.rollouts)
@@ -103,7 +111,7 @@ def alerts(loaded: Loaded) -> pd.DataFrame:
 
 
 def _last_health(loaded: Loaded) -> pd.DataFrame | None:
-    """Of each run's last probe alone: the others need not be read."""
+    """Count the health of each run's last probe alone: the others need not be read."""
     columns = ["n_attempts", "n_undecided", "n_truncated"]
     parts = []
     for reader in open_runs(list(loaded.paths)):
@@ -114,7 +122,7 @@ def _last_health(loaded: Loaded) -> pd.DataFrame | None:
 
 
 def costs(loaded: Loaded) -> pd.DataFrame:
-    """One row per run: what it had used at its last checkpoint, under the names of COSTS."""
+    """Read what each run had used at its last checkpoint, a row per run, under the names of COSTS."""
     last = loaded.checkpoints.sort_values("step").groupby("run_id", observed=True, sort=False).tail(1)
     frame = last[["run_id", "run", *COSTS]].astype({"run_id": object, "run": object}).rename(columns=COSTS)
     return frame.assign(seconds=frame["seconds"].round())

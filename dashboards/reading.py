@@ -1,4 +1,4 @@
-"""Two answers to one question beside each other: chosen, shown, and what differs between them."""
+"""Choose and show two answers to one question beside each other, and what differs between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPARED = 6_000  # characters of a text that differences are looked for in
 
 @dataclass(frozen=True)
 class Side:
-    """One text with a line that says what it is. `text` null: not kept. `record`: for JSON."""
+    """Hold one text with a line that says what it is. `text` null: not kept. `record`: for JSON."""
 
     heading: str
     text: str | None
@@ -32,7 +32,7 @@ class Side:
 
 
 def steps_of(trajectory: pd.DataFrame, run: RunInfo) -> list[int]:
-    """Steps at which the question was probed in a run."""
+    """List the steps at which the question was probed in a run."""
     pairs = zip(trajectory["run"].tolist(), trajectory["step"].tolist(), strict=True)  # a few: no need for masks
     return sorted({int(step) for name, step in pairs if name == run.name})
 
@@ -47,7 +47,7 @@ def choose_side(
     prefer: str,
     key: str,
 ) -> Side | None:
-    """Selectors of run, step and attempt, with these to begin with; the answer chosen. None if there is no attempt."""
+    """Choose run, step and attempt, with these to begin with; return the answer. None if there is no attempt."""
     names = [one.name for one in runs]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(names) > 1:
@@ -62,7 +62,7 @@ def choose_side(
     try:
         found = answers(run, question_id, int(at))
     except ReliftError as error:
-        st.error(plain(error), icon="⚠️")
+        st.error(plain(error), icon=":material/error:")
         return None
     if found.empty:
         st.caption("No attempt was recorded here.")
@@ -79,7 +79,7 @@ def choose_side(
 
 
 def side_of(run: RunInfo, row: pd.Series) -> Side:
-    """One attempt as a side."""
+    """Make one attempt a side."""
     verdict = str(row["verdict"])
     parts = [f":{BADGES.get(verdict, 'gray')}-badge[{MARKS.get(verdict, '?')} {plain(verdict)}]"]
     parts.append(f"{plain(run.name)}, step {int(row['step'])}")
@@ -98,7 +98,7 @@ def side_of(run: RunInfo, row: pd.Series) -> Side:
 
 
 def demonstration_side(row: pd.Series) -> Side:
-    """One demonstration as a side."""
+    """Make one demonstration a side."""
     state = "accepted" if row["accepted"] else f"not accepted: {plain(row['reject_reason'])}"
     heading = f":violet-badge[demonstration] {plain(row['source'])} · {int(row['n_tokens'])} tokens · {state}"
     record = {name: row[name] for name in ("demo_id", "source", "text")}
@@ -106,7 +106,7 @@ def demonstration_side(row: pd.Series) -> Side:
 
 
 def show_side(side: Side, *, rendered: bool, key: str) -> None:
-    """Its line and its text."""
+    """Show a side's line and its text."""
     st.markdown(side.heading)
     show_text(
         side.text, rendered=rendered, key=key,
@@ -115,7 +115,7 @@ def show_side(side: Side, *, rendered: bool, key: str) -> None:
 
 
 def show_difference(one: Side, other: Side) -> None:
-    """Both texts with what the other one lacks marked."""
+    """Show both texts with what the other one lacks marked."""
     if one.text is None or other.text is None:
         return
     if one.text == other.text:
@@ -131,7 +131,7 @@ def show_difference(one: Side, other: Side) -> None:
 
 
 def difference_markdown(pieces: Sequence[tuple[str, bool]], *, colour: str) -> str:
-    """Text in which stretches that the other text lacks have a background; nothing of the text is a sign."""
+    """Write text in which stretches that the other text lacks have a background; nothing of the text is a sign."""
     parts = []
     for text, same in pieces:
         if same:

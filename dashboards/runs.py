@@ -1,6 +1,6 @@
-"""What the server knows of the runs named on the command line: their states, and their tables, read once and kept.
+"""Describe the runs named on the command line: their states and their questions, read once and kept.
 
-Everything is keyed by a fingerprint of the run folder, so a live run is read again when it has grown and a finished
+Everything is kept under a fingerprint of the run folder, so a live run is read again when it has grown and a finished
 one never. Nothing here opens attempts or responses.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
 import time
 import tomllib
 from collections import Counter
@@ -20,16 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import streamlit as st
-from numpy.typing import NDArray
 
-from relift.analysis import Cube
-from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.read import label_of
-from relift.errors import InputError, ReliftError, StoreError
+from relift.dashboards.kept import kept
+from relift.errors import ReliftError, StoreError
 from relift.run_record import RunRecord
 from relift.schema import RunKind, RunStatus
-from relift.store import RunReader
+from relift.store import RunReader, runs_below
 
 State = Literal["empty", "base only", "running", "interrupted", "done", "evaluation", "imported", "unreadable"]
 STATES: dict[State, str] = {
@@ -42,13 +38,12 @@ STATES: dict[State, str] = {
     "imported": "made elsewhere and imported",
     "unreadable": "cannot be read",
 }
-LARGE_ROWS = 1_000_000  # rows of trajectories that are read as a frame; of larger runs evenly spaced probes are
 LIVE_SECONDS = 900  # a run called running whose folder did not change for so long may have been killed
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One run of the command line. `name` is unique among them and free of markup; null where it cannot be known."""
+    """Describe one run of the command line. `name` is unique among them and free of markup; null: not known."""
 
     name: str
     folder: Path
@@ -71,18 +66,28 @@ class RunInfo:
     changed_seconds: float = 0.0  # of the clock, when the folder was last written in
 
     @property
+    def identity(self) -> tuple[Any, ...]:
+        """Tell runs apart by what does not change while they grow."""
+        return (str(self.folder), self.run_id, self.n_questions, self.origin)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Tell runs apart by all that their tables hold now."""
+        return (*self.identity, self.fingerprint)
+
+    @property
     def readable(self) -> bool:
         return self.state != "unreadable"
 
     @property
     def final(self) -> bool:
-        """Whether nothing more is expected of it."""
+        """Tell whether nothing more is expected of the run."""
         return self.state not in ("running", "empty")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a page is about: runs, the run whose step 0 assigns bands (None: found as in analysis), splits."""
+    """Say what a page is about: runs, the run whose step 0 assigns bands (None: found as in analysis), splits."""
 
     runs: tuple[RunInfo, ...]
     base: str | None = None  # a run_id
@@ -90,30 +95,42 @@ class Choice:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Equal exactly where every table and figure is."""
-        return (tuple((run.run_id, run.fingerprint) for run in self.runs), self.base, self.splits)
+        """Tell choices apart by all that their tables and figures are made of."""
+        return (tuple(run.key for run in self.runs), self.base, self.splits)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Tell choices apart by their runs, whatever the runs have grown to."""
+        return tuple(run.identity for run in self.runs)
 
     @property
     def names(self) -> dict[str, str]:
-        """Name by run_id."""
+        """Give names by run_id."""
         return {run.run_id: run.name for run in self.runs}
 
     def with_probes(self) -> Choice:
-        """The same without runs that have no probe."""
+        """Drop the runs that have no probe."""
         return replace(self, runs=tuple(run for run in self.runs if run.probe_steps))
 
     def find(self, name: str | None) -> RunInfo | None:
-        """The run of this name or run_id, or None."""
+        """Find the run of this name or run_id, or None."""
         return next((run for run in self.runs if name in (run.name, run.run_id)), None)
 
 
 def folders() -> tuple[Path, ...]:
-    """Run folders of the command line: the only paths the dashboard ever opens."""
-    return tuple(Path(argument) for argument in sys.argv[1:])
+    """List the run folders named on the command line or below a folder named there, those that began since included.
+
+    They are the only paths the dashboard ever opens. A folder that was named and is gone stays in the list.
+    """
+    found: dict[Path, None] = {}
+    for argument in sys.argv[1:]:
+        inside = tuple(runs_below(Path(argument)))
+        found |= dict.fromkeys(inside or (() if Path(argument).is_dir() else (Path(argument),)))
+    return tuple(found)
 
 
 def survey() -> tuple[RunInfo, ...]:
-    """Every run of the command line as it is now, in its order, with unique names.
+    """Describe every run of the command line as it is now, in its order, with unique names.
 
     Of two folders with the same run the second is not read: rows are told apart by run_id.
     """
@@ -136,7 +153,7 @@ def survey() -> tuple[RunInfo, ...]:
 
 
 def fingerprint(folder: Path) -> tuple[int, ...]:
-    """Changes whenever something was committed in the folder or its run.json was written; empty if it is gone."""
+    """Compute what changes whenever the folder got a commit or its run.json was written; zeros if it is gone."""
     marks: list[int] = []
     for name in ("run.json", "commits", "checkpoints.parquet", "scores.parquet"):
         try:
@@ -149,11 +166,11 @@ def fingerprint(folder: Path) -> tuple[int, ...]:
 
 
 def clean_name(text: str) -> str:
-    """A name without anything that Markdown or an address would read as a sign."""
+    """Clean a name of anything that Markdown or an address would read as a sign."""
     return re.sub(r"[^\w .+=@,()-]", "·", text).strip()[:60] or "run"
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+@kept(256)
 def _described(folder: str, marks: tuple[int, ...]) -> RunInfo:
     path = Path(folder)
     unread = RunInfo(clean_name(path.name), path, "unreadable", marks, run_id=f"unreadable:{folder}")
@@ -195,7 +212,7 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
 
 
 def _model_and_data(reader: RunReader, run: RunRecord) -> tuple[str | None, str | None]:
-    """What the run started from and was asked: of evaluations as run.json names them, else as its config.toml does."""
+    """Read what the run started from and was asked: of evaluations in run.json, else in config.toml."""
     if run.model is not None:
         return run.model.name, ", ".join(run.benchmarks) or None
     try:
@@ -221,172 +238,25 @@ def _state(reader: RunReader, run: RunRecord, probed: Sequence[int]) -> State:
 
 
 def silent(run: RunInfo) -> bool:
-    """Whether a run that says it runs has written nothing for LIVE_SECONDS."""
+    """Tell whether a run that says it runs has written nothing for LIVE_SECONDS."""
     return run.state == "running" and time.time() - run.changed_seconds > LIVE_SECONDS
 
 
-def loaded(choice: Choice) -> Loaded:
-    """The tables of these runs (see `Loaded`), shared by all pages until one of the runs grows.
-
-    Of large runs the trajectories are those of evenly spaced probes (see `shown_steps`). InputError where there is
-    no run to read.
-    """
-    if not choice.runs:
-        raise InputError("no run is chosen")
-    paths = tuple(str(run.folder) for run in choice.runs)
-    return _loaded(paths, choice.base, choice.splits, shown_steps(choice), choice.key)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _loaded(
-    paths: tuple[str, ...],
-    base: str | None,
-    splits: tuple[str, ...],
-    steps: tuple[int, ...] | None,
-    key: tuple[Any, ...],  # noqa: ARG001  what the cache tells apart
-) -> Loaded:
-    return Loaded(tuple(Path(path) for path in paths), base, splits or None, resamples=200, steps=steps)
-
-
-def shown_steps(choice: Choice) -> tuple[int, ...] | None:
-    """None: every probe; else those that can be read and, evenly spaced, fit into memory, with each run's last."""
-    steps = sorted({step for run in choice.runs for step in run.probe_steps})
-    if not is_large(choice):
-        unread = {step for run in choice.runs if run.probe_steps for step in damaged(run)}
-        return tuple(step for step in steps if step not in unread) if unread else None
-    n_rows = sum(run.n_rows for run in choice.runs)
-    return spaced_steps(choice, LARGE_ROWS * len(steps) // n_rows)
-
-
-def is_large(choice: Choice) -> bool:
-    """Whether the trajectories are too many to be held as rows."""
-    return sum(run.n_rows for run in choice.runs) > LARGE_ROWS
-
-
-def spaced_steps(choice: Choice, n: int) -> tuple[int, ...]:
-    """About `n` of the probed steps, evenly spaced, each run's first and last among them."""
-    steps = sorted({step for run in choice.runs for step in run.probe_steps})
-    ends = {step for run in choice.runs for step in (run.probe_steps[:1] + run.probe_steps[-1:])}
-    return tuple(sorted({steps[round(i)] for i in np.linspace(0, len(steps) - 1, max(2, n))} | ends))
-
-
-class _LiveCube:
-    """Counts of one run, origin and draw, kept between looks: a new step costs one small file."""
-
-    def __init__(self, folder: Path, origin: str, draw: int):
-        self.reader, self.origin, self.draw = RunReader(folder), origin, draw
-        self.lock = threading.Lock()
-        questions = self.reader.read("questions", columns=["question_ix"])
-        self.question_ix_Q = np.sort(questions["question_ix"].to_numpy(np.int64))
-        self.columns: dict[int, tuple[tuple[Any, ...], NDArray[np.int16], NDArray[np.int16]]] = {}
-        self.cube: Cube | None = None
-        self.marks: tuple[int, ...] | None = None  # the run's fingerprint at the last look
-        self.damaged: dict[int, str] = {}  # by step: what is wrong with its file, which is left out
-
-    def now(self, marks_of_run: tuple[int, ...]) -> Cube:
-        """The cube of what is committed now; the same object while nothing has changed. Of a run with the fingerprint
-        of the last look the files are not looked at again."""
-        with self.lock:
-            if self.cube is not None and marks_of_run == self.marks:
-                return self.cube
-            files: dict[int, list[Any]] = {}
-            for file in self.reader.files("trajectories", origin=self.origin, draws=[self.draw]):
-                files.setdefault(file.step, []).append(file)
-            marks = {step: tuple(_mark(file.path) for file in parts) for step, parts in files.items()}
-            stale = [step for step, mark in marks.items() if step not in self.columns or self.columns[step][0] != mark]
-            gone = (set(self.columns) | set(self.damaged)) - set(marks)
-            if stale or gone or self.cube is None:
-                for step in (*gone, *stale):
-                    self.columns.pop(step, None)
-                    self.damaged.pop(step, None)
-                for step in stale:
-                    self._read(step, marks[step])
-                self.cube = self._stacked()
-            self.marks = marks_of_run
-            return self.cube
-
-    def _read(self, step: int, mark: tuple[Any, ...]) -> None:
-        correct_Q, decided_Q = (np.zeros(len(self.question_ix_Q), np.int16) for _ in range(2))
-        wanted = ["question_ix", "n_correct", "n_attempts", "n_undecided"]
-        try:
-            for _, table in self.reader.iter_tables(
-                "trajectories", columns=wanted, origin=self.origin, draws=[self.draw], steps=[step]
-            ):
-                ixs = table["question_ix"].to_numpy()
-                whole = np.array_equal(ixs, self.question_ix_Q)  # every question was asked
-                row = slice(None) if whole else np.searchsorted(self.question_ix_Q, ixs)
-                correct_Q[row] = table["n_correct"].to_numpy()
-                decided_Q[row] = table["n_attempts"].to_numpy() - table["n_undecided"].to_numpy()
-        except StoreError as error:
-            self.damaged[step] = " ".join(str(error).split())
-            return
-        self.columns[step] = (mark, correct_Q, decided_Q)
-
-    def _stacked(self) -> Cube:
-        steps = sorted(self.columns)
-        shape = (len(steps), len(self.question_ix_Q))
-        correct_TQ, decided_TQ = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
-        for t, step in enumerate(steps):
-            _, correct_Q, decided_Q = self.columns[step]
-            correct_TQ[t], decided_TQ[t] = correct_Q, decided_Q
-            self.columns[step] = (self.columns[step][0], correct_TQ[t], decided_TQ[t])  # kept once, not twice
-        for array in (correct_TQ, decided_TQ):
-            array.flags.writeable = False  # shared by all sessions
-        return Cube(correct_TQ.T, decided_TQ.T, np.array(steps, np.int64), self.question_ix_Q)
-
-
-def _mark(path: Path) -> tuple[int, int, int]:
-    stat = os.stat(path)
-    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _live_cube(folder: str, run_id: str, origin: str, draw: int) -> _LiveCube:  # noqa: ARG001  a new run is another
-    return _LiveCube(Path(folder), origin, draw)
-
-
-def cube(run: RunInfo, *, draw: int = 0) -> Cube:
-    """Counts Q x T of a run's probes (of an evaluation: its answers), read-only, extended as the run grows.
-
-    Rows are in order of question_ix, as those of `questions_of`. A damaged file is left out (see `damaged`).
-    """
-    return _live_cube(str(run.folder), run.run_id, run.origin, draw).now(run.fingerprint)
-
-
-def damaged(run: RunInfo) -> dict[int, str]:
-    """Steps whose probe cannot be read, and why; figures leave them out."""
-    found: dict[int, str] = {}
-    for draw in run.base_draws or (0,):
-        live = _live_cube(str(run.folder), run.run_id, run.origin, draw)
-        live.now(run.fingerprint)
-        found |= live.damaged
-    return found
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _questions_of(folder: str, run_id: str, size: int) -> pd.DataFrame:  # noqa: ARG001
-    rows = RunReader(Path(folder)).read("questions").sort_values("question_ix").reset_index(drop=True)
+@kept(16, grows=False)
+def questions_of(run: RunInfo) -> pd.DataFrame:
+    """Read the questions of a run: a row each, in order of question_ix, as the rows of its cube."""
+    rows = RunReader(run.folder).read("questions").sort_values("question_ix").reset_index(drop=True)
     return rows.astype({"question_id": object})  # they are walked through again and again
 
 
-def questions_of(run: RunInfo) -> pd.DataFrame:
-    """One row per question of the run, in order of question_ix, as the rows of `cube`. Not to be changed."""
-    return _questions_of(str(run.folder), run.run_id, run.n_questions)
-
-
+@kept(4, grows=False)
 def questions(choice: Choice) -> pd.DataFrame:
-    """One row per question of any of the runs, joined on question_id, with n_runs: how many of them hold it.
+    """Join the questions of all runs on question_id: a row each, with n_runs, the number of runs that hold it.
 
-    Columns question_id, source, split, subject, level, answer, problem, has_demo (in any run), n_runs. Not to be
-    changed.
+    Columns question_id, source, split, subject, level, answer, problem, has_demo (in any run), n_runs.
     """
-    return _joined(tuple((str(run.folder), run.run_id, run.n_questions) for run in choice.runs))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _joined(runs: tuple[tuple[str, str, int], ...]) -> pd.DataFrame:
     names = ["question_id", "source", "split", "subject", "level", "answer", "problem", "has_demo"]
-    frames = [_questions_of(*run)[names] for run in runs]
+    frames = [questions_of(run)[names] for run in choice.runs]
     same = all(frame["question_id"].equals(frames[0]["question_id"]) for frame in frames[1:])
     if same:  # the usual case, and the only one that may be large: no join
         has_demo = np.logical_or.reduce([frame["has_demo"].to_numpy(bool) for frame in frames])
@@ -397,15 +267,11 @@ def _joined(runs: tuple[tuple[str, str, int], ...]) -> pd.DataFrame:
     return joined.reset_index()
 
 
+@kept(16)
 def probed_splits(choice: Choice) -> tuple[str, ...]:
-    """Splits of the questions that any of the runs was probed on."""
-    return _probed_splits(choice.key, choice)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _probed_splits(key: tuple[Any, ...], _choice: Choice) -> tuple[str, ...]:  # noqa: ARG001
+    """Find the splits of the questions that any of the runs was probed on."""
     found: dict[str, None] = {}
-    for run in _choice.runs:
+    for run in choice.runs:
         rows = questions_of(run)
         try:
             asked = RunReader(run.folder).read(

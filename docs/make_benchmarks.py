@@ -1,11 +1,11 @@
-"""Writes docs/benchmarks.md from the tables in benchmarks/. With --check: fails if the file is not current."""
+"""Write docs/benchmarks.md from the tables in benchmarks/. With --check: fail if the file is not current."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from generated_page import keep_current
 
 from relift.benchmarks import BENCHMARKS, GROUPS, PROTOCOLS, Benchmark, Protocol
 
@@ -17,8 +17,9 @@ HEAD = """<!-- Written by docs/make_benchmarks.py from benchmarks/: do not edit,
 `relift eval --list` prints the table (`--json` for programs); `relift eval MODEL -b NAME,NAME` runs it
 (docs/evaluation.md).
 
-Adding a benchmark is a value in `benchmarks/tasks/` and a line in `benchmarks/table.py`; a protocol is a value in
-`benchmarks/protocols.py`. Nothing is bundled but the embedded sets.
+Adding a benchmark is a file in `benchmarks/tasks/` and a line in `benchmarks/table.py`
+([add-a-benchmark.md](add-a-benchmark.md)); a protocol is a value in `benchmarks/protocols.py`. Nothing is bundled but
+the embedded sets.
 
 ## What a load checks
 
@@ -37,8 +38,9 @@ and LUFFY publish each AIME and AMC question 32 times; where every question stan
 the load says so.
 
 **Golds** are spelt as the grader reads them (docs/grading.md): `142.0` is `142`, `4.5e33` is `4.5\\times 10^{33}`,
-a list of answers is `$a$, $b$`. Repairs by hand and golds that no grader reads stand in the benchmark's file, by
-question, with the reason.
+a list of answers is `$a$, $b$`. Golds that are whole solutions (a box, `####`, 25 words and more) are refused unless
+the benchmark's layout reduces them, as GSM8K's does. Repairs by hand and golds that no grader reads stand in the
+benchmark's file, by question, with the reason.
 
 **Multiple choice**: options are shown as lines `A) text`, the gold is a letter. GPQA publishes the right answer apart
 from the wrong ones; its options are put in an order that a hash of the question decides, so that a question looks the
@@ -49,7 +51,7 @@ same in any run, order and company. ARC's labels 1 to 4 are shown as A to D.
 
 
 def benchmarks_markdown() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [HEAD, "## Benchmarks", table_of_benchmarks(), groups(), *map(entry, BENCHMARKS.values())]
     parts += ["## Protocols", PROTOCOLS_HEAD, table_of_protocols(), *map(protocol_entry, PROTOCOLS.values())]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -65,6 +67,7 @@ nothing else, whatever the protocol.
 
 
 def table_of_benchmarks() -> str:
+    """Write a row for each benchmark."""
     head = ("name", "title", "questions", "scorer", "k", "hub (config/split)", "revision", "content hash", "licence")
     rows = [
         (
@@ -84,11 +87,13 @@ def table_of_benchmarks() -> str:
 
 
 def groups() -> str:
+    """List the names for several benchmarks at once."""
     lines = [f"- `{group}`: {', '.join(names)}" for group, names in GROUPS.items() if group != "all"]
     return "\n".join(["Names for several at once (`-b`), beside `all`:", "", *lines])
 
 
 def entry(b: Benchmark) -> str:
+    """Write the facts of one benchmark with their sources."""
     lines = [f"### {b.name}", "", f"{b.title}."]
     if b.columns:
         lines.append("Columns: " + ", ".join(f"{ours} from `{theirs}`" for ours, theirs in b.columns.items()) + ".")
@@ -105,6 +110,7 @@ def entry(b: Benchmark) -> str:
 
 
 def table_of_protocols() -> str:
+    """Write a row for each protocol."""
     head = ("preset", "template", "temperature", "top_p", "max tokens", "k", "grader")
     rows = [
         (
@@ -117,7 +123,7 @@ def table_of_protocols() -> str:
 
 
 def _samples(p: Protocol) -> str:
-    """The attempts in few words: the most frequent number, and the benchmarks that have others."""
+    """Write the attempts in few words: the most frequent number, and the benchmarks that have others."""
     if not p.samples:
         return "as the table above"
     numbers = list(p.samples.values())
@@ -130,6 +136,7 @@ def _samples(p: Protocol) -> str:
 
 
 def protocol_entry(p: Protocol) -> str:
+    """Write the prompts of one protocol with their sources."""
     lines = [f"### {p.name}", ""]
     if p.system:
         lines.append(f"- system turn: `{p.system}`")
@@ -151,18 +158,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if docs/benchmarks.md is not current")
-    text = benchmarks_markdown()
-    if not parser.parse_args().check:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/benchmarks.md is not what benchmarks/ says: run `make schema` and commit the result", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(keep_current(TARGET, benchmarks_markdown(), source="benchmarks/"))

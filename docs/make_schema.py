@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
@@ -12,6 +10,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
+from generated_page import keep_current
 
 from relift import run_record, schema
 from relift.schema import (
@@ -176,21 +175,5 @@ def _files(table: Table) -> str:
     return f"`{table.name}/step-SSSSSS{parts}.parquet`"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if docs/schema.md is not current")
-    text = schema_markdown()
-    if not parser.parse_args().check:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print(
-        "docs/schema.md is not what schema.py and run_record.py say: run `make schema` and commit the result",
-        file=sys.stderr,
-    )
-    return 1
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(keep_current(TARGET, schema_markdown(), source="relift/schema.py"))

@@ -295,7 +295,7 @@ DEMO_EVENTS = Table(
         Column("reason", CAT, "", "why it was evicted (age, solved, capacity), or refused: the update it was in was not made, it was not trained on", nullable=True),
         Column("buffer_len", I32, "demonstrations", "length of the buffer after the event"),
         Column("age_steps", I32, "steps", "steps since it was enqueued; null when it never was", nullable=True),
-        Column("n_correct", I32, "attempts", "correct attempts in the group that enqueued it", nullable=True),
+        Column("n_correct", I32, "attempts", "correct attempts in the last group that called for it", nullable=True),
         Column("n_attempts", I32, "attempts", "attempts in that group", nullable=True),
     ),
     per_step=True,

@@ -1,11 +1,14 @@
-"""Where the checkout's files are, for the tests that read the repository itself."""
+"""Find the checkout's files, for the tests that read the repository itself."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +28,19 @@ def product_files() -> Iterator[tuple[str, Path]]:
                 continue
             parts = [prefix, *relative.with_suffix("").parts]
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def docs_script(name: str) -> ModuleType:
+    """Import a script of docs/ as it runs: with its own folder first in the search path."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+    return module
 
 
 def benchmark_data() -> Path | None:

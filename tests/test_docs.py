@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from tests.repository import ROOT
+from tests.repository import ROOT, docs_script
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").rglob("*.md")])
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def make_schema() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "docs" / "make_schema.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_schema_page_is_current() -> None:
     page = (ROOT / "docs" / "schema.md").read_text(encoding="utf-8")
-    assert page == make_schema().schema_markdown(), "run `make schema`"
+    assert page == docs_script("make_schema").schema_markdown(), "run `make schema`"
 
 
 def test_schema_page_has_every_column_once_per_table() -> None:
     from relift.schema import TABLES
 
-    sections = make_schema().schema_markdown().split("\n## ")
+    sections = docs_script("make_schema").schema_markdown().split("\n## ")
     for table in TABLES.values():
         (section,) = (part for part in sections if part.startswith(f"{table.name}\n"))
         listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)

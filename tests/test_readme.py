@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from relift.config import load_config
 from relift.run_record import RunRecord
 from relift.store import RunWriter
+from relift.trainer.configuration import load_config
 from tests.repository import ROOT
 
 

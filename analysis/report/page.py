@@ -1,9 +1,14 @@
-"""A report as a page: sections, tables, figures, examples, all of it text that is escaped."""
+"""Write a report as one HTML file: sections, tables, figures, examples, all of it text that is escaped.
+
+Nothing in it is a path of this machine or a time of day, so that the same runs give the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -11,16 +16,52 @@ import pandas as pd
 from relift.analysis.questions.bands import BANDS, counts_of_bands
 from relift.analysis.report import html as h
 from relift.analysis.report import words as words
-from relift.analysis.report.content import SECTIONS, Drawn, Report, unplaced_figures
+from relift.analysis.report.catalogue import FIGURES
+from relift.analysis.report.content import Drawn, Report, make_report
 from relift.analysis.report.examples import Answer, Example
+from relift.analysis.runs.figure import Section
 from relift.analysis.runs.read import open_runs
-from relift.errors import InputError
+from relift.errors import InputError, StoreError
 
 PROBLEM_LIMIT, ANSWER_LIMIT, NAME_LIMIT = 1_000, 2_000, 80  # characters that are shown
 
 
+def write_report(
+    runs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    base: str | None = None,
+    splits: Collection[str] | None = None,
+    only: Collection[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    examples: int = 2,
+    title: str | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Report:
+    """Write one HTML file, which needs neither a network nor scripts, and return what it says.
+
+    `base`, `splits`, `only`, `resamples`, `seed` as in `analyze`; `examples`: gained and lost questions shown of each
+    run; `tell` hears a line for each part. InputError if a folder holds no run, the base is unknown, nothing at all
+    can be said, or `out` is a folder; StoreError if it cannot be written.
+    """
+    path = Path(out)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file, say {path / 'report.html'}")
+    report = make_report(
+        runs, base=base, splits=splits, only=only, resamples=resamples, seed=seed, examples=examples, tell=tell
+    )
+    text = render(report, title=title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot write: {error.strerror} (errno {error.errno})") from error
+    return report
+
+
 def render(report: Report, *, title: str | None = None) -> str:
-    """The report as HTML."""
+    """Render the report as HTML."""
     runs = [name[:NAME_LIMIT] for name in report.names.values()]
     heading = title or f"{'What training changed' if report.has_probes else 'Benchmarks'}: {', '.join(runs)}"
     sections = [section for section in _sections(report) if section[1]]
@@ -53,8 +94,8 @@ def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
     yield "Findings", _findings(report)
     yield "The runs", [_runs_table(report)]
     tables = dict(_tables(report))
-    for section, names in [*SECTIONS.items(), ("More", tuple(unplaced_figures()))]:
-        figures = [_figure(one) for one in report.figures if one.name in names]
+    for section in get_args(Section):
+        figures = [_figure(one) for one in report.figures if FIGURES[one.name].section == section]
         yield section, [*tables.get(section, []), *figures]
     yield "Questions that changed", _example_parts(report)
     yield "What the numbers rest on", [h.bullets(report.limits)]
@@ -109,7 +150,7 @@ def _cell(value: object) -> str:
 
 
 def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
-    """Tables by section."""
+    """Yield tables by section."""
     frames, names = report.frames, {"step 0": "step 0", **report.names}
     changed = []
     if "difference_from_base" in frames:
@@ -118,8 +159,8 @@ def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
         changed.append(_class_table(frames["classes"], names))
     yield "What changed", changed
     reach = []
-    if "support" in frames:
-        reach.append(_support_table(frames["support"], names))
+    if "support_ratios" in frames:
+        reach.append(_support_table(frames["support_ratios"], names))
     if "gained_and_lost" in frames:
         reach.append(_gained_table(frames["gained_and_lost"]))
     yield "What is within reach", reach

@@ -1,14 +1,12 @@
-"""Counts of many probes in small arrays: a question by probe, for tables that are too big to hold as rows.
+"""Hold counts of many probes in small arrays, a question by probe, for tables too big to hold as rows.
 
 Axes: Q questions, P probes (run, step, draw), T steps.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,13 +14,13 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from relift.analysis.runs.read import RunPath, Runs, label_of, open_runs, question_index
+from relift.analysis.runs.read import Runs, label_of, open_runs, question_index
 from relift.errors import InputError
 from relift.schema import Verdict
 from relift.store import unassisted
 
 Source = Literal["trajectories", "attempts"]
-_COLUMNS = {
+COLUMNS = {
     "trajectories": ["question_ix", "n_attempts", "n_correct", "n_undecided"],
     "attempts": ["question_ix", "verdict", "assistance"],
 }
@@ -31,7 +29,7 @@ NAMES = ("n_attempts", "n_correct", "n_undecided")
 
 @dataclass(frozen=True)
 class Counts:
-    """n_attempts, n_correct, n_undecided of each question and probe, all 0 where it was not asked.
+    """Hold n_attempts, n_correct, n_undecided of each question and probe, all 0 where it was not asked.
 
     `probes` has run_id, run, step, draw, a row per column of the arrays. Takes the place of a trajectories frame in
     `assign_bands`, `band_accuracy` and `band_transitions`.
@@ -43,12 +41,12 @@ class Counts:
     count_QP: dict[str, NDArray[np.int16]]
 
     def select(self, keep_P: NDArray[np.bool_]) -> Counts:
-        """These probes alone."""
+        """Select these probes alone."""
         kept = {name: count[:, keep_P] for name, count in self.count_QP.items()}
         return Counts(self.question_ids, self.probes[keep_P].reset_index(drop=True), self.origin, kept)
 
     def rows(self, keep_P: NDArray[np.bool_]) -> pd.DataFrame:
-        """question_id and the counts of these probes, a row per question that was asked."""
+        """List question_id and the counts of these probes, a row per question that was asked."""
         parts = []
         for probe in np.flatnonzero(keep_P):
             asked_Q = self.count_QP["n_attempts"][:, probe] > 0
@@ -65,7 +63,7 @@ def read_counts(
     steps: Collection[int] | None = None,
     draws: Collection[int] | None = None,
 ) -> Counts:
-    """Counts of several runs, joined on question_id, file by file: only the counts themselves are held in memory.
+    """Count several runs, joined on question_id, file by file: only the counts themselves are held in memory.
 
     `source`: the rows of `trajectories`, or `attempts`, counted anew. InputError if there is no such probe.
     """
@@ -76,9 +74,9 @@ def read_counts(
     for reader, own in zip(readers, ids, strict=True):
         row_of_ix = None if own is question_ids else question_ids.get_indexer(own)
         counted: dict[tuple[int, int], NDArray[np.int16]] = {}
-        tables = reader.iter_tables(source, columns=_COLUMNS[source], origin=origin, steps=steps, draws=draws)
+        tables = reader.iter_tables(source, columns=COLUMNS[source], origin=origin, steps=steps, draws=draws)
         for file, table in tables:
-            count_3Q = _count(table, len(own), source)
+            count_3Q = count_rows(table, len(own), source)
             key = (file.step, file.draw or 0)
             counted[key] = counted[key] + count_3Q if key in counted else count_3Q  # evaluations come in parts
         for (step, draw), count_3Q in counted.items():
@@ -101,8 +99,8 @@ def _placed(count_3Q: NDArray[np.int16], row_Q: NDArray[np.intp], n: int) -> NDA
     return placed
 
 
-def _count(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int16]:
-    """NAMES by question_ix: [3, Q], int16."""
+def count_rows(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int16]:
+    """Count the rows of one file: NAMES by question_ix, [3, Q], int16."""
     table = unassisted(table)
     ix_N = table["question_ix"].to_numpy()
     if source == "trajectories":
@@ -123,82 +121,9 @@ def _count(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.int1
 
 @dataclass(frozen=True)
 class Cube:
-    """Counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
+    """Hold counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
 
     n_correct_QT: NDArray[np.int16]
     n_decided_QT: NDArray[np.int16]
     step_T: NDArray[np.int64]
     question_ix_Q: NDArray[np.int64]
-
-
-def read_cube(run: RunPath, *, origin: str = "probe", draw: int = 0) -> Cube:
-    """The counts of `trajectories`, file by file, so that only the cube itself is held in memory."""
-    return LiveCube(run, origin=origin, draw=draw).refresh()
-
-
-class LiveCube:
-    """The cube of a run that may still be running: `refresh` reads only the steps that are new or were written again.
-
-    Steps that a resume has taken back leave the cube. Not for several threads at once.
-    """
-
-    def __init__(self, run: RunPath, *, origin: str = "probe", draw: int = 0):
-        (self._reader,) = open_runs([run])
-        self._origin, self._draw = origin, draw
-        self._n = len(question_index(self._reader))
-        self._begin()
-
-    def _begin(self) -> None:
-        self._seen: dict[Path, tuple[int, int]] = {}
-        self._steps: list[int] = []
-        # a row per step, with room to spare: a new step copies itself alone
-        self._correct_TQ = np.zeros((0, self._n), np.int16)
-        self._decided_TQ = np.zeros((0, self._n), np.int16)
-
-    def refresh(self) -> Cube:
-        """The cube as it is now; earlier cubes stay as they were."""
-        files = {f.path: f for f in self._reader.files("trajectories", origin=self._origin, draws=[self._draw])}
-        known = {path: _identity(path) for path in files}
-        new = sorted({file.step for path, file in files.items() if path not in self._seen})
-        changed = any(path not in known or known[path] != seen for path, seen in self._seen.items())
-        if changed or (new and self._steps and new[0] <= self._steps[-1]):
-            self._begin()  # taken back by a resume, written again, or a part that came late
-            new = sorted({file.step for file in files.values()})
-        self._make_room(len(self._steps) + len(new))
-        if not new:
-            return self._cube()
-        read = self._reader.iter_tables(
-            "trajectories", columns=_COLUMNS["trajectories"], origin=self._origin, draws=[self._draw], steps=new
-        )
-        for file, table in read:
-            if not self._steps or self._steps[-1] != file.step:
-                self._steps.append(file.step)
-                self._correct_TQ[len(self._steps) - 1] = 0
-                self._decided_TQ[len(self._steps) - 1] = 0
-            n_attempts, n_correct, n_undecided = _count(table, self._n, "trajectories")
-            self._correct_TQ[len(self._steps) - 1] += n_correct
-            self._decided_TQ[len(self._steps) - 1] += n_attempts - n_undecided
-            self._seen[file.path] = known[file.path]
-        return self._cube()
-
-    def _cube(self) -> Cube:
-        n, steps = len(self._steps), np.array(self._steps, dtype=np.int64)
-        return Cube(self._correct_TQ[:n].T, self._decided_TQ[:n].T, steps, np.arange(self._n))
-
-    def _make_room(self, n_steps: int) -> None:
-        if n_steps > len(self._correct_TQ):
-            rows = max(n_steps, 2 * len(self._correct_TQ)) if self._steps else n_steps + 8
-            for name in ("_correct_TQ", "_decided_TQ"):
-                old: NDArray[np.int16] = getattr(self, name)
-                grown = np.zeros((rows, self._n), np.int16)
-                grown[: len(self._steps)] = old[: len(self._steps)]
-                setattr(self, name, grown)
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """What a file that was written again differs in; (0, 0) where it has just gone."""
-    try:
-        stat = os.stat(path)
-    except FileNotFoundError:
-        return (0, 0)
-    return (stat.st_ino, stat.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Readers of run folders, one per grain: several runs in one frame, joined on what is the same everywhere.
+"""Read run folders, one function per grain: several runs in one frame, joined on what is the same everywhere.
 
 Every frame has run_id and `run`, the label of figures: run.json's "name", else the folder's name. Rows of a
 question carry question_id; question_ix is dense inside one run and must never be joined on across runs.
@@ -19,7 +19,7 @@ from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
 from relift.schema import TABLES
-from relift.store import RunReader, trajectories_of, unassisted
+from relift.store import RunReader, runs_below, trajectories_of, unassisted
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -32,18 +32,24 @@ _lock = Lock()
 
 
 def open_runs(runs: Runs) -> list[RunReader]:
-    """A reader per run folder. InputError if a folder holds no run, or two hold the same one.
+    """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
-    Readers are kept: they look at each file's state before they trust what they know of it.
+    InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
+    before they trust what they know of it.
     """
     paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
-    readers = [_reader(Path(fspath(path)).absolute()) for path in paths]
+    readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
     seen: dict[str, Path] = {}
     for reader in readers:
         if reader.run_id in seen:
             raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
         seen[reader.run_id] = reader.folder
     return readers
+
+
+def _folders(path: Path) -> list[Path]:
+    """List the run folder itself, or those below it; a path that holds none stays, for the reader to refuse it."""
+    return [path] if path in _readers else (list(runs_below(path)) or [path])
 
 
 def _reader(folder: Path) -> RunReader:
@@ -60,7 +66,7 @@ def _reader(folder: Path) -> RunReader:
 
 
 def question_index(reader: RunReader) -> pd.Index:
-    """The run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
+    """Return the run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
     return _question_dtype(reader).categories
 
 
@@ -78,13 +84,13 @@ def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
 
 
 def label_of(reader: RunReader) -> str:
-    """What figures call the run."""
+    """Return the name of the run in figures."""
     return reader.run.name or reader.folder.name
 
 
 def read_runs(*runs: RunPath) -> pd.DataFrame:
-    """One row per run: run_id, run, folder, committed_step, method (the recipe and its configuration without the seed,
-    so that runs of several seeds group), and every plain value of its record."""
+    """Read one row per run: run_id, run, folder, committed_step, method (the recipe and its configuration without the
+    seed, so that runs of several seeds group), and every plain value of its record."""
     rows = []
     for reader in open_runs(runs):
         run = reader.run
@@ -100,7 +106,7 @@ def _is_plain(value: object) -> bool:
 
 
 def read_questions(runs: Runs) -> pd.DataFrame:
-    """One row per run and question."""
+    """Read one row per run and question."""
     return _gather(runs, lambda reader: reader.read("questions"))
 
 
@@ -113,7 +119,7 @@ def read_trajectories(
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
+    """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
     Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
     """
@@ -141,7 +147,7 @@ def _counted(
     draws: Collection[int] | None,
     question_ixs: Collection[int] | None,
 ) -> pd.DataFrame:
-    """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
+    """Count rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
     names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
     names += ["assistance"]
     found: dict[tuple[int, int], list[pa.Table]] = {}
@@ -173,7 +179,7 @@ def read_attempts(
     questions: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
+    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "draw", "step", "question_ix", "attempt"))
@@ -192,7 +198,7 @@ def read_responses(
     attempts: Collection[int] | None = None,
     origin: str = "probe",
 ) -> pd.DataFrame:
-    """One row per answer text that was kept, of these question_ids at one step (and of these attempt numbers)."""
+    """Read the answer texts that were kept, of these question_ids at one step (and of these attempt numbers)."""
 
     def read(reader: RunReader) -> pd.DataFrame:
         kept = _ixs_of(reader, "question_id", questions)
@@ -205,32 +211,32 @@ def read_responses(
 
 
 def read_updates(runs: Runs) -> pd.DataFrame:
-    """One row per run and optimizer step."""
+    """Read one row per run and optimizer step."""
     return _gather(runs, lambda reader: reader.read("updates"))
 
 
 def read_checkpoints(runs: Runs) -> pd.DataFrame:
-    """One row per run and checkpoint."""
+    """Read one row per run and checkpoint."""
     return _gather(runs, lambda reader: reader.read("checkpoints"))
 
 
 def read_scores(runs: Runs) -> pd.DataFrame:
-    """One row per run and score."""
+    """Read one row per run and score."""
     return _gather(runs, lambda reader: reader.read("scores"))
 
 
 def read_demonstrations(runs: Runs) -> pd.DataFrame:
-    """One row per run and demonstration, with question_id."""
+    """Read one row per run and demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demonstrations")))
 
 
 def read_demo_events(runs: Runs) -> pd.DataFrame:
-    """One row per run and event of a demonstration, with question_id."""
+    """Read one row per run and event of a demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demo_events")))
 
 
 def iter_attempts(run: RunPath, *, origin: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The columns asked for, one frame per file: for passes over a table that does not fit into memory."""
+    """Yield the columns asked for, one frame per file: for passes over a table that does not fit into memory."""
     (reader,) = open_runs([run])
     for _, table in reader.iter_tables("attempts", columns=list(columns), origin=origin):
         yield table.to_pandas()
@@ -244,7 +250,7 @@ def map_attempts(
     columns: Sequence[str],
     steps: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """`function` of the attempts of each file, one below the other: the table is never held in memory.
+    """Apply `function` to the attempts of each file, one below the other: the table is never held in memory.
 
     The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id, and no assisted
     attempt.
@@ -276,7 +282,7 @@ def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFra
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The frames below each other; categorical columns stay categorical, over all their values."""
+    """Stack the frames; categorical columns stay categorical, over all their values."""
     if len(frames) == 1:
         return frames[0]
     columns: dict[str, Any] = {}

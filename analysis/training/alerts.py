@@ -1,4 +1,4 @@
-"""What in a run asks for a look: length that feeds on itself, a dry buffer, a grader in trouble, answers cut off."""
+"""Find what in a run asks for a look: growing length, a dry buffer, a grader in trouble, answers cut off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEAST_STEPS = 6
 def find_alerts(
     dynamics: pd.DataFrame, *, health: pd.DataFrame | None = None, buffer: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row per thing to look at: run_id, run, kind, and a sentence with its numbers.
+    """List what asks for a look: run_id, run, kind, and a sentence with its numbers.
 
     `dynamics` of `training_dynamics`; `health`: a row per run with n_attempts, n_undecided, n_truncated of its last
     probe (of `last_health`); `buffer` of `buffer_health`.
@@ -103,7 +103,7 @@ def _of_grading(found: dict[Any, Any]) -> list[tuple[Kind, str]]:
 
 
 def last_health(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """One row per run: run_id, run, step, and n_attempts, n_undecided, n_truncated of its last probe, all draws."""
+    """Sum n_attempts, n_undecided, n_truncated of each run's last probe, all draws: one row per run."""
     last = trajectories.groupby("run_id", observed=True)["step"].transform("max")
     rows = trajectories[(trajectories["step"] == last).to_numpy()]
     names = ["n_attempts", "n_undecided", "n_truncated"]
@@ -112,6 +112,6 @@ def last_health(trajectories: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thirds(values: pd.Series) -> tuple[float, float]:
-    """Means of the first and of the last third."""
+    """Return means of the first and of the last third."""
     width = max(1, len(values) // 3)
     return float(values.iloc[:width].mean()), float(values.iloc[-width:].mean())

@@ -1,4 +1,4 @@
-"""How fast and how small the analysis is on a big run, beside pandas, duckdb and polars, on one core.
+"""Measure time and memory of the analysis on a large run, beside pandas, duckdb and polars, on one core.
 
 Run:  python -m relift.benchmarks.speed.analysis --out FILE [--peers-python PYTHON] [--repeats 3] [--large]
 
@@ -29,89 +29,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-N_ATTEMPTS = 8
-STEPS = 100
-SIZES = {"attempts": (12_500, STEPS), "cube": (100_000, STEPS), "large": (100_000, 125)}
+N_ATTEMPTS = 8  # of big_run; the peers import nothing of ours
+SIZES = {"attempts": (12_500, 100), "cube": (100_000, 100), "texts": (12_500, 1), "large": (100_000, 125)}
+QUICK_SIZES = {"attempts": (60, 3), "cube": (80, 3), "texts": (60, 1), "large": (80, 4)}  # (questions, steps)
 PEERS = ("pandas, everything", "pandas, four columns", "duckdb", "polars")
 OURS = ("relift, attempts", "relift, trajectories")
 MARK = "RELIFT "
-
-
-# --- the run: synthetic, through the run's own writer ---
-
-
-def make_run(folder: Path, *, n_questions: int, n_steps: int, attempts: bool, texts: int = 0) -> None:
-    """Probes of `n_questions` at `n_steps` steps, two draws at step 0, of a model that learns a little.
-
-    `texts`: of every how many steps the answers' texts are kept, 40 words each; 0: none.
-    """
-    import numpy as np
-    import pandas as pd
-    import pyarrow as pa
-
-    from relift.run_record import RunRecord
-    from relift.schema import RunStatus, question_id_of
-    from relift.store import RunWriter
-
-    rng = np.random.default_rng(0)
-    rate_Q = np.where(rng.random(n_questions) < 0.15, 0, rng.beta(0.45, 0.9, n_questions))
-    ix_Q = np.arange(n_questions, dtype=np.int32)
-    problems = [f"question {i}: what is {i} and {i * 7 % 1000}, added and halved?" for i in range(n_questions)]
-    questions = {
-        "question_id": [question_id_of(p) for p in problems], "question_ix": ix_Q, "source": "synthetic",
-        "split": "probe", "problem": problems, "answer": "0", "answer_kind": "exact", "prompt_tokens": 9,
-        "has_demo": False,
-    }  # fmt: skip
-
-    def worded(codes: np.ndarray, words: list[str]) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(pa.array(codes), words)
-
-    def constant(word: str, n: int) -> pa.Array:
-        return worded(np.zeros(n, np.int32), [word])
-
-    with RunWriter(folder) as writer:
-        writer.start(
-            RunRecord(run_id="big", name="rl", seed=0, status=RunStatus.done), config_toml="",
-            questions=pd.DataFrame(questions), demonstrations=None,
-        )  # fmt: skip
-        for step in range(n_steps):
-            for draw in (0, 1) if step == 0 else (0,):
-                rate = rate_Q + (1 - rate_Q) * (rate_Q > 0) * 0.3 * step / n_steps
-                ix_N = np.repeat(ix_Q, N_ATTEMPTS)
-                right_N = rng.random(len(ix_N)) < rate[ix_N]
-                n, attempt_N = len(ix_N), np.tile(np.arange(N_ATTEMPTS, dtype=np.int32), n_questions)
-                if attempts:
-                    table = {
-                        "question_ix": ix_N, "attempt": attempt_N,
-                        "verdict": worded(right_N.astype(np.int32), ["wrong", "correct"]),
-                        "verdict_rule": constant("box.number", n), "reward": right_N.astype(np.float32),
-                        "finish": constant("stop", n), "n_tokens": rng.integers(20, 3000, n).astype(np.int32),
-                        "answer": pa.array(np.where(right_N, "0", "1")),
-                        "mean_entropy": rng.random(n).astype(np.float32),
-                        "used_in_update": np.zeros(n, bool), "policy_version": np.full(n, step, np.int32),
-                        "decoding_id": constant("probe", n), "seed": rng.integers(0, 2**62, n),
-                    }  # fmt: skip
-                    writer.write("attempts", pa.table(table), step=step, origin="probe", draw=draw)
-                if texts and step % texts == 0 and draw == 0:
-                    words = rng.integers(0, 10**9, (n, 40)).astype("U9")
-                    text = {"response_id": np.arange(n), "question_ix": ix_N, "attempt": attempt_N}
-                    body = [" ".join(row) for row in words.tolist()]
-                    writer.write("responses", pa.table({**text, "text": body}), step=step, origin="probe", draw=draw)
-                counts = np.bincount(ix_N[right_N], minlength=n_questions).astype(np.int16)
-                rows = {
-                    "question_ix": ix_Q, "n_attempts": N_ATTEMPTS, "n_correct": counts, "n_undecided": 0,
-                    "n_truncated": 0, "n_distinct_answers": 2, "mean_tokens": rng.random(n_questions) * 1000,
-                    "mean_tokens_correct": rng.random(n_questions) * 1000, "mean_entropy": rng.random(n_questions),
-                    "rl_exposures": 0, "sft_exposures": 0, "in_buffer": False,
-                }  # fmt: skip
-                writer.write("trajectories", pd.DataFrame(rows), step=step, origin="probe", draw=draw)
-            writer.commit(step)
 
 
 # --- the task, by each engine: a folder to (accuracy by band and step, moves [2, 4, 4]: observed and null) ---
 
 
 def by_relift(folder: Path, *, source: str) -> tuple[Any, Any]:
+    """Do the task with relift.analysis, from the table `source`."""
     from relift.analysis import assign_bands, band_accuracy, band_transitions, read_counts
 
     counts = read_counts(folder, source=source)  # type: ignore[arg-type]
@@ -123,7 +53,7 @@ def by_relift(folder: Path, *, source: str) -> tuple[Any, Any]:
 
 
 def finish(table: Any) -> tuple[Any, Any]:
-    """The rest of the task from counts [question, column], columns step 0 draw 0, step 0 draw 1, step 1, ..."""
+    """Do the rest of the task from counts [question, column], columns step 0 draw 0, step 0 draw 1, step 1, ..."""
     import numpy as np
 
     correct_QC = np.asarray(table, dtype=np.int64)
@@ -136,6 +66,7 @@ def finish(table: Any) -> tuple[Any, Any]:
 
 
 def by_pandas(folder: Path, *, columns: list[str] | None) -> tuple[Any, Any]:
+    """Do the task with pandas, reading these columns; None: all."""
     import pandas as pd
 
     files = sorted((folder / "attempts").glob("*.parquet"))
@@ -148,6 +79,7 @@ def by_pandas(folder: Path, *, columns: list[str] | None) -> tuple[Any, Any]:
 
 
 def by_duckdb(folder: Path) -> tuple[Any, Any]:
+    """Do the task with duckdb on one thread."""
     duckdb: Any = import_module("duckdb")
     with duckdb.connect(config={"threads": 1}) as db:
         query = (
@@ -158,6 +90,7 @@ def by_duckdb(folder: Path) -> tuple[Any, Any]:
 
 
 def by_polars(folder: Path) -> tuple[Any, Any]:
+    """Do the task with polars, streaming."""
     pl: Any = import_module("polars")
     rows = pl.scan_parquet(f"{folder}/attempts/*.parquet")
     at = (pl.col("step").cast(pl.Int32) * 2 + pl.col("draw").cast(pl.Int32)).alias("at")
@@ -178,7 +111,7 @@ TASKS: dict[str, Callable[[Path], tuple[Any, Any]]] = {
 
 
 def import_bare(name: str) -> None:
-    """What the engine's user would have imported before starting."""
+    """Import the libraries that a user of the engine has imported before starting."""
     import numpy  # noqa: F401
     import pandas  # noqa: F401
 
@@ -189,13 +122,16 @@ def import_bare(name: str) -> None:
 
 
 def peak_mib() -> float:
-    """Of this process since it began; getrusage would also count what its parent held when it was forked."""
+    """Return the peak memory of this process since it began, in MiB.
+
+    getrusage would also count what its parent held when it was forked.
+    """
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 
 
 def measure_one(name: str, folder: Path) -> dict[str, Any]:
-    """In the process that was started for it."""
+    """Measure one engine, in the process that was started for it."""
     import_bare(name)
     before, cpu, wall = peak_mib(), time.process_time(), time.perf_counter()
     curves, moves = TASKS[name](folder)
@@ -204,15 +140,22 @@ def measure_one(name: str, folder: Path) -> dict[str, Any]:
     return {**seconds, "peak_mib": peak_mib() - before, "bare_mib": before, "digest": digest}
 
 
+def count_rows(folder: Path) -> int:
+    """Count the rows of a run's table of trajectories."""
+    from relift.store import RunReader
+
+    return len(RunReader(folder).read("trajectories", columns=["question_ix"]))
+
+
 def measure_reading(folders: dict[str, Path], repeats: int) -> dict[str, Any]:
-    """Ours alone: the cube, a live step, the answers of one question, in milliseconds."""
+    """Measure reading, ours alone, in milliseconds: the cube, a live step, the answers of one question."""
     import numpy as np
 
     from relift.analysis import LiveCube, read_cube, read_questions, read_responses
     from relift.store import RunReader, RunWriter
 
     def timed(action: Callable[[], object], n: int, *, before: Callable[[], object] = int) -> dict[str, list[float]]:
-        """Wall and CPU milliseconds of each call, in order; `before` is called ahead of each, untimed."""
+        """Time `n` calls: wall and CPU milliseconds of each; `before` is called ahead of each, untimed."""
         wall, cpu = [], []
         for _ in range(n):
             before()
@@ -227,10 +170,12 @@ def measure_reading(folders: dict[str, Path], repeats: int) -> dict[str, Any]:
             "median_cpu_ms": [statistics.median(cpu)],
         }
 
-    found = {"cube of 1e7 rows": timed(lambda: read_cube(folders["cube"]), repeats)}
+    n_questions, n_rows = len(read_questions(folders["cube"])), count_rows(folders["cube"])
+    found = {f"cube of {n_rows:,} rows": timed(lambda: read_cube(folders["cube"]), repeats)}
     live = LiveCube(folders["cube"])
     live.refresh()
-    last = RunReader(folders["cube"]).read("trajectories", steps=[STEPS - 1])
+    cube = RunReader(folders["cube"])
+    last = cube.read("trajectories", steps=[cube.committed_step or 0])
 
     def grow() -> None:
         step = (RunReader(folders["cube"]).committed_step or 0) + 1
@@ -238,9 +183,10 @@ def measure_reading(folders: dict[str, Path], repeats: int) -> dict[str, Any]:
             writer.write("trajectories", last.assign(step=np.int32(step)), step=step, origin="probe", draw=0)
             writer.commit(step)
 
-    found["one more step, 100,000 questions"] = timed(live.refresh, 5, before=grow)
-    ids = iter(read_questions(folders["texts"])["question_id"].sample(20, random_state=0))
-    found["answers of one question of 12,500"] = timed(
+    found[f"one more step, {n_questions:,} questions"] = timed(live.refresh, 5, before=grow)
+    texts = read_questions(folders["texts"])["question_id"]
+    ids = iter(texts.sample(20, random_state=0))
+    found[f"answers of one question of {len(texts):,}"] = timed(
         lambda: read_responses(folders["texts"], step=0, questions=[next(ids)]), 20
     )
     return found
@@ -250,6 +196,7 @@ def measure_reading(folders: dict[str, Path], repeats: int) -> dict[str, Any]:
 
 
 def in_process(python: str, name: str, folder: Path) -> dict[str, Any]:
+    """Measure one engine in a new process of this interpreter, on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     ours = python == sys.executable
     program = ["-m", "relift.benchmarks.speed.analysis"] if ours else [str(Path(__file__).resolve())]
@@ -263,13 +210,15 @@ def in_process(python: str, name: str, folder: Path) -> dict[str, Any]:
 
 
 def compare(folder: Path, peers_python: str | None, repeats: int) -> dict[str, Any]:
+    """Measure all engines in turn. Raises SystemExit where their numbers disagree."""
     names = [*OURS, *PEERS[:2], *(PEERS[2:] if peers_python else ())]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(repeats):
         for name in names:
             python = peers_python if name in ("duckdb", "polars") and peers_python else sys.executable
             runs[name].append(in_process(python, name, folder))
-            print(name, {k: round(v, 2) for k, v in runs[name][-1].items() if k != "digest"}, flush=True)
+            took = {k: round(v, 2) for k, v in runs[name][-1].items() if k != "digest"}
+            print(name, took, file=sys.stderr, flush=True)
     digests = {name: took[0]["digest"] for name, took in runs.items()}
     if any(digest != digests[names[0]] for digest in digests.values()):
         raise SystemExit(f"the engines disagree: {digests}")
@@ -278,30 +227,28 @@ def compare(folder: Path, peers_python: str | None, repeats: int) -> dict[str, A
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--repeats", type=int, default=3)
+    """Read the options, make the runs that are not there, measure, write."""
+    parser = argparse.ArgumentParser(description="Measure the analysis of a large run beside its peers, on one core.")
+    parser.add_argument("--out", type=Path, help="file for the result (JSON); without it, it is printed")
+    parser.add_argument("--repeats", type=int, default=3, help="measured rounds of each engine")
     parser.add_argument("--peers-python", help="an interpreter with duckdb, polars, pandas and pyarrow")
     parser.add_argument("--data", type=Path, help="folder to make the runs in, and to find them again")
     parser.add_argument("--large", action="store_true", help="also 100 million attempts: 2 GB of disk, ten minutes")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing")
     parser.add_argument("--engine", choices=list(TASKS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.engine:
         print(MARK + json.dumps(measure_one(options.engine, options.folder)))
         return
+    # Not before it is known that this is our interpreter: the peers' one has none of this.
+    from relift.benchmarks.speed.record import write_result
+
     with tempfile.TemporaryDirectory() as temporary:
-        data = options.data or Path(temporary)
-        folders = {name: data / name for name in ("attempts", "cube", "texts", "large")}
-        for name, (n_questions, n_steps) in {**SIZES, "texts": (12_500, 1)}.items():
-            if not folders[name].exists() and (name != "large" or options.large):
-                print("making", name, flush=True)
-                make_run(
-                    folders[name], n_questions=n_questions, n_steps=n_steps, attempts=name in ("attempts", "large"),
-                    texts=int(name == "texts"),
-                )  # fmt: skip
-        record = {
+        folders = make_runs(options.data or Path(temporary), large=options.large, quick=options.quick)
+        record: dict[str, Any] = {
             "what": __doc__,
+            "quick": options.quick,
             "platform": {"machine": platform.machine(), "python": platform.python_version(), "cores": os.cpu_count()},
             "load_average_before": os.getloadavg(),
             "task": compare(folders["attempts"], options.peers_python, options.repeats),
@@ -309,11 +256,24 @@ def main() -> None:
         }
         if options.large:
             record["large"] = in_process(sys.executable, "relift, attempts", folders["large"])
+        record["missing"] = {} if options.peers_python else {"duckdb, polars": "no --peers-python"}
         record["load_average_after"] = os.getloadavg()
-    text = json.dumps(record, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    write_result(record, options.out)
+
+
+def make_runs(data: Path, *, large: bool, quick: bool) -> dict[str, Path]:
+    """Make the runs that `data` does not hold yet and return the folder of each."""
+    from relift.benchmarks.speed.big_run import make_run
+
+    folders = {name: data / name for name in SIZES}
+    for name, (n_questions, n_steps) in (QUICK_SIZES if quick else SIZES).items():
+        if not folders[name].exists() and (name != "large" or large):
+            print("making", name, file=sys.stderr, flush=True)
+            make_run(
+                folders[name], n_questions=n_questions, n_steps=n_steps, attempts=name in ("attempts", "large"),
+                texts=int(name == "texts"),
+            )  # fmt: skip
+    return folders
 
 
 if __name__ == "__main__":

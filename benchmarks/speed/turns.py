@@ -1,4 +1,4 @@
-"""Processes whose calls are timed in turns, so that they meet the same machine.
+"""Time calls of several processes in turns, so that they meet the same machine.
 
 Each works for half a second while the others are stopped with all that they started; its seconds are those of its
 turns. On a shared machine, whose speed changes by ten per cent within minutes, two equal calls then differ by less than
@@ -24,22 +24,26 @@ MARK = "RELIFT "  # vLLM and others write to standard output too: our lines begi
 TURN_SECONDS = 0.5  # shorter than what a grader gives one answer, which runs on while it is stopped
 
 
-def serve(info: Mapping[str, Any], call: Callable[[], Mapping[str, Any]]) -> None:
-    """Say `info`, then make the call for every line of the input. `begin`, `end`: of a clock that processes share."""
-    _say(info)
-    for _ in sys.stdin:
+def serve(info: Mapping[str, Any], call: Callable[[str], Mapping[str, Any]]) -> None:
+    """Serve calls: say `info`, then for every line of the input say what `call(line)` returned.
+
+    `begin` and `end` are added, seconds of a clock that processes share, and `cpu_seconds`.
+    """
+    say(info)
+    for line in sys.stdin:
         begin, before = time.monotonic(), cpu_seconds()
-        said = call()
+        said = call(line.strip())
         cpu, end = cpu_seconds() - before, time.monotonic()
-        _say({"begin": begin, "end": end, "cpu_seconds": cpu, **said})
+        say({"begin": begin, "end": end, "cpu_seconds": cpu, **said})
 
 
-def _say(message: Mapping[str, Any]) -> None:
+def say(message: Mapping[str, Any]) -> None:
+    """Write one message for the process that drives this one."""
     print(MARK + json.dumps(message, default=str), flush=True)
 
 
 class Caller:
-    """A process that makes a call for every line of its input and says what it came to: `serve` in it.
+    """Drive a process that makes a call for every line of its input and says what it came to (`serve`).
 
     `environment`: variables beside ours.
     """
@@ -61,7 +65,7 @@ class Caller:
         self.said.put(None)
 
     def hear(self, seconds: float | None = None) -> dict[str, Any] | None:
-        """What it said next; None if it said nothing for so long. Raises RuntimeError if it has ended."""
+        """Return its next message; None if there is none for so long. Raises RuntimeError if it has ended."""
         try:
             message = self.said.get(timeout=seconds)
         except queue.Empty:
@@ -70,14 +74,14 @@ class Caller:
             raise RuntimeError(f"its process ended with status {self.process.wait()}")
         return message
 
-    def tell(self) -> None:
-        """Make the call."""
+    def tell(self, line: str = "call") -> None:
+        """Let it make the call of this line."""
         self.turns = []
         assert self.process.stdin is not None
-        print("call", file=self.process.stdin, flush=True)
+        print(line, file=self.process.stdin, flush=True)
 
     def signal(self, number: signal.Signals) -> None:
-        """To the process and all that it started; what a process starts while it is being stopped is stopped too."""
+        """Signal the process and all that it started, also what it starts meanwhile."""
         reached: set[int] = set()
         while new := [pid for pid in family(self.process.pid) if pid not in reached]:
             for pid in new:
@@ -86,7 +90,7 @@ class Caller:
                     os.kill(pid, number)
 
     def turn(self, seconds: float) -> dict[str, Any] | None:
-        """Let it work for so long, then stop it. What its call came to, once that has ended."""
+        """Let it work for so many seconds, then stop it. Returns what its call came to, once that has ended."""
         begin = time.monotonic()
         self.signal(signal.SIGCONT)
         result = self.hear(seconds)
@@ -96,6 +100,7 @@ class Caller:
         return result and {**result, "seconds": worked(self.turns, result["begin"], result["end"])}
 
     def close(self) -> None:
+        """Close its input, which ends it, and wait for that."""
         self.signal(signal.SIGCONT)
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()  # it ends with its input
@@ -105,12 +110,12 @@ class Caller:
 
 
 def worked(turns: Sequence[tuple[float, float]], begin: float, end: float) -> float:
-    """Seconds of these turns, each from and to, that lie between begin and end."""
+    """Sum the seconds of these turns (each from, to) that lie between begin and end."""
     return sum(max(0.0, min(end, stop) - max(begin, start)) for start, stop in turns)
 
 
 def take_turns(callers: Sequence[Caller]) -> list[dict[str, Any]]:
-    """One call of each, in turns of TURN_SECONDS; seconds are those of a caller's own turns."""
+    """Make one call of each, in turns of TURN_SECONDS; seconds are those of a caller's own turns."""
     results: dict[Caller, dict[str, Any]] = {}
     for caller in callers:
         caller.signal(signal.SIGSTOP)  # before it is told, so that it does nothing outside of its turns
@@ -123,7 +128,7 @@ def take_turns(callers: Sequence[Caller]) -> list[dict[str, Any]]:
 
 
 def cpu_seconds() -> float:
-    """Of this process and all that it started, ended ones included."""
+    """Return the CPU seconds of this process and all that it started, ended ones included."""
     ticks = 0
     for pid in family(os.getpid()):
         with contextlib.suppress(OSError):
@@ -132,7 +137,7 @@ def cpu_seconds() -> float:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it started, itself first."""
+    """List a process and all that it started, itself first."""
     parent = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():

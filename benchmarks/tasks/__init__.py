@@ -1,1 +1,1 @@
-"""The benchmarks, a file for each family; relift.benchmarks.table lists them."""
+"""Hold the benchmarks, a file for each family with its layout; relift.benchmarks.table lists the files."""

@@ -1,4 +1,7 @@
-"""AIME: the two exams of one year, 30 questions whose answers are whole numbers from 0 to 999."""
+r"""Declare AIME: the two exams of one year, 30 questions whose answers are whole numbers from 0 to 999.
+
+A row, made up: {"problem": "Find the number of positive integers $n \le 30$ divisible by 7.", "answer": "004"}.
+"""
 
 from __future__ import annotations
 
@@ -71,3 +74,5 @@ AIME26 = Benchmark(
     ),
     notes=("golds are int64", "math-ai/aime26 (Apache-2.0) is another copy"),
 )
+
+TASKS = (AIME24, AIME25, AIME26)

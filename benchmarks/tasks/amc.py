@@ -1,4 +1,7 @@
-"""AMC 12: the 83 questions of 2022 and 2023 that were turned into whole-number answers, and the 40 of 2023 alone."""
+"""Declare AMC 12: 83 questions of 2022 and 2023, turned into whole-number answers, and the 40 of 2023 alone.
+
+A row of the first, made up: {"problem": "A box holds 12 rows of 11 eggs. How many eggs?", "answer": 132.0}.
+"""
 
 from __future__ import annotations
 
@@ -48,3 +51,5 @@ AMC23 = Benchmark(
         "other copies: zwhe99/amc23 (has empty questions, golds written 27.0), knoveleng/AMC-23",
     ),
 )
+
+TASKS = (AMC, AMC23)

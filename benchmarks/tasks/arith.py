@@ -1,4 +1,7 @@
-"""The embedded world's held-out sets (docs/arith.md): made by relift.arith, no download, exact whole numbers."""
+"""Declare the embedded world's held-out sets (docs/arith.md): made by relift.arith, exact whole numbers.
+
+A question: problem `47+3*8-5?`, answer `66`. Nothing is downloaded, so there are no columns and no layout.
+"""
 
 from __future__ import annotations
 
@@ -65,3 +68,5 @@ ARITH_SEQUENCE = Benchmark(
     sources=SOURCES,
     notes=("a side skill of the base model that nothing trains on: it measures forgetting",),
 )
+
+TASKS = (ARITH_TEST, ARITH_LONGER, ARITH_TWO_PRODUCTS, ARITH_SEQUENCE)

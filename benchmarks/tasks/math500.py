@@ -1,4 +1,8 @@
-"""MATH-500: 500 questions of the test set of MATH."""
+r"""Declare MATH-500: 500 questions of the test set of MATH.
+
+A row, made up: {"problem": "Simplify $\sqrt{50}$.", "solution": "We have ... $\boxed{5\sqrt{2}}$.", "answer":
+"5\sqrt{2}", "subject": "Prealgebra", "level": 1}.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +31,5 @@ MATH500 = Benchmark(
     ),
     notes=("lighteval reads the gold out of the whole solution, not out of the column answer",),
 )
+
+TASKS = (MATH500,)

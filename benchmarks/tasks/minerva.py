@@ -1,4 +1,7 @@
-"""Minerva: 272 questions of university science, many with a number in powers of ten as the answer."""
+"""Declare Minerva: 272 questions of university science, many with a number in powers of ten as the answer.
+
+A row, made up: {"question": "Light travels for 100 seconds. How many metres is that?", "answer": "3e10"}.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,5 @@ MINERVA = Benchmark(
         "knoveleng/Minerva-Math holds problem and solution, no column of answers; svc-huggingface/minerva-math is MIT",
     ),
 )
+
+TASKS = (MINERVA,)

@@ -1,4 +1,7 @@
-"""OlympiadBench: 675 text-only competition questions in English with final answers."""
+"""Declare OlympiadBench: 675 text-only competition questions in English with final answers.
+
+A row, made up: {"question": "Solve $x^2 = 4$.", "answer": "$2$, $-2$"}.
+"""
 
 from __future__ import annotations
 
@@ -29,3 +32,5 @@ OLYMPIAD = Benchmark(
         "20 golds are lists, written as several $...$",
     ),
 )
+
+TASKS = (OLYMPIAD,)

@@ -1,4 +1,4 @@
-"""What all charts share: a colour and dash for each run, readable on light and dark, and lines with intervals."""
+"""Share what all charts use: a colour and dash for each run, and lines with intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DASHES = {"solid": [1.0, 0.0]}
 
 
 class RunScale:
-    """Colours and dashes of the runs named, the same on every page that shows the same runs."""
+    """Give the runs named their colours and dashes, the same on every page that shows the same runs."""
 
     def __init__(self, names: Iterable[object]):
         styles = style.run_styles(dict.fromkeys(str(name) for name in names))
@@ -31,12 +31,12 @@ class RunScale:
         self._dashes = [_dash(look.dash) for look in styles.values()]
 
     def colour(self, *, legend: Any = None) -> alt.Color:
-        """Encoding of the column `run` as colour."""
+        """Encode the column `run` as colour."""
         scale = alt.Scale(domain=self.names, range=self._colours)
         return alt.Color("run:N", scale=scale, legend=legend, title=None, sort=self.names)
 
     def dash(self) -> alt.StrokeDash:
-        """Encoding of the column `run` as dash pattern."""
+        """Encode the column `run` as dash pattern."""
         return alt.StrokeDash("run:N", scale=alt.Scale(domain=self.names, range=self._dashes), legend=None)
 
 
@@ -47,12 +47,12 @@ def _dash(pattern: Any) -> list[float]:
 
 
 def legend_of(runs: RunScale) -> alt.LayerChart | alt.FacetChart:
-    """One row that names the runs by colour and dash, for several panels that have no legend of their own."""
+    """Draw one row that names the runs by colour and dash, for several panels that have no legend of their own."""
     return _legend(runs.names, runs.colour(), runs.dash())
 
 
 def legend_row(colours: Mapping[str, str]) -> alt.LayerChart | alt.FacetChart:
-    """The same of other things than runs: names and their colours."""
+    """Draw one row that names the colours of other things than runs."""
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return _legend(list(colours), alt.Color("run:N", scale=scale, legend=None), alt.StrokeDash())
 
@@ -85,7 +85,7 @@ def lines(
     legend: Any = None,
     height: int = 310,
 ) -> alt.LayerChart | alt.FacetChart:
-    """A line per run over `step` with its interval shaded; a run at step 0 alone is a level across the panel."""
+    """Draw a line per run over `step` with its interval shaded; a run at step 0 alone is a level across the panel."""
     tips = list(tooltip) or [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{y}:Q", format=".3f")]
     alone = frame.groupby("run")["step"].transform("nunique") == 1
     level = alone & (frame["step"] == 0) & bool((frame["step"] > 0).any())  # a base model, to compare with

@@ -1,4 +1,4 @@
-"""Charts of runs beside each other: cells of solved questions, paired differences, scores."""
+"""Draw runs beside each other: cells of solved questions, paired differences, scores."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from relift.dashboards.charts.common import NEUTRAL, RunScale
 
 
 def ink() -> str:
-    """The colour of text in the theme that the browser shows."""
+    """Find the colour of text in the theme that the browser shows."""
     return "#E6E9EE" if st.context.theme.type == "dark" else "#1F2328"
 
 
 def cells(frame: pd.DataFrame, *, a: str, b: str, ink: str) -> Any:
-    """Two rows (solved at the start or not) of four cells, each with its count and what chance gives.
+    """Draw two rows (solved at the start or not) of four cells, each with its count and what chance gives.
 
     Point selection `cell` returns the column `cell`. `frame` of `relift.analysis.questions.cells.count_cells`.
     """
@@ -53,7 +53,7 @@ def cells(frame: pd.DataFrame, *, a: str, b: str, ink: str) -> Any:
 
 
 def differences(frame: pd.DataFrame, *, title: str) -> Any:
-    """A row per group: mean paired difference with its interval, a line at none."""
+    """Draw a row per group: mean paired difference with its interval, a line at none."""
     order = list(frame["group"])
     label = [f"{group} ({n})" for group, n in zip(frame["group"], frame["n_questions"], strict=True)]
     rows = frame.assign(label=label)
@@ -73,7 +73,7 @@ def differences(frame: pd.DataFrame, *, title: str) -> Any:
 
 
 def forest(frame: pd.DataFrame) -> Any:
-    """A row per benchmark, a point with its interval per run. `frame`: run, benchmark, value, ci_low, ci_high."""
+    """Draw a row per benchmark, a point with its interval per run. `frame`: run, benchmark, value, ci_low, ci_high."""
     runs = RunScale(frame["run"])
     n = frame.groupby("benchmark")["n_questions"].max()
     rows = frame.assign(label=[f"{name} ({n[name]})" for name in frame["benchmark"]])

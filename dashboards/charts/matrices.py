@@ -1,4 +1,4 @@
-"""F3 on the screen: moves between bands, as three matrices whose cells can be chosen."""
+"""Draw moves between bands as matrices whose cells can be chosen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELL = "cell"  # the selection's name
 
 
 def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
-    """One matrix of one run's frame: `kind` of KINDS, in per cent; rows are the base's bands, columns those at `step`.
+    """Draw one matrix of one run's frame: `kind` of KINDS, in per cent; rows are bands of the base, columns at `step`.
 
     Of the excess, cells whose interval holds 0 are grey. Point selection CELL over band_from and band_to.
     """

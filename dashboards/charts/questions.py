@@ -1,4 +1,4 @@
-"""Charts of many questions, and of one: frames of relift.analysis in, Altair out."""
+"""Draw many questions, and one: frames of relift.analysis in, Altair out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVENT_DEPTH = {"enqueue": 0.0, "train": 0.055, "evict": 0.0}  # several may hap
 
 
 def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
-    """A panel per run, a bar per question (or neighbours) from the top, steps across, shade by accuracy.
+    """Draw a panel per run, a bar per question (or neighbours) from the top, steps across, shade by accuracy.
 
     One chart with the panels side by side on one axis, because it then fills the page's width. Interval selection
     `bars` over places in the list (`first`); every panel has the same order of questions.
@@ -62,7 +62,7 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
 
 
 def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[str, int]] = ()) -> Filled:
-    """A line per run with interval bars; marks below the axis for the demonstration; rings at what is being read."""
+    """Draw a line per run with intervals, marks of the demonstration below the axis, rings at what is being read."""
     ran, happened = frame["run"].tolist(), events["run"].tolist()
     runs = _ordered(tuple(dict.fromkeys(map(str, (*ran, *happened)))))
     marked = [name for name in runs if name in set(happened)]
@@ -91,13 +91,13 @@ def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[
 
 @lru_cache(maxsize=64)
 def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Runs in the order of legends."""
+    """Order runs as legends do."""
     return tuple(RunScale(names).names)
 
 
 @lru_cache(maxsize=64)
 def _trajectory(names: tuple[str, ...], n_lanes: int, *, ringed: bool) -> dict[str, Any]:
-    """The specification over data called rows, read and events."""
+    """Build the specification over data called rows, read and events."""
     runs = RunScale(names)
     legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
     x = alt.X("place:Q", title="training step", axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False))
@@ -134,7 +134,7 @@ def _trajectory(names: tuple[str, ...], n_lanes: int, *, ringed: bool) -> dict[s
 
 
 def attempt_grid(frame: pd.DataFrame) -> Filled:
-    """Attempts of one run, a column per probed step, a square per attempt coloured by verdict.
+    """Draw the attempts of one run, a column per probed step, a square per attempt coloured by verdict.
 
     Point selection `attempt` returns step and slot. `frame`: step, slot, verdict, answer, n_tokens.
     """
@@ -143,7 +143,7 @@ def attempt_grid(frame: pd.DataFrame) -> Filled:
 
 @lru_cache(maxsize=64)
 def _attempt_grid(slots: tuple[int, ...]) -> dict[str, Any]:
-    """The specification over data called rows."""
+    """Build the specification over data called rows."""
     pick = alt.selection_point(name="attempt", fields=["step", "slot"], toggle=False)
     colour = alt.Color(
         "verdict:N", title=None, legend=alt.Legend(orient="top"),

@@ -1,4 +1,4 @@
-"""Charts of what was acquired, lost and kept over the probes."""
+"""Draw what was acquired, lost and kept over the probes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEGEND = {"acquired": GAIN, "lost": LOSS, "by chance": NEUTRAL}
 
 
 def turnover(frame: pd.DataFrame) -> list[Any]:
-    """F8: a panel per run: questions acquired (up) and lost (down) at each probe since the one before."""
+    """Draw a panel per run: questions acquired (up) and lost (down) at each probe since the one before."""
     panels: list[Any] = []
     top = 1.05 * float(frame[["acquired", "lost", "null_acquired", "null_lost"]].max().max())
     scale = alt.Scale(domain=[-top, top], nice=False)
@@ -46,7 +46,7 @@ def turnover(frame: pd.DataFrame) -> list[Any]:
 
 
 def retention(frame: pd.DataFrame) -> list[Any]:
-    """F8: share of what was mastered at first that still is, a line per run, chance dashed."""
+    """Draw the share of what was mastered at first that still is, a line per run, chance dashed."""
     runs = RunScale(frame["run"])
     x = alt.X("step:Q", title="training step", axis=STEP_AXIS, scale=alt.Scale(nice=False))
     scale = alt.Scale(domain=[0, 1])

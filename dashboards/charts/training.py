@@ -1,4 +1,4 @@
-"""Charts of training itself: groups, the demonstration buffer, updates. Frames of relift.analysis in, Altair out."""
+"""Draw training itself: groups, the demonstration buffer, updates. Frames of relift.analysis in, Altair out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUP_COLOURS = {"all wrong": "#7B4FA6", "mixed": "#31688E", "all right": "#9BC5
 
 
 def group_signal(frame: pd.DataFrame) -> list[Any]:
-    """F18: a panel per run, share of its groups that are all wrong, mixed, all right, undecided, over steps."""
+    """Draw a panel per run: share of its groups that are all wrong, mixed, all right, undecided, over steps."""
     names = {f"n_{name.replace(' ', '_')}": name for name in GROUP_COLOURS}
     long = frame.melt(id_vars=["run", "step"], value_vars=list(names), var_name="kind", value_name="groups")
     long["kind"] = long["kind"].map(names)
@@ -34,7 +34,7 @@ def group_signal(frame: pd.DataFrame) -> list[Any]:
 
 
 def buffer(frame: pd.DataFrame) -> list[Any]:
-    """F14: demonstrations waiting over steps, and how old they were when trained on."""
+    """Draw the demonstrations that wait over steps, and how old they were when trained on."""
     runs = RunScale(frame["run"])
     x = alt.X("step:Q", title="training step", axis=STEP_AXIS)
     named = {"buffer_len": "waiting", "n_enqueued": "enqueued", "n_trained": "trained on", "n_evicted": "evicted"}
@@ -64,7 +64,7 @@ def buffer(frame: pd.DataFrame) -> list[Any]:
 
 
 def efficiency(frame: pd.DataFrame) -> list[Any]:
-    """F9: accuracy against demonstrations trained on, with repeats and distinct, a path per run."""
+    """Draw accuracy against demonstrations trained on, with repeats and distinct, a path per run."""
     runs = RunScale(frame["run"])
     panels: list[Any] = []
     ticks = alt.Axis(values=[0, *(10**k for k in range(1, 8))], format=",d")
@@ -89,7 +89,7 @@ def efficiency(frame: pd.DataFrame) -> list[Any]:
 
 
 def metric(frame: pd.DataFrame, *, y: str, title: str) -> Any:
-    """One column over the running number `x` of updates, a line per run and kind of update; rows are thinned before."""
+    """Draw one column over steps, a line per run and kind of update; rows are thinned before."""
     runs = RunScale(frame["run"])
     shapes = alt.Scale(domain=["rl", "sft", "mixed"], range=["circle", "square", "triangle-up"])
     shape = alt.Shape("kind:N", scale=shapes, legend=None)
@@ -105,7 +105,7 @@ def metric(frame: pd.DataFrame, *, y: str, title: str) -> Any:
 
 
 def after_training(frame: pd.DataFrame) -> list[Any]:
-    """F15: a panel per run: trained-on questions less their controls, by steps since, with intervals."""
+    """Draw a panel per run: trained-on questions less their controls, by steps since, with intervals."""
     panels: list[Any] = []
     runs = RunScale(frame["run"])
     for run, own in frame.groupby("run", sort=False):
@@ -131,7 +131,7 @@ def after_training(frame: pd.DataFrame) -> list[Any]:
 
 
 def throughput(frame: pd.DataFrame) -> list[Any]:
-    """Tokens generated and trained on per second, and seconds per step, between checkpoints."""
+    """Draw tokens generated and trained on per second, and seconds per step, between checkpoints."""
     runs = RunScale(frame["run"])
     titles = {
         "generated_per_second": "tokens generated a second", "trained_per_second": "tokens trained on a second",

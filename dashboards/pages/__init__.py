@@ -21,6 +21,7 @@ PAGES = (
     Page("transitions", "Transitions", "Questions that moved between bands, beside the moves that chance makes."),
     Page("questions", "Questions", "Every question over the steps: filter, sort, and open one."),
     Page("question", "Question", "One question in every run: its trajectory, its events, its answers."),
+    Page("attempts", "Attempts", "Every answer at a step: cut off, repetitive, wrong alike; search their texts."),
     Page("compare", "Compare", "Runs on the same questions: what only one of them solves."),
     Page("benchmarks", "Benchmarks", "Scores with intervals, and paired differences."),
     Page("training", "Training", "Updates, the demonstration buffer, what demonstrations bought, how fast it went."),

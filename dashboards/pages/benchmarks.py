@@ -1,4 +1,4 @@
-"""Page Benchmarks: scores with intervals, paired tests, and the questions that differ."""
+"""Show page Benchmarks: scores with intervals, paired tests, and the questions that differ."""
 
 from __future__ import annotations
 
@@ -13,84 +13,72 @@ from relift.analysis.scores.forest import caption_scores, plot_scores, scores_of
 from relift.analysis.scores.paired import Comparison, compare_with_baseline
 from relift.analysis.scores.score import score_run
 from relift.dashboards.charts.compare import differences, forest
-from relift.dashboards.made import Made, Missing, compute
+from relift.dashboards.exports import data_buttons
+from relift.dashboards.frames import Ready, Unavailable, compute
+from relift.dashboards.kept import kept
+from relift.dashboards.origins import NAMES, choose_origin, seen_through
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.widgets import choose_runs, data_buttons, link, missing, plain, start_page, table, view
+from relift.dashboards.sections import section, table, unavailable
+from relift.dashboards.widgets import choose_runs, link, plain, start_page
 from relift.errors import InputError, ReliftError
-from relift.store import RunReader
 
 LARGE = 3_000_000  # attempts behind the last probe from which a score is made on request only
 LISTED = 500
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("benchmarks")
     choice = choose_runs(splits=False)
     if choice is None:
         return
-    origin = _choose_origin(choice)
+    origin = _choose_scored(choice)
     if origin is None:
         st.info(
             "None of these runs has answers to score yet. `relift eval MODEL` answers benchmarks; `relift train` "
             "probes while it trains.",
-            icon="🫙",
+            icon=":material/inbox:",
         )
         return
-    runs = tuple(run for run in choice.runs if origin in _origins(run))
+    runs = tuple(run for run in choice.runs if _has(run, origin))
     _scores(replace(choice, runs=runs), origin)
     if len(runs) < 2:
-        st.info("With a second run of the same questions, paired differences stand here.", icon="🫙")
+        st.info("With a second run of the same questions, paired differences stand here.", icon=":material/inbox:")
         return
     _paired(runs, origin)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _origins_of(folder: str, marks: tuple[int, ...]) -> tuple[str, ...]:  # noqa: ARG001
-    from pathlib import Path
-
-    reader = RunReader(Path(folder))
-    return tuple(origin for origin in ("benchmark", "probe") if reader.steps("attempts", origin=origin))
-
-
-def _origins(run: RunInfo) -> tuple[str, ...]:
-    try:
-        return _origins_of(str(run.folder), run.fingerprint)
-    except ReliftError:  # said where the runs are chosen
-        return ()
-
-
-def _choose_origin(choice: Choice) -> str | None:
-    """Whether benchmarks or probes are scored; None where there is neither."""
-    able = [one for one in ("benchmark", "probe") if any(one in _origins(run) for run in choice.runs)]
-    if len(able) < 2:
-        return able[0] if able else None
-    names = {"benchmarks": "benchmark", "probes of training": "probe"}
-    chosen = st.segmented_control(
-        "Scores of", list(names), key="scores", bind="query-params", help="Nothing chosen: benchmarks."
+def _choose_scored(choice: Choice) -> str | None:
+    """Offer benchmarks or probes as what is scored; None where there is neither."""
+    able = [NAMES[origin] for origin in ("benchmark", "probe") if any(_has(run, origin) for run in choice.runs)]
+    return choose_origin(
+        "Scores of questions that were", able, key="scores", help="Nothing chosen: benchmarks, where there are any."
     )
-    return names[chosen] if chosen else able[0]
+
+
+def _has(run: RunInfo, origin: str) -> bool:
+    return bool(seen_through(run, origin).probe_steps)
 
 
 def _scores(choice: Choice, origin: str) -> None:
-    """The forest plot of all runs."""
+    """Show the forest plot of all runs."""
     made = compute(
         "scores", choice, lambda loaded: _scored(loaded, choice, origin), caption=caption_scores, draw=plot_scores,
         options=origin,
     )  # fmt: skip
     words = "benchmark" if origin == "benchmark" else "split of the probed questions"
-    view(
+    section(
         "Scores", f"Mean accuracy by {words}, each run at its last scored step, with 95 % intervals; in brackets the "
         "number of questions.", made, forest,
     )  # fmt: skip
-    if isinstance(made, Made) and len(made.frame):
+    if isinstance(made, Ready) and len(made.frame):
         with st.expander("As a table"):
             names = ["run", "benchmark", "step", "metric", "parameter", "value", "ci_low", "ci_high"]
             table(made.frame[[*names, "n_questions", "n_attempts"]].round(4))
 
 
 def _scored(loaded: Loaded, choice: Choice, origin: str) -> pd.DataFrame:
-    """avg of every run: from its table of scores, else from its attempts."""
+    """Score every run (avg): from its table of scores, else from its attempts."""
     frames = []
     for run in choice.runs:
         stored = loaded.scores[(loaded.scores["run_id"].astype(object) == run.run_id).to_numpy()]
@@ -109,7 +97,7 @@ def _scored(loaded: Loaded, choice: Choice, origin: str) -> pd.DataFrame:
 
 
 def _paired(runs: tuple[RunInfo, ...], origin: str) -> None:
-    """Every run less one, tests included, and the questions that differ."""
+    """Compare every run with one, tests included, and list the questions that differ."""
     names = [run.name for run in runs]
     preferred = next((name for name in names if name == "base"), sorted(names)[0])
     name = st.selectbox(
@@ -119,45 +107,35 @@ def _paired(runs: tuple[RunInfo, ...], origin: str) -> None:
     baseline = next(run for run in runs if run.name == (name or preferred))
     others = tuple(run for run in runs if run != baseline)
     force = st.toggle("Compare though the protocols differ", key="force", bind="query-params")
-    found = _compared(tuple(_key(run) for run in (baseline, *others)), origin, force, baseline, others)
+    found = _compared(Choice((baseline, *others)), origin, force=force)
     st.subheader("Paired differences", anchor=False)
     st.markdown(f"Each run less **{plain(baseline.name)}** on the questions that both answered.")
     for run, one in zip(others, found, strict=True):
         _comparison(run, baseline, one)
 
 
-def _key(run: RunInfo) -> tuple[Any, ...]:
-    return (str(run.folder), run.run_id, run.fingerprint)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Comparing...")
-def _compared(
-    keys: tuple[Any, ...],  # noqa: ARG001
-    origin: str,
-    force: bool,  # noqa: FBT001  an argument of the cache's key
-    _baseline: RunInfo,
-    _others: tuple[RunInfo, ...],
-) -> list[Comparison | Missing]:
-    """Holm's adjustment runs over all comparisons that could be made."""
+@kept(16, spinner="Comparing")
+def _compared(runs: Choice, origin: str, *, force: bool) -> list[Comparison | Unavailable]:
+    """Compare each run but the first with the first; Holm's adjustment is over all comparisons that could be made."""
+    baseline, *others = runs.runs
     able, refused = [], {}
-    for run in _others:
+    for run in others:
         try:
-            compare_with_baseline(_baseline.folder, [run.folder], origin=origin, force=force)
+            compare_with_baseline(baseline.folder, [run.folder], origin=origin, force=force)
             able.append(run)
         except ReliftError as error:
-            refused[run.run_id] = Missing(run.name, " ".join(str(error).split()))
-    done = compare_with_baseline(
-        _baseline.folder, [run.folder for run in able], origin=origin, force=force
-    ) if able else []  # fmt: skip
+            refused[run.run_id] = Unavailable(run.name, " ".join(str(error).split()))
+    folders = [run.folder for run in able]
+    done = compare_with_baseline(baseline.folder, folders, origin=origin, force=force) if able else []
     made = dict(zip((run.run_id for run in able), done, strict=True))
-    return [refused[run.run_id] if run.run_id in refused else made[run.run_id] for run in _others]
+    return [refused[run.run_id] if run.run_id in refused else made[run.run_id] for run in others]
 
 
-def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Missing) -> None:
+def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable) -> None:
     with st.container(border=True):
         st.markdown(f"**{plain(run.name)}** less {plain(baseline.name)}")
-        if isinstance(one, Missing):
-            missing(one)
+        if isinstance(one, Unavailable):
+            unavailable(one)
             return
         rows = one.frame.rename(columns={"benchmark": "group"})
         st.altair_chart(
@@ -186,7 +164,7 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Missing) -> N
 
 
 def _p_text(p: float) -> str:
-    """A p-value to read; empty where there is none."""
+    """Write a p-value to read; empty where there is none."""
     return "" if pd.isna(p) else "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 
@@ -212,7 +190,7 @@ def _flipped(run: RunInfo, baseline: RunInfo, one: Comparison) -> None:
         picked = (event or {}).get("selection", {}).get("rows") or []
         if picked and picked[0] < len(rows):
             link(
-                "question", "Read what both answered", icon="🔎", q=rows["question_id"].iloc[picked[0]],
+                "question", "Read what both answered", icon=":material/search:", q=rows["question_id"].iloc[picked[0]],
                 read="two runs", of=run.name, beside=baseline.name, run=[run.name, baseline.name],
             )  # fmt: skip
         with st.container(horizontal=True):

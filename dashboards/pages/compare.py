@@ -1,4 +1,4 @@
-"""Page Compare: two runs from one start; what only one of them reached, what only one of them lost."""
+"""Show page Compare: two runs from one start, what only one reached and what only one lost."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot
 from relift.analysis.questions.compare import paired_difference
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts.compare import cells, differences, ink
-from relift.dashboards.made import Made, Missing, compute, make
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, RunInfo, questions
-from relift.dashboards.widgets import choose_runs, downloads, link, missing, plain, start_page, view
+from relift.dashboards.sections import section, unavailable
+from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 RULES = {"at least once": "once", "in more than half of its attempts": "mostly"}  # as an address says it
 LISTED = 1_000  # questions of a cell that are listed
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("compare")
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     able = [run for run in choice.runs if run.probe_steps and run.probe_steps[-1] > 0]
     if len(able) < 2:
         st.info(
             "Two runs with a probe after step 0 are needed. Start the dashboard with both: "
             "`relift dashboard RUN_A RUN_B`. Evaluations are compared on the Benchmarks page.",
-            icon="🫙",
+            icon=":material/inbox:",
         )
         return
     a, b, rule = _choose_pair(able)
@@ -39,8 +43,8 @@ def show() -> None:
         "pair-cells", choice.with_probes(), lambda loaded: _pairs(loaded, a, b, RULES[rule]),
         options=(a.run_id, b.run_id, rule), caption=None,
     )  # fmt: skip
-    if isinstance(pairs, Missing):
-        missing(pairs)
+    if isinstance(pairs, Unavailable):
+        unavailable(pairs)
         return
     counts = count_cells(pairs.frame)
     chosen = _cells(counts, a, b, rule)
@@ -55,7 +59,7 @@ def _pairs(loaded: Loaded, a: RunInfo, b: RunInfo, rule: Any) -> pd.DataFrame:
 
 
 def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
-    """Run a, run b and when a question counts as solved; by name where the address says nothing."""
+    """Choose run a, run b and when a question counts as solved; by name where the address says nothing."""
     names = sorted(run.name for run in able)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         a = st.selectbox("Run a", names, index=None, key="a", bind="query-params", placeholder=names[0], width=220)
@@ -71,10 +75,10 @@ def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
 
 
 def _cells(counts: pd.DataFrame, a: RunInfo, b: RunInfo, rule: str) -> str:
-    """The table of cells; the name of the cell chosen."""
+    """Show the table of cells; return the name of the cell chosen."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Who solves what", anchor=False)
-        downloads(Made("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
+        downloads(Ready("cells", counts, draw=lambda frame: plot_cells(frame, a=a.name, b=b.name)))
     st.markdown(
         f"Questions by whether the base model solved them, and which of **{plain(a.name)}** and **{plain(b.name)}** "
         f"does at its last step, {rule}. Click a cell to list its questions."
@@ -117,14 +121,14 @@ def _label(cell: str, a: str, b: str) -> str:
 
 
 def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str) -> None:
-    """The questions of a cell, the largest difference first; the one chosen has a link."""
+    """List the questions of a cell, the largest difference first; the one chosen has a link."""
     rows = pairs[(pairs["cell"] == cell).to_numpy()].copy()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"{_label(cell, a.name, b.name).capitalize()}: {len(rows):,} questions", anchor=False)
         if len(rows):
-            downloads(Made("cell-questions", rows))
+            downloads(Ready("cell-questions", rows))
     if rows.empty:
-        st.info("No question is in this cell.", icon="🫙")
+        st.info("No question is in this cell.", icon=":material/inbox:")
         return
     rows = rows.sort_values("difference", key=lambda d: -d.abs(), kind="stable").head(LISTED)
     known = questions(choice).set_index("question_id")
@@ -149,7 +153,8 @@ def _list(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo, cell: str
     names = [a.name, b.name]
     if picked and picked[0] < len(ids):
         link(
-            "question", "Read what both answered", icon="🔎", q=ids[picked[0]], read="two runs", of=b.name,
+            "question", "Read what both answered", icon=":material/search:", q=ids[picked[0]], read="two runs",
+            of=b.name,
             beside=a.name, run=names if len(choice.runs) > 1 else None,
         )  # fmt: skip
     else:
@@ -162,10 +167,10 @@ def _of(rows: pd.DataFrame, side: str) -> list[str]:
 
 
 def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> None:
-    """Mean paired difference over all questions, and by band where there are bands."""
+    """Show the mean paired difference over all questions, and by band where there are bands."""
     frame = paired_difference(pairs)
     bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
-    if isinstance(bands, Made):
+    if isinstance(bands, Ready):
         by = bands.frame.drop_duplicates("question_id").set_index("question_id")["band"].astype(object)
         groups = paired_difference(pairs, by=by).sort_values("group", key=lambda names: names.map(BANDS.index))
         frame = pd.concat([frame, groups], ignore_index=True)
@@ -173,21 +178,21 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
         "Mean over questions of the difference of their accuracies, 95 % intervals by Student's t over questions; in "
         "brackets the number of questions. One training run each: the spread between seeds is not in it."
     )
-    view(
+    section(
         "Paired difference", f"{plain(a.name)} less {plain(b.name)} on the same questions, at their last steps.",
-        Made("paired-difference", frame, caption),
+        Ready("paired-difference", frame, caption),
         lambda rows: differences(rows, title=f"accuracy of {a.name} less {b.name}"),
     )  # fmt: skip
 
 
 def _combinations(choice: Choice) -> None:
-    """Which runs solve which questions, all runs at once."""
+    """Show which runs solve which questions, all runs at once."""
     if len(choice.with_probes().runs) < 3:
         return
-    made = make("f07_solved_by", choice.with_probes())
-    view(
+    made = make("solved_by", choice.with_probes())
+    section(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
-        made if isinstance(made, Missing) else Made(made.name, made.frame.head(40), made.caption, made.draw),
+        made if isinstance(made, Unavailable) else Ready(made.name, made.frame.head(40), made.caption, made.draw),
     )  # fmt: skip
 
 

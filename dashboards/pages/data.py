@@ -1,4 +1,4 @@
-"""Data: state of each run, what is damaged or missing, the check on demand, every table to take away."""
+"""Show page Data: state of each run, what is damaged or missing, the check on demand, every table to take away."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.runs.recorded import recorded_columns, table_sizes
-from relift.dashboards.runs import RunInfo, damaged, survey
-from relift.dashboards.widgets import data_buttons, plain, start_page, state_text, table, watch
+from relift.dashboards.cubes import damaged
+from relift.dashboards.exports import data_buttons
+from relift.dashboards.runs import RunInfo, survey
+from relift.dashboards.sections import table
+from relift.dashboards.terms import TERMS
+from relift.dashboards.widgets import NO_RUN, plain, start_page, state_text, watch
 from relift.errors import ReliftError
 from relift.schema import TABLES
 from relift.store import RunReader, check_run
@@ -17,11 +21,14 @@ BIG = ("attempts", "responses")  # downloaded one step at a time
 
 
 def show() -> None:
-    """The whole page: also of runs that cannot be read."""
+    """Show the whole page, also of runs that cannot be read."""
     start_page("data")
     runs = survey()
     if not runs:
-        st.info("No run was named. Start the dashboard with the folders of runs: `relift dashboard RUN...`", icon="📂")
+        st.info(
+            NO_RUN,
+            icon=":material/folder_open:",
+        )
         return
     watch(runs)
     _states(runs)
@@ -33,11 +40,19 @@ def show() -> None:
         name = st.pills("Run", list(able), key="of", bind="query-params") or name
     run = able[name]
     _check(run)
+    _words()
     left, right = st.columns([3, 2], gap="large")
     with left:
         _recorded(run)
     with right:
         _tables(run)
+
+
+def _words() -> None:
+    """Explain the words of all pages in one place."""
+    with st.expander("The words of these pages"):
+        for word, meaning in TERMS.items():
+            st.markdown(f"**{word}**: {meaning}")
 
 
 def _states(runs: tuple[RunInfo, ...]) -> None:
@@ -53,17 +68,18 @@ def _states(runs: tuple[RunInfo, ...]) -> None:
     table(frame, key="states")
     for run in runs:
         if not run.readable:
-            st.error(f"{plain(run.name)}: {plain(run.problem)}", icon="⚠️")
+            st.error(f"{plain(run.name)}: {plain(run.problem)}", icon=":material/error:")
             continue
         for step, problem in sorted(damaged(run).items() if run.probe_steps else ()):
             st.error(
-                f"{plain(run.name)}: the probe at step {step} is left out of every figure: {plain(problem)}", icon="⚠️"
+                f"{plain(run.name)}: the probe at step {step} is left out of every figure: {plain(problem)}",
+                icon=":material/error:",
             )
         if run.state != "empty" and run.probe_steps and 0 in run.probe_steps and run.base_draws == (0,):
             st.warning(
                 f"{plain(run.name)}: one draw at step 0, so what chance alone does is fitted, not measured. "
                 f"`relift probe` with `--into` and `--draw 1` adds the second.",
-                icon="🎲",
+                icon=":material/casino:",
             )
 
 
@@ -91,10 +107,10 @@ def _check(run: RunInfo) -> None:
         return
     problems, notes, summary = results[key]
     if problems:
-        st.error(f"{len(problems)} problem{'s' * (len(problems) > 1)}.", icon="⚠️")
+        st.error(f"{len(problems)} problem{'s' * (len(problems) > 1)}.", icon=":material/error:")
         st.code("\n".join(problems), language=None, wrap_lines=True)
     else:
-        st.success("Sound: nothing is missing, changed or inconsistent.", icon="✅")
+        st.success("Sound: nothing is missing, changed or inconsistent.", icon=":material/check_circle:")
     for note in notes:
         st.caption(plain(note))
     if len(summary):
@@ -107,10 +123,10 @@ def _recorded(run: RunInfo) -> None:
     try:
         frame = recorded_columns(run.folder)
     except ReliftError as error:
-        st.error(plain(error), icon="⚠️")
+        st.error(plain(error), icon=":material/error:")
         return
     if frame.empty:
-        st.info("No table has a row yet.", icon="🫙")
+        st.info("No table has a row yet.", icon=":material/inbox:")
         return
     frame = frame.assign(recorded=frame["n_recorded"] / frame["n_rows"])
     wanted = st.toggle("Only what holds nothing", key="missing", bind="query-params")
@@ -127,7 +143,7 @@ def _tables(run: RunInfo) -> None:
     st.markdown("A table of this run as CSV or Parquet; what its columns mean stands in docs/schema.md.")
     sizes = table_sizes(run.folder)
     if sizes.empty:
-        st.info("No table has a file yet.", icon="🫙")
+        st.info("No table has a file yet.", icon=":material/inbox:")
         return
     table(sizes.assign(bytes=sizes["bytes"] / 1e6).rename(columns={"bytes": "MB"}), key="sizes")
     name = st.selectbox("Table", list(sizes["table"]), index=None, key="table", placeholder="choose a table")
@@ -144,7 +160,7 @@ def _tables(run: RunInfo) -> None:
     try:
         frame = reader.read(name, steps=steps) if name in PER_STEP else reader.read(name)
     except ReliftError as error:
-        st.error(plain(error), icon="⚠️")
+        st.error(plain(error), icon=":material/error:")
         return
     st.caption(f"{len(frame):,} rows, one per {TABLES[name].one_row_per}.")
     with st.container(horizontal=True):

@@ -1,4 +1,4 @@
-"""Overview: what asks for a look, the headline, F1 and F17, the runs and what they cost."""
+"""Show page Overview: what asks for a look, what training changed, what is within reach, what it cost."""
 
 from __future__ import annotations
 
@@ -7,42 +7,36 @@ import time
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.questions.headline import say_change
+from relift.analysis.questions.compare import say_change
 from relift.analysis.runs.cautions import cautions
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
-from relift.dashboards.made import Made, Missing, compute, make
+from relift.dashboards.exports import data_buttons
+from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice
-from relift.dashboards.widgets import (
-    age_of,
-    choose_runs,
-    data_buttons,
-    link,
-    missing,
-    plain,
-    start_page,
-    state_text,
-    table,
-    view,
-)
+from relift.dashboards.sections import section, table, unavailable
+from relift.dashboards.widgets import age_of, choose_runs, link, plain, start_page, state_text
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("overview")
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     _cautions(choice)
     _alerts(choice)
     probed = choice.with_probes()
     if probed.runs:
         _headline(probed)
-        view(
+        section(
             "Accuracy by what the base could do",
             "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
             frames.band_accuracy(probed),
             curves.band_accuracy,
+            term="band",
         )
         _reach(probed)
     else:
@@ -51,54 +45,88 @@ def show() -> None:
 
 
 def _evaluations(choice: Choice) -> None:
-    """Of runs without probes: their scores."""
-    made = make("f05_scores", choice)
-    view("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
-    link("benchmarks", "Scores, pairs and questions", icon="➡️")
+    """Show the scores of runs without probes."""
+    made = make("scores", choice)
+    section("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
+    link("benchmarks", "Scores, pairs and questions", icon=":material/arrow_forward:")
 
 
 def _cautions(choice: Choice) -> None:
     if len(choice.runs) > 1:
         for caution in cautions([run.folder for run in choice.runs]):
             if not caution.startswith("Not finished"):  # the table of runs says that
-                st.warning(plain(caution), icon="⚖️")
+                st.warning(plain(caution), icon=":material/balance:")
 
 
 def _alerts(choice: Choice) -> None:
     made = compute("alerts", choice, frames.alerts)
-    if isinstance(made, Made):
+    if isinstance(made, Ready):
         for row in made.frame.to_dict("records"):
-            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon="🔎")
+            st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon=":material/search:")
 
 
 def _headline(choice: Choice) -> None:
+    """Show each run less the base: by split, harm beside gain, then by band, then in words."""
     made = frames.change(choice)
-    view(
+    section(
         "What training changed",
-        "Each run's last probe less the base model on the same questions, in points of accuracy, with 95 % intervals. "
-        "Bands are assigned by other attempts than those compared.",
+        "Each run's last probe less the base model's first, in points of accuracy on the same questions: left of the "
+        "line is harm.",
         made,
-        curves.change,
+        curves.change_by_split,
+        term="interval",
     )
-    if isinstance(made, Made) and len(made.frame):
-        with st.expander("In words", expanded=len(choice.runs) <= 2):
-            for run, rows in made.frame.groupby("run", sort=False):
-                st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
-        link("compare", "Which questions these are", icon="➡️")
+    if not isinstance(made, Ready) or made.frame.empty:
+        return
+    if (made.frame["kind"] == "band").any():
+        section(
+            "The same by what the base could do",
+            "Bands are assigned by other attempts than those compared. Questions probed at every step of every run.",
+            Ready("change-by-band", made.frame, "", made.draw, made.specs),
+            curves.change_by_band,
+            term="band",
+        )
+    with st.expander("In words", expanded=len(choice.runs) <= 2):
+        for run, rows in made.frame.groupby("run", sort=False):
+            st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
+    trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0]
+    with st.container(horizontal=True):
+        link(
+            "questions",
+            "The questions that fell",
+            icon=":material/trending_down:",
+            sort="most lost",
+            run=_named(choice),
+        )
+        link(
+            "questions", "The questions that rose", icon=":material/trending_up:", sort="most gained",
+            run=_named(choice),
+        )  # fmt: skip
+        if len(trained) > 1:
+            link(
+                "compare", f"{trained[0]} against {trained[1]}", icon=":material/compare_arrows:", a=trained[0],
+                b=trained[1], run=_named(choice),
+            )  # fmt: skip
+
+
+def _named(choice: Choice) -> list[str] | None:
+    """Name the runs for the address of another page; None: all of them."""
+    return [run.name for run in choice.runs] if len(choice.runs) > 1 else None
 
 
 def _reach(choice: Choice) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
-        view(
+        section(
             "Within and beyond reach",
             "How many questions a model surely answers, surely does not, or neither can be said.",
             frames.reach_counts(choice),
             curves.reach_bars,
             legend=curves.REACH_COLOURS,
+            term="reach",
         )
     with right:
-        view(
+        section(
             "What became of them",
             "Accuracy after training, by what the base model could reach.",
             frames.reach_accuracy(choice),
@@ -107,7 +135,7 @@ def _reach(choice: Choice) -> None:
 
 
 def _runs(choice: Choice) -> None:
-    """One row per run: what it is, how it stands, and what it cost so far."""
+    """Show one row per run: its state, its settings, and what it cost so far."""
     now = time.time()
     rows = pd.DataFrame(
         {
@@ -123,7 +151,7 @@ def _runs(choice: Choice) -> None:
         }
     )
     made = compute("cost", choice, frames.costs)
-    if isinstance(made, Made) and len(made.frame):
+    if isinstance(made, Ready) and len(made.frame):
         rows = rows.merge(made.frame.drop(columns="run_id"), on="run", how="left")
     rows["model"] = [run.model for run in choice.runs]
     rows["data"] = [run.data for run in choice.runs]
@@ -137,8 +165,8 @@ def _runs(choice: Choice) -> None:
     for run in choice.runs:
         if run.state not in ("done", "base only"):
             st.caption(f"{plain(run.name)}: {state_text(run)}.")
-    if isinstance(made, Missing):
-        missing(made)
+    if isinstance(made, Unavailable):
+        unavailable(made)
 
 
 if __name__ == "__main__":

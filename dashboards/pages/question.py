@@ -1,4 +1,4 @@
-"""Page Question: one question in every run, its events, its answers beside each other."""
+"""Show page Question: one question in every run, its events, its answers beside each other."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from relift.dashboards.answers import (
     question_row,
     trajectory_of_question,
 )
-from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, of_origin
-from relift.dashboards.question_list import Filter, facts, listed_ids, shape_run
-from relift.dashboards.question_view import (
+from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, choose_origin, of_origin
+from relift.dashboards.question_filter import Filter, facts, listed_ids, shape_run
+from relift.dashboards.question_widgets import (
     MODES,
     before_and_after,
     pair_of_sides,
@@ -31,43 +31,40 @@ from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 
-def _choose_origin(choice: Choice, question_id: str) -> str:
-    """Whether probes or training rollouts are looked at: what the question has, else what is asked for."""
+def _origin(choice: Choice, question_id: str) -> str:
+    """Choose the attempts to look at: of the origins that the question has, else the one that the address asks for."""
     possible = able_origins(choice)
-    if len(possible) < 2:
-        return ORIGINS[possible[0]] if possible else "probe"
+    if not possible:
+        return "probe"
     asked = ORIGINS.get(st.query_params.get("origin", ""), ORIGINS[possible[0]])
-    if not question_id:
-        return asked
+    if not question_id or len(possible) < 2:
+        return asked if len(possible) > 1 else ORIGINS[possible[0]]
     able = [name for name in possible if len(counts_of_question(of_origin(choice, ORIGINS[name]), question_id))]
-    if len(able) < 2:
-        return ORIGINS[able[0]] if able else asked
-    chosen = st.segmented_control("Attempts when it was", able, default=able[0], key="origin", bind="query-params")
-    return ORIGINS[chosen or able[0]]
+    return choose_origin("Attempts when it was", able) or asked
 
 
 class _Parsed(dict[str, list[str]]):
-    """Parameters of a list as they stand in an address."""
+    """Hold the parameters of a list as they stand in an address."""
 
     def get_all(self, key: str) -> list[str]:
         return self.get(key, [])
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("question")
     choice = choose_runs(splits=False)
     if choice is None:
         return
-    origin = _choose_origin(choice, st.query_params.get("q", ""))
+    origin = _origin(choice, st.query_params.get("q", ""))
     choice = of_origin(choice, origin)
     wanted = Filter.of(_Parsed(parse_qs(st.query_params.get("within", "")[:4000])))
     by_shape = shape_run(choice, wanted.shape)
     ids, place_of = ([], {}) if by_shape is None else listed_ids(choice, by_shape, wanted)
     question_id = st.query_params.get("q", "") or (ids[0] if ids else "")
     if not question_id:
-        st.info("No question was chosen: find one on the Questions page.", icon="🔎")
-        link("questions", "Questions", icon="🔎")
+        st.info("No question was chosen: find one on the Questions page.", icon=":material/search:")
+        link("questions", "Questions", icon=":material/search:")
         return
     rendered = _bar(ids, place_of.get(question_id), wanted, choice)
     known = _facts_of(choice, by_shape, question_id)
@@ -76,7 +73,9 @@ def show() -> None:
     if not show_head(choice, question_id, known, rendered=rendered, key=f"head-{question_id}"):
         return
     if frame.empty:
-        st.info("This question was never probed in these runs, so there are no answers to show.", icon="🫙")
+        st.info(
+            "This question was never probed in these runs, so there are no answers to show.", icon=":material/inbox:"
+        )
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         run, other, mode = _what_to_read([one for one in choice.runs if steps_of(frame, one)], by_shape)
@@ -119,7 +118,7 @@ def _to_step(step: int) -> None:
 
 
 def _bar(ids: list[str], at: int | None, wanted: Filter, choice: Choice) -> bool:
-    """Next and previous of the list, raw or rendered; whether mathematics is rendered."""
+    """Show next and previous of the list, raw or rendered; return whether mathematics is rendered."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         before = ids[at - 1] if at else None
         after = ids[at + 1] if at is not None and at + 1 < len(ids) else None
@@ -133,7 +132,7 @@ def _bar(ids: list[str], at: int | None, wanted: Filter, choice: Choice) -> bool
         elif ids:
             st.markdown("Not in the filtered list.")
         link(
-            "questions", "Back to the list", icon="↩️", **wanted.parameters(),
+            "questions", "Back to the list", icon=":material/arrow_back:", **wanted.parameters(),
             run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
             origin=NAMES[choice.runs[0].origin] if choice.runs and choice.runs[0].origin != "probe" else None,
         )  # fmt: skip
@@ -145,7 +144,7 @@ def _switch_maths() -> None:
 
 
 def _what_to_read(runs: list[RunInfo], by_shape: RunInfo | None) -> tuple[RunInfo, RunInfo | None, str]:
-    """The run that is read, the one beside it, and the mode."""
+    """Choose the run that is read, the one beside it, and the mode."""
     preferred = by_shape if by_shape in runs else min(runs, key=lambda run: (-len(run.probe_steps), run.name))
     names = list(MODES) if len(runs) > 1 else ["before and after", "demonstration"]
     chosen = st.segmented_control(
@@ -171,7 +170,7 @@ def _select(label: str, runs: list[RunInfo], preferred: RunInfo, *, key: str) ->
 
 
 def _step(frame: pd.DataFrame, run: RunInfo, mode: str) -> int | None:
-    """The step of the right-hand answer where the address or J and K say one."""
+    """Choose the step of the right-hand answer: by the address, or by J and K."""
     steps = steps_of(frame, run)
     asked = st.query_params.get("step", "")
     step = int(asked) if asked.isdecimal() and len(asked) < 10 and int(asked) in steps else None
@@ -199,7 +198,7 @@ def _heading(mode: str, run: RunInfo, other: RunInfo | None) -> str:
 def _places(
     frame: pd.DataFrame, run: RunInfo, other: RunInfo | None, mode: str, step: int | None
 ) -> list[tuple[str, int]]:
-    """Where the texts shown stand on the curve."""
+    """List where the texts shown stand on the curve."""
     steps = steps_of(frame, run)
     flip = before_and_after(frame, run)
     end = step if step is not None else (flip[1] if flip and mode == "flip" else steps[-1])

@@ -1,4 +1,4 @@
-"""Page Questions: every question over the steps; filter, sort, open one."""
+"""Show page Questions: every question over the steps, to filter, sort and open."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.questions.question_list import sparklines
+from relift.analysis.questions.heat import sparklines
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.charts.questions import heat_map
-from relift.dashboards.made import Made, Missing
-from relift.dashboards.origins import NAMES, NOTE, ORIGINS, able_origins, of_origin
-from relift.dashboards.question_list import (
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, Unavailable
+from relift.dashboards.origins import NAMES, NOTE, able_origins, choose_origin, of_origin
+from relift.dashboards.population import say_population
+from relift.dashboards.question_filter import (
     MANY,
     SHOWN_RUNS,
     SORTS,
@@ -29,39 +31,45 @@ from relift.dashboards.question_list import (
     rows_of,
     shape_run,
 )
-from relift.dashboards.question_view import pair_of_sides, show_head, show_sides, show_trajectory
+from relift.dashboards.question_widgets import pair_of_sides, show_head, show_sides, show_trajectory
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.widgets import choose_runs, downloads, link, plain, show_spec, start_page
+from relift.dashboards.sections import show_spec
+from relift.dashboards.terms import TERMS
+from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 SORT_WORDS = {
     "shape": "the shape of their trajectories", "most gained": "what they gained", "most lost": "what they lost",
     "hardest": "their last accuracy, lowest first", "easiest": "their last accuracy, highest first",
     "order of the data": "their order in the data",
 }  # fmt: skip
+ORIGIN_HELP = (
+    "Probed: the same questions at every probe. Trained on: by their training rollouts. Evaluated: of benchmarks."
+)
 PER_PAGE = 500  # rows of the table at once
 _SEVERAL = ("class", "band", "reach", "source", "subject", "level", "mark")
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("questions")
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        origin = _choose_origin(choice)
+        origin = choose_origin("Questions that were", able_origins(choice), help=ORIGIN_HELP) or "probe"
         choice = of_origin(choice, origin)
         run = _choose_shape(choice)
     if run is None:
         st.info(
             "None of these runs has answers yet. `relift train` probes by itself (probe.questions); `relift eval` "
             "answers benchmarks.",
-            icon="🫙",
+            icon=":material/inbox:",
         )
         return
     known = facts(choice, run)
     if known.frame.empty:
-        st.info("No question of these runs has a decided attempt yet.", icon="🫙")
+        st.info("No question of these runs has a decided attempt yet.", icon=":material/inbox:")
         return
     wanted = _filters(choice, known, run)
     rows = listed(choice, run, wanted)
@@ -71,7 +79,7 @@ def show() -> None:
         st.caption(NOTE)
     _counts(known, rows, wanted)
     if not len(rows):
-        st.info("No question is left: take a filter away.", icon="🔎")
+        st.info("No question is left: take a filter away.", icon=":material/search:")
         return
     left, right = st.columns([4, 8], gap="medium") if origin == "probe" else (None, st.container())
     picked = None
@@ -86,40 +94,30 @@ def show() -> None:
         st.caption("Choose a row to read its answers here.")
 
 
-def _choose_origin(choice: Choice) -> str:
-    """Whether the list is of probed questions, of those that training rolled out, or of benchmarks."""
-    able = able_origins(choice)
-    if len(able) < 2:
-        return ORIGINS[able[0]] if able else "probe"
-    chosen = st.segmented_control(
-        "Questions that were", able, default=able[0], key="origin", bind="query-params",
-        help="Probed: the same questions at every probe. Trained on: by their training rollouts. Evaluated: of "
-        "benchmarks.",
-    )  # fmt: skip
-    return ORIGINS[chosen or able[0]]
-
-
 def _choose_shape(choice: Choice) -> RunInfo | None:
-    """The run that classes, sorting and marks go by."""
+    """Choose the run that classes, sorting and marks go by."""
     run = shape_run(choice, st.query_params.get("shape", ""))
     able = [one.name for one in choice.runs if one.probe_steps]
     if run is None or len(able) < 2:
         return run
     name = st.segmented_control(
-        "Class, sorting and marks of", able, key="shape", bind="query-params",
-        help="Nothing chosen: the run with most probes.",
+        "Sort and classify by", able, key="shape", bind="query-params",
+        help="The run whose trajectories give class, order and marks. Nothing chosen: the run with most probes.",
     )  # fmt: skip
     return shape_run(choice, name or "")
 
 
 def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
-    """The row of filters, in the address."""
+    """Show the row of filters, all of it in the address."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         for label, column in (("Class", "class"), ("Band", "band"), ("Reach of the base", "reach")):
             if known.options[column]:
-                st.pills(label, known.options[column], selection_mode="multi", key=column, bind="query-params")
+                st.pills(
+                    label, known.options[column], selection_mode="multi", key=column, bind="query-params",
+                    help=TERMS[column],
+                )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.text_input("Search", key="find", bind="query-params", placeholder="text of the problem or answer", width=260)
+        st.text_input("Search", key="find", bind="query-params", placeholder="problem or gold answer", width=260)
         for column in ("source", "subject", "level"):
             if 1 < len(known.options[column]) <= 200:
                 st.multiselect(column.capitalize(), known.options[column], key=column, bind="query-params", width=190)
@@ -137,13 +135,13 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
 
 
 def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
-    """How many of each class, and how many chance gives."""
+    """Show how many questions each class holds, and how many chance gives."""
     if "class" in known.missing:
         return
     if len(known.frame) > MANY and not st.toggle("How many of each class, and how many chance gives", key="count"):
         return
     counts = class_counts(choice)
-    if isinstance(counts, Missing):
+    if isinstance(counts, Unavailable):
         st.caption(f"Classes are not counted: {plain(counts.reason)}.")
         return
     own = counts[(counts["run_id"].astype(object) == run.run_id).to_numpy()]
@@ -155,7 +153,8 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
         )  # fmt: skip
     if len(own):
         st.caption(
-            f"Found: classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions probed at every step. "
+            f"Found: classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions probed at every step, "
+            f"gained and lost over its last two probes ({', '.join(str(step) for step in run.probe_steps[-2:])}). "
             f"Expected without learning: mean and two standard deviations of {int(own['deals'].iloc[0])} dealings of "
             "the same attempts among the probes."
         )
@@ -168,7 +167,7 @@ def _counts(known: Facts, rows: Any, wanted: Filter) -> None:
 
 
 def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
-    """The heat map of the list of n questions; the places brushed in it, None without a brush."""
+    """Show the heat map of the list of n questions; return the rows brushed in it, None without a brush."""
     made = heat_of(choice, run, wanted)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Question by step", anchor=False)
@@ -191,12 +190,12 @@ def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
 
 
 def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter) -> str | None:
-    """A page of the list with a sparkline per run; the question_id of the row chosen."""
+    """Show a page of the list with a sparkline per run; return the question_id of the row chosen."""
     pages = max(1, -(-len(rows) // PER_PAGE))
     page = 1
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Questions ({len(rows):,})", anchor=False)
-        downloads(Made("questions", listed_facts(choice, run, wanted)))
+        downloads(Ready("questions", listed_facts(choice, run, wanted)))
         if pages > 1:
             page = st.pagination(pages, key="page", bind="query-params")
     shown = known.frame.iloc[rows[(page - 1) * PER_PAGE : page * PER_PAGE]]
@@ -236,7 +235,7 @@ def _short(text: object, most: int = 90) -> str:
 
 
 def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: Filter) -> None:
-    """The question that was chosen, below the table: enough to see why it moved."""
+    """Show the question that was chosen below the table: enough to see why it moved."""
     st.divider()
     row = known.frame.iloc[known.row_of[question_id]]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -245,7 +244,8 @@ def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: 
         within = urlencode(wanted.parameters(), doseq=True)
         origin = NAMES[run.origin] if run.origin != "probe" else None
         link(
-            "question", "Open this question", icon="🔎", q=question_id, run=names, within=within, base=_base(choice),
+            "question", "Open this question", icon=":material/search:", q=question_id, run=names, within=within,
+            base=_base(choice),
             origin=origin,
         )  # fmt: skip
     left, right = st.columns([5, 7], gap="medium")

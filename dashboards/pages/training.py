@@ -1,4 +1,4 @@
-"""Training: updates, groups that carry a signal, the buffer, what demonstrations bought, throughput."""
+"""Show page Training: updates, groups with a signal, the buffer, what demonstrations bought, throughput."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.report.loaded import Loaded
-from relift.analysis.training.throughput import throughput
+from relift.analysis.training.dynamics import throughput
 from relift.dashboards.charts import training
-from relift.dashboards.made import Made, compute, make
+from relift.dashboards.exports import data_buttons
+from relift.dashboards.frames import Ready, compute, make
 from relift.dashboards.runs import Choice
-from relift.dashboards.widgets import (
-    choose_runs,
-    data_buttons,
-    missing,
-    show_legend,
-    show_spec,
-    start_page,
-    table,
-    view,
-)
+from relift.dashboards.sections import section, show_legend, show_spec, table, unavailable
+from relift.dashboards.widgets import choose_runs, start_page
 from relift.errors import InputError
 
 METRICS = {
@@ -34,40 +27,40 @@ MOST_POINTS = 400  # of a run and kind of update, on the screen
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("training")
     choice = choose_runs(splits=False)
     if choice is None:
         return
     _updates(choice)
-    view(
+    section(
         "Groups that carry a signal",
         "Groups of rollouts by outcome at each step: only mixed ones carry an advantage; all-wrong ones are what a "
         "demonstration is for.",
-        make("f18_group_signal", choice),
+        make("group_signal", choice),
         training.group_signal,
         legend=training.GROUP_COLOURS,
     )
-    view(
+    section(
         "The buffer of demonstrations",
         "How many demonstrations wait, and how old they are when they are trained on.",
-        make("f14_buffer", choice),
+        make("buffer", choice),
         training.buffer,
     )
-    view(
+    section(
         "What demonstrations bought",
         "Accuracy at each probe against the demonstrations trained on until then, with repeats and distinct ones.",
-        make("f09_demonstrations", choice),
+        make("demonstrations", choice),
         training.efficiency,
     )
-    view(
+    section(
         "After a demonstration was trained on",
         "Questions whose demonstration was trained on, less questions that waited as long and were not: the change in "
         "reward since.",
-        make("f15_after_training", choice),
+        make("after_training", choice),
         training.after_training,
     )
-    view(
+    section(
         "Throughput",
         "Tokens and seconds of each run between its checkpoints.",
         compute("throughput", choice, lambda loaded: throughput(loaded.checkpoints)),
@@ -79,12 +72,12 @@ def _updates(choice: Choice) -> None:
     made = compute("updates", choice, _all_updates)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Updates", anchor=False)
-        if isinstance(made, Made) and len(made.frame):
+        if isinstance(made, Ready) and len(made.frame):
             with st.popover("Download", width="content"):
                 data_buttons(made.frame, "relift-updates")
     st.markdown("One point per optimizer step; circles, squares and triangles tell RL, SFT and mixed updates apart.")
-    if not isinstance(made, Made):
-        missing(made)
+    if not isinstance(made, Ready):
+        unavailable(made)
         return
     recorded = [name for name in METRICS if made.frame[name].notna().any()]
     wanted = st.pills(
@@ -105,7 +98,7 @@ def _updates(choice: Choice) -> None:
         table(made.frame.tail(200).iloc[::-1], key="updates-table")
 
 
-def _metric(made: Made, name: str) -> dict[str, Any]:
+def _metric(made: Ready, name: str) -> dict[str, Any]:
     def build() -> Any:
         frame = made.frame.loc[made.frame[name].notna(), ["run_id", "run", "step", "update", "kind", name]]
         return training.metric(_thinned(frame), y=name, title=METRICS[name])
@@ -120,7 +113,7 @@ def _all_updates(loaded: Loaded) -> pd.DataFrame:
 
 
 def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most MOST_POINTS rows of each run and kind, evenly spaced, the last one kept: a screen has no more."""
+    """Keep at most MOST_POINTS rows of each run and kind, evenly spaced, the last among them: a screen has no more."""
     place = frame.groupby(["run_id", "kind"]).cumcount(ascending=False)
     size = frame.groupby(["run_id", "kind"])["update"].transform("size")
     return frame[place % (-(-size // MOST_POINTS)) == 0]

@@ -1,4 +1,4 @@
-"""Transitions: which bands questions moved between, what of it chance makes, and which questions they are."""
+"""Show page Transitions: moves of questions between bands, beside those that chance makes."""
 
 from __future__ import annotations
 
@@ -9,48 +9,40 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis import BANDS, band_transitions, caption_transitions, plot_transitions
-from relift.analysis.questions.moves import moved_questions
-from relift.analysis.questions.transitions import Null
+from relift.analysis.questions.transitions import Null, moved_questions
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts import stability
 from relift.dashboards.charts.matrices import CELL, KINDS, transitions
-from relift.dashboards.made import Made, compute, make
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, questions
-from relift.dashboards.widgets import (
-    choose_runs,
-    downloads,
-    link,
-    link_to_question,
-    missing,
-    plain,
-    show_spec,
-    start_page,
-    table,
-    view,
-)
+from relift.dashboards.sections import section, show_spec, table, unavailable
+from relift.dashboards.widgets import choose_runs, link, link_to_question, plain, start_page
 
 MOST_ROWS = 500  # of a cell's questions on the screen
 
 
 def show() -> None:
-    """The whole page."""
+    """Show the whole page."""
     start_page("transitions")
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     _matrices(choice)
-    view(
+    section(
         "Questions acquired and lost between probes",
         "From each probe to the next: questions newly solved, and lost again; dashes are what a model that does not "
         "change would show.",
-        make("f08_turnover", choice),
+        make("turnover", choice),
         stability.turnover,
         legend=stability.LEGEND,
     )
-    view(
+    section(
         "What was mastered and still is",
         "Of the questions mastered at the first probe, the share still mastered at later ones; dashes are chance.",
-        make("f08_retention", choice),
+        make("retention", choice),
         stability.retention,
     )
 
@@ -71,18 +63,18 @@ def _matrices(choice: Choice) -> None:
         return band_transitions(loaded.probes, loaded.bands, step=step, null=null, resamples=200)
 
     made = compute(
-        "f03_transitions", choice, data, caption=caption_transitions, draw=plot_transitions, options=("step", step)
+        "transitions", choice, data, caption=caption_transitions, draw=plot_transitions, options=("step", step)
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Moves between bands", anchor=False)
-        if isinstance(made, Made):
+        if isinstance(made, Ready):
             downloads(made)
     st.markdown(
         "Where the questions of each band of the base are at this step: as observed, for a model that did not change, "
         "and the difference, grey where chance explains it. **A click on a cell opens its questions.**"
     )
-    if not isinstance(made, Made):
-        missing(made)
+    if not isinstance(made, Ready):
+        unavailable(made)
         return
     for run, rows in made.frame.groupby("run", sort=False):
         st.markdown(f"#### {plain(run)}")
@@ -90,7 +82,7 @@ def _matrices(choice: Choice) -> None:
     st.caption(plain(made.caption))
 
 
-def _one_run(choice: Choice, run: str, made: Made, rows: pd.DataFrame) -> None:
+def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
     chosen: tuple[str, str] | None = None
     for column, kind in zip(st.columns(len(KINDS), gap="small"), KINDS, strict=True):
         with column:
@@ -104,7 +96,7 @@ def _one_run(choice: Choice, run: str, made: Made, rows: pd.DataFrame) -> None:
 
 
 def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str]) -> None:
-    """The questions of one cell, each a click from its page."""
+    """List the questions of one cell, each a click from its page."""
     band_from, band_to = chosen
     run_id, step = str(rows["run_id"].iloc[0]), int(rows["step"].iloc[0])
 
@@ -116,8 +108,8 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
         return found.merge(asked.astype(object), on="question_id", how="left")
 
     made = compute("moved", choice, data, options=(run_id, step, band_from, band_to))
-    if not isinstance(made, Made):
-        missing(made)
+    if not isinstance(made, Ready):
+        unavailable(made)
         return
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -125,7 +117,9 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
                 f"**{len(made.frame)} questions: {band_from} for the base, {band_to} in {plain(run)} at step {step}**"
             )
             downloads(made)
-            link("questions", f"All {band_from} questions", icon="➡️", run=[run], band=[band_from])
+            link(
+                "questions", f"All {band_from} questions", icon=":material/arrow_forward:", run=[run], band=[band_from]
+            )
         if made.frame.empty:
             return
         event = table(
@@ -142,7 +136,7 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
 
 
 def _cell_of(event: Any) -> tuple[str, str] | None:
-    """Bands of the cell that was clicked, if there is one; what the browser sends is only ever looked up."""
+    """Read the bands of the cell that was clicked, if any; what the browser sends is only ever looked up."""
     points = (event or {}).get("selection", {}).get(CELL) or []
     if not points or points[0].get("band_from") not in BANDS or points[0].get("band_to") not in BANDS:
         return None

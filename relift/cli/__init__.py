@@ -1,4 +1,4 @@
-"""The command line: one command, subcommands in an explicit table. Heavy imports wait until a command needs them."""
+"""Define the command line: one command, subcommands in a table. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from relift.cli import analysis, evaluation, training
+from relift.cli.help import WholeLines, usage_line
 from relift.errors import ReliftError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -30,7 +31,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 app = typer.Typer(
     name="relift",
-    help="What did training change, question by question?",
+    cls=WholeLines,
+    help="Show, question by question, what training changed.",
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,7 +42,7 @@ app = typer.Typer(
 
 @app.callback()
 def _relift(context: typer.Context) -> None:
-    """What did training change, question by question?"""
+    """Show, question by question, what training changed."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)
@@ -51,16 +53,13 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> NoReturn:
-    """Entry point: errors for people are one line on standard error, with their exit status."""
+    """Run the command; errors for people become one line on standard error and their exit status."""
     try:
         status = app(standalone_mode=False)
         if status == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
-    except TyperException as error:  # a mistyped option or command
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context else "relift"
-        print(f"{where}: {message.rstrip('.')} (see: {where} --help)", file=sys.stderr)
+    except TyperException as error:  # a mistyped option or command, a value of the wrong type
+        print(usage_line(error), file=sys.stderr)
         status = 2
     except ReliftError as error:
         print(f"relift: {' '.join(str(error).split())}", file=sys.stderr)

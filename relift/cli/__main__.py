@@ -1,4 +1,4 @@
-"""`python -m relift.cli`, the same as the command `relift`."""
+"""Run the command `relift` as `python -m relift.cli`."""
 
 from relift.cli import main
 

@@ -1,7 +1,8 @@
-"""`relift compare`, `analyze`, `report`, `dashboard`, `import`."""
+"""Define the commands `relift compare`, `analyze`, `report`, `dashboard` and `import`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,16 @@ import typer
 
 from relift.cli.formats import Json, Latex, Markdown, one_format
 from relift.errors import InputError
+
+
+def _sound_runs(paths: list[Path]) -> list[Path]:
+    """Find the runs that are meant, and say on standard error what is left out."""
+    from relift.store import resolve_runs
+
+    found = resolve_runs(paths)
+    for line in found.lines():
+        print(line, file=sys.stderr)
+    return found.sound()
 
 
 def compare(
@@ -26,7 +37,10 @@ def compare(
     markdown: Markdown = False,  # noqa: FBT002
     latex: Latex = False,  # noqa: FBT002
 ) -> None:
-    """Differences of runs on the same questions, paired, with intervals and the questions that flipped."""
+    """Compare runs on the same questions, with intervals.
+
+    Differences are paired by question; the questions that flipped are listed.
+    """
     from relift.analysis.scores.paired import compare_with_baseline
     from relift.analysis.scores.paired_table import render_comparisons
     from relift.analysis.scores.sides import parse_side
@@ -40,7 +54,7 @@ def compare(
 
 
 def analyze(
-    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some; running ones too")],
     out: Annotated[Path, typer.Option("--out", help="folder for figures/, tables/ and index.md")] = Path("analysis"),
     base: Annotated[
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
@@ -51,9 +65,13 @@ def analyze(
     seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
-    """Figures and tables of what training changed, question by question, and what the runs do not allow."""
+    """Draw figures and write tables of what training changed.
+
+    index.md also names what could not be made from these runs, and why.
+    """
     from relift.analysis.report.analyze import analyze as run_analysis
 
+    runs = _sound_runs(runs)
     tell = None if quiet else lambda line: print(line, flush=True)
     result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
     counts = {kind: sum(one.kind == kind for one in result.made) for kind in ("figure", "table")}
@@ -61,7 +79,7 @@ def analyze(
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="run folders: training, evaluation, imported; running ones too")],
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some; running ones too")],
     out: Annotated[Path, typer.Option("--out", help="the HTML file")] = Path("report.html"),
     base: Annotated[
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
@@ -74,9 +92,13 @@ def report(
     seed: Annotated[int, typer.Option("--seed", help="of the resampling")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result alone")] = False,  # noqa: FBT002
 ) -> None:
-    """One HTML file to mail: what training changed, in words with intervals, figures and example questions."""
-    from relift.analysis.report.write import write_report
+    """Write one HTML file on what training changed.
 
+    It holds sentences with intervals, figures and example questions, and can be mailed.
+    """
+    from relift.analysis.report.page import write_report
+
+    runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
         tell=None if quiet else lambda line: print(line, flush=True),
@@ -94,7 +116,7 @@ def dashboard(
         bool, typer.Option("--unsafe-no-auth", help="let whoever reaches --host read the runs, without a password")
     ] = False,  # noqa: FBT002
 ) -> None:
-    """Look at runs in a browser: curves, the questions behind them, their answers."""
+    """Show runs in a browser: curves, questions, answers."""
     from relift.dashboards.launch import run_dashboard
 
     run_dashboard(runs, port=port, host=host, unsafe_no_auth=unsafe_no_auth)
@@ -105,7 +127,7 @@ def import_(
     source: Annotated[Path, typer.Argument(help="lighteval: the folder details/MODEL/DATE, or one of its files")],
     into: Annotated[Path, typer.Option(metavar="RUN", help="folder of the new run")],
 ) -> None:
-    """Somebody else's evaluation as a run of ours: graded again, scored, and looked at like any other."""
+    """Import another project's evaluation as a run, graded again."""
     from relift.analysis.scores.score import score_run
     from relift.benchmarks.lighteval.importer import import_details
     from relift.grading import Grader

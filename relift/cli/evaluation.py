@@ -64,7 +64,10 @@ def eval_(
     commit_seconds: Annotated[float, typer.Option(min=0.0, help="commit after this many seconds at the latest")] = 30.0,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Score a model on benchmarks, with intervals; the same command continues what was interrupted."""
+    """Score models on benchmarks, with intervals.
+
+    The same command again continues.
+    """
     if list_:
         from relift.benchmarks.listing import list_benchmarks, render_list
 
@@ -128,7 +131,7 @@ def probe(
     revision: Revision = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Measure a checkpoint's accuracy on each question of a file, as a run of its own or within one."""
+    """Measure a checkpoint's accuracy on each question of a file."""
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.probe import Into, run_probe
 
@@ -167,7 +170,10 @@ def topup(
     tokenizer: Tokenizer = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Sample the questions at zero more often, as a draw of their own that enters no rate."""
+    """Sample unsolved questions of a run more often.
+
+    The samples are a draw of their own that enters no rate.
+    """
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.topup import run_topup
 
@@ -186,7 +192,10 @@ def regrade(
     grader: Annotated[str | None, typer.Option(help="another grader; default: the run's own, as it is now")] = None,
     second_grader: SecondGrader = None,
 ) -> None:
-    """Grade stored texts again, as a new run, and print what changed by rule."""
+    """Grade a run's stored answers again, into a new run.
+
+    A table shows which verdicts changed, by rule.
+    """
     from relift.evaluate.regrade import run_regrade
 
     run_regrade(run, into, grader=grader, second=second_grader)
@@ -197,7 +206,7 @@ def cross_check(
     python: Annotated[Path, typer.Option(help="interpreter of an environment with lighteval")] = LIGHTEVAL_PYTHON,
     out: Annotated[Path | None, typer.Option(help="a row for each attempt, as CSV")] = None,
 ) -> None:
-    """Let lighteval grade the same answers, and print the cause of every difference."""
+    """Grade a run's answers with lighteval and explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
 
     table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))

@@ -1,8 +1,9 @@
-"""`relift train`, `check`, `demo`."""
+"""Define the commands `relift train`, `check` and `demo`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,24 +21,30 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", help="run folder; default: runs/NAME")] = None,
     set_: Set = None,
     allow_change: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD", help="resume although this tunable field has changed")
+        list[str] | None, typer.Option(metavar="FIELD", help="continue although this tunable key has changed")
     ] = None,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Train one run; started again with the same folder it continues."""
+    """Train a run, or continue the one in its folder."""
     from relift.trainer.command import run_training
 
     run_training(config, out, overrides=set_ or [], allow_changes=allow_change or [], quiet=quiet)
 
 
 def check(
-    runs: Annotated[list[Path], typer.Argument(help="run folders")],
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,  # noqa: FBT002
 ) -> None:
-    """Verify run folders: checksums, keys, counts, orphans; trajectories rebuilt from attempts."""
-    from relift.store import check_run
+    """Verify run folders: checksums, keys, counts.
 
-    reports = {str(folder): check_run(folder) for folder in runs}
+    Trajectories are rebuilt from the attempts and compared; files that no commit knows are named.
+    """
+    from relift.store import check_run, resolve_runs
+
+    found = resolve_runs(runs)
+    for line in found.notes:
+        print(line, file=sys.stderr)
+    reports = {str(folder): check_run(folder) for folder in (*found.runs, *found.unreadable)}
     if as_json:
         print(json.dumps({k: {"problems": r.problems, "summary": r.summary} for k, r in reports.items()}, indent=2))
     else:
@@ -56,11 +63,15 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for the runs, the table and the figures")] = Path(
         "runs/demo"
     ),
-    quick: Annotated[bool, typer.Option("--quick", help="a smoke version of under a minute")] = False,  # noqa: FBT002
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="repeat the whole with so many seeds")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="a tiny version that takes under a minute")] = False,  # noqa: FBT002
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="repeat everything with this many seeds")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,  # noqa: FBT002
 ) -> None:
-    """The whole story on a CPU: a base model, RL, SFT, ReLIFT, SFT then RL, a table and four figures."""
+    """Train and compare RL, SFT and ReLIFT on a CPU in minutes.
+
+    A base model is made, then RL, SFT, ReLIFT, and SFT followed by RL are trained; a table and four figures tell what
+    came out. The same command again continues.
+    """
     from relift.demo.experiment import run_demo
 
     run_demo(out, quick=quick, seeds=seeds, as_json=as_json)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from relift.engines.context import context_of
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
@@ -91,4 +92,4 @@ def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, 
     logging.set_verbosity_error()  # it warns of prompts longer than its own limit, which we check ourselves
     tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)
     stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
-    return Model(source, fingerprint, tokenizer, checkpoint.context_of(config), stops)
+    return Model(source, fingerprint, tokenizer, context_of(config), stops)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,13 +10,14 @@ from pathlib import Path
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.table import BENCHMARKS
-from relift.config import parse_config
+from relift.config import read_recorded
 from relift.engines.texts import Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import InputError, ResumeRefused
 from relift.evaluate.identity import Identity
 from relift.evaluate.models import Model, sampling_from
 from relift.evaluate.plan import Plan, make_plan, prompts_hash
+from relift.grading.extract import THINKING_TAGS
 from relift.run_record import RunRecord
 from relift.schema import Origin, Question, RunKind
 from relift.store import RunReader
@@ -58,9 +58,15 @@ def run_settings(reader: RunReader) -> RunSettings:
         )  # fmt: skip
     if "probe" not in run.decodings or run.seed is None:
         raise InputError(f"{folder}: a run of recipe {run.recipe!r} has no probe to go on with")
-    config = parse_config(tomllib.loads(reader.config_toml), where=str(folder / "config.toml"))
+    config = read_recorded(reader.config_toml, where=str(folder / "config.toml"))
     sampling = sampling_from(run.decodings["probe"], where=folder)
-    protocol = Protocol(f"probe of {run.run_id}", sampling, template=config.data.prompt)
+    protocol = Protocol(
+        f"probe of {run.run_id}",
+        sampling,
+        template=config.data.prompt,
+        system=config.data.system,
+        thinking=tuple(THINKING_TAGS),  # as the trainer's grader
+    )
     return RunSettings(protocol, sampling, run.seed, Origin.probe, 0, "probe", f"{folder}@0", None, {})
 
 

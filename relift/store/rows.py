@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from relift.schema import ATTEMPTS, Finish, Question, Verdict
+from relift.schema import ATTEMPTS, Assistance, Finish, Question, Verdict
 
 _NULLABLE = tuple(column.name for column in ATTEMPTS.columns if column.nullable)
 
@@ -31,6 +31,7 @@ def attempt_row(
     decoding_id: str,
     seed: int,
     text: str | None,
+    assistance: Assistance = Assistance.none,
     sum_logprob: float | None = None,
     mean_entropy: float | None = None,
     grader_agrees: bool | None = None,
@@ -39,6 +40,7 @@ def attempt_row(
     return {
         "question_ix": question_ix,
         "attempt": attempt,
+        "assistance": str(assistance),
         "verdict": str(verdict),
         "verdict_rule": rule,
         "reward": reward_of(verdict),

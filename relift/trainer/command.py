@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from relift.config import load_config
 from relift.schema import RunStatus
 from relift.terminal import stop_on_signals, warn_on
+from relift.trainer.configuration import load_config
 from relift.trainer.run import StepReport
 
 
@@ -37,6 +37,7 @@ def run_training(
         open_run(config, folder, allow_changes=allow_changes, warn=warn_on(console)) as run,
     ):
         run.stop_requested = any_process(lambda: bool(received))
+        console.print(f"watch it: relift dashboard {folder}", soft_wrap=True, highlight=False, markup=False)
         with progress(console, total=config.steps, done=run.step or 0, label=folder.name) as show:
             run.on_step = show
             try:

@@ -14,7 +14,7 @@ CALL = """
 import subprocess, sys
 from relift.benchmarks.speed.turns import serve
 
-def call():
+def call(line):
     done = subprocess.run([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE, text=True, check=True)
     return {{"at": [float(line) for line in done.stdout.split()]}}
 

@@ -100,7 +100,7 @@ def test_the_command_line_itself() -> None:
         (["trian"], "No such command 'trian'"),
         (["train", "x", "--lr", "3"], "No such option: --lr"),
         (["train", "no-such-preset"], "no configuration file or preset 'no-such-preset'"),
-        (["check", "nowhere"], "nowhere: no run.json there: not a run folder"),
+        (["check", "nowhere"], "nowhere: no such folder"),
     ):
         ended = subprocess.run([sys.executable, "-m", "relift.cli", *arguments], capture_output=True, text=True)
         assert ended.returncode == 2 and part in ended.stderr, ended.stderr
@@ -151,7 +151,7 @@ def test_a_damaged_parquet_file(config: Path, rows: Rows, tmp_path: Path) -> Non
 
 
 def prompt_tokens(finished: Path) -> list[int]:
-    """Of every training question of the finished run: the lengths that the limits are about."""
+    """Return the lengths that the limits are about, of every training question of the finished run."""
     questions = pq.read_table(finished / "questions.parquet").to_pandas()
     return questions["prompt_tokens"].tolist()
 

@@ -61,7 +61,7 @@ def test_several_runs(finished: Path, run: Path) -> None:
 def test_no_run(tmp_path: Path) -> None:
     ended = relift("check", tmp_path)
     assert ended.status == 2 and ended.out == ""
-    assert ended.err == f"relift: {tmp_path}: no run.json there: not a run folder\n"
+    assert ended.err == f"relift: {tmp_path}: no run.json there or up to 2 levels below: no run folder\n"
 
 
 def flip(path: Path) -> None:

@@ -36,3 +36,9 @@ def text_of(app: AppTest) -> str:
     """All sentences on the page."""
     kinds = (app.title, app.subheader, app.caption, app.markdown, app.info, app.warning, app.error)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def parameter(app: AppTest, name: str) -> str:
+    """A query parameter with one value."""
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]

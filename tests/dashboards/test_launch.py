@@ -20,21 +20,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_folder_of_runs_stands_for_the_runs_in_it(runs: Path) -> None:
-    wanted = [runs / "seed-1" / "rl", runs / "seed-1" / "sft"]
-    assert launch.find_runs([runs / "seed-1"]) == wanted
-    assert launch.find_runs([runs]) == wanted
-    assert launch.find_runs([wanted[1], runs]) == [wanted[1], wanted[0]]  # named twice, shown once
-
-
 def test_what_is_no_run_is_refused(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        launch.find_runs([tmp_path / "nowhere"])
+        launch.run_dashboard([tmp_path / "nowhere"])
     with pytest.raises(InputError, match=r"no run\.json there"):
-        launch.find_runs([tmp_path])
-    write_run(tmp_path / "copy", n_questions=4, n_steps=0, learn=0.5, seed=1, name="rl")
-    with pytest.raises(InputError, match="are the same run rl-1"):
-        launch.find_runs([runs, tmp_path / "copy"])
+        launch.run_dashboard([tmp_path])
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
@@ -72,7 +62,7 @@ def test_it_becomes_streamlit_on_loopback_without_telemetry(
     ):  # fmt: skip
         assert flag in flags
     assert not any("Xsrf" in flag or "CORS" in flag for flag in flags)  # both stay on
-    assert arguments[arguments.index("--") + 1 :] == [str(runs / "seed-1" / name) for name in ("rl", "sft")]
+    assert arguments[arguments.index("--") + 1 :] == [str(runs)]  # the folder: runs that begin later are found in it
     said = capsys.readouterr().out
     assert "http://127.0.0.1:85" in said and "ssh -N -L" in said
 

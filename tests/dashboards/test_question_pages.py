@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 from relift.analysis.runs.read import read_attempts, read_responses
 from relift.dashboards.answers import answers, events_of_question, trajectory_of_question
 from relift.dashboards.charts.questions import trajectory
-from relift.dashboards.question_view import grid_of
+from relift.dashboards.question_widgets import grid_of
 from relift.dashboards.runs import Choice, survey
 from relift.store import RunReader
-from tests.dashboards.app import open_page, text_of
+from tests.dashboards.app import open_page, parameter, text_of
 from tests.dashboards.hostile import HOSTILE
 from tests.dashboards.written import WrittenRun
 from tests.synthetic import write_run
@@ -236,12 +236,6 @@ def _options(app: AppTest, key: str) -> list[str]:
 
 def press(app: AppTest, label: str) -> None:
     next(button for button in app.button if button.label == label).click().run()
-
-
-def parameter(app: AppTest, name: str) -> str:
-    """A query parameter with one value."""
-    value = app.query_params[name]
-    return value if isinstance(value, str) else value[0]
 
 
 def test_answers_to_a_benchmark_can_be_listed_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

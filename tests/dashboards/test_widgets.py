@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from relift.analysis import read_cube
+from relift.dashboards import cubes
 from relift.dashboards import runs as of_runs
+from relift.dashboards.exports import csv_bytes, figure_bytes, parquet_bytes
 from relift.dashboards.runs import Choice, clean_name
-from relift.dashboards.widgets import csv_bytes, figure_bytes, parquet_bytes, plain
+from relift.dashboards.widgets import plain
 from tests.synthetic import write_run
 
 
@@ -62,15 +64,15 @@ def test_a_live_step_joins_the_cube_and_the_survey(tmp_path: Path, monkeypatch: 
     write_run(folder, n_questions=12, n_steps=4, learn=0.5, seed=1, probe_every=2, status="running")
     monkeypatch.setattr("sys.argv", ["app.py", str(folder)])
     (run,) = of_runs.survey()
-    before = of_runs.cube(run)
+    before = cubes.cube(run)
     assert run.state == "running" and run.probe_steps == (0, 2, 4) and run.base_draws == (0, 1)
-    assert of_runs.cube(run) is before  # nothing changed: the same object, not a copy
+    assert cubes.cube(run) is before  # nothing changed: the same object, not a copy
     later = tmp_path / "later"
     write_run(later, n_questions=12, n_steps=6, learn=0.5, seed=1, probe_every=2)
     for name in ("trajectories/step-000006.probe.d0.parquet", "commits/step-000006.json"):
         (folder / name).write_bytes((later / name).read_bytes())  # what a live run does, a step later
     (grown,) = of_runs.survey()
-    after = of_runs.cube(grown)
+    after = cubes.cube(grown)
     assert grown.fingerprint != run.fingerprint and grown.probe_steps == (0, 2, 4, 6)
     whole = read_cube(later)
     np.testing.assert_array_equal(after.step_T, [0, 2, 4, 6])
@@ -84,8 +86,8 @@ def test_large_runs_show_evenly_spaced_probes() -> None:
     steps = tuple(range(0, 101))
     run = of_runs.RunInfo("rl", Path("x"), "done", (), n_rows=10_100_000, probe_steps=steps)
     choice = Choice((run,))
-    assert of_runs.is_large(choice)
-    shown = of_runs.spaced_steps(choice, 5)
+    assert cubes.is_large(choice)
+    shown = cubes.spaced_steps(choice, 5)
     assert shown == (0, 25, 50, 75, 100)
     # 1,000,000 of 10,100,000 rows: 10 of 101 steps
-    assert len(of_runs.shown_steps(choice) or ()) == 10
+    assert len(cubes.shown_steps(choice) or ()) == 10

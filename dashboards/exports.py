@@ -1,0 +1,66 @@
+"""Give data and figures away: CSV that a spreadsheet cannot be hurt by, Parquet, PNG and SVG."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from relift.analysis.style import save_figure
+from relift.dashboards.frames import Draw, Ready
+
+
+def downloads(made: Ready) -> None:
+    """Show a small menu: data as CSV and Parquet, the figure for print as PNG and SVG, each made when asked for."""
+    name = f"relift-{made.name}"
+    with st.popover("Download", width="content"):
+        data_buttons(made.frame, name)
+        if made.draw is not None:
+            draw = made.draw
+            for kind, mime in (("png", "image/png"), ("svg", "image/svg+xml")):
+                st.download_button(
+                    f"Figure, {kind.upper()}", lambda kind=kind: figure_bytes(made.frame, draw, kind),
+                    file_name=f"{name}.{kind}", mime=mime, key=f"get-{name}-{kind}", on_click="ignore", width="stretch",
+                )  # fmt: skip
+
+
+def data_buttons(frame: pd.DataFrame, name: str) -> None:
+    """Show two buttons that give a frame as CSV and as Parquet."""
+    for kind, mime, convert in (
+        ("csv", "text/csv", csv_bytes),
+        ("parquet", "application/vnd.apache.parquet", parquet_bytes),
+    ):
+        st.download_button(
+            f"Data, {'CSV' if kind == 'csv' else 'Parquet'}", lambda convert=convert: convert(frame),
+            file_name=f"{name}.{kind}", mime=mime, key=f"get-{name}-{kind}", on_click="ignore", width="stretch",
+        )  # fmt: skip
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """Write CSV in UTF-8; text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    safe = frame.copy(deep=False)
+    for name in safe.columns:
+        if not (pd.api.types.is_numeric_dtype(safe[name]) or pd.api.types.is_bool_dtype(safe[name])):
+            text = safe[name].astype(object)
+            risky = text.map(
+                lambda value: isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+            )
+            safe[name] = text.where(~risky.astype(bool), "'" + text.astype(str))
+    return safe.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """Write Parquet, values exactly as they are."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def figure_bytes(frame: pd.DataFrame, draw: Draw, kind: str) -> bytes:
+    """Draw the figure for print as relift.analysis draws and saves it. InputError where that refuses."""
+    axes = np.asarray(draw(frame), dtype=object).flat[0]
+    with tempfile.TemporaryDirectory() as folder:
+        return save_figure(axes.figure, folder, "figure", frame, formats=[kind])[0].read_bytes()

