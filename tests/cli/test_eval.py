@@ -92,15 +92,15 @@ def after_answers(n: int, act: Callable[[], object]) -> Callable[[], None]:
     """A `before` that lets `act` happen when the n-th answer arrives."""
 
     def plant() -> None:
-        put, arrived = loop.Recorder.put, []
+        put, arrived = loop.GradingThread.put, []
 
-        def planted(self: loop.Recorder, index: int, reply: object) -> None:
+        def planted(self: loop.GradingThread, index: int, reply: object) -> None:
             arrived.append(index)
             if len(arrived) == n:
                 act()
             put(self, index, reply)  # type: ignore[arg-type]
 
-        loop.Recorder.put = planted  # type: ignore[assignment]
+        loop.GradingThread.put = planted  # type: ignore[assignment]
 
     return plant
 
