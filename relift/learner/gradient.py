@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from relift.learner.importance import BINS_A_DECADE, GAP_SUMS, LARGEST_LOG_WEIGHT, LEAST, N_BINS
 from relift.learner.update import Component, Term, TrainSequence
 
 # What is summed over tokens, micro-batches and processes until the optimizer steps.
 SUMS = ("loss", "n_sequences", "n_tokens", "entropy", "kl", "n_kl", "removed", "n_clippable", "n_not_finite")
+N_SUMS = len(SUMS) + len(GAP_SUMS) + N_BINS  # the last ones: how many tokens' |log-probability gaps| are in each bin
 
 
 class View:
@@ -45,6 +47,10 @@ class View:
         sums_S = x.new_zeros(len(self._sequences)).index_add_(0, self._sequence, x)
         return (sums_S / self._length_S)[self._sequence]
 
+    def by_sequence_sum(self, x: torch.Tensor) -> torch.Tensor:
+        sums_S = x.new_zeros(len(self._sequences)).index_add_(0, self._sequence, x)
+        return sums_S[self._sequence]
+
     def per_token(self, value_S: np.ndarray) -> torch.Tensor:
         """Repeat a value of each sequence over its tokens."""
         return torch.from_numpy(value_S).to(self.logprob.device, self.logprob.dtype)[self._sequence]
@@ -70,7 +76,9 @@ def token_gradients(
     logprob_C: torch.Tensor,
     entropy_C: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(d loss / d logprob_C, d loss / d entropy_C, sums in the order of SUMS) of one micro-batch.
+    """(d loss / d logprob_C, d loss / d entropy_C, sums [N_SUMS]) of one micro-batch.
+
+    The sums are in the order of SUMS and GAP_SUMS, then the counts of `gap_sums`.
 
     component_S says which component a sequence belongs to, place_S which of its sequences it is. Scores, old
     log-probabilities and advantages that are not finite are counted in `n_not_finite`, whatever the loss makes of
@@ -78,7 +86,7 @@ def token_gradients(
     """
     device = logprob_C.device
     gradient_C, entropy_gradient_C = torch.zeros_like(logprob_C), torch.zeros_like(entropy_C)
-    sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
+    sums = torch.zeros(N_SUMS, dtype=torch.float64, device=device)
     members_S = [components[k].sequences[s] for k, s in zip(component_S, place_S, strict=True)]
     n_S = np.array([len(s.completion_ids_T) for s in members_S], np.int64)
     component_C = np.repeat(component_S, n_S)
@@ -130,4 +138,14 @@ def _record(terms: Sequence[Term], view: View, n_sequences: int, loss: torch.Ten
         "n_clippable": n_tokens * len(removed),
         "n_not_finite": (~finite).sum(),
     }
-    return torch.stack([torch.as_tensor(values[name], dtype=torch.float64, device=loss.device) for name in SUMS])
+    sums = torch.stack([torch.as_tensor(values[name], dtype=torch.float64, device=loss.device) for name in SUMS])
+    return torch.cat([sums, gap_sums((view.old - view.sampler)[view.sampled])])
+
+
+def gap_sums(gap_C: torch.Tensor) -> torch.Tensor:
+    """Sum over sampled tokens, in the order of GAP_SUMS, and count |gap| by bin: float64 [3 + N_BINS]."""
+    weight_C = gap_C.double().clamp(max=LARGEST_LOG_WEIGHT).exp()
+    decades_C = (gap_C.double().abs().clamp(min=LEAST) / LEAST).log10()
+    bin_C = (decades_C * BINS_A_DECADE).clamp(max=N_BINS - 1).nan_to_num(nan=N_BINS - 1).long()
+    sums = torch.stack([gap_C.double().abs().sum(), weight_C.sum(), weight_C.square().sum()])
+    return torch.cat([sums, torch.bincount(bin_C, minlength=N_BINS).double()])

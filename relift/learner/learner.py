@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from relift.errors import InputError
 from relift.learner import distributed
 from relift.learner.exactness import exchange_attention
-from relift.learner.gradient import SUMS, token_gradients
+from relift.learner.gradient import N_SUMS, SUMS, token_gradients
+from relift.learner.importance import GAP_SUMS, quantile
 from relift.learner.model import LogprobModel, run
 from relift.learner.optim import MOMENTS, NamedOptimizer, OptimizerSpec
 from relift.learner.packing import EMPTY, MicroBatch, lay_out, plan
@@ -149,7 +150,9 @@ class Learner:
         """
         started = time.perf_counter()
         chosen = self._optimizers[optimizer]
-        sums = dict(zip(SUMS, distributed.sum_over_ranks(self._sums).tolist(), strict=True))
+        values = distributed.sum_over_ranks(self._sums).tolist()
+        names = (*SUMS, *GAP_SUMS)
+        sums, gap_counts = dict(zip(names, values, strict=False)), values[len(names) :]
         loss = sums["loss"] if not sums["n_not_finite"] else math.nan
         norm, limit = self._grad_norm(), chosen.spec.skip_grad_norm
         lr = chosen.spec.lr_at(chosen.steps if run_steps is None or not chosen.spec.over_run else run_steps)
@@ -168,6 +171,10 @@ class Learner:
             n_tokens=int(sums["n_tokens"]),
             entropy=_mean(sums["entropy"], sums["n_tokens"]),
             sampler_kl=_mean(sums["kl"], sums["n_kl"]),
+            n_sampled_tokens=int(sums["n_kl"]) or None,
+            sampler_gap=_mean(sums["gap"], sums["n_kl"]),
+            sampler_gap_p99=quantile(gap_counts, 0.99),
+            effective_tokens=_mean(sums["weight"] ** 2, sums["weight_squared"]),
             clip_fraction=_mean(sums["removed"], sums["n_clippable"]),
             skipped=skipped,
             seconds=seconds,
@@ -257,7 +264,7 @@ class Learner:
         """Forget gradient and sums."""
         for parameter in self._parameters.values():
             parameter.grad = None
-        self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=self.device)
+        self._sums = torch.zeros(N_SUMS, dtype=torch.float64, device=self.device)
         self._seconds = 0.0
 
 

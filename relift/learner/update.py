@@ -59,16 +59,19 @@ class TokenView(Protocol):
 
     All are of shape [N]. `column` gives any of COLUMNS and raises ValueError where a sequence lacks it;
     `by_sequence_mean(x_N)` replaces each token's value by the mean over its sequence (of the whole sequence, whichever
-    micro-batch it stands in).
+    micro-batch it stands in), `by_sequence_sum(x_N)` by the sum.
     """
 
     logprob: Any  # current log-probability, detached
     old: Any  # column old; the current log-probability where it is absent
     advantage: Any
     entropy: Any  # current entropy of the next-token distribution, detached
+    sampler: Any  # column sampler; 0 where it is absent
+    sampled: Any  # whether it is there
 
     def column(self, name: str, /) -> Any: ...
     def by_sequence_mean(self, x: Any, /) -> Any: ...
+    def by_sequence_sum(self, x: Any, /) -> Any: ...
 
 
 TokenFn = Callable[[Any, TokenView], Any]  # (xp, view) -> one value per token; xp is numpy or torch
@@ -137,6 +140,10 @@ class UpdateStats:
     n_tokens: int
     entropy: float | None
     sampler_kl: float | None
+    n_sampled_tokens: int | None
+    sampler_gap: float | None
+    sampler_gap_p99: float | None
+    effective_tokens: float | None
     clip_fraction: float | None
     skipped: bool
     seconds: float

@@ -160,10 +160,10 @@ def logging_asks(log: Path) -> Callable[[], None]:
 
         def planted(asks, **rest):  # type: ignore[no-untyped-def]
             with log.open("a") as file:
-                file.writelines(f"{of.item.question_ix} {of.attempt}\n" for of in asks)
+                file.writelines(f"{p.question.question_ix} {p.attempt}\n" for p in asks)
             collect(asks, **rest)
 
-        from relift.evaluate import evaluate as evaluation
+        from relift.evaluate import fill as evaluation
 
         evaluation.collect = planted  # type: ignore[attr-defined]
 

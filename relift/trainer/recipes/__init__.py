@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from relift.config import Config
 from relift.errors import InputError
+from relift.learner.importance import weighted
 from relift.learner.losses import LOSSES, k3_kl
 from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
@@ -82,8 +83,12 @@ def _rl_part(config: Config) -> RLPart:
         raise InputError(f"rl.loss = gspo is a mean over each sequence: set rl.denominator to {_any_of(PER_SEQUENCE)}")
     if rl.loss == "cispo" and rl.ratio_cap is None:
         raise InputError("rl.loss = cispo needs rl.ratio_cap, the largest ratio")
+    own = loss(rl)
+    by = rl.importance if rl.importance != "auto" else "none" if config.rollout.engine == "torch" else "token"
+    if by != "none":
+        own = weighted(own, by=by, cap=rl.importance_cap, masked=rl.importance_mask)
     return RLPart(
-        loss=loss(rl),
+        loss=own,
         norm=norm,
         advantage=look_up(ADVANTAGES, rl.advantage, key="rl.advantage"),
         attempts=config.rollout.attempts_per_question,
