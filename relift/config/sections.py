@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from relift.schema import MAX_UNDECIDED
+
 Change = Literal["identity", "tunable", "numeric", "runtime"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -241,7 +243,7 @@ class GuardConfig(Section):
     """What stops a run."""
 
     max_skipped: int = _field(3, "runtime", "non-finite updates in a row", ge=1)
-    max_undecided: float = _field(0.2, "runtime", "share of undecided verdicts in a step", gt=0, le=1)
+    max_undecided: float = _field(MAX_UNDECIDED, "runtime", "share of undecided verdicts in a step", gt=0, le=1)
 
 
 class RuntimeConfig(Section):

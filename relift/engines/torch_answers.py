@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -24,6 +25,8 @@ class TorchAnswers:
     time. Answers arrive a few steps after their last token, so short ones come first. With stop strings an answer is
     cut where the first one begins, after it was written to its end.
     """
+
+    ledger: Path | None = None  # nobody charges for these answers
 
     def __init__(
         self,

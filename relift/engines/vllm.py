@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -37,6 +38,8 @@ COMMAND = (sys.executable, "-P", "-m", "relift.engines.vllm_worker")
 
 class VLLMAnswers:
     """An Answerer (answering.py). `command` starts the worker; tests give another one."""
+
+    ledger: Path | None = None  # nobody charges for these answers
 
     def __init__(
         self,

@@ -47,10 +47,10 @@ def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: 
 
 def changed_tunables(
     stored: Mapping[str, object], config: Config, *, folder: Path, allowed: Collection[str]
-) -> dict[str, object]:
+) -> dict[str, tuple[object, object]]:
     """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
     values = tunables(config)
-    changed: dict[str, object] = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
+    changed = {n: (stored[n], values[n]) for n in values if n in stored and stored[n] != values[n]}
     refused = [name for name in changed if name not in allowed]
     if refused:
         what = "; ".join(f"{name} was {stored[name]!r} and is now {values[name]!r}" for name in refused)

@@ -16,7 +16,8 @@ from relift.grading import require_kind
 from relift.grading.extract import THINKING_TAGS
 from relift.grading.gold_check import Judge, kind_of_golds, require_readable_golds
 from relift.prompts import completion_ids, opens_thoughts, render
-from relift.schema import Question, question_row
+from relift.schema import Question
+from relift.store.rows import question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import load_tokenizer, stop_tokens
 from relift.trainer.demos import Demo
@@ -190,11 +191,11 @@ def questions_frame(inputs: Inputs) -> pd.DataFrame:
     for item in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items):
         rows.setdefault(
             item.question_ix,
-            {
-                **question_row(item.question),
-                "question_ix": item.question_ix,
-                "prompt_tokens": len(item.prompt_ids),
-                "has_demo": item.question_ix in with_demo,
-            },
+            question_row(
+                item.question,
+                item.question_ix,
+                prompt_tokens=len(item.prompt_ids),
+                has_demo=item.question_ix in with_demo,
+            ),
         )
     return pd.DataFrame([rows[ix] for ix in sorted(rows)])

@@ -22,6 +22,7 @@ from relift.errors import ReliftError
 from relift.grading.base import Judgement, Submission
 from relift.grading.gold_check import Judge
 from relift.learner.distributed import sum_over_ranks, world
+from relift.run_record import RunRecord
 from relift.schema import Finish, Verdict
 
 FINISHES = (Finish.stop, Finish.length)
@@ -186,11 +187,11 @@ class SilentWriter:
     def __init__(self, folder: Path, *, is_new: bool) -> None:
         self.folder = folder
         self.is_new = is_new
-        self.run_json: dict[str, Any] = {}
+        self.run: RunRecord
 
-    def start(self, *, run_json: dict[str, Any], **contents: object) -> None:
+    def start(self, run: RunRecord, **contents: object) -> None:
         """The first process lays the run."""
-        self.run_json = run_json
+        self.run = run
 
     def write(self, table: str, frame: object, **place: object) -> None:
         """The first process writes."""
@@ -201,7 +202,7 @@ class SilentWriter:
     def save_checkpoint(self, step: int, write_files: object, *, info: object) -> None:
         """The first process saves."""
 
-    def update_run_json(self, **fields: object) -> None:
+    def update_run(self, **fields: object) -> None:
         """The first process notes it."""
 
 

@@ -18,6 +18,7 @@ from relift.config import Config, to_toml
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.grading import Grader, Scorer
 from relift.learner.update import TrainSequence, Update, UpdateStats
+from relift.run_record import RunRecord
 from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
 from relift.store import RunWriter
 from relift.trainer.configuration import load_config
@@ -160,7 +161,7 @@ def scripted_run(
     demos = [demo_of(asked[ix]) for ix in with_demo]
     writer = RunWriter(folder)
     writer.start(
-        run_json={"run_id": "scripted"},
+        RunRecord(run_id="scripted"),
         config_toml=to_toml(config),
         questions=questions_frame(asked, with_demo),
         demonstrations=demonstrations_frame(asked, with_demo) if with_demo else None,
