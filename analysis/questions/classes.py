@@ -19,7 +19,7 @@ from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, one_origin
 from relift.errors import InputError
 
 CLASSES = ("gained", "lost", "stuck", "always", "flicker", "steady")
-N_END = 2  # probes at the end that are pooled
+JEFFREYS = (0.5, 0.5)  # a, b: a prior that no other question in the frame has a say in
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(64)
 _DEALS = 400  # dealings of the attempts that the flicker threshold rests on
 _MANY_PROBES = 30  # from here on half as many: the statistic is a sum of many terms
@@ -42,7 +42,7 @@ class _Run:
 
     @property
     def end_P(self) -> NDArray[np.bool_]:
-        return np.arange(len(self.step_P)) >= max(int(self.base_P.sum()), len(self.step_P) - N_END)
+        return self.step_P == self.step_P.max()
 
 
 def classify_trajectories(
@@ -50,8 +50,9 @@ def classify_trajectories(
 ) -> pd.DataFrame:
     """Class every question of every run (of CLASSES), with what the class rests on: one row per run and question.
 
-    The base pools draws 0 and 1 of step 0, the end the last two probes. p_gain is P(p_end > p_base), the two with
-    independent posteriors under the run's prior (of `fit_prior`; None fits it to the run's step 0). In this order:
+    The base pools draws 0 and 1 of step 0, the end is the last probe. p_gain is P(p_end > p_base), the two with
+    independent posteriors under Jeffreys' prior Beta(1/2, 1/2), so that no class depends on the other questions in the
+    frame; `prior` (of `fit_prior`) takes its place if given. `definitions` has the words. In this order:
     gained p_gain >= level; lost p_gain <= 1 - level; stuck no attempt ever correct; always all attempts pooled count
     Easy; flicker: the counts vary more between probes than 95 % of dealings of the same attempts among them (statistic
     sum (c - n p)^2 / (n p (1 - p)), p pooled); else steady. first_solve: step of the first probe with a correct
@@ -146,10 +147,7 @@ def _read_runs(trajectories: pd.DataFrame) -> list[_Run]:
 
 def _shape(run: _Run, prior: pd.DataFrame | None) -> tuple[float, float]:
     if prior is None:
-        fit = stats.beta_binomial_fit(
-            run.correct_QP[:, run.base_P].sum(axis=1), run.decided_QP[:, run.base_P].sum(axis=1)
-        )
-        return fit.a, fit.b
+        return JEFFREYS
     own = prior[(prior["run_id"].astype(object) == run.run_id).to_numpy()]
     if own.empty and len(prior) != 1:
         raise InputError(f"no prior was fitted for run {run.run}")

@@ -18,8 +18,9 @@ import pyarrow as pa
 from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
-from relift.schema import TABLES
+from relift.schema import TABLES, Origin
 from relift.store import RunReader, TableFile, runs_below, trajectories_of, unassisted
+from relift.suggest import hint
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -32,13 +33,13 @@ _indexes: dict[tuple[Path, str], pd.CategoricalDtype] = {}
 _lock = Lock()
 
 
-def open_runs(runs: Runs) -> list[RunReader]:
+def open_runs(runs: Runs | Sequence[Runs]) -> list[RunReader]:
     """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
     InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
     before they trust what they know of it.
     """
-    paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
+    paths = _paths(runs)
     readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
     seen: dict[str, Path] = {}
     for reader in readers:
@@ -48,6 +49,45 @@ def open_runs(runs: Runs) -> list[RunReader]:
     return readers
 
 
+def _paths(runs: Runs | Sequence[Runs]) -> list[RunPath]:
+    """List the paths of one run, of several, or of several such lists."""
+    if isinstance(runs, str | PathLike):
+        return [runs]
+    return [path for part in runs for path in _paths(part)]
+
+
+def require_known(
+    readers: Sequence[RunReader],
+    tables: Sequence[str],
+    *,
+    origin: str | None,
+    steps: Collection[int] | None = None,
+    draws: Collection[int] | None = None,
+) -> None:
+    """Raise InputError for an origin that is none, and for a step or draw that no run has in any of the tables.
+
+    Runs without any row of this origin are not asked: there an empty frame is the answer.
+    """
+    if origin is not None and origin not in list(Origin):
+        raise InputError(f"no origin {origin!r}; there are {', '.join(Origin)}{hint(origin, list(Origin))}")
+    files = [file for reader in readers for table in tables for file in reader.files(table, origin=origin)]
+    if not files:
+        return
+    for what, wanted, known in (
+        ("step", steps, {file.step for file in files}),
+        ("draw", draws, {file.draw or 0 for file in files}),
+    ):
+        unknown = sorted(set(wanted or ()) - known)
+        if unknown:
+            rows = f"{tables[0]} of origin {origin}" if origin else tables[0]
+            raise InputError(f"no run has {rows} at {what} {_listed(unknown)}; there are {_listed(sorted(known))}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:12]))
+    return shown if len(numbers) <= 12 else f"{shown}, ... {numbers[-1]}"
+
+
 def _folders(path: Path) -> list[Path]:
     """List the run folder itself, or those below it; a path that holds none stays, for the reader to refuse it."""
     return [path] if path in _readers else (list(runs_below(path)) or [path])
@@ -55,7 +95,7 @@ def _folders(path: Path) -> list[Path]:
 
 def _reader(folder: Path) -> RunReader:
     known = _readers.get(folder)
-    if known is not None and known.run_json["run_id"] == known.run_id:
+    if known is not None and known.run.run_id == known.run_id:
         return known
     with _lock:
         _readers.pop(folder, None)
@@ -72,7 +112,7 @@ def question_index(reader: RunReader) -> pd.Index:
 
 
 def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
-    key = (reader.folder, str(reader.run_json["files"].get("questions.parquet")))
+    key = (reader.folder, str(reader.run.files.get("questions.parquet")))
     with _lock:
         if key not in _indexes:
             questions = reader.read("questions", columns=["question_id", "question_ix"]).sort_values("question_ix")
@@ -86,27 +126,33 @@ def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
 
 def label_of(reader: RunReader) -> str:
     """Return the name of the run in figures."""
-    return str(reader.run_json.get("name") or reader.folder.name)
+    return reader.run.name or reader.folder.name
 
 
-def read_runs(*runs: RunPath) -> pd.DataFrame:
-    """Read one row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
+def read_runs(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run: run_id, run, folder, committed_step, method (the recipe and its configuration without the
+    seed, so that runs of several seeds group), and every plain value of its record."""
     rows = []
     for reader in open_runs(runs):
-        plain = {k: v for k, v in reader.run_json.items() if v is None or isinstance(v, str | int | float)}
+        run = reader.run
+        values = {name: value for name, value in vars(run).items() if name != "name"}
+        plain = {k: str(v) if isinstance(v, str) else v for k, v in values.items() if v is None or _is_plain(v)}
         key = {"run_id": reader.run_id, "run": label_of(reader), "folder": str(reader.folder)}
-        rows.append({**key, "committed_step": reader.committed_step, **{k: v for k, v in plain.items() if k != "name"}})
+        rows.append({**key, "committed_step": reader.committed_step, "method": run.method, **plain})
     return pd.DataFrame(rows)
 
 
-def read_questions(runs: Runs) -> pd.DataFrame:
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def read_questions(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and question."""
     return _gather(runs, lambda reader: reader.read("questions"))
 
 
 def read_trajectories(
-    runs: Runs,
-    *,
+    *runs: Runs,
     origin: str = "probe",
     steps: Collection[int] | None = None,
     draws: Collection[int] | None = None,
@@ -116,9 +162,17 @@ def read_trajectories(
 ) -> pd.DataFrame:
     """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
-    `leave_out`: (run_id, step) of probes that are not looked at, as damaged ones. Runs that keep attempts of this
-    origin alone (evaluations) have their rows counted from these.
+    With the rate of each row as `accuracy`, n_correct / (n_attempts - n_undecided), null where nothing was decided
+    (also in `columns`). `leave_out`: (run_id, step) of probes that are not looked at, as damaged ones. Runs that keep
+    attempts of this origin alone (evaluations) have their rows counted from these. InputError for an unknown origin,
+    and for steps or draws that no run has.
     """
+    readers = open_runs(runs)
+    require_known(readers, ("trajectories", "attempts"), origin=origin, steps=steps, draws=draws)
+    rate = columns is None or "accuracy" in columns
+    if columns is not None:
+        counts = ("n_correct", "n_attempts", "n_undecided") if rate else ()
+        columns = [*(name for name in columns if name != "accuracy"), *counts]
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
@@ -134,9 +188,16 @@ def read_trajectories(
             frame = reader.read(
                 "trajectories", columns=wanted, origin=origin, steps=asked, draws=draws, question_ixs=kept
             )
-        return _with_question_id(reader, frame)
+        frame = _with_question_id(reader, frame)
+        return frame.assign(accuracy=accuracy_of(frame)) if rate else frame
 
     return _gather(runs, read)
+
+
+def accuracy_of(rows: pd.DataFrame) -> pd.Series:
+    """Compute the rate of each row: n_correct / (n_attempts - n_undecided), null where nothing was decided."""
+    decided = rows["n_attempts"].astype("int64") - rows["n_undecided"].astype("int64")
+    return rows["n_correct"].astype(float) / decided.where(decided > 0)
 
 
 def _counted(
@@ -172,14 +233,18 @@ def _counted(
 
 
 def read_attempts(
-    runs: Runs,
-    *,
+    *runs: Runs,
     origin: str,
     steps: Collection[int],
     questions: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
+    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole.
+
+    InputError for an unknown origin, and for steps that no run has.
+    """
+
+    require_known(open_runs(runs), ("attempts",), origin=origin, steps=steps)
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "draw", "step", "question_ix", "attempt"))
@@ -191,8 +256,7 @@ def read_attempts(
 
 
 def read_responses(
-    runs: Runs,
-    *,
+    *runs: Runs,
     step: int,
     questions: Collection[str],
     attempts: Collection[int] | None = None,
@@ -210,27 +274,27 @@ def read_responses(
     return _gather(runs, read)
 
 
-def read_updates(runs: Runs) -> pd.DataFrame:
+def read_updates(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and optimizer step."""
     return _gather(runs, lambda reader: reader.read("updates"))
 
 
-def read_checkpoints(runs: Runs) -> pd.DataFrame:
+def read_checkpoints(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and checkpoint."""
     return _gather(runs, lambda reader: reader.read("checkpoints"))
 
 
-def read_scores(runs: Runs) -> pd.DataFrame:
+def read_scores(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and score."""
     return _gather(runs, lambda reader: reader.read("scores"))
 
 
-def read_demonstrations(runs: Runs) -> pd.DataFrame:
+def read_demonstrations(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demonstrations")))
 
 
-def read_demo_events(runs: Runs) -> pd.DataFrame:
+def read_demo_events(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and event of a demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demo_events")))
 
@@ -283,7 +347,7 @@ def _batches(tables: Iterable[tuple[TableFile, pa.Table]]) -> Iterator[pa.Table]
         yield pa.concat_tables(batch).unify_dictionaries()
 
 
-def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
+def _gather(runs: Runs | Sequence[Runs], read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
     frames = []
     for reader in open_runs(runs):
         frame = read(reader)

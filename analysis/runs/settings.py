@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -39,8 +40,8 @@ def _settings(reader: RunReader) -> dict[str, str]:
         settings = _flat(tomllib.loads(reader.config_toml))
     except (ReliftError, tomllib.TOMLDecodeError):  # an imported run has none, a damaged one is told of by the check
         settings = {}
-    run = reader.run_json
-    recorded = {name: run[name] for name in _RECORDED if run.get(name) is not None}
+    body = asdict(reader.run)
+    recorded = {name: body[name] for name in _RECORDED if body[name] not in (None, {})}
     return settings | _flat({"recorded": recorded})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint, plain_name
+from relift.schema import RunKind
 from relift.store import RunReader
 from relift.store.checkpoints import steps_with_weights, verify_checkpoint
 from relift.store.files import sha256_of_file
@@ -86,12 +87,12 @@ def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], Non
 
 def _of_run(folder: Path, step: int | None, on_event: Callable[[str], None]) -> ModelSource:
     reader = RunReader(folder)
-    run_id = str(reader.run_json["run_id"])
+    run_id = reader.run_id
     steps = steps_with_weights(folder)
     if step is None:
         found = _newest(folder, steps, on_event)
         if found is None:
-            kind = "an evaluation" if reader.run_json.get("kind") == "eval" else "a run"
+            kind = "an evaluation" if reader.run.kind is RunKind.eval else "a run"
             raise InputError(f"MODEL {str(folder)!r}: {kind} without a checkpoint to load; name a checkpoint's folder")
         step = found
     weights = reader.weights(step)
@@ -122,7 +123,7 @@ def _base_of(reader: RunReader, name: str, run_id: str) -> ModelSource:
     base = Path(path)
     if not path or ("/" in path and path.startswith((".", "/")) and not base.is_dir()):
         raise InputError(f"MODEL '{reader.folder}@0': its base model was {path!r}, which is not there")
-    was = reader.run_json.get("identity", {}).get("model")
+    was = reader.run.identity.get("model")
     if base.is_dir() and was != files_fingerprint(base, ("*.safetensors", "config.json")):
         raise InputError(f"MODEL '{reader.folder}@0': {path!r} is not the base model it began from: its files changed")
     return ModelSource(path, revision, name, run_id, 0)

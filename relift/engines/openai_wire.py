@@ -101,8 +101,8 @@ class _Choice(_Loose):
 
 
 class _Usage(_Loose):
-    completion_tokens: int = Field(ge=0)
-    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(ge=0, lt=2**31)
+    prompt_tokens: int = Field(default=0, ge=0, lt=2**31)
 
 
 class _Body(_Loose):

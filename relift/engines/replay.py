@@ -47,6 +47,8 @@ class ReplayAnswers:
     gives the length of a text in tokens, for records that do not say it.
     """
 
+    ledger: Path | None = None  # nobody charges for these answers
+
     def __init__(self, recording: Recording, *, count_tokens: Callable[[str], int] | None = None) -> None:
         self._recording, self._count_tokens = recording, count_tokens
 
@@ -134,9 +136,9 @@ def _of_run(folder: Path, step: int | None) -> Recording:
             for row in table.to_pylist():
                 yield f"{name_of[row['question_ix']]}/{row['draw']}/{row['attempt']}", row["text"]
 
-    run = reader.run_json
-    facts = {"run_id": run["run_id"], "origin": str(origin), "step": where["steps"][0]}
-    decoding = {"decodings": run.get("decodings", {}).get(str(origin)), "engine": run.get("engine")}
+    run = reader.run
+    facts = {"run_id": run.run_id, "origin": str(origin), "step": where["steps"][0]}
+    decoding = {"decodings": run.decodings.get(str(origin)), "engine": run.engine or None}
     return Recording(str(folder), replies, texts, {**facts, "recorded_with": digest(decoding)})
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 from relift.engines.tokens import Sampling
@@ -52,7 +53,12 @@ class Answerer(Protocol):
 
     An answer depends on weights, prompt, sampling and seed alone, not on the other asks or their order (of GPUs and
     of servers this cannot be promised; `describe` says so).
+
+    `ledger`: file of the run where an engine that is charged for keeps what it asked and what it got; set before the
+    engine is entered.
     """
+
+    ledger: Path | None
 
     def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
         """Raise InputError, one line, for what cannot be answered; before anything is spent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -10,9 +11,10 @@ import transformers
 
 from relift.engines.answer_text import reply_of
 from relift.engines.checks import check_asks
+from relift.engines.context import context_limit
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Request, Sampling
-from relift.engines.torch_sampler import TorchSampler, context_limit
+from relift.engines.torch_sampler import TorchSampler
 from relift.errors import ReliftError
 
 
@@ -23,6 +25,8 @@ class TorchAnswers:
     time. Answers arrive a few steps after their last token, so short ones come first. With stop strings an answer is
     cut where the first one begins, after it was written to its end.
     """
+
+    ledger: Path | None = None  # nobody charges for these answers
 
     def __init__(
         self,

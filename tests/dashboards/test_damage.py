@@ -13,7 +13,7 @@ from tests.synthetic import write_run
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """base, rl, relift with a probe damaged in a column that counts do not need, and one with half a run.json."""
+    """Write base, rl, relift with a damaged probe (a column that counts do not need), and one with half a run.json."""
     root = tmp_path_factory.mktemp("damage")
     for name, steps, learn in (("base", 0, 0.0), ("rl", 8, 0.4), ("relift", 8, 0.6), ("cut", 8, 0.6)):
         write_run(root / name, n_questions=24, n_steps=steps, learn=learn, seed=len(name), name=name, probe_every=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from relift.engines.model_source import ModelSource, content_fingerprint, resolv
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint
 from relift.store import RunWriter
-from tests.store.rows import RUN_JSON, questions
+from tests.store.rows import RUN, questions
 
 
 def write_run(folder: Path, *, steps: tuple[int, ...] = (0, 3, 6), base: Path | None = None, **facts: Any) -> Path:
     """A run with a checkpoint at each step: model files that differ, and the trainer's state."""
     model = "" if base is None else f"[model]\npath = {str(base)!r}\n"
     with RunWriter(folder) as writer:
-        writer.start(run_json={**RUN_JSON, **facts}, config_toml=model, questions=questions(), demonstrations=None)
+        writer.start(replace(RUN, **facts), config_toml=model, questions=questions(), demonstrations=None)
         for step in steps:
             writer.commit(step)
 

@@ -13,7 +13,8 @@ from relift.analysis.report.content import make_report, without_folders
 from relift.analysis.report.examples import examples_of_run
 from relift.analysis.report.page import PROBLEM_LIMIT, render, write_report
 from relift.errors import InputError
-from relift.schema import question_id_of
+from relift.run_record import RunRecord
+from relift.schema import RunStatus, question_id_of
 from relift.store import RunWriter, trajectories_of
 from tests.analysis.evaluated import write_evaluation
 from tests.analysis.hostile_text import HOSTILE
@@ -104,9 +105,9 @@ def write_texts(folder: Path, problems: list[str], answers: list[str], *, name: 
             "problem": problems, "answer": answers, "answer_kind": "exact", "prompt_tokens": 3, "has_demo": False,
         }
     )  # fmt: skip
-    run_json = {"run_id": "texts-1", "name": name, "recipe": name, "status": "done"}
+    record = RunRecord(run_id="texts-1", name=name, recipe=name, status=RunStatus.done)
     with RunWriter(folder) as writer:
-        writer.start(run_json=run_json, config_toml="", questions=questions, demonstrations=None)
+        writer.start(record, config_toml="", questions=questions, demonstrations=None)
         for step, draws in ((0, 2), (4, 1)):
             for draw in range(draws):
                 row = np.repeat(np.arange(n), 8)
@@ -282,7 +283,7 @@ def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp
         write_report([folders["rl"]], tmp_path / "x.html", only=["f99"])
     with pytest.raises(InputError, match="is a folder: name a file"):
         write_report([folders["rl"]], tmp_path)
-    with pytest.raises(InputError, match="'sft' means 0 runs"):
+    with pytest.raises(InputError, match="no run is called 'sft'"):
         write_report([folders["rl"]], tmp_path / "x.html", base="sft")
     write_run(tmp_path / "empty", n_questions=4, n_steps=0, learn=0.0, seed=1, base_draws=0)
     with pytest.raises(InputError, match="nothing to report on these runs: no run holds a probe, the same questions"):
@@ -292,7 +293,7 @@ def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp
 def test_run_json_is_not_trusted(folders: dict[str, Path], tmp_path: Path) -> None:
     write_run(
         tmp_path / "odd", n_questions=8, n_steps=0, learn=0.0, seed=1,
-        run_json={
+        more={
             "name": "<b>$\\frac{$\u202e" * 9, "model": {"name": "<script>"}, "engine": {"name": ["<i>"]},
             "recipe": "\u202e",
         },
