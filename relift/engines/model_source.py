@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint, plain_name
 from relift.store import RunReader
@@ -38,6 +40,7 @@ class ModelSource:
     name: str  # short, in letters that a folder's name may have
     run_id: str | None = None
     step: int | None = None
+    positions: Positions = AS_PUBLISHED  # of a run's base model: as the run changed them
 
 
 def resolve_model(
@@ -125,7 +128,14 @@ def _base_of(reader: RunReader, name: str, run_id: str) -> ModelSource:
     was = reader.run_json.get("identity", {}).get("model")
     if base.is_dir() and was != files_fingerprint(base, ("*.safetensors", "config.json")):
         raise InputError(f"MODEL '{reader.folder}@0': {path!r} is not the base model it began from: its files changed")
-    return ModelSource(path, revision, name, run_id, 0)
+    positions = Positions(_set(model, "max_positions"), _set(model, "rope_theta"))
+    return ModelSource(path, revision, name, run_id, 0, positions)
+
+
+def _set(model: Mapping[str, Any], name: str) -> Any:
+    """Get a field of a stored configuration; None where it says none, or is older than the field."""
+    value = model.get(name)
+    return None if value == "none" else value
 
 
 def content_fingerprint(path: str, *, revision: str | None = None) -> str:

@@ -51,7 +51,7 @@ class VLLMAnswers:
     ) -> None:
         self._model, self._tokenizer, self._options, self._dtype = model, tokenizer, options, dtype
         self._command = command
-        self._config = model_config.get_text_config()
+        self._model_config, self._config = model_config, model_config.get_text_config()
         self._max_context = least(options.max_model_len, context_of(model_config))
         self._on_gpu = torch.cuda.is_available()
         self._n_workers = self._copies()
@@ -175,6 +175,8 @@ class VLLMAnswers:
             "disable_log_stats": True,
             "seed": 0,
         }
+        if self._model.positions:
+            arguments["hf_overrides"] = self._model.positions.overrides(self._model_config)
         if options.logprobs:
             arguments["logprobs_mode"] = "processed_logprobs"  # at the sampling temperature
         if self._on_gpu:

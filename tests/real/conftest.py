@@ -1,4 +1,4 @@
-"""The folder of real models (RELIFT_REAL_MODELS, laid by tests.real.make_models); without it these tests are skipped."""
+"""The folder of real models (RELIFT_REAL_MODELS, laid by tests.real.make_models); without it tests are skipped."""
 
 from __future__ import annotations
 

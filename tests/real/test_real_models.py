@@ -75,8 +75,9 @@ def test_a_probe_of_questions_like_those_of_math(checkpoint: Path, tmp_path: Pat
     tokenizer, _ = load_tokenizer(str(checkpoint))
     template = "chat" if tokenizer.chat_template else "plain"
     arguments = [
-        sys.executable, "-m", "relift.cli", "probe", checkpoint, "--questions", tmp_path / "q.jsonl", "--samples", 1, "--max-tokens", 32, "--template",
-        template, "--out", tmp_path / "run", "--engine-option", "batch_rows=16", "--quiet",
+        sys.executable, "-m", "relift.cli", "probe", checkpoint, "--questions", tmp_path / "q.jsonl", "--samples", 1,
+        "--max-tokens", 32, "--template", template, "--out", tmp_path / "run", "--engine-option", "batch_rows=16",
+        "--quiet",
     ]  # fmt: skip
     done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
