@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from relift.engines.context import AS_PUBLISHED, Positions
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint
@@ -136,3 +137,13 @@ def test_a_hub_model_is_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda path, name, revision: f"/c/models--o--n/snapshots/{revision}abc/{name}",
     )
     assert content_fingerprint("o/n", revision="f00") == "hub:f00abc"
+
+
+def test_the_base_of_a_run_has_the_positions_of_the_run(tmp_path: Path) -> None:
+    base = base_folder(tmp_path / "base")
+    identity = {"model": files_fingerprint(base, ("*.safetensors", "config.json"))}
+    run = write_run(tmp_path / "run", steps=(), base=base, identity=identity)
+    assert resolve_model(f"{run}@0").positions == AS_PUBLISHED
+    with (run / "config.toml").open("a") as file:
+        file.write('max_positions = 16384\nrope_theta = "none"\n')  # in [model], the last section
+    assert resolve_model(f"{run}@0").positions == Positions(16384, None)
