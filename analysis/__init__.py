@@ -1,32 +1,54 @@
-"""Tables in, tables out, and the figure beside its table: what training changed, question by question."""
+"""Measure what training changed, question by question: tables in, tables out, each figure beside its table."""
 
 from relift.analysis.questions.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
 from relift.analysis.questions.by_band import (
     band_accuracy,
     band_lengths,
     caption_bands,
+    caption_lengths,
     plot_band_accuracy,
     plot_band_lengths,
 )
-from relift.analysis.questions.capability import EPSILON_64, fit_prior, reach, top_up
+from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot_cells
 from relift.analysis.questions.classes import CLASSES, classify_trajectories, count_classes
-from relift.analysis.questions.compare import compare_runs, paired_difference
-from relift.analysis.questions.maps import (
-    caption_data_map,
+from relift.analysis.questions.compare import (
+    compare_runs,
+    difference_from_base,
+    mean_difference,
+    paired_difference,
+    run_ends,
+    say_change,
+)
+from relift.analysis.questions.data_map import caption_data_map, data_map, plot_data_map
+from relift.analysis.questions.heat import (
     caption_question_heat,
-    data_map,
-    plot_data_map,
+    ends_of,
+    heat_bars,
+    order_by_shape,
     plot_question_heat,
     question_heat,
+    sparklines,
 )
-from relift.analysis.questions.reached import (
+from relift.analysis.questions.one_question import (
+    caption_question_trajectory,
+    flip_of,
+    plot_question_trajectory,
+    question_trajectory,
+    typical_attempt,
+)
+from relift.analysis.questions.reach import (
+    EPSILON_64,
     REACH,
     caption_reach,
     caption_reach_accuracy,
+    fit_prior,
     plot_reach,
     plot_reach_accuracy,
+    reach,
     reach_accuracy,
+    reach_codes,
     reach_counts,
+    top_up,
 )
 from relift.analysis.questions.sampling import (
     caption_cover,
@@ -59,10 +81,16 @@ from relift.analysis.questions.stability import (
     retention,
     turnover,
 )
-from relift.analysis.questions.transitions import band_transitions, caption_transitions, label_noise, plot_transitions
+from relift.analysis.questions.transitions import (
+    band_transitions,
+    caption_transitions,
+    moved_questions,
+    plot_transitions,
+)
+from relift.analysis.questions.unchanged import label_noise
+from relift.analysis.runs.cautions import cautions
 from relift.analysis.runs.counts import Counts, Cube, read_counts
 from relift.analysis.runs.live import LiveCube, read_cube
-from relift.analysis.runs.missing import MissingColumn
 from relift.analysis.runs.panel import matched_questions
 from relift.analysis.runs.read import (
     iter_attempts,
@@ -78,6 +106,7 @@ from relift.analysis.runs.read import (
     read_trajectories,
     read_updates,
 )
+from relift.analysis.runs.recorded import MissingColumn, recorded_columns, table_sizes
 from relift.analysis.runs.sql import sql
 from relift.analysis.scores.forest import caption_scores, plot_scores, scores_of_last_step
 from relift.analysis.scores.paired import Comparison, compare_scores, compare_with_baseline
@@ -85,6 +114,7 @@ from relift.analysis.scores.paired_table import render_comparisons
 from relift.analysis.scores.score import score_health, score_run
 from relift.analysis.scores.table import ScoredRun, render_scores, scored_run
 from relift.analysis.style import save_figure
+from relift.analysis.training.alerts import find_alerts, last_health
 from relift.analysis.training.attempts import (
     base_perplexity,
     caption_base_perplexity,
@@ -105,27 +135,32 @@ from relift.analysis.training.demos import (
     buffer_health,
     caption_buffer_health,
     caption_demo_efficiency,
-    count_demonstrations,
     demo_efficiency,
     plot_buffer_health,
     plot_demo_efficiency,
     probe_scores,
 )
-from relift.analysis.training.dynamics import caption_training_dynamics, plot_training_dynamics, training_dynamics
+from relift.analysis.training.dynamics import (
+    caption_training_dynamics,
+    plot_training_dynamics,
+    throughput,
+    training_dynamics,
+)
 from relift.analysis.training.event_study import around_training, caption_around_training, plot_around_training
 
 __all__ = [
     "BANDS",
+    "CELLS",
     "CLASSES",
-    "EPSILON_64",
-    "PAPER",
-    "REACH",
     "Comparison",
     "Counts",
     "Cube",
     "Cuts",
+    "EPSILON_64",
     "LiveCube",
     "MissingColumn",
+    "PAPER",
+    "REACH",
     "ScoredRun",
     "around_training",
     "assign_bands",
@@ -144,8 +179,10 @@ __all__ = [
     "caption_forgetting_drift",
     "caption_group_signal",
     "caption_length_accuracy",
+    "caption_lengths",
     "caption_pass_at_k",
     "caption_question_heat",
+    "caption_question_trajectory",
     "caption_reach",
     "caption_reach_accuracy",
     "caption_retention",
@@ -156,27 +193,38 @@ __all__ = [
     "caption_training_dynamics",
     "caption_transitions",
     "caption_turnover",
+    "cautions",
     "classify_trajectories",
     "compare_runs",
     "compare_scores",
     "compare_with_baseline",
+    "count_cells",
     "count_classes",
-    "count_demonstrations",
     "counts_of_bands",
     "cover",
     "crossover",
     "data_map",
     "demo_efficiency",
+    "difference_from_base",
     "drift",
+    "ends_of",
+    "find_alerts",
     "fit_prior",
+    "flip_of",
     "forgetting_drift",
     "grader_health",
     "group_signal",
+    "heat_bars",
     "iter_attempts",
     "label_noise",
+    "last_health",
     "length_accuracy",
     "map_attempts",
     "matched_questions",
+    "mean_difference",
+    "moved_questions",
+    "order_by_shape",
+    "pair_cells",
     "paired_difference",
     "pass_at_k",
     "plot_around_training",
@@ -184,6 +232,7 @@ __all__ = [
     "plot_band_lengths",
     "plot_base_perplexity",
     "plot_buffer_health",
+    "plot_cells",
     "plot_cover",
     "plot_data_map",
     "plot_demo_efficiency",
@@ -192,6 +241,7 @@ __all__ = [
     "plot_length_accuracy",
     "plot_pass_at_k",
     "plot_question_heat",
+    "plot_question_trajectory",
     "plot_reach",
     "plot_reach_accuracy",
     "plot_retention",
@@ -204,8 +254,10 @@ __all__ = [
     "plot_turnover",
     "probe_scores",
     "question_heat",
+    "question_trajectory",
     "reach",
     "reach_accuracy",
+    "reach_codes",
     "reach_counts",
     "read_attempts",
     "read_checkpoints",
@@ -219,11 +271,14 @@ __all__ = [
     "read_scores",
     "read_trajectories",
     "read_updates",
+    "recorded_columns",
     "render_comparisons",
     "render_scores",
     "retention",
+    "run_ends",
     "sampling_gap",
     "save_figure",
+    "say_change",
     "score_health",
     "score_run",
     "scored_run",
@@ -231,10 +286,14 @@ __all__ = [
     "sets_by_run",
     "solved_by",
     "solved_sets",
+    "sparklines",
     "sql",
     "support",
+    "table_sizes",
+    "throughput",
     "top_up",
     "training_dynamics",
     "turnover",
+    "typical_attempt",
     "with_crossings",
 ]

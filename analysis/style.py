@@ -1,4 +1,4 @@
-"""How figures for print look, and how they are saved: one rc dictionary, one style per run, four files.
+"""Style figures for print and save them: one rc dictionary, one style per run, four files.
 
 Figures are built on matplotlib.figure.Figure, without pyplot, whose global state is not safe in a server's
 threads. matplotlib is imported when a figure is made: reading a run must not wait for it.
@@ -54,7 +54,7 @@ GAIN, LOSS = "#4393C3", "#D6604D"  # of RdBu, as the colours of an excess
 
 @dataclass(frozen=True)
 class RunStyle:
-    """Colour (Okabe and Ito 2008), dash pattern and marker of one run: each alone tells it from the others."""
+    """Hold colour (Okabe and Ito 2008), dash pattern and marker of one run: each alone tells it from the others."""
 
     label: str
     colour: str
@@ -62,7 +62,7 @@ class RunStyle:
     marker: str
 
     def line(self) -> dict[str, Any]:
-        """Keywords for Axes.plot."""
+        """Return keywords for Axes.plot."""
         return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
 
 
@@ -85,7 +85,7 @@ _OTHERS = [
 
 
 def run_styles(names: Iterable[str]) -> dict[str, RunStyle]:
-    """A style for each run name, in the order of legends: our methods, then others in order of appearance."""
+    """Choose a style for each run name, in the order of legends: our methods, then others in order of appearance."""
     given = dict.fromkeys(str(n) for n in names)
     styles = {name: look for name, look in _METHODS.items() if name in given}
     for position, name in enumerate(n for n in given if n not in _METHODS):
@@ -94,21 +94,21 @@ def run_styles(names: Iterable[str]) -> dict[str, RunStyle]:
 
 
 def shown(name: str, *, longest: int = 32) -> str:
-    """A name that people chose as matplotlib can draw it: one line, no mathematics, no more than `longest`."""
+    """Write a name that people chose as matplotlib can draw it: one line, no mathematics, no more than `longest`."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     return text.replace("$", r"\$")  # a lone pair of them would be taken for a formula, which may not parse
 
 
 def context() -> AbstractContextManager[None]:
-    """The rc settings of this module, for the length of a `with`; global settings come back after it."""
+    """Set the rc settings of this module for the length of a `with`; global settings come back after it."""
     from matplotlib import rc_context
 
     return rc_context(RC)
 
 
 def new_axes(rows: int, columns: int, *, height: float, width: float = PAGE_WIDTH, **options: Any) -> Any:
-    """Axes (rows, columns) on a new Figure of `width` x `height` inches with constrained layout."""
+    """Make Axes (rows, columns) on a new Figure of `width` x `height` inches with constrained layout."""
     from matplotlib.figure import Figure
 
     with context():
@@ -120,12 +120,12 @@ def new_axes(rows: int, columns: int, *, height: float, width: float = PAGE_WIDT
 
 
 def one_axes(*, height: float, width: float = PAGE_WIDTH) -> Any:
-    """The single Axes of a new Figure."""
+    """Make the single Axes of a new Figure."""
     return new_axes(1, 1, height=height, width=width)[0, 0]
 
 
 def panels(n: int, *, height: float, per_row: int = 5, share_y: Literal["no", "all"] = "no") -> Any:
-    """`n` Axes [n] on a new Figure, in rows of at most `per_row` of `height` inches each."""
+    """Make `n` Axes [n] on a new Figure, in rows of at most `per_row` of `height` inches each."""
     rows, columns = -(-n // per_row), min(per_row, max(1, n))
     axes = new_axes(max(1, rows), columns, height=height * max(1, rows), sharey=share_y == "all").ravel()
     for one in axes[n:]:
@@ -134,14 +134,14 @@ def panels(n: int, *, height: float, per_row: int = 5, share_y: Literal["no", "a
 
 
 def by_style(frame: pd.DataFrame, styles: Mapping[str, RunStyle]) -> list[tuple[str, pd.DataFrame]]:
-    """(run, its rows) in the order of the legend; two runs of one name stay apart."""
+    """List (run, its rows) in the order of the legend; two runs of one name stay apart."""
     parts = [(str(run), rows) for (_, run), rows in frame.groupby(["run_id", "run"], sort=False, observed=True)]
     order = {run: position for position, run in enumerate(styles)}
     return sorted(parts, key=lambda part: order[part[0]])
 
 
 def line_with_interval(axes: Axes, x: Any, frame: pd.DataFrame, value: str, look: RunStyle) -> None:
-    """`value` over `x` with the columns low and high shaded, or as a bar where there is one point."""
+    """Draw `value` over `x` with the columns low and high shaded, or as a bar where there is one point."""
     if len(frame) == 1:
         axes.vlines(x, frame["low"], frame["high"], color=look.colour, linewidth=0.8)
     else:
@@ -155,7 +155,7 @@ def finish_ticks(axes: Axes) -> None:
 
 
 def whole_steps(axes: Axes) -> None:
-    """At most five whole-number ticks on the x axis, labelled as training steps."""
+    """Set at most five whole-number ticks on the x axis, labelled as training steps."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
@@ -165,7 +165,7 @@ def whole_steps(axes: Axes) -> None:
 def legend_above(
     figure: Figure, styles: Mapping[str, RunStyle], *, columns: int = 6, markers: Literal["line", "none"] = "line"
 ) -> None:
-    """One legend of the runs for the whole figure, outside at the top; none for a single run.
+    """Draw one legend of the runs for the whole figure, outside at the top; none for a single run.
 
     markers="none": the lines of this figure carry no markers.
     """
@@ -179,7 +179,7 @@ def legend_above(
 
 
 def text_colour(colour: Any) -> str:
-    """Black or white, whichever contrasts more with `colour` (WCAG 2.1: at least 4.5 to 1 on any colour)."""
+    """Choose black or white, whichever contrasts more with `colour` (WCAG 2.1: at least 4.5 to 1 on any colour)."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
@@ -220,7 +220,7 @@ def save_figure(
 
 
 def count_range(values: Iterable[float]) -> str:
-    """ "8", or "7 to 8", or "?" of nothing: for captions."""
+    """Write "8", or "7 to 8", or "?" of nothing: for captions."""
     seen = np.unique([int(v) for v in values if pd.notna(v)])
     if not len(seen):
         return "?"

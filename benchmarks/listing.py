@@ -1,4 +1,4 @@
-"""`relift eval --list` and `--pin`: the table of benchmarks to look at, and the lines that pin one of them."""
+"""Print the table of benchmarks (`relift eval --list`) and the lines that pin one of them (`--pin`)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ LISTED_WIDTH = 100
 
 
 def list_benchmarks() -> list[dict[str, Any]]:
-    """A row for each benchmark: name, title, rows, scorer, samples, licence, gated, hub, config, split, revision,
-    content_hash (null where not known), pinned, out_of_distribution, notes, groups."""
+    """Return a row for each benchmark.
+
+    Its keys: name, title, rows, scorer, samples, licence, gated, hub, config, split, revision, content_hash (null where
+    not known), pinned, out_of_distribution, notes, groups.
+    """
     return [_row(benchmark) for benchmark in BENCHMARKS.values()]
 
 
@@ -44,7 +47,7 @@ def _row(benchmark: Benchmark) -> dict[str, Any]:
 
 
 def render_list(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a table of at most 100 columns, and what its words mean."""
+    """Draw the rows as a table of at most 100 columns, and explain its words."""
     from rich.console import Console
     from rich.table import Table
 
@@ -99,7 +102,7 @@ def pin(name: str, *, data: Path | None = None) -> str:
 
 
 def _unreadable(loaded: LoadedBenchmark) -> tuple[str, ...]:
-    """question_ids whose gold answer nothing but the same text can equal."""
+    """List the question_ids whose gold answer nothing but the same text can equal."""
     questions = loaded.questions if loaded.benchmark.answer_kind == "math" else ()
     with Grader() as grader:
         bad = grader.unreadable_golds([q.answer for q in questions]) if questions else []

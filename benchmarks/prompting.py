@@ -1,4 +1,4 @@
-"""The prompt of a question under a protocol: turns, token ids, and whether thoughts are open where the answer begins.
+"""Make the prompt of a question under a protocol: turns, token ids, and whether it opens the thoughts.
 
 Other projects' longer wordings are taken from their installed package, never copied here.
 """
@@ -19,7 +19,7 @@ SETTING = "--template"
 
 
 def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmark, tokenizer: Any) -> Prompt:
-    """The prompt of one question.
+    """Make the prompt of one question.
 
     A benchmark with a template of its own (the embedded ones) is asked with that and nothing else: no instruction, no
     system turn. `tokenizer`: one of transformers, or None where a server applies its own template: the prompt then has
@@ -38,7 +38,7 @@ def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmar
 
 
 def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -> str:
-    """What the user says: the problem, the options of a multiple-choice question, the protocol's instruction."""
+    """Write the user's turn: the problem, the options of a multiple-choice question, the protocol's instruction."""
     if protocol.wording == "lighteval":
         return lighteval_text(question, benchmark)
     problem = with_options(question)
@@ -50,7 +50,7 @@ def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -
 
 
 def with_options(question: Question) -> str:
-    """The problem, and below it a line for each option: `A) text`."""
+    """Write the problem, and below it a line for each option: `A) text`."""
     if not question.options:
         return question.problem
     lines = [f"{letter}) {text}" for letter, text in zip(ascii_uppercase, question.options, strict=False)]
@@ -58,8 +58,10 @@ def with_options(question: Question) -> str:
 
 
 def lighteval_text(question: Question, benchmark: Benchmark) -> str:
-    """The prompt as the installed lighteval words it: AIME's for competitions, MATH-500's, MMLU-Pro's, and GPQA's for
-    other questions with options."""
+    """Write the prompt as the installed lighteval words it.
+
+    AIME's for competitions, MATH-500's, MMLU-Pro's, and GPQA's for other questions with options.
+    """
     if benchmark.name == "math500":
         return _lighteval("math_500", "MATH_QUERY_TEMPLATE").format(prompt=question.problem)
     if benchmark.answer_kind == "math":

@@ -56,7 +56,7 @@ def make(name: str, choice: Choice) -> Ready | Unavailable:
     """
     figure = FIGURES.get(name)
     if figure is None:
-        return compute(name, choice, TABLES[name][1])
+        return compute(name, choice, TABLES[name].data)
     return compute(name, choice, figure.data, caption=figure.caption, draw=figure.draw)
 
 

@@ -9,9 +9,11 @@ import pandas as pd
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
-from relift.analysis.questions.counted_reach import counted_reach
-from relift.analysis.questions.headline import change_from_base
-from relift.analysis.questions.reached import caption_reach, plot_reach
+from relift.analysis.questions.change_figure import caption_change, plot_change
+from relift.analysis.questions.compare import difference_from_base
+from relift.analysis.questions.reach import caption_reach, plot_reach
+from relift.analysis.questions.reach import reach_counts as counted_reach
+from relift.analysis.report.catalogue import difference_of
 from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.counts import read_counts
 from relift.analysis.runs.read import open_runs, read_demo_events, read_trajectories
@@ -20,7 +22,7 @@ from relift.analysis.training.demos import buffer_health
 from relift.analysis.training.dynamics import training_dynamics
 from relift.dashboards.cubes import is_large, spaced_steps
 from relift.dashboards.frames import Ready, Unavailable, compute, make
-from relift.dashboards.runs import Choice
+from relift.dashboards.runs import Choice, questions
 
 COSTS = {
     "rl_updates": "RL updates", "sft_updates": "SFT updates", "demonstrations": "demonstrations",
@@ -34,17 +36,22 @@ LARGE_RESAMPLES = 100
 
 
 def change(choice: Choice) -> Ready | Unavailable:
-    """Compare each run's last probe with the base, paired (of `change_from_base`)."""
-    return compute("change", choice, partial(_large_change, choice) if is_large(choice) else _change)
-
-
-def _change(loaded: Loaded) -> pd.DataFrame:
-    return change_from_base(loaded.probes, loaded.bands, measure_draw=loaded.measure_draw)
+    """Compare each run's last probe with the base, paired (of `difference_from_base`)."""
+    data = partial(_large_change, choice) if is_large(choice) else difference_of
+    return compute("change", choice, data, caption=caption_change, draw=plot_change)
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2), draws=(0, 1))
-    return change_from_base(counts, assign_bands(counts, run=large_base(choice)))
+    bands = assign_bands(counts, run=large_base(choice))
+    return difference_from_base(counts, bands=bands, groups=split_of(choice))
+
+
+def split_of(choice: Choice) -> pd.Series | None:
+    """Give the split of each question_id; None where there is only one."""
+    rows = questions(choice)
+    splits = pd.Series(rows["split"].astype(object).to_numpy(), index=pd.Index(rows["question_id"].astype(object)))
+    return splits if splits.nunique() > 1 else None
 
 
 def large_base(choice: Choice) -> str:
@@ -57,9 +64,9 @@ def large_base(choice: Choice) -> str:
 def band_accuracy(choice: Choice) -> Ready | Unavailable:
     """Make accuracy by band; of large runs at LARGE_STEPS of the probes."""
     if not is_large(choice):
-        return make("f01_band_accuracy", choice)
+        return make("band_accuracy", choice)
     return compute(
-        "f01_band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
+        "band_accuracy", choice, partial(_large_accuracy, choice), caption=_large_caption, draw=plot_band_accuracy
     )
 
 
@@ -76,20 +83,20 @@ def _large_caption(frame: pd.DataFrame) -> str:
 def reach_counts(choice: Choice) -> Ready | Unavailable:
     """Count the questions within and beyond reach."""
     if not is_large(choice):
-        return make("f17_reach", choice)
-    return compute("f17_reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
+        return make("reach", choice)
+    return compute("reach", choice, partial(_large_reach, choice), caption=caption_reach, draw=plot_reach)
 
 
 def _large_reach(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2))
-    return counted_reach(counts, base_id=large_base(choice))
+    return counted_reach(counts, base=large_base(choice))
 
 
 def reach_accuracy(choice: Choice) -> Ready | Unavailable:
     """Make accuracy by reach; of large runs it is made where it is asked for, on Dynamics."""
     if is_large(choice):
-        return Unavailable("f17_reach_accuracy", "the run is large; the Dynamics page makes it")
-    return make("f17_reach_accuracy", choice)
+        return Unavailable("reach_accuracy", "the run is large; the Dynamics page makes it")
+    return make("reach_accuracy", choice)
 
 
 def alerts(loaded: Loaded) -> pd.DataFrame:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from relift.analysis import CLASSES
 from relift.analysis.questions.bands import BANDS
-from relift.analysis.questions.question_list import ends_of, heat_bars, order_by_shape
-from relift.analysis.questions.reached import REACH
-from relift.analysis.report.catalogue import TABLES, base_reach
+from relift.analysis.questions.heat import ends_of, heat_bars, order_by_shape
+from relift.analysis.questions.reach import REACH, base_reach
+from relift.analysis.report.catalogue import TABLES
 from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.counts import Cube
 from relift.dashboards.cubes import cube
@@ -314,5 +314,5 @@ def _order(frame: pd.DataFrame, sort: str) -> NDArray[np.intp]:
 
 def class_counts(choice: Choice) -> pd.DataFrame | Unavailable:
     """Count classes of trajectories by run: found, and expected without learning (of `count_classes`)."""
-    made = compute("classes", choice, TABLES["classes"][1])
+    made = compute("classes", choice, TABLES["classes"].data)
     return made if isinstance(made, Unavailable) else made.frame

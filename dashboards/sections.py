@@ -12,6 +12,7 @@ import streamlit as st
 from relift.dashboards.charts.common import Filled, RunScale, legend_of, legend_row
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable
+from relift.dashboards.terms import TERMS
 from relift.dashboards.widgets import plain
 
 
@@ -23,15 +24,17 @@ def section(
     *,
     key: str | None = None,
     legend: Mapping[str, str] | None = None,
+    term: str | None = None,
 ) -> Any:
     """Show a heading, a sentence, the chart of a frame, its caption and downloads; of what cannot be made, the reason.
 
     `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
-    as a table. `legend`: names and colours in place of the runs. With `key` returns what st.altair_chart gave, for
+    as a table. `legend`: names and colours in place of the runs. `term`, of TERMS, is explained beside the heading.
+    With `key` returns what st.altair_chart gave, for
     selections.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(title, anchor=False)
+        st.subheader(title, anchor=False, help=TERMS[term] if term else None)
         if isinstance(made, Ready) and len(made.frame):
             downloads(made)
     st.markdown(sentence)

@@ -84,8 +84,8 @@ def _base_row(filled: tuple[RunInfo, ...]) -> str | None:
     if len(able) < 2:
         return None
     name = st.selectbox(
-        "Bands by step 0 of", [run.name for run in able], index=None, key="base", bind="query-params",
-        placeholder="the base model", width=210,
+        "Base of the bands", [run.name for run in able], index=None, key="base", bind="query-params",
+        placeholder="found by itself", width=180,
         help="Whose first probe sorts the questions into bands. Not chosen: the run called base, else the only one "
         "that has step 0 alone, else the first.",
     )  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+from generated_page import keep_current
 
 TARGET = Path(__file__).with_name("models.md")
 OUTCOMES = Path(__file__).parent.parent / "tests" / "engines" / "family_outcomes.json"
@@ -48,18 +48,5 @@ def cell(outcome: Mapping[str, str], side: str, reasons: dict[str, int]) -> str:
     return said if said.startswith("exact") else f"refused ({reasons.setdefault(said, len(reasons) + 1)})"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if the page is not current")
-    page = models_markdown()
-    if parser.parse_args(arguments).check:
-        if not TARGET.is_file() or TARGET.read_text(encoding="utf-8") != page:
-            print(f"{TARGET} is not current: run `make schema`", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(page, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(keep_current(TARGET, models_markdown(), source="tests/engines/family_outcomes.json"))

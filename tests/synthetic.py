@@ -24,7 +24,7 @@ WORLD_SEED = 17  # true rates of the questions: the same in every run, so that r
 
 @dataclass(frozen=True)
 class World:
-    """What is true: rate_Q at step 0, and question_ids, in an order that every run shares."""
+    """Hold the truth: rate_Q at step 0, and question_ids, in an order that every run shares."""
 
     rate_Q: NDArray[np.float64]
     question_ids: list[str]

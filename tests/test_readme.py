@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from relift.config import load_config
 from relift.store import RunWriter
+from relift.trainer.configuration import load_config
 from tests.repository import ROOT
 
 

@@ -1,4 +1,4 @@
-"""Bands of difficulty: which questions the base model solves always, sometimes, hardly ever, never.
+"""Sort questions into bands: those the base model solves always, sometimes, hardly ever, never.
 
 Bands are numbered as in BANDS, -1 for none.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from relift.analysis.runs.counts import Counts
-from relift.analysis.runs.panel import one_origin, run_id_of
+from relift.analysis.runs.panel import base_id_of, one_origin
 from relift.errors import InputError
 
 BANDS = ("Hardest", "Hard", "Medium", "Easy")
@@ -21,7 +21,7 @@ BANDS = ("Hardest", "Hard", "Medium", "Easy")
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where bands meet, in shares of correct attempts, compared in integers: exact for any number of attempts.
+    """Say where bands meet, in shares of correct attempts, compared in integers: exact for any number of attempts.
 
     Hardest up to and including `hardest`, Medium from `medium`, Easy from `easy`. The defaults equal the bands
     of ReLIFT (arXiv 2506.07527, section 2) at 8 attempts (0, 1-2, 3-5, 6-8) and leave no gap at others.
@@ -40,7 +40,7 @@ class Cuts:
 
     @staticmethod
     def parse(text: str) -> Cuts:
-        """The cuts that `str` wrote, as a bands frame carries them."""
+        """Read the cuts that `str` wrote, as a bands frame carries them."""
         return Cuts(*(Fraction(part) for part in text.split()))
 
 
@@ -48,7 +48,7 @@ PAPER = Cuts()
 
 
 def band_codes(n_correct: ArrayLike, n_attempts: ArrayLike, *, cuts: Cuts = PAPER) -> NDArray[np.int64]:
-    """Band of c correct of n attempts, as position in BANDS; -1 where n is 0."""
+    """Return the band of c correct of n attempts, as position in BANDS; -1 where n is 0."""
     c, n = np.broadcast_arrays(np.asarray(n_correct, np.int64), np.asarray(n_attempts, np.int64))
     above_hardest = c * cuts.hardest.denominator > n * cuts.hardest.numerator
     from_medium = c * cuts.medium.denominator >= n * cuts.medium.numerator
@@ -60,7 +60,7 @@ def band_codes(n_correct: ArrayLike, n_attempts: ArrayLike, *, cuts: Cuts = PAPE
 def sure_band_codes(
     n_correct: ArrayLike, n_attempts: ArrayLike, n_undecided: ArrayLike, *, cuts: Cuts = PAPER
 ) -> NDArray[np.int64]:
-    """The band that holds whichever way the undecided attempts fall, -1 where they could change it."""
+    """Return the band that holds whichever way the undecided attempts fall, -1 where they could change it."""
     c, u = np.asarray(n_correct, np.int64), np.asarray(n_undecided, np.int64)
     if_wrong = band_codes(c, n_attempts, cuts=cuts)
     if_right = band_codes(c + u, n_attempts, cuts=cuts)
@@ -68,7 +68,7 @@ def sure_band_codes(
 
 
 def counts_of_bands(n_attempts: int, *, cuts: Cuts = PAPER) -> dict[str, str]:
-    """Which counts a band holds at n attempts: {"Hardest": "0", "Hard": "1–2", ...} at 8; "none" if empty."""
+    """List the counts that a band holds at n attempts: {"Hardest": "0", "Hard": "1–2", ...} at 8; "none" if empty."""
     codes = band_codes(np.arange(n_attempts + 1), n_attempts, cuts=cuts)
     ranges = {}
     for code, band in enumerate(BANDS):
@@ -81,15 +81,15 @@ def counts_of_bands(n_attempts: int, *, cuts: Cuts = PAPER) -> dict[str, str]:
 def assign_bands(
     trajectories: pd.DataFrame | Counts, *, run: str | None = None, draw: int = 0, cuts: Cuts = PAPER
 ) -> pd.DataFrame:
-    """One row per question the base run was probed on at step 0: its band by `draw`, or null.
+    """Assign each question the base run was probed on at step 0 its band by `draw`, or null: one row per question.
 
-    `run` is a run_id or label; None where the frame has one run. Null: undecided attempts could change it.
+    `run` is a run_id or label; None: the only run, or the one called base. Null: undecided attempts could change it.
     Columns: question_id, run_id, draw, n_attempts, n_correct, n_undecided, n_decided, band, cuts; the constant
     columns tell later steps what assigned the bands. InputError if there is no such draw at step 0.
     """
     one_origin(trajectories)
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
-    run_id = run_id_of(probes, run)
+    run_id = base_id_of(probes, run)
     is_chosen = ((probes["run_id"] == run_id) & (probes["step"] == 0) & (probes["draw"] == draw)).to_numpy()
     chosen = trajectories.rows(is_chosen) if isinstance(trajectories, Counts) else trajectories[is_chosen]
     if chosen.empty:
@@ -112,10 +112,10 @@ def assign_bands(
 
 
 def band_names(codes: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Names of band codes, None for -1."""
+    """Return names of band codes, None for -1."""
     return np.array([*BANDS, None], dtype=object)[codes]
 
 
 def codes_of(bands: pd.DataFrame) -> NDArray[np.int64]:
-    """Codes of the column `band` of a bands frame, -1 where it is null."""
+    """Return codes of the column `band` of a bands frame, -1 where it is null."""
     return pd.Categorical(bands["band"], categories=list(BANDS)).codes.astype(np.int64)

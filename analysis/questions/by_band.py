@@ -1,4 +1,4 @@
-"""Accuracy and length of answers by band, and figures F1 and F2.
+"""Measure accuracy and length of answers by band, and draw both.
 
 Bands are assigned by one draw of the base model's attempts and measured by another: assigned and measured on
 the same attempts, a model that never learns shows large change. Axes: Q questions, C columns (run at step),
@@ -18,7 +18,10 @@ from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.bands import BANDS, Cuts, codes_of, counts_of_bands
 from relift.analysis.runs.counts import Counts
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions
+from relift.analysis.runs.read import read_demonstrations
+from relift.errors import InputError
 
 Which = Literal["all", "correct", "other"]
 
@@ -32,7 +35,7 @@ def band_accuracy(
     seed: int = 0,
     allow_same_draw: bool = False,
 ) -> pd.DataFrame:
-    """One row per run, band and step: mean accuracy over the band's questions, its change, their intervals.
+    """Measure accuracy by band, its change, and their intervals: one row per run, band and step.
 
     accuracy       mean of c / (n - u) over the questions with a decided attempt; low, high: 95 % bootstrap
                    percentiles by question, or Wilson with n = questions where all questions are equal
@@ -74,7 +77,7 @@ _BLOCK_CELLS = 1_300_000  # of the question by column matrices held at once: 10 
 def _accuracy_in_blocks(
     panel: Panel, bands: pd.DataFrame, base: int | None, *, resamples: int, seed: int
 ) -> tuple[dict[str, stats.Floats], dict[str, NDArray[np.int64]]]:
-    """Estimates and counts by band and column, some columns at a time: a large panel need not fit in float64.
+    """Return estimates and counts by band and column, some columns at a time: a large panel need not fit in float64.
 
     Every block is resampled with the same weights, so the result does not depend on the blocks. Questions are sorted
     by band, so that the weights of a band lie together.
@@ -103,7 +106,7 @@ def _accuracy_of(
     seed: int,
     weights: Sequence[NDArray[np.integer]],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the counts [Q, C]; `start`: counts [Q] of the base run's measuring draw."""
+    """Estimate accuracy and change of the counts [Q, C]; `start`: counts [Q] of the base run's measuring draw."""
     correct_QC, attempts_QC, undecided_QC = counts["n_correct"], counts["n_attempts"], counts["n_undecided"]
     decided_QC = attempts_QC - undecided_QC
     measured_QC = (decided_QC > 0).astype(float)
@@ -146,7 +149,7 @@ def _band_means(
     seed: int,
     weights: Sequence[NDArray[np.integer]] | None = None,
 ) -> dict[str, stats.Floats]:
-    """sum(numerator) / sum(denominator) by band: {name: (band, C)}, with name_low and name_high if resampled."""
+    """Average sum(numerator) / sum(denominator) by band: {name: (band, C)}, with name_low, name_high if resampled."""
     codes = codes_of(bands)
     means: dict[str, stats.Floats] = {}
     for name, (numerator_QC, denominator_QC) in ratios.items():
@@ -171,7 +174,7 @@ def _band_means(
 
 
 def _long_frame(panel: Panel, bands: pd.DataFrame, *, measure_draw: int, resamples: int, seed: int) -> pd.DataFrame:
-    """The key columns, one row per band and column of the panel (band-major), and how they were measured."""
+    """Lay out the key columns, one row per band and column of the panel (band-major), and how they were measured."""
     n_columns, assigned_n = len(panel.columns), bands["n_attempts"].unique()
     cuts = Cuts.parse(bands["cuts"].iloc[0])
     counts = counts_of_bands(int(assigned_n[0]), cuts=cuts) if len(assigned_n) == 1 else {}
@@ -193,14 +196,14 @@ def _wilson_where_equal(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_run(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in order of run (as they first appear), band (hardest first), step."""
+    """Sort rows by run (as they first appear), band (hardest first), step."""
     order = {run_id: i for i, run_id in enumerate(dict.fromkeys(frame["run_id"]))}
     keys = pd.DataFrame({"r": frame["run_id"].map(order), "b": frame["band"].map(BANDS.index)})
     return frame.iloc[np.lexsort((frame["step"], keys["b"], keys["r"]))].reset_index(drop=True)
 
 
 def band_lengths(
-    trajectories: pd.DataFrame,
+    trajectories: pd.DataFrame | Counts,
     bands: pd.DataFrame,
     *,
     which: Which = "all",
@@ -209,11 +212,13 @@ def band_lengths(
     seed: int = 0,
     allow_same_draw: bool = False,
 ) -> pd.DataFrame:
-    """One row per run, band and step: mean tokens of an answer, its interval, the truncated share of all answers.
+    """Measure tokens of an answer and the truncated share of all answers by band: one row per run, band and step.
 
     `which`: all answers, the correct ones, or the other ones (wrong and undecided). Means are over attempts,
-    intervals bootstrap questions (95 %). Draws as in `band_accuracy`.
+    intervals bootstrap questions (95 %). Draws as in `band_accuracy`. InputError of Counts, which hold no lengths.
     """
+    if isinstance(trajectories, Counts):
+        raise InputError("band_lengths needs the lengths of answers, which Counts do not hold: use read_trajectories")
     check_measure_draw(bands, measure_draw, allow_same_draw=allow_same_draw)
     trajectories = matched_questions(trajectories)
     all_tokens = trajectories["mean_tokens"].to_numpy(float) * trajectories["n_attempts"].to_numpy(float)
@@ -256,7 +261,7 @@ def band_lengths(
 
 
 def plot_band_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F1: four panels, hardest first, a line per run with its interval, a level line for a base run.
+    """Draw four panels, hardest first, a line per run with its interval, a level line for a base run.
 
     Returns the four Axes."""
     axes = _four_panels(axes)
@@ -270,14 +275,16 @@ def plot_band_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 def plot_band_lengths(
     frame: pd.DataFrame, *, demonstration_tokens: Mapping[str, float] | None = None, axes: Any = None
 ) -> Any:
-    """F2: four panels, hardest first, tokens of an answer, a line per run. Returns the four Axes.
+    """Draw tokens of an answer in four panels, hardest first, a line per run. Returns the four Axes.
 
-    `demonstration_tokens`: mean length of each band's demonstrations, drawn as a thin dashed line.
+    `demonstration_tokens`: mean length of each band's demonstrations, drawn as a thin dashed line; None: those of the
+    column of that name, if the frame has one.
     """
     axes = _four_panels(axes)
     _draw_band_lines(frame, axes, value="tokens")
+    lengths = _demonstration_lengths(frame) if demonstration_tokens is None else demonstration_tokens
     for one, band in zip(axes, BANDS, strict=True):
-        length = (demonstration_tokens or {}).get(band)
+        length = lengths.get(band)
         if length is not None:
             one.axhline(length, color="black", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
             one.annotate(
@@ -288,6 +295,14 @@ def plot_band_lengths(
     kinds = {"all": "tokens of an answer", "correct": "tokens of a correct answer", "other": "tokens, not correct"}
     axes[0].set_ylabel(kinds[str(frame["which"].iloc[0])])
     return axes
+
+
+def _demonstration_lengths(frame: pd.DataFrame) -> dict[str, float]:
+    """Find the mean length of each band's demonstrations, of bands that have some."""
+    if "demonstration_tokens" not in frame:
+        return {}
+    known = frame.dropna(subset="demonstration_tokens").drop_duplicates("band")
+    return dict(zip(known["band"].astype(str), known["demonstration_tokens"].astype(float), strict=True))
 
 
 def _four_panels(axes: Any) -> Any:
@@ -317,7 +332,7 @@ def _draw_band_lines(frame: pd.DataFrame, axes: Any, *, value: str) -> None:
 
 
 def caption_bands(frame: pd.DataFrame) -> str:
-    """What F1 and F2 must say below them: attempts, draws, interval method, resamples."""
+    """Say what a reader of figures by band must know: attempts, draws, interval method, resamples."""
     first = frame.iloc[0]
     draws = (
         "Bands and step 0 come from the SAME attempts, so part of every change is chance."
@@ -328,3 +343,36 @@ def caption_bands(frame: pd.DataFrame) -> str:
     interval = f"Shaded: 95 % intervals, bootstrap by question, {first['resamples']} resamples"
     wilson = "interval" in frame and (frame["interval"] == "wilson").any()
     return f"{draws} {interval}{', Wilson where all questions are equal' if wilson else ''}."
+
+
+def caption_lengths(frame: pd.DataFrame) -> str:
+    """Say what a reader of the lengths must know; the dashed line only where one is drawn."""
+    demonstrated = ", ".join(_demonstration_lengths(frame))
+    dashed = f" Dashed: mean length of the demonstrations for questions of the band ({demonstrated})."
+    return f"{caption_bands(frame)}{dashed if demonstrated else ''}"
+
+
+def _accuracy_data(loaded: LoadedRuns) -> pd.DataFrame:
+    return band_accuracy(
+        loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=loaded.resamples, seed=loaded.seed
+    )
+
+
+def _lengths_data(loaded: LoadedRuns) -> pd.DataFrame:
+    frame = band_lengths(
+        loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=loaded.resamples, seed=loaded.seed
+    )
+    demonstrations = read_demonstrations(list(loaded.paths)).drop_duplicates("demo_id")
+    band_of = loaded.bands.set_index("question_id")["band"]
+    length = demonstrations.groupby(demonstrations["question_id"].astype(object).map(band_of))["n_tokens"].mean()
+    return frame.assign(demonstration_tokens=frame["band"].map(length).astype(float))
+
+
+ACCURACY = Figure(
+    "band_accuracy", "Accuracy by what the base could do", "What changed",
+    data=_accuracy_data, draw=plot_band_accuracy, caption=caption_bands,
+)  # fmt: skip
+LENGTHS = Figure(
+    "band_lengths", "Length of answers by what the base could do", "Length of answers",
+    data=_lengths_data, draw=plot_band_lengths, caption=caption_lengths,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Two runs and where they began: which questions only one of them reached, which only one of them lost.
+"""Compare two runs and where they began: the questions only one of them reached, and only one of them lost.
 
 "Solved" rests on few attempts, so what chance alone does stands beside every count. Axes: Q questions, J numbers of
 correct attempts of run a.
@@ -35,7 +35,7 @@ CELLS = {
 def pair_cells(
     trajectories: pd.DataFrame, *, a: str, b: str, base: str, step: int | None = None, rule: Rule = "once"
 ) -> pd.DataFrame:
-    """One row per question that was probed at step 0 of `base` and in both runs at `step` (None: each run's last).
+    """Join the base at step 0 and two runs at `step` (None: each run's last), question by question.
 
     Columns as `compare_runs`, n_correct_start, n_decided_start, and by `rule` ("once": at least one attempt correct,
     "mostly": more than half of the decided ones) cell, of CELLS; null where a side has no decided attempt. chance_both,
@@ -73,7 +73,7 @@ def _solved(n_correct: Any, n_decided: Any, rule: Rule) -> NDArray[np.bool_]:
 
 
 def _chances(pairs: pd.DataFrame, rule: Rule) -> stats.Floats:
-    """Probability of each of SIDES, (Q, 4), when a question's correct attempts are dealt at random."""
+    """Return the probability of each of SIDES, (Q, 4), when a question's correct attempts are dealt at random."""
     n_a, n_b = pairs["n_decided_a"].to_numpy(), pairs["n_decided_b"].to_numpy()
     right_Q = (pairs["n_correct_a"] + pairs["n_correct_b"]).to_numpy()
     share_QJ = stats.shares_of_split(right_Q, n_a=n_a, n_b=n_b)
@@ -85,7 +85,7 @@ def _chances(pairs: pd.DataFrame, rule: Rule) -> stats.Floats:
 
 
 def count_cells(pairs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell of CELLS: count, expected (if both runs were equally good at every question), n_questions."""
+    """Count the questions in each of CELLS, and those expected if both runs were equally good at every question."""
     known = pairs[pairs["cell"].notna()]
     rows = []
     for (began, side), name in CELLS.items():
@@ -96,7 +96,7 @@ def count_cells(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_cells(frame: pd.DataFrame, *, a: str = "a", b: str = "b", axes: Any = None) -> Any:
-    """Two rows of four cells, shade by count, what chance gives in brackets. Returns the Axes."""
+    """Draw two rows of four cells, shade by count, what chance gives in brackets. Returns the Axes."""
     axes = style.one_axes(height=1.5) if axes is None else axes
     names = {"both": "both", "only a": f"only {a}", "only b": f"only {b}", "neither": "neither"}
     table = frame.pivot(index="started_solved", columns="side", values="count").reindex(
@@ -115,12 +115,3 @@ def plot_cells(frame: pd.DataFrame, *, a: str = "a", b: str = "b", axes: Any = N
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     return axes
-
-
-def caption_cells(frame: pd.DataFrame) -> str:
-    """What the table must say below it."""
-    return (
-        f"{int(frame['n_questions'].iloc[0])} questions by whether the base model solved them at step 0 and which of "
-        "the two runs does at its last step. In brackets: how many if both runs were equally good at every question, "
-        "its correct attempts dealt at random among both."
-    )

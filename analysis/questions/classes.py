@@ -1,4 +1,4 @@
-"""What became of each question: gained, lost, stuck, always, flicker or steady, and how many chance would give.
+"""Class each question as gained, lost, stuck, always, flicker or steady, and say how many chance would give.
 
 A model that never learns yields some of each class. So a list is headed "k found, m expected without learning", with
 m from dealing every question's attempts anew among its probes. Axes: Q questions, P probes, S probe sizes.
@@ -19,7 +19,7 @@ from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, one_origin
 from relift.errors import InputError
 
 CLASSES = ("gained", "lost", "stuck", "always", "flicker", "steady")
-N_END = 2  # probes at the end that are pooled
+JEFFREYS = (0.5, 0.5)  # a, b: a prior that no other question in the frame has a say in
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(64)
 _DEALS = 400  # dealings of the attempts that the flicker threshold rests on
 _MANY_PROBES = 30  # from here on half as many: the statistic is a sum of many terms
@@ -27,7 +27,7 @@ _MANY_PROBES = 30  # from here on half as many: the statistic is a sum of many t
 
 @dataclass(frozen=True)
 class _Run:
-    """One run's probes in order: draws of step 0, then later steps. The question's first column is its row."""
+    """Hold one run's probes in order: draws of step 0, then later steps, by question."""
 
     run_id: str
     run: str
@@ -42,16 +42,17 @@ class _Run:
 
     @property
     def end_P(self) -> NDArray[np.bool_]:
-        return np.arange(len(self.step_P)) >= max(int(self.base_P.sum()), len(self.step_P) - N_END)
+        return self.step_P == self.step_P.max()
 
 
 def classify_trajectories(
     trajectories: pd.DataFrame, prior: pd.DataFrame | None = None, *, level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """One row per run and question: its class (of CLASSES), and what it rests on.
+    """Class every question of every run (of CLASSES), with what the class rests on: one row per run and question.
 
-    The base pools draws 0 and 1 of step 0, the end the last two probes. p_gain is P(p_end > p_base), the two with
-    independent posteriors under the run's prior (of `fit_prior`; None fits it to the run's step 0). In this order:
+    The base pools draws 0 and 1 of step 0, the end is the last probe. p_gain is P(p_end > p_base), the two with
+    independent posteriors under Jeffreys' prior Beta(1/2, 1/2), so that no class depends on the other questions in the
+    frame; `prior` (of `fit_prior`) takes its place if given. `definitions` has the words. In this order:
     gained p_gain >= level; lost p_gain <= 1 - level; stuck no attempt ever correct; always all attempts pooled count
     Easy; flicker: the counts vary more between probes than 95 % of dealings of the same attempts among them (statistic
     sum (c - n p)^2 / (n p (1 - p)), p pooled); else steady. first_solve: step of the first probe with a correct
@@ -95,7 +96,7 @@ def count_classes(
     deals: int = 20,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per run and class: found, and expected without learning, the mean of `deals` dealings.
+    """Count the questions of each class, found and expected without learning: one row per run and class.
 
     Each dealing spreads a question's correct attempts at random over its probes, as a rate that never changes would,
     and classifies again. Exact for a frozen model; for questions that did change it errs to more, not fewer, since
@@ -146,10 +147,7 @@ def _read_runs(trajectories: pd.DataFrame) -> list[_Run]:
 
 def _shape(run: _Run, prior: pd.DataFrame | None) -> tuple[float, float]:
     if prior is None:
-        fit = stats.beta_binomial_fit(
-            run.correct_QP[:, run.base_P].sum(axis=1), run.decided_QP[:, run.base_P].sum(axis=1)
-        )
-        return fit.a, fit.b
+        return JEFFREYS
     own = prior[(prior["run_id"].astype(object) == run.run_id).to_numpy()]
     if own.empty and len(prior) != 1:
         raise InputError(f"no prior was fitted for run {run.run}")
@@ -160,7 +158,7 @@ def _shape(run: _Run, prior: pd.DataFrame | None) -> tuple[float, float]:
 def _classes(
     run: _Run, correct_QP: NDArray[np.int64], shape: tuple[float, float], level: float, thresholds: _Thresholds
 ) -> tuple[NDArray[np.int64], stats.Floats]:
-    """Position in CLASSES, and p_gain: both [Q]."""
+    """Return the position in CLASSES, and p_gain: both [Q]."""
     total_Q, n_Q = correct_QP.sum(axis=1), run.decided_QP.sum(axis=1)
     base, end = (
         (correct_QP[:, of_P].sum(axis=1), run.decided_QP[:, of_P].sum(axis=1)) for of_P in (run.base_P, run.end_P)
@@ -181,7 +179,7 @@ def chance_of_gain(
     a: float,
     b: float,
 ) -> stats.Floats:
-    """P(later rate > earlier rate), both independent with posterior Beta(a + c, b + n - c): [Q].
+    """Compute P(later rate > earlier rate), both independent with posterior Beta(a + c, b + n - c): [Q].
 
     The mean of F_earlier over the later posterior's quantiles, by Gauss-Legendre quadrature with 64 nodes, averaged
     with the same of the exchanged roles, so that two posteriors at the same end of the scale give one half.
@@ -196,14 +194,14 @@ def chance_of_gain(
 
 
 def _chance_below(one: tuple[stats.Floats, stats.Floats], other: tuple[stats.Floats, stats.Floats]) -> stats.Floats:
-    """P(one < other) of pairs of beta distributions (a, b)."""
+    """Compute P(one < other) of pairs of beta distributions (a, b)."""
     level_K, weight_K = (_NODES + 1) / 2, _NODE_WEIGHTS / 2
     rate = betaincinv(other[0][:, None], other[1][:, None], level_K)
     return np.asarray(betainc(one[0][:, None], one[1][:, None], rate) @ weight_K)
 
 
 def dispersion(correct_QP: NDArray[np.int64], decided_QP: NDArray[np.int64]) -> stats.Floats:
-    """sum (c - n p)^2 / (n p (1 - p)) over probes with decided attempts, p pooled; 0 where p is 0 or 1: [Q]."""
+    """Sum (c - n p)^2 / (n p (1 - p)) over probes with decided attempts, p pooled; 0 where p is 0 or 1: [Q]."""
     p_Q1 = stats.rate(correct_QP.sum(axis=1), decided_QP.sum(axis=1))[:, None]
     spread_QP = decided_QP * p_Q1 * (1 - p_Q1)
     squared_QP = (correct_QP - decided_QP * p_Q1) ** 2
@@ -211,7 +209,7 @@ def dispersion(correct_QP: NDArray[np.int64], decided_QP: NDArray[np.int64]) -> 
 
 
 class _Thresholds:
-    """The .95 quantile of the dispersion when attempts are dealt at random: kept, as it depends on counts alone."""
+    """Keep the .95 quantile of the dispersion when attempts are dealt at random: it depends on counts alone."""
 
     def __init__(self, seed: int):
         self._rng = np.random.default_rng(seed)
@@ -235,7 +233,7 @@ class _Thresholds:
 
 
 def _deal(run: _Run, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Each question's correct attempts dealt at random over its probes: [Q, P], probe by probe."""
+    """Deal each question's correct attempts at random over its probes: [Q, P], probe by probe."""
     left_Q, room_Q = run.correct_QP.sum(axis=1), run.decided_QP.sum(axis=1)
     dealt_QP = np.zeros_like(run.correct_QP)
     for probe, n_Q in enumerate(run.decided_QP.T):

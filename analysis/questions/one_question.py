@@ -1,4 +1,4 @@
-"""One question over the steps of every run: its rate with an interval, and where it flipped. Axes: T steps."""
+"""Follow one question over the steps of every run: its rate with an interval, and where it flipped. Axes: T steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVENT_MARKS = {"enqueue": ("o", "none"), "train": ("^", "full"), "evict": ("x",
 
 
 def question_trajectory(counts: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and step of one question: rate, low, high (95 %, Clopper and Pearson).
+    """Measure the rate of one question, low, high (95 %, Clopper and Pearson): one row per run and step.
 
     `counts` has run_id, run, step, n_correct, n_decided, one row for each draw; draws are summed. A step without a
     decided attempt has null in place of numbers. Few attempts at one question: the exact interval, never too narrow.
@@ -37,7 +37,7 @@ def question_trajectory(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def flip_of(n_correct_T: ArrayLike, n_decided_T: ArrayLike) -> tuple[int, int] | None:
-    """Positions of the two neighbouring measured probes between which the rate moved most, the first of equal moves.
+    """Find the two neighbouring measured probes between which the rate moved most, the first of equal moves.
 
     None where fewer than two probes were measured. Where nothing moved: the first and the last.
     """
@@ -53,7 +53,7 @@ def flip_of(n_correct_T: ArrayLike, n_decided_T: ArrayLike) -> tuple[int, int] |
 
 
 def typical_attempt(attempts: pd.DataFrame, *, prefer: str) -> int | None:
-    """Row label of the attempt to read first: the earliest with the commonest answer among those judged `prefer`.
+    """Find the attempt to read first: the earliest with the commonest answer among those judged `prefer`.
 
     `attempts` has verdict and answer. Where none was judged so, among all; None of an empty frame.
     """
@@ -67,7 +67,7 @@ def typical_attempt(attempts: pd.DataFrame, *, prefer: str) -> int | None:
 
 
 def plot_question_trajectory(frame: pd.DataFrame, events: pd.DataFrame | None = None, *, axes: Any = None) -> Any:
-    """Rate of one question over steps, a line per run with its interval; marks below for what its demonstration did.
+    """Draw the rate of one question over steps, a line per run; marks below for what its demonstration did.
 
     `events` has run, step, event. Returns the Axes.
     """
@@ -95,7 +95,7 @@ def plot_question_trajectory(frame: pd.DataFrame, events: pd.DataFrame | None = 
 
 
 def caption_question_trajectory(frame: pd.DataFrame, *, events: bool = True) -> str:
-    """What the figure must say below it; `events`: whether any are drawn."""
+    """Say what a reader of the figure must know; `events`: whether any are drawn."""
     n = style.count_range(frame.loc[frame["n_decided"] > 0, "n_decided"])
     marks = " Below: circle, a demonstration was enqueued; triangle, it was trained on; cross, it was dropped."
     return (

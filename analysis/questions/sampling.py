@@ -1,6 +1,6 @@
-"""What more samples reach: pass@k, where two curves cross, and how many questions are answered how reliably.
+"""Measure what more samples reach: pass@k, where two curves cross, and how reliably questions are answered.
 
-Figures F6 (pass@k) and F16 (cover). Axes: Q questions, C columns (run at step), K numbers of samples, R resamples.
+Axes: Q questions, C columns (run at step), K numbers of samples, R resamples.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions, run_id_of
 from relift.errors import InputError
 
@@ -20,7 +21,7 @@ TAUS = tuple(float(t) for t in np.round(np.linspace(1 / 32, 1, 32), 5))
 
 
 def pass_at_k(trajectories: pd.DataFrame, *, ks: Sequence[int] | None = None) -> pd.DataFrame:
-    """One row per run, step and k: the mean over questions of the chance that k attempts hold a correct one.
+    """Average over questions the chance that k attempts hold a correct one: one row per run, step and k.
 
     Unbiased per question (Chen et al. 2021, arXiv 2107.03374), draws 0 and 1 pooled, over the questions that all
     runs and steps of the frame share. Columns: value, low, high (95 %, logit-t over questions, Wilson where all are
@@ -51,13 +52,13 @@ def _powers(least: int) -> list[int]:
 
 
 def _pass_at(correct_Q: stats.Floats, decided_Q: stats.Floats, ks: Sequence[int]) -> stats.Floats:
-    """pass@k of each question (Q, K); few counts are distinct, so each is computed once."""
+    """Compute pass@k of each question (Q, K); few counts are distinct, so each is computed once."""
     pairs, where = np.unique(np.stack([correct_Q, decided_Q]), axis=1, return_inverse=True)
     return np.stack([stats.pass_at_k(pairs[0], pairs[1], k=k) for k in ks], axis=1)[where.ravel()]
 
 
 def _last_columns(panel: Panel, base: int, step: int | None) -> list[int]:
-    """The column of each run at `step`, or its last; the base run's own later steps count as a run."""
+    """Find the column of each run at `step`, or its last; the base run's own later steps count as a run."""
     others = panel.columns.drop(index=base)
     others = others[others["step"] == step] if step is not None else others[others["step"] > 0]
     last = others.groupby("run_id", sort=False)["step"].idxmax()
@@ -82,7 +83,7 @@ def crossover(
     resamples: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per run: k_star, the least k from which the base model reaches the run's pass@k.
+    """Find k_star, the least k from which the base model reaches the run's pass@k: one row per run.
 
     `ks`: None tries every k that all questions have attempts for on both sides. k_star is null if the base is below
     at all of them. The bootstrap (by question, both sides on the same questions) repeats the search itself: `low`
@@ -119,7 +120,7 @@ def crossover(
 
 
 def _first_crossing(gain_RK: stats.Floats, ks: Sequence[int]) -> stats.Floats:
-    """Least k with gain >= 0 (to rounding) in each row, infinite where there is none."""
+    """Find the least k with gain >= 0 (to rounding) in each row, infinite where there is none."""
     reached_RK = gain_RK >= -1e-12
     return np.where(reached_RK.any(axis=1), np.asarray(ks, float)[reached_RK.argmax(axis=1)], np.inf)
 
@@ -129,7 +130,7 @@ def _finite(value: float) -> float:
 
 
 def sampling_gap(trajectories: pd.DataFrame, *, base: str, k: int = 256, step: int | None = None) -> pd.DataFrame:
-    """One row per run: pass@k of the base model minus pass@1 of the run, paired by question.
+    """Measure pass@k of the base model minus pass@1 of the run, paired by question: one row per run.
 
     What sampling the base model more often would still buy (arXiv 2504.13837, with k = 256). Columns: base_value,
     value, gap, low, high (95 %, Student's t over questions), n_questions. `step`: None is each run's last.
@@ -160,7 +161,7 @@ def sampling_gap(trajectories: pd.DataFrame, *, base: str, k: int = 256, step: i
 
 
 def cover(trajectories: pd.DataFrame, *, taus: Sequence[float] = TAUS, draw: int = 0) -> pd.DataFrame:
-    """One row per run, step and tau: the share of questions answered correctly in at least tau of the attempts.
+    """Measure the share of questions answered correctly in at least tau of the attempts: one row per run, step, tau.
 
     G(tau) = sum 1[c/n >= tau] / Q (arXiv 2510.08325), of one draw, so that step 0 rests on as many attempts as later
     steps: with few attempts G is biased, and by more the fewer. Columns: value, low, high (95 %, Wilson over
@@ -182,12 +183,12 @@ def cover(trajectories: pd.DataFrame, *, taus: Sequence[float] = TAUS, draw: int
 
 
 def with_crossings(frame: pd.DataFrame, crossings: pd.DataFrame) -> pd.DataFrame:
-    """The frame of `pass_at_k` with each run's k_star of `crossover`, which the figure then marks."""
+    """Add each run's k_star of `crossover` to the frame of `pass_at_k`; the figure then marks it."""
     return frame.merge(crossings[["run_id", "step", "k_star"]], on=["run_id", "step"], how="left")
 
 
 def plot_pass_at_k(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F6: pass@k over k (log2), a line per run at its last step, with intervals; returns the Axes.
+    """Draw pass@k over k (log2), a line per run at its last step, with intervals; returns the Axes.
 
     A column k_star (of `with_crossings`) is marked on each run's line.
     """
@@ -228,9 +229,9 @@ def _mark_crossings(axes: Any, last: pd.DataFrame, styles: dict[str, style.RunSt
 
 
 def caption_pass_at_k(frame: pd.DataFrame) -> str:
-    """What F6 must say below it."""
+    """Say what a reader of the figure must know."""
     last = _last_steps(frame)
-    marked = "k_star" in last and last["k_star"].notna().any()
+    marked = "k_star" in last and bool((last["k_star"] <= last.groupby("run_id")["k"].transform("max")).any())
     rings = " Rings: the least k at which the base model reaches the run." if marked else ""
     return (
         f"Chance that k attempts hold a correct one, unbiased, mean over {style.count_range(last['n_questions'])} "
@@ -240,7 +241,7 @@ def caption_pass_at_k(frame: pd.DataFrame) -> str:
 
 
 def plot_cover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F16: share of questions answered in at least tau of the attempts, a step line per run at its last step."""
+    """Draw the share of questions answered in at least tau of the attempts, a step line per run at its last step."""
     axes = style.one_axes(height=2.6, width=style.COLUMN_WIDTH) if axes is None else axes
     last = _last_steps(frame)
     styles = style.run_styles(last["run"])
@@ -260,7 +261,7 @@ def plot_cover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_cover(frame: pd.DataFrame) -> str:
-    """What F16 must say below it."""
+    """Say what a reader of the figure must know."""
     last = _last_steps(frame)
     attempts = " and ".join(dict.fromkeys(last["n_attempts"]))
     return (
@@ -271,7 +272,7 @@ def caption_cover(frame: pd.DataFrame) -> str:
 
 
 def plot_sampling_gap(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """A dumbbell per run: its pass@1, and the base model's pass@k that it is measured against. Returns the Axes."""
+    """Draw a dumbbell per run: its pass@1, and the base model's pass@k it is measured against. Returns the Axes."""
     if axes is None:
         axes = style.one_axes(height=0.7 + 0.25 * len(frame), width=style.COLUMN_WIDTH)
     styles = style.run_styles(frame["run"])
@@ -290,8 +291,52 @@ def plot_sampling_gap(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_sampling_gap(frame: pd.DataFrame) -> str:
-    """What the dumbbells must say below them."""
+    """Say what a reader of the figure must know."""
     return (
         f"pass@1 of each run at its last step beside pass@{frame['k'].iloc[0]} of the base model, over the same "
         f"{style.count_range(frame['n_questions'])} questions; intervals of the difference are in the table."
     )
+
+
+def _pass_data(loaded: LoadedRuns) -> pd.DataFrame:
+    least = least_attempts(loaded.compared)
+    ks = sorted({2**i for i in range(16) if 2**i <= least} | {least})
+    frame = pass_at_k(loaded.compared, ks=ks)
+    try:
+        return with_crossings(frame, crossover_of(loaded))
+    except InputError:  # one run at step 0 alone: nothing to cross
+        return frame
+
+
+def least_attempts(probes: pd.DataFrame) -> int:
+    """Find the least decided attempts of a question at a step of a run, draws summed. InputError if it is 0."""
+    decided = (probes["n_attempts"] - probes["n_undecided"]).astype("int64")
+    keys = [probes["run_id"].astype(object), probes["step"], probes["question_id"].astype(object)]
+    least = int(decided.groupby(keys).sum().min())
+    if least < 1:
+        raise InputError("a question has no decided attempt at an end of a run: pass@k is not known")
+    return least
+
+
+def crossover_of(loaded: LoadedRuns) -> pd.DataFrame:
+    """Find where the base model's pass@k reaches each run's (of `crossover`)."""
+    return crossover(loaded.compared, base=loaded.compared_base_id, resamples=loaded.resamples, seed=loaded.seed)
+
+
+def _gap_data(loaded: LoadedRuns) -> pd.DataFrame:
+    base = loaded.compared[(loaded.compared["run_id"] == loaded.compared_base_id) & (loaded.compared["step"] == 0)]
+    return sampling_gap(loaded.compared, base=loaded.compared_base_id, k=min(256, least_attempts(base)))
+
+
+PASS_AT_K = Figure(
+    "pass_at_k", "pass@k", "What is within reach",
+    data=_pass_data, draw=plot_pass_at_k, caption=caption_pass_at_k,
+)  # fmt: skip
+SAMPLING_GAP = Figure(
+    "sampling_gap", "What sampling the base more often reaches", "What is within reach",
+    data=_gap_data, draw=plot_sampling_gap, caption=caption_sampling_gap,
+)  # fmt: skip
+COVER = Figure(
+    "cover", "How reliably how many questions are answered", "What is within reach",
+    data=lambda loaded: cover(loaded.compared), draw=plot_cover, caption=caption_cover,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which questions are solved at all, before and after: kept, gained, lost, and by which runs (figure F7).
+"""Sort questions by whether they are solved before and after: kept, gained, lost, neither, and by which runs.
 
 "Solved" rests on few attempts, so that a model which never changes gains and loses questions too; what chance alone
 does stands beside every count. Axes: Q questions.
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
-from relift.analysis.questions.capability import reach
+from relift.analysis.questions.definitions import define
+from relift.analysis.questions.reach import reach
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import matched_questions, run_id_of, with_labels
 from relift.errors import InputError
 
@@ -32,7 +34,7 @@ def solved_sets(
     prior: pd.DataFrame | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """One row per run and question: in which of SETS it is.
+    """Find the set, of SETS, that each question is in: one row per run and question.
 
     `epsilon` None: solved means at least once, in draw 0 of the base's step 0 and in draw 0 of the run at `step`
     (None: its last), with as many attempts on both sides; the column epsilon is then 1 - .05^(1/n), the rate from
@@ -79,14 +81,14 @@ def _solved_once(trajectories: pd.DataFrame, base_id: str, step: int | None) -> 
 
 
 def _side(rows: pd.DataFrame, run_id: str, step: int) -> pd.DataFrame:
-    """Counts by question_id."""
+    """Index the counts of one run and step by question_id."""
     rows = rows[(rows["run_id"] == run_id) & (rows["step"] == step)]
     counts = rows[["n_attempts", "n_correct", "n_undecided"]].astype("int64")
     return counts.set_index(pd.Index(rows["question_id"].astype(object), name="question_id"))
 
 
 def _ends(rows: pd.DataFrame, base_id: str, step: int | None) -> list[tuple[str, str, int]]:
-    """Run and step of what is compared with the base: the base run's own later steps count as a run."""
+    """List run and step of what is compared with the base: the base run's own later steps count as a run."""
     others = rows[["run_id", "run", "step"]].drop_duplicates()
     others = others[(others["run_id"] != base_id) | (others["step"] > 0)]
     others = others[others["step"] == step] if step is not None else others[others["step"] > 0]
@@ -97,7 +99,7 @@ def _ends(rows: pd.DataFrame, base_id: str, step: int | None) -> list[tuple[str,
 
 
 def _solved(counts: pd.DataFrame) -> NDArray[np.float64]:
-    """1 solved, 0 not, nan where undecided or missing attempts leave it open."""
+    """Mark 1 solved, 0 not, nan where undecided or missing attempts leave it open."""
     correct, undecided = counts["n_correct"].to_numpy(float), counts["n_undecided"].to_numpy(float)
     known = np.where(correct > 0, 1.0, 0.0)
     return np.where(np.isnan(correct) | ((correct == 0) & (undecided > 0)), np.nan, known)
@@ -123,7 +125,7 @@ def _frame(before: pd.DataFrame, after: pd.DataFrame, run_id: str, run: str, ste
 def _solved_surely(
     trajectories: pd.DataFrame, base_id: str, step: int | None, *, epsilon: float, prior: pd.DataFrame, level: float
 ) -> pd.DataFrame:
-    """By posterior, of all draws: top-ups may enter, since a stopping rule does not bias a posterior."""
+    """Decide by `reach`, of all draws, top-ups too."""
     labelled = with_labels(trajectories)
 
     def side(run_id: str, at: int) -> pd.DataFrame:
@@ -145,7 +147,7 @@ def _solved_surely(
 
 
 def support(solved: pd.DataFrame, *, resamples: int = 200, seed: int = 0) -> pd.DataFrame:
-    """One row per run: how many questions are in each set, and the four ratios of arXiv 2507.14843.
+    """Count the questions in each set and compute the four ratios of arXiv 2507.14843: one row per run.
 
     With P kept, E gained, S lost: srr = P / (P + S), ndr = E / (P + E), nscr = (E - S) / (P + E + S), sds the
     harmonic mean of srr and ndr. Each with `_low`, `_high` (95 %, over questions: Wilson for the shares srr and ndr,
@@ -193,7 +195,7 @@ def _ratios(count_S: stats.Floats) -> dict[str, stats.Floats]:
 
 
 def solved_by(trajectories: pd.DataFrame, *, base: str, runs: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row per combination of runs: how many questions exactly these solve at least once, of draw 0.
+    """Count the questions that exactly these runs solve at least once, of draw 0: one row per combination of runs.
 
     The base model counts with step 0, each of `runs` (names or run_ids; None: all others) with its last step.
     A base run that was trained too counts twice, its start as "step 0". Columns: solved_by (labels joined by " + ",
@@ -221,7 +223,7 @@ def solved_by(trajectories: pd.DataFrame, *, base: str, runs: Sequence[str] | No
 
 
 def sets_by_run(solved: pd.DataFrame) -> pd.DataFrame:
-    """One row per question: its set in each run, a column per run, to list who alone gained or lost it.
+    """List the set of each question in each run, a column per run, to see who alone gained or lost it.
 
     `solved` of `solved_sets`. gained_by and lost_by: labels of those runs joined by " + ", "" for none.
     """
@@ -242,7 +244,7 @@ def _distinct_names(ends: list[tuple[str, str, int]]) -> list[str]:
 
 
 def plot_support(solved: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F7, left part: a 2 x 2 table per run, base solved or not by run solved or not, with what chance would give.
+    """Draw a 2 x 2 table per run, base solved or not by run solved or not, with what chance would give.
 
     Returns the Axes, one per run.
     """
@@ -276,7 +278,7 @@ def plot_support(solved: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_support(solved: pd.DataFrame) -> str:
-    """What F7's left part must say below it."""
+    """Say what a reader of the figure must know."""
     n = style.count_range(solved["n_decided_base"])
     chance = (
         " In brackets: the same counts for a model that did not change, the base model's draw 1 in place of the run."
@@ -286,12 +288,13 @@ def caption_support(solved: pd.DataFrame) -> str:
     sets = solved.drop_duplicates(["run_id", "question_id"])["set"]
     return (
         f"Questions solved ({solved['rule'].iloc[0]}) by the base model and by each run, {n} attempts a side."
-        f"{chance} Questions left open: {int(sets.isna().sum())}."
+        f"{chance} Questions left open: {int(sets.isna().sum())}. "
+        f"{define(['newly solved', 'no longer solved'])}."
     )
 
 
 def plot_solved_by(frame: pd.DataFrame, *, largest: int = 16, axes: Any = None) -> Any:
-    """F7, right part: bars of how many questions exactly these runs solve, dots below say which.
+    """Draw bars of how many questions exactly these runs solve, dots below say which.
 
     The `largest` combinations are drawn. Returns the two Axes (bars, dots).
     """
@@ -324,9 +327,25 @@ def plot_solved_by(frame: pd.DataFrame, *, largest: int = 16, axes: Any = None) 
 
 
 def caption_solved_by(frame: pd.DataFrame) -> str:
-    """What F7's right part must say below it."""
+    """Say what a reader of the figure must know."""
     return (
         f"{int(frame['n_questions'].iloc[0])} questions by which models solve them at least once in "
-        f"{frame['n_attempts'].iloc[0]} attempts (coloured dots); the base model at step 0, runs at their last step. "
-        "With so few attempts chance alone moves questions between columns: see the table of sets beside its null."
+        f"{frame['n_attempts'].iloc[0]} attempts; the base model at step 0, runs at their last step. "
+        "With so few attempts chance alone moves questions between columns."
     )
+
+
+def solved_sets_of(loaded: LoadedRuns) -> pd.DataFrame:
+    """Find the sets of each run's last step against the base (of `solved_sets`)."""
+    return solved_sets(loaded.compared, base=loaded.compared_base_id)
+
+
+SUPPORT = Figure(
+    "support", "Questions solved before and after", "What is within reach",
+    data=solved_sets_of, draw=plot_support, caption=caption_support,
+)  # fmt: skip
+SOLVED_BY = Figure(
+    "solved_by", "Which models solve which questions", "What is within reach",
+    data=lambda loaded: solved_by(loaded.compared, base=loaded.compared_base_id),
+    draw=plot_solved_by, caption=caption_solved_by,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What comes and goes between probes: questions acquired, lost, retained, and still mastered (figure F8).
+"""Follow what comes and goes between probes: questions acquired, lost, retained, and still mastered.
 
 A question is solved at a probe if at least one attempt is correct, mastered if its counts are Easy. Both flip by
 chance, so each count stands beside what chance gives. A prior would have to be right about the questions that are
@@ -17,12 +17,14 @@ from scipy.special import gammaln
 from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.bands import PAPER, Cuts
+from relift.analysis.questions.definitions import define
+from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions
 from relift.errors import InputError
 
 
 def turnover(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and probe after its first: questions acquired, lost and retained since the probe before.
+    """Count questions acquired, lost and retained since the probe before: one row per run and probe after its first.
 
     acquired: unsolved, then solved; lost: solved, then unsolved (a forgetting event of Toneva et al. 2019, arXiv
     1812.05159, for several attempts); retained: solved both times; never: neither. Of draw 0, over the questions that
@@ -48,7 +50,7 @@ def _first_draw(trajectories: pd.DataFrame) -> Panel:
 
 
 def _runs(panel: Panel) -> list[tuple[str, str, list[int]]]:
-    """Run by run the columns of its probes in order of step."""
+    """List run by run the columns of its probes in order of step."""
     grouped = panel.columns.reset_index().groupby(["run_id", "run"], sort=False)
     return [(str(i), str(n), [int(c) for c in rows.sort_values("step")["index"]]) for (i, n), rows in grouped]
 
@@ -82,7 +84,7 @@ def _between(panel: Panel, before: int, after: int) -> dict[str, Any]:
 
 
 def chance_all_later(total_Q: stats.Floats, before_Q: stats.Floats, later_Q: stats.Floats) -> stats.Floats:
-    """P(all correct attempts fall into the later probe), `total_Q` of them dealt at random: C(n', k) / C(n + n', k).
+    """Compute P(all correct attempts fall into the later probe) when dealt at random: C(n', k) / C(n + n', k).
 
     0 where none is correct or more are than the later probe has attempts.
     """
@@ -93,7 +95,7 @@ def chance_all_later(total_Q: stats.Floats, before_Q: stats.Floats, later_Q: sta
 
 
 def retention(trajectories: pd.DataFrame, *, cuts: Cuts = PAPER) -> pd.DataFrame:
-    """One row per run and probe after its first: of the questions mastered at the first probe, the share that still is.
+    """Measure the share of the questions mastered at the first probe that still is: one row per run and later probe.
 
     Mastered: the counts of draw 0 are Easy. n_mastered, n_still, share, low, high (95 %, Wilson over questions).
     null_share: the share of them that draw 1 of the first probe shows mastered, which is what a model that did not
@@ -136,7 +138,7 @@ def _easy(panel: Panel, columns: list[int], cuts: Cuts) -> NDArray[np.bool_]:
 def _second_draw(
     second: pd.DataFrame, panel: Panel, run_id: str, step: int, cuts: Cuts
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Mastered in draw 1 of this probe, and whether there are attempts to say so: both [Q]."""
+    """Mark the questions mastered in draw 1 of this probe, and those with attempts to say so: both [Q]."""
     rows = second[((second["run_id"] == run_id) & (second["step"] == step)).to_numpy()]
     if rows.empty:
         return np.zeros(len(panel.question_ids), bool), np.zeros(len(panel.question_ids), bool)
@@ -147,7 +149,7 @@ def _second_draw(
 
 
 def plot_turnover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F8, upper part: per run, questions acquired (up) and lost (down) at each probe; black: expected by chance.
+    """Draw per run questions acquired (up) and lost (down) at each probe; black: expected by chance.
 
     Returns the Axes, one per run.
     """
@@ -172,21 +174,21 @@ def plot_turnover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
         low, high = axes[0].get_ylim()
         axes[0].set_ylim(low * 1.05, high * 1.05)
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-        axes[0].set_ylabel("questions lost | acquired")
+        axes[0].set_ylabel("questions dropped | acquired")
     return axes
 
 
 def caption_turnover(frame: pd.DataFrame) -> str:
-    """What F8's upper part must say below it."""
+    """Say what a reader of the figure must know."""
     return (
-        f"Of {style.count_range(frame['n_questions'])} questions: acquired (up, unsolved at the probe before, now "
-        "solved at least once) and lost (down). Black: what chance gives if no rate differs between the two probes "
-        "(attempts dealt anew); intervals of the difference are in the table."
+        f"Of {style.count_range(frame['n_questions'])} questions, acquired (up) and dropped (down). "
+        f"{define(['acquired', 'dropped'])}. Black: what chance gives if no rate differs between the two "
+        "probes (attempts dealt anew); intervals of the difference are in the table."
     )
 
 
 def plot_retention(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F8, lower part: share of the questions first mastered that still are; dashed: a model that did not change."""
+    """Draw the share of the questions first mastered that still are; dashed: a model that did not change."""
     axes = style.one_axes(height=2.3, width=style.COLUMN_WIDTH) if axes is None else axes
     styles = style.run_styles(frame["run"])
     with style.context():
@@ -202,10 +204,25 @@ def plot_retention(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_retention(frame: pd.DataFrame) -> str:
-    """What F8's lower part must say below it."""
+    """Say what a reader of the figure must know."""
+    dashed = (
+        " Dashed: a model that did not change keeps this many, since chance helped to choose them (another draw of the "
+        "first probe)."
+        if frame["null_share"].notna().any()
+        else ""
+    )
     return (
         f"Of the {style.count_range(frame['n_mastered'])} questions mastered at the first probe (Easy by "
         f"{frame['n_attempts'].iloc[0]} attempts), the share that still is. Shaded: 95 % intervals (Wilson over "
-        "questions). Dashed: a model that did not change keeps this many, since chance helped to choose them "
-        "(another draw of the first probe)."
+        f"questions).{dashed}"
     )
+
+
+TURNOVER = Figure(
+    "turnover", "Questions acquired and dropped between probes", "What changed",
+    data=lambda loaded: turnover(loaded.probes), draw=plot_turnover, caption=caption_turnover,
+)  # fmt: skip
+RETENTION = Figure(
+    "retention", "What was mastered and still is", "What changed",
+    data=lambda loaded: retention(loaded.probes), draw=plot_retention, caption=caption_retention,
+)  # fmt: skip

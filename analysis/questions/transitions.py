@@ -1,4 +1,4 @@
-"""Moves between bands beside the moves that chance alone makes (figure F3).
+"""Count moves between bands beside the moves that chance alone makes.
 
 A question that answers 0 of 8 today and 1 of 8 tomorrow need not have learnt anything. So each matrix stands
 beside its null, the same matrix for a model that did not change, and what counts is the excess.
@@ -12,17 +12,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln
 
 from relift import stats
 from relift.analysis import style
-from relift.analysis.questions.bands import BANDS, PAPER, Cuts, band_codes, codes_of, sure_band_codes
+from relift.analysis.questions.bands import BANDS, Cuts, codes_of, sure_band_codes
+from relift.analysis.questions.unchanged import N_BANDS, fitted_null, one_hot
 from relift.analysis.runs.counts import Counts
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out
 from relift.errors import InputError
 
 Null = Literal["draws", "fitted"]
-N_BANDS = len(BANDS)
 NULL_DRAW = 1  # the base draw that the null moves to
 
 
@@ -35,7 +35,7 @@ def band_transitions(
     resamples: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per run, band_from and band_to: what share of a band's questions is in which band at `step`.
+    """Measure the share of a band's questions that is in which band at `step`: one row per run, band_from, band_to.
 
     `step`: None is each run's last. `band_from` is that of `bands`. With A the assigned band, B the band of the
     base run's draw 1 at step 0, T the band at `step` (draw 0), over questions that have all three:
@@ -71,39 +71,6 @@ def band_transitions(
     return pd.concat(frames, ignore_index=True)
 
 
-def label_noise(trajectories: pd.DataFrame, bands: pd.DataFrame) -> pd.DataFrame:
-    """One row per band, and "all": how many questions would be in another band, had the base been asked again.
-
-    flipped: those that the base run's draw 1 at step 0 puts elsewhere, of n_questions with a sure band in both draws;
-    share, low, high (95 %, Wilson over questions); expected_share: the same from the prior fitted to the draw that
-    assigned the bands (of `stats.inflated_fit`). Without draw 1 the measured columns are null.
-    """
-    base_id, draw = base_of_bands(bands)
-    cuts = Cuts.parse(bands["cuts"].iloc[0])
-    is_second = (trajectories["run_id"] == base_id) & (trajectories["step"] == 0) & (trajectories["draw"] == 1)
-    second = trajectories[is_second.to_numpy()] if draw != 1 else trajectories.iloc[:0]
-    counts = second.set_index(second["question_id"].astype(object))[["n_correct", "n_attempts", "n_undecided"]]
-    counts = counts.reindex(bands["question_id"])
-    again_Q = sure_band_codes(*(counts[name].fillna(0).astype(np.int64) for name in counts.columns), cuts=cuts)
-    again_Q = np.where(counts["n_attempts"].notna(), again_Q, -1)
-    codes_Q = codes_of(bands)
-    both_Q = (codes_Q >= 0) & (again_Q >= 0)
-    prior = stats.inflated_fit(bands["n_correct"], bands["n_decided"])
-    n = int(bands["n_attempts"].median())
-    joint_IJ = joint_band_shares(prior, n, n, cuts=cuts)
-    rows = []
-    for code, band in [*enumerate(BANDS), (-1, "all")]:
-        of_Q = both_Q & ((codes_Q == code) if code >= 0 else True)
-        flipped, asked = int((codes_Q != again_Q)[of_Q].sum()), int(of_Q.sum())
-        low, high = stats.wilson(flipped, asked)
-        stays = float(joint_IJ[code, code] / joint_IJ[code].sum()) if code >= 0 else float(np.trace(joint_IJ))
-        share = float(stats.rate(flipped, asked))
-        measured = flipped if len(second) else np.nan
-        rows.append((band, n, asked, measured, share, float(low), float(high), 1 - stays))
-    names = ["band", "n_attempts", "n_questions", "flipped", "share", "low", "high", "expected_share"]
-    return pd.DataFrame(rows, columns=names)
-
-
 def _run_transitions(
     panel: Panel, column: int, bands: pd.DataFrame, *, null: Null, resamples: int, seed: int
 ) -> pd.DataFrame:
@@ -113,14 +80,14 @@ def _run_transitions(
     if null == "draws":
         chance_Q = _null_codes(panel, bands, cuts, to_Q, to_attempts_Q)
         complete_Q = (from_Q >= 0) & (to_Q >= 0) & (chance_Q >= 0)
-        null_QJ, null_RIJ = _one_hot(chance_Q), None
+        null_QJ, null_RIJ = one_hot(chance_Q), None
     else:
         complete_Q = (from_Q >= 0) & (to_Q >= 0)
         null_QJ = np.zeros((len(bands), N_BANDS))
-        null_RIJ = _fitted_null(bands, to_attempts_Q, complete_Q, cuts, resamples=resamples, seed=seed)
+        null_RIJ = fitted_null(bands, to_attempts_Q, complete_Q, cuts, resamples=resamples, seed=seed)
 
     group_Q = np.where(complete_Q, from_Q, -1)
-    moved_QJ = _one_hot(to_Q) * complete_Q[:, None]
+    moved_QJ = one_hot(to_Q) * complete_Q[:, None]
     count_IJ = np.stack([moved_QJ[group_Q == i].sum(axis=0) for i in range(N_BANDS)])
     n_I = np.bincount(group_Q[complete_Q], minlength=N_BANDS)
     share_IJ = stats.rate(count_IJ, n_I[:, None])
@@ -194,70 +161,6 @@ def _null_codes(
     return _codes_at(panel, column, cuts)
 
 
-def _one_hot(codes_Q: NDArray[np.int64]) -> stats.Floats:
-    return (codes_Q[:, None] == np.arange(N_BANDS)).astype(float)
-
-
-def _fitted_null(
-    bands: pd.DataFrame,
-    to_attempts_Q: stats.Floats,
-    complete_Q: NDArray[np.bool_],
-    cuts: Cuts,
-    *,
-    resamples: int,
-    seed: int,
-) -> stats.Floats:
-    """Null shares (1 + R, from, to): those of the fitted prior, then of the prior refitted in each resample."""
-    correct_Q, decided_Q = bands["n_correct"].to_numpy(), bands["n_decided"].to_numpy()
-    prior = stats.inflated_fit(correct_Q, decided_Q)
-    sizes, n_questions = np.unique(
-        np.stack([bands["n_attempts"].to_numpy(), to_attempts_Q.astype(np.int64)])[:, complete_Q],
-        axis=1,
-        return_counts=True,
-    )
-
-    def shares(fit: stats.InflatedPrior) -> stats.Floats:
-        joint = sum(
-            count * joint_band_shares(fit, int(n_from), int(n_to), cuts=cuts)
-            for (n_from, n_to), count in zip(sizes.T, n_questions, strict=True)
-        )
-        return stats.rate(joint, np.sum(joint, axis=1, keepdims=True))
-
-    null = [shares(prior)]
-    for weight_RQ in stats.bootstrap_weights(len(bands), resamples, seed=seed):
-        for weight_Q in weight_RQ:
-            null.append(shares(stats.inflated_fit(correct_Q, decided_Q, weights=weight_Q, start=prior)))
-    return np.stack(null)
-
-
-def joint_band_shares(
-    prior: stats.BetaPrior | stats.InflatedPrior, n_from: int, n_to: int, *, cuts: Cuts = PAPER
-) -> stats.Floats:
-    """P(band i in n_from attempts and band j in n_to others) of an unchanged model with p ~ prior: (from, to).
-
-    P(c, c') = C(n, c) C(n', c') B(a + c + c', b + n + n' - c - c') / B(a, b), summed over the bands' counts; questions
-    that are never solved stay where counts of 0 lie.
-    """
-    c, d = np.arange(n_from + 1)[:, None], np.arange(n_to + 1)[None, :]
-    log_joint = (
-        _log_binomial(n_from, c)
-        + _log_binomial(n_to, d)
-        + betaln(prior.a + c + d, prior.b + n_from + n_to - c - d)
-        - betaln(prior.a, prior.b)
-    )
-    in_from = _one_hot(band_codes(c[:, 0], n_from, cuts=cuts))
-    in_to = _one_hot(band_codes(d[0], n_to, cuts=cuts))
-    joint_IJ = in_from.T @ np.exp(log_joint) @ in_to
-    if isinstance(prior, stats.InflatedPrior):
-        joint_IJ = (1 - prior.zero) * joint_IJ
-        joint_IJ[int(band_codes(0, n_from, cuts=cuts)), int(band_codes(0, n_to, cuts=cuts))] += prior.zero
-    return np.asarray(joint_IJ)
-
-
-def _log_binomial(n: int, k: NDArray[np.int64]) -> stats.Floats:
-    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
-
-
 def _never_of_width_0(
     low_IJ: stats.Floats,
     high_IJ: stats.Floats,
@@ -266,7 +169,7 @@ def _never_of_width_0(
     only_null_IJ: NDArray[np.int64],
     fitted_IJ: stats.Floats,
 ) -> tuple[stats.Floats, stats.Floats]:
-    """Bootstrap ends where it cannot see: no question of the band differs from the null, or all do alike.
+    """Widen bootstrap ends where it cannot see: no question of the band differs from the null, or all do alike.
 
     There resampling gives a width of 0, even with one question. The exact interval of 0 of n reaches up to
     1 - .025^(1/n) and that of n of n down to .025^(1/n) (Clopper and Pearson): so far go the ends, the shares of
@@ -284,10 +187,56 @@ def _never_of_width_0(
     return low_IJ, np.where(all_null_IJ, 2 * rare_IJ - 1, high_IJ)
 
 
-def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F3: per run three matrices, observed, null and excess, in per cent. Returns the Axes (run, 3).
+def moved_questions(
+    trajectories: pd.DataFrame, bands: pd.DataFrame, *, run: str, step: int, band_from: str, band_to: str
+) -> pd.DataFrame:
+    """List the questions counted in a cell of `band_transitions`, as many as its `count`, most correct first.
 
-    Excess is in points; cells whose interval holds 0 are grey, so that nobody reads chance as change.
+    `run` is a run_id. Columns: question_id, n_correct_base, n_decided_base (the draw that assigned the bands),
+    n_correct, n_decided (draw 0 at `step`). InputError if there is no such band, or no such probe.
+    """
+    for band in (band_from, band_to):
+        if band not in BANDS:
+            raise InputError(f"no band {band!r}; there are {', '.join(BANDS)}")
+    cuts, (base_id, _) = Cuts.parse(bands["cuts"].iloc[0]), base_of_bands(bands)
+    rows = bands[["question_id", "n_correct", "n_decided"]].add_suffix("_base").rename(
+        columns={"question_id_base": "question_id"}
+    )  # fmt: skip
+    began = codes_of(bands) == BANDS.index(band_from)
+    now = _probe(trajectories, bands, run=run, step=step, draw=0)
+    if now is None:
+        raise InputError(f"run {run} has no probe at step {step}")
+    ended = _codes_of_counts(now, cuts) == BANDS.index(band_to)
+    null = _probe(trajectories, bands, run=base_id, step=0, draw=NULL_DRAW)
+    measured = np.ones(len(bands), bool) if null is None else _codes_of_counts(null, cuts) >= 0
+    rows["n_correct"], rows["n_decided"] = now["n_correct"], now["n_attempts"] - now["n_undecided"]
+    return rows[began & ended & measured].sort_values("n_correct", ascending=False, kind="stable", ignore_index=True)
+
+
+def _probe(
+    trajectories: pd.DataFrame, bands: pd.DataFrame, *, run: str, step: int, draw: int
+) -> dict[str, NDArray[np.int64]] | None:
+    """Find the counts of one probe in the order of `bands`, 0 where a question was not asked; None if there is none."""
+    chosen = trajectories[
+        (
+            (trajectories["run_id"] == run) & (trajectories["step"] == step) & (trajectories["draw"] == draw)
+        ).to_numpy()
+    ]  # fmt: skip
+    if chosen.empty:
+        return None
+    place = pd.Index(chosen["question_id"].astype(object)).get_indexer(pd.Index(bands["question_id"].astype(object)))
+    names = ("n_attempts", "n_correct", "n_undecided")
+    return {name: np.where(place >= 0, chosen[name].to_numpy(np.int64)[place], 0) for name in names}
+
+
+def _codes_of_counts(counts: dict[str, NDArray[np.int64]], cuts: Cuts) -> NDArray[np.int64]:
+    return sure_band_codes(counts["n_correct"], counts["n_attempts"], counts["n_undecided"], cuts=cuts)
+
+
+def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
+    """Draw per run three matrices, observed, null and excess, in per cent. Returns the Axes (run, 3).
+
+    Excess is in points; cells whose interval holds 0 are grey: chance is not to be read as change.
     """
     runs = frame[["run_id", "run"]].drop_duplicates()
     if axes is None:
@@ -342,7 +291,7 @@ def _draw_matrix(axes: Any, frame: pd.DataFrame, value: str, *, largest: float) 
 
 
 def caption_transitions(frame: pd.DataFrame) -> str:
-    """What F3 must say below it: attempts, draws, the null, interval method, unmeasured questions."""
+    """Say what a reader must know: attempts, draws, the null, interval method, unmeasured questions."""
     first = frame.iloc[0]
     null = (
         "Unchanged model: the base model's draw 0 against its draw 1."
@@ -358,3 +307,18 @@ def caption_transitions(frame: pd.DataFrame) -> str:
         f"{first['resamples']} resamples, unadjusted for 16 cells) holds 0{exact}. "
         f"Questions without a sure band: {int(per_band['n_unmeasured'].sum())}."
     )
+
+
+def _data(loaded: LoadedRuns) -> pd.DataFrame:
+    base = loaded.probes[(loaded.probes["run_id"] == loaded.base_id) & (loaded.probes["step"] == 0)]
+    drawn = (base["draw"] == NULL_DRAW).any()
+    return band_transitions(
+        loaded.probes, loaded.bands, null="draws" if drawn else "fitted", seed=loaded.seed,
+        resamples=loaded.resamples if drawn else min(loaded.resamples, 200),  # each refits the prior
+    )  # fmt: skip
+
+
+TRANSITIONS = Figure(
+    "transitions", "Moves between bands, and those of chance", "What changed",
+    data=_data, draw=plot_transitions, caption=caption_transitions,
+)  # fmt: skip

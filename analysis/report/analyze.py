@@ -1,4 +1,4 @@
-"""`relift analyze`: every figure and table that the runs allow, and a sentence for each that they do not."""
+"""Make every figure and table that the runs allow (`relift analyze`), and a sentence for each they do not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relift.errors import InputError
 
 @dataclass(frozen=True)
 class Made:
-    """A figure or a table: its frame, its caption ("" of a table), its files."""
+    """Hold a figure or a table: its frame, its caption ("" of a table), its files."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class Made:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What these runs do not allow, and why, in one line."""
+    """Name what these runs do not allow, and why, in one line."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was made of which runs."""
+    """Hold what was made of which runs."""
 
     loaded: Loaded
     made: tuple[Made, ...]
@@ -75,7 +75,7 @@ def analyze(
     out, made, left_out = Path(out), [], []
     wanted = [*TABLES, *FIGURES] if only is None else [n for n in (*TABLES, *FIGURES) if n in set(only)]
     for name in wanted:
-        title = TABLES[name][0] if name in TABLES else FIGURES[name].title
+        title = TABLES[name].title if name in TABLES else FIGURES[name].title
         try:
             one = _make_table(loaded, name, out) if name in TABLES else _make_figure(loaded, name, out, formats)
         except InputError as error:
@@ -102,13 +102,12 @@ def _say(tell: Callable[[str], None] | None, line: str) -> None:
 
 
 def _make_table(loaded: Loaded, name: str, out: Path) -> Made:
-    title, data = TABLES[name]
-    frame = data(loaded)
+    frame = TABLES[name].data(loaded)
     folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
     frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
-    return Made(name, title, "table", frame, "", (path,))
+    return Made(name, TABLES[name].title, "table", frame, "", (path,))
 
 
 def _make_figure(loaded: Loaded, name: str, out: Path, formats: Sequence[str]) -> Made:
@@ -120,7 +119,7 @@ def _make_figure(loaded: Loaded, name: str, out: Path, formats: Sequence[str]) -
 
 
 def index_of(result: Analysis) -> str:
-    """index.md: the runs, the figures with their captions, the tables, and what was left out."""
+    """Write index.md: the runs, the figures with their captions, the tables, and what was left out."""
     runs = result.loaded.runs
     lines = ["# Analysis", "", "| run | run_id | recipe | seed | status | step |", "|---|---|---|---|---|---|"]
     for row in runs.to_dict("records"):
@@ -146,6 +145,6 @@ def index_of(result: Analysis) -> str:
 
 
 def _cell(value: object) -> str:
-    """A value as text of a Markdown table: names of runs are chosen by people."""
+    """Escape a value as text of a Markdown table: names of runs are chosen by people."""
     text = " ".join(str(value).split())
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|~" else c for c in text)

@@ -1,4 +1,4 @@
-"""What a report says: frames of the catalogue, figures, sentences, examples, and what could not be made."""
+"""Collect what a report says: frames, figures, sentences, examples, and what could not be made."""
 
 from __future__ import annotations
 
@@ -31,34 +31,20 @@ from relift.analysis.training.demos import probe_scores
 from relift.errors import InputError
 from relift.schema import Origin
 
-# Figures of the catalogue by section; those that are named nowhere come last, so that a new one is not forgotten.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "What changed": (
-        "f01_band_accuracy", "f03_transitions", "f10_questions", "f08_turnover", "f08_retention", "f11_data_map",
-    ),
-    "What is within reach": (
-        "f06_pass_at_k", "f06_sampling_gap", "f07_support", "f07_solved_by", "f16_cover", "f17_reach",
-        "f17_reach_accuracy",
-    ),
-    "Benchmarks": ("f05_scores",),
-    "Training": (
-        "f04_dynamics", "f09_demonstrations", "f14_buffer", "f15_after_training", "f18_group_signal",
-    ),
-    "Length of answers": ("f02_band_lengths", "f19_length_accuracy"),
-}  # fmt: skip
 # tables of the catalogue that the report shows or puts into words
 _TABLES = (
-    "bands", "label_noise", "difference_from_base", "crossover", "support", "gained_and_lost", "classes", "cost",
+    "alerts", "bands", "label_noise", "difference_from_base", "crossover", "support_ratios", "gained_and_lost",
+    "classes", "cost",
 )  # fmt: skip
 
 # Of runs that hold no probes: the rest would pool the questions of several benchmarks as if they were one.
-_WITHOUT_PROBES = ("f04_dynamics", "f05_scores", "f14_buffer", "f18_group_signal", "f19_length_accuracy", "cost")
+_WITHOUT_PROBES = ("alerts", "dynamics", "scores", "buffer", "group_signal", "length_accuracy", "cost")
 _NO_PROBES = "no run holds a probe, the same questions asked at several steps (set probe.questions, or relift probe)"
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure as svg with its caption."""
+    """Hold a figure as svg with its caption."""
 
     name: str
     title: str
@@ -69,7 +55,7 @@ class Drawn:
 
 @dataclass
 class Report:
-    """What a report says, before it is written: frames by the names of the catalogue, and what could not be made."""
+    """Hold what a report says, before it is written: frames by the names of the catalogue, and what is missing."""
 
     loaded: Loaded
     names: Mapping[str, str]  # of run_id
@@ -83,14 +69,14 @@ class Report:
 
     @property
     def has_probes(self) -> bool:
-        """Whether anything can be said of a fixed set of questions over time; answers to benchmarks are no such set."""
+        """Tell whether a fixed set of questions was followed over time; answers to benchmarks are no such set."""
         try:
             return bool((self.loaded.trajectories["origin"].astype(str) == Origin.probe).any())
         except InputError:
             return False
 
     def findings(self) -> list[tuple[str, list[str]]]:
-        """(topic, sentences) of everything that was measured."""
+        """List (topic, sentences) of everything that was measured."""
         found = words.findings(self.frames, self.names)
         for one in self.comparisons:
             found.append((f"{one.a} against {one.b}", words.say_comparison(one.frame)))
@@ -118,18 +104,16 @@ def make_report(
     labels = [(str(label), str(run_id)) for label, run_id in loaded.runs[["run", "run_id"]].to_numpy()]
     names = dict(zip([run_id for _, run_id in labels], distinct_names(labels), strict=True))
     report = Report(loaded, names, cautions=cautions(loaded.paths))
-    wanted = [*_TABLES, *(n for group in SECTIONS.values() for n in group), *unplaced_figures()]
+    wanted = [*_TABLES, *FIGURES]
     if not report.has_probes:
         report.left_out.append(("What changed, question by question", _NO_PROBES))
         wanted = [name for name in wanted if name in _WITHOUT_PROBES]
     for name in (n for n in wanted if only is None or n in only):
-        title = TABLES[name][0] if name in TABLES else FIGURES[name].title
+        title = TABLES[name].title if name in TABLES else FIGURES[name].title
         _try(report, title, partial(_measure if name in TABLES else _draw, report, name), tell)
     if report.has_probes:
         _try(report, "Runs against each other", partial(_pairs, report), tell)
         _try(report, "Accuracy on the probes", partial(_probe_scores, report), tell)
-        if "difference_from_base" not in report.frames and (only is None or "difference_from_base" in only):
-            _try(report, "Each run less the base, all questions", partial(_overall, report), tell)
     report.limits = words.general_limits()
     if report.has_probes:
         _try(report, "What the probes rest on", partial(_limits, report), tell)
@@ -141,13 +125,8 @@ def make_report(
     return report
 
 
-def unplaced_figures() -> list[str]:
-    placed = {name for names in SECTIONS.values() for name in names}
-    return [name for name in FIGURES if name not in placed]
-
-
 def _try(report: Report, what: str, make: Callable[[], object], tell: Callable[[str], None] | None) -> None:
-    """Run one part; what the runs do not allow is kept with its reason."""
+    """Make one part; keep the reason where the runs do not allow it."""
     try:
         make()
     except InputError as error:
@@ -162,7 +141,7 @@ def _try(report: Report, what: str, make: Callable[[], object], tell: Callable[[
 
 
 def without_folders(text: str, loaded: Loaded) -> str:
-    """The text with the folders of the runs as their names: a report is mailed, and paths are nobody's business."""
+    """Replace the folders of the runs by their names: a report is mailed, and paths say where it was made."""
     folders = {str(p) for path in loaded.paths for p in (path, path.absolute(), path.resolve())}
     for folder in sorted(folders, key=len, reverse=True):
         if len(Path(folder).parts) > 1:
@@ -171,7 +150,7 @@ def without_folders(text: str, loaded: Loaded) -> str:
 
 
 def _measure(report: Report, name: str) -> None:
-    report.frames[name] = TABLES[name][1](report.loaded)
+    report.frames[name] = TABLES[name].data(report.loaded)
 
 
 def _draw(report: Report, name: str, frame: pd.DataFrame | None = None) -> None:
@@ -184,7 +163,7 @@ def _draw(report: Report, name: str, frame: pd.DataFrame | None = None) -> None:
 
 
 def svg_of(figure: Any) -> str:
-    """A figure as svg with its letters as outlines: a colleague's machine need not have the font."""
+    """Render a figure as svg with its letters as outlines: a colleague's machine need not have the font."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
@@ -195,7 +174,7 @@ def svg_of(figure: Any) -> str:
 
 
 def pairs_of_runs(ends: pd.DataFrame, *, without: str) -> pd.DataFrame:
-    """One row per pair of runs at their last steps, the base `without` left out: the later less the earlier.
+    """Compare all pairs of runs at their last steps, the later less the earlier: one row per pair.
 
     Columns: run_id_a, run_id_b, n_questions, difference, low, high, p_value (paired t over questions), p_holm (over
     the pairs), n_only_a, n_only_b: questions that one alone answers in more than half of its attempts, and what chance
@@ -229,22 +208,8 @@ def _pairs(report: Report) -> None:
     report.frames["pairs"] = pairs_of_runs(loaded.ends, without="" if _trained(loaded) else loaded.base_id)
 
 
-def _overall(report: Report) -> None:
-    """Each run less the base where bands cannot be measured: of all questions, which nobody chose, by one draw."""
-    loaded = report.loaded
-    ends, base = loaded.compared, loaded.compared_base_id
-    others = ends.loc[(ends["run_id"] != base) & (ends["step"] > 0), ["run_id", "run"]].drop_duplicates()
-    if others.empty:
-        raise InputError("no run has a probe at a step after 0")
-    parts = [
-        paired_difference(compare_runs(ends, a=run_id, b=base)).assign(run_id=run_id, run=run)
-        for run_id, run in others.to_numpy()
-    ]
-    report.frames["difference_from_base"] = pd.concat(parts, ignore_index=True)
-
-
 def _trained(loaded: Loaded) -> bool:
-    """Whether the base run has later steps of its own, and so is a run to compare."""
+    """Tell whether the base run has later steps of its own, and so is a run to compare."""
     return bool(((loaded.ends["run_id"] == loaded.base_id) & (loaded.ends["step"] > 0)).any())
 
 
@@ -272,7 +237,7 @@ def _limits(report: Report) -> None:
 
 
 def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] | None) -> None:
-    """Scores of evaluated runs, each against the first (or the base, where it is one of them)."""
+    """Score evaluated runs, each against the first (or the base, where it is one of them)."""
     folders = [
         reader.folder for reader in open_runs(report.loaded.paths) if reader.files("attempts", origin="benchmark")
     ]
@@ -288,16 +253,16 @@ def _evaluations(report: Report, *, examples: int, tell: Callable[[str], None] |
 
 
 def _scores(report: Report, folders: Sequence[Path]) -> None:
-    """Scores of the answers that are there, also of an evaluation that is not done and has no table of scores yet."""
+    """Score the answers that are there, also of an evaluation that is not done and has no table of scores yet."""
     parts = []
     for folder, reader in zip(folders, open_runs(folders), strict=True):
         parts.append(score_run(folder).assign(run=report.names[reader.run_id]))
     frame = scores_of_last_step(pd.concat(parts, ignore_index=True))
     report.frames["scores"] = frame
-    title = FIGURES["f05_scores"].title
+    title = FIGURES["scores"].title
     if any(what == title for what, _ in report.left_out):
         report.left_out = [one for one in report.left_out if one[0] != title]
-        _draw(report, "f05_scores", frame)
+        _draw(report, "scores", frame)
 
 
 def _compare(report: Report, folders: Sequence[Path], examples: int) -> None:

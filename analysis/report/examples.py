@@ -1,4 +1,4 @@
-"""Questions that changed, with an answer from before and one from after: what the counts look like as text."""
+"""Choose questions that changed, with an answer from before and one from after."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEYS = ["draw", "step", "question_id", "attempt"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `text` None: it was not kept; `final`: the answer that was graded, None if there was none."""
+    """Hold one answer. `text` None: it was not kept; `final`: the answer that was graded, None if there was none."""
 
     where: str  # "rl, step 72"
     n_correct: int  # of this probe's attempts at the question
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Example:
-    """A question with an answer before and after, one of `found` of its kind; `expected` without learning (or None)."""
+    """Hold a question with an answer before and after, one of `found` of its kind, `expected` without learning."""
 
     run_id: str
     change: str  # gained, lost
@@ -47,7 +47,7 @@ class Example:
 def examples_of_run(
     folder: Path, classified: pd.DataFrame, *, origin: str, each: int, expected: pd.Series | None = None
 ) -> list[Example]:
-    """The `each` surest gained and lost questions of a run (of `classify_trajectories`, rows of this run alone).
+    """Choose the `each` surest gained and lost questions of a run (of `classify_trajectories`, its rows alone).
 
     Before is the run's step 0, after its last probed step; draw 0. Of gained questions the first wrong answer and the
     first right one are shown, of lost ones the other way round. `expected`: by class, of `count_classes`.
@@ -88,7 +88,7 @@ def examples_of_run(
 def examples_of_comparison(
     comparison: Comparison, folders: tuple[Path, Path], *, each: int, step: int = 0
 ) -> list[Example]:
-    """The surest flips of run a (gained: it alone solves the question) against run b, `folders` of a and b."""
+    """Choose the surest flips of run a (gained: it alone solves the question) against run b, `folders` of both."""
     flipped = comparison.flipped
     (reader,) = open_runs([folders[0]])
     found = []
@@ -111,7 +111,7 @@ def examples_of_comparison(
 
 
 def _attempts(folder: Path, origin: str, step: int, questions: Sequence[str]) -> pd.DataFrame:
-    """Attempts of draw 0 with their texts, null where none was kept."""
+    """Read attempts of draw 0 with their texts, null where none was kept."""
     try:
         attempts = read_attempts(
             folder, origin=origin, steps=[step], questions=questions, columns=["verdict", "answer"]

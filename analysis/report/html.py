@@ -1,4 +1,4 @@
-"""HTML that is safe by construction: whatever is text is escaped, and what cannot be seen is made visible.
+"""Write HTML that is safe by construction: all text is escaped, and what cannot be seen is made visible.
 
 `element` is the only way to a tag. Children that are plain strings are text; only `Markup`, which `element` returns,
 passes as it is. Styles come from one style sheet, which the page's policy names by its hash; nothing else is loaded.
@@ -76,11 +76,11 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 4px;
 
 
 class Markup(str):
-    """HTML that `element` made."""
+    """Mark HTML that `element` made."""
 
 
 def element(tag: str, *children: str | Sequence[str], **attributes: str | int | None) -> Markup:
-    """A tag with children: Markup as it is, any other string as text. `class_` is class; None leaves one out."""
+    """Make a tag with children: Markup as it is, any other string as text. `class_` is class; None leaves one out."""
     parts = [child for item in children for child in ([item] if isinstance(item, str) else item)]
     inner = "".join(child if isinstance(child, Markup) else visible(child) for child in parts)
     given = "".join(
@@ -92,7 +92,7 @@ def element(tag: str, *children: str | Sequence[str], **attributes: str | int | 
 
 
 def visible(text: str) -> Markup:
-    """Text as HTML: escaped, and each run of characters that would act without being seen as their code points."""
+    """Escape text, each run of characters that would act without being seen as their code points."""
     parts = []
     for piece, odd in _pieces(text):
         shown = html.escape(piece)
@@ -101,12 +101,12 @@ def visible(text: str) -> Markup:
 
 
 def flat(text: str) -> str:
-    """Text for an attribute or a title, where no tag can be: odd characters as their code points."""
+    """Flatten text for an attribute or a title, where no tag can be: odd characters as their code points."""
     return "".join("".join(f"U+{ord(c):04X}" for c in piece) if odd else piece for piece, odd in _pieces(text))
 
 
 def _pieces(text: str) -> list[tuple[str, bool]]:
-    """The text in stretches of seen and of odd characters. A stack of over eight combining marks is odd as well."""
+    """Cut text into stretches of seen and of odd characters. Over eight stacked combining marks are odd as well."""
     found: list[tuple[str, bool]] = []
     start, marks, last = 0, 0, False
     for i, c in enumerate(text):
@@ -121,7 +121,7 @@ def _pieces(text: str) -> list[tuple[str, bool]]:
 
 
 def clipped(text: str, limit: int) -> tuple[str, str]:
-    """The beginning of a text, and a remark on what is left out ("" if nothing)."""
+    """Cut a long text, and say what is left out ("" if nothing)."""
     if len(text) <= limit:
         return text, ""
     return text[:limit], f"The first {limit:,} of {len(text):,} characters."
@@ -130,7 +130,7 @@ def clipped(text: str, limit: int) -> tuple[str, str]:
 def table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", words: Sequence[int] = (0,)
 ) -> Markup:
-    """A table; columns of `words` are aligned left, the others hold numbers."""
+    """Make a table; columns of `words` are aligned left, the others hold numbers."""
 
     def class_of(column: int) -> str | None:
         return "words" if column in words else None
@@ -144,18 +144,18 @@ def table(
 
 
 def bullets(sentences: Sequence[str]) -> Markup:
-    """A list of sentences."""
+    """Make a list of sentences."""
     return element("ul", [element("li", sentence) for sentence in sentences])
 
 
 def image(svg: str, *, width: int, height: int, title: str) -> Markup:
-    """An svg as an image: in this way it can neither run nor load anything."""
+    """Embed an svg as an image: in this way it can neither run nor load anything."""
     data = base64.b64encode(svg.encode()).decode()
     return element("img", src=f"data:image/svg+xml;base64,{data}", width=width, height=height, alt=title)
 
 
 def page(title: str, body: Sequence[Markup]) -> str:
-    """The whole file."""
+    """Make the whole file."""
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = element(

@@ -1,4 +1,4 @@
-"""Runs read once for many figures: each table when it is first asked for, the same questions in every figure."""
+"""Read runs once for many figures: each table when first asked for, the same questions in every figure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from relift.analysis.questions.bands import assign_bands
-from relift.analysis.questions.capability import fit_prior
 from relift.analysis.questions.classes import classify_trajectories
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, run_id_of, with_labels
 from relift.analysis.runs.read import (
+    read_attempts,
     read_checkpoints,
     read_demo_events,
     read_questions,
@@ -29,7 +29,7 @@ START = "step 0"
 
 @dataclass(frozen=True)
 class Loaded:
-    """The runs, and how figures are to be made of them. Tables are read when first used and kept.
+    """Hold the runs, and how figures are to be made of them. Tables are read when first used and kept.
 
     `base` names the run whose step 0 assigns bands; None: see `base_id`. `splits` keeps questions of these splits.
     Each property raises InputError where the runs do not hold what it needs.
@@ -44,12 +44,12 @@ class Loaded:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row per run (of `read_runs`)."""
+        """Return one row per run (of `read_runs`)."""
         return read_runs(*self.paths)
 
     @cached_property
     def trajectories(self) -> pd.DataFrame:
-        """All probes, all draws; of runs without any probe, what they were evaluated on."""
+        """Return all probes, all draws; of runs without any probe, what they were evaluated on."""
         for origin in ("probe", "benchmark"):
             frame = read_trajectories(list(self.paths), origin=origin, splits=self.splits, steps=self.steps)
             if len(frame):
@@ -58,13 +58,13 @@ class Loaded:
 
     @cached_property
     def probes(self) -> pd.DataFrame:
-        """Draws 0 and 1 of the questions that were probed in every run and at every step."""
+        """Return draws 0 and 1 of the questions that were probed in every run and at every step."""
         return matched_questions(self.trajectories[(self.trajectories["draw"] < RATE_DRAWS).to_numpy()])
 
     @cached_property
     def base_id(self) -> str:
-        """The run that bands are assigned by: the one named; the only one; the one called base; the only one that has
-        step 0 alone; else the first that has a step 0."""
+        """Choose the run that bands are assigned by: the one named; the only one; the one called base; the only one
+        with step 0 alone; else the first that has a step 0."""
         if self.base is not None or len(self.paths) == 1:
             return run_id_of(self.trajectories, self.base)
         probed = with_labels(self.trajectories).groupby(["run_id", "run"], sort=False)["step"].agg(["min", "max"])
@@ -78,12 +78,12 @@ class Loaded:
 
     @cached_property
     def bands(self) -> pd.DataFrame:
-        """Bands by draw 0 of the base (of `assign_bands`), of the questions in `probes`."""
+        """Return bands by draw 0 of the base (of `assign_bands`), of the questions in `probes`."""
         return assign_bands(self.probes, run=self.base_id)
 
     @cached_property
     def measure_draw(self) -> int:
-        """1; InputError where the base has only one draw at step 0."""
+        """Return 1, the draw that measures step 0; InputError where the base has only one draw there."""
         base = self.probes[(self.probes["run_id"] == self.base_id) & (self.probes["step"] == 0)]
         if not (base["draw"] == 1).any():
             raise InputError(
@@ -93,24 +93,34 @@ class Loaded:
         return 1
 
     @cached_property
-    def prior(self) -> pd.DataFrame:
-        """Beta prior of each run's step 0 (of `fit_prior`)."""
-        return fit_prior(self.probes)
+    def split_of(self) -> pd.Series:
+        """Return the split of each question_id that was probed; a question in two splits has both names."""
+        of = self.questions.astype({"question_id": object, "split": object})
+        of = of[of["question_id"].isin(self.trajectories["question_id"].unique())]
+        return of.groupby("question_id")["split"].agg(lambda names: " + ".join(sorted(set(names.dropna()))))
+
+    @cached_property
+    def compared_ends(self) -> pd.DataFrame:
+        """Return draws 0 and 1 of the base's step 0 and of every run's last step, of all questions asked there."""
+        rows = self.trajectories[(self.trajectories["draw"] < RATE_DRAWS).to_numpy()]
+        last = rows.groupby("run_id", observed=True)["step"].transform("max")
+        start = (rows["run_id"] == self.base_id) & (rows["step"] == 0)
+        return rows[(start | (rows["step"] == last)).to_numpy()]
 
     @cached_property
     def classified(self) -> pd.DataFrame:
         """Class of every trajectory (of `classify_trajectories`)."""
-        return classify_trajectories(self.probes, self.prior, seed=self.seed)
+        return classify_trajectories(self.probes, seed=self.seed)
 
     @cached_property
     def ends(self) -> pd.DataFrame:
-        """Of `probes`, step 0 and each run's last step."""
+        """Select step 0 and each run's last step of `probes`."""
         last = self.probes.groupby("run_id", observed=True)["step"].transform("max")
         return self.probes[((self.probes["step"] == 0) | (self.probes["step"] == last)).to_numpy()]
 
     @cached_property
     def compared(self) -> pd.DataFrame:
-        """`ends`, with step 0 of a base run that was trained itself as a run of its own, called "step 0"."""
+        """Return `ends`, with step 0 of a base run that was trained itself as a run of its own, called "step 0"."""
         ends = with_labels(self.ends)
         of_base = ends["run_id"] == self.base_id
         start = of_base & (ends["step"] == 0)
@@ -122,48 +132,66 @@ class Loaded:
 
     @property
     def compared_base_id(self) -> str:
-        """run_id of the base in `compared`."""
+        """Return the run_id of the base in `compared`."""
         return START if (self.compared["run_id"] == START).any() else self.base_id
 
     @cached_property
     def rollouts(self) -> pd.DataFrame:
-        """Trajectories of the training rollouts."""
+        """Return trajectories of the training rollouts."""
         return read_trajectories(list(self.paths), origin="rollout")
 
     @cached_property
     def updates(self) -> pd.DataFrame:
-        """One row per optimizer step."""
+        """Return one row per optimizer step."""
         return read_updates(list(self.paths))
 
     @cached_property
     def checkpoints(self) -> pd.DataFrame:
-        """One row per checkpoint."""
+        """Return one row per checkpoint."""
         return read_checkpoints(list(self.paths))
 
     @cached_property
     def demo_events(self) -> pd.DataFrame:
-        """One row per event of a demonstration; InputError if there is none."""
+        """Return one row per event of a demonstration; InputError if there is none."""
         events = read_demo_events(list(self.paths))
         if events.empty:
             raise InputError("no run has demonstrations")
         return events
 
     @cached_property
+    def buffer_events(self) -> pd.DataFrame:
+        """Return events of the runs whose demonstrations waited in a buffer; InputError if none did."""
+        events = self.demo_events
+        runs = events.loc[events["event"].astype(str) == "enqueue", "run_id"].astype(object).unique()
+        if not len(runs):
+            raise InputError("no demonstration waited in a buffer")
+        return events[events["run_id"].isin(runs)]
+
+    @cached_property
     def questions(self) -> pd.DataFrame:
-        """One row per run and question."""
+        """Return one row per run and question."""
         return read_questions(list(self.paths))
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """One row per score."""
+        """Return one row per score."""
         return read_scores(list(self.paths))
 
+    def last_attempts(self, columns: list[str]) -> pd.DataFrame:
+        """Return attempts of each run's last probe, read one run at a time."""
+        frames = []
+        for run_id, step in self.trajectories.groupby("run_id", observed=True)["step"].max().items():
+            origin = str(self.trajectories["origin"].iloc[0])
+            path = self.path_of(str(run_id))
+            frames.append(read_attempts([path], origin=origin, steps=[int(step)], columns=columns))
+        return pd.concat([f.astype({"run_id": object, "run": object, "question_id": object}) for f in frames])
+
     def path_of(self, run_id: str) -> Path:
-        """Folder of a run."""
+        """Return the folder of a run."""
         return Path(self.runs.loc[self.runs["run_id"] == run_id, "folder"].iloc[0])
 
     def with_origin(self, origin: str) -> list[Path]:
-        """Folders of runs that hold attempts of this origin."""
+        """Return folders of runs that hold attempts of this origin."""
         frame = self.rollouts if origin == "rollout" else self.trajectories
         found = set(frame["run_id"].astype(object).unique())
         return [Path(folder) for run_id, folder in self.runs[["run_id", "folder"]].to_numpy() if run_id in found]
@@ -177,7 +205,7 @@ def load(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Loaded:
-    """Runs to make figures of. InputError if a folder holds no run, or two the same one."""
+    """Open runs to make figures of. InputError if a folder holds no run, or two the same one."""
     loaded = Loaded(tuple(Path(run) for run in runs), base, None if splits is None else tuple(splits), resamples, seed)
     if loaded.runs.empty:
         raise InputError("no run was given")

@@ -1,26 +1,68 @@
-"""A report as a page: sections, tables, figures, examples, all of it text that is escaped."""
+"""Write a report as one HTML file: sections, tables, figures, examples, all of it text that is escaped.
+
+Nothing in it is a path of this machine or a time of day, so that the same runs give the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from relift.analysis.questions.bands import BANDS, counts_of_bands
+from relift.analysis.questions.definitions import DEFINITIONS, define
 from relift.analysis.report import html as h
 from relift.analysis.report import words as words
-from relift.analysis.report.content import SECTIONS, Drawn, Report, unplaced_figures
+from relift.analysis.report.catalogue import FIGURES
+from relift.analysis.report.content import Drawn, Report, make_report
 from relift.analysis.report.examples import Answer, Example
+from relift.analysis.runs.figure import Section
 from relift.analysis.runs.read import open_runs
-from relift.errors import InputError
+from relift.errors import InputError, StoreError
 
 PROBLEM_LIMIT, ANSWER_LIMIT, NAME_LIMIT = 1_000, 2_000, 80  # characters that are shown
 
 
+def write_report(
+    runs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    base: str | None = None,
+    splits: Collection[str] | None = None,
+    only: Collection[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    examples: int = 2,
+    title: str | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Report:
+    """Write one HTML file, which needs neither a network nor scripts, and return what it says.
+
+    `base`, `splits`, `only`, `resamples`, `seed` as in `analyze`; `examples`: gained and lost questions shown of each
+    run; `tell` hears a line for each part. InputError if a folder holds no run, the base is unknown, nothing at all
+    can be said, or `out` is a folder; StoreError if it cannot be written.
+    """
+    path = Path(out)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file, say {path / 'report.html'}")
+    report = make_report(
+        runs, base=base, splits=splits, only=only, resamples=resamples, seed=seed, examples=examples, tell=tell
+    )
+    text = render(report, title=title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot write: {error.strerror} (errno {error.errno})") from error
+    return report
+
+
 def render(report: Report, *, title: str | None = None) -> str:
-    """The report as HTML."""
+    """Render the report as HTML."""
     runs = [name[:NAME_LIMIT] for name in report.names.values()]
     heading = title or f"{'What training changed' if report.has_probes else 'Benchmarks'}: {', '.join(runs)}"
     sections = [section for section in _sections(report) if section[1]]
@@ -53,8 +95,8 @@ def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
     yield "Findings", _findings(report)
     yield "The runs", [_runs_table(report)]
     tables = dict(_tables(report))
-    for section, names in [*SECTIONS.items(), ("More", tuple(unplaced_figures()))]:
-        figures = [_figure(one) for one in report.figures if one.name in names]
+    for section in get_args(Section):
+        figures = [_figure(one) for one in report.figures if FIGURES[one.name].section == section]
         yield section, [*tables.get(section, []), *figures]
     yield "Questions that changed", _example_parts(report)
     yield "What the numbers rest on", [h.bullets(report.limits)]
@@ -110,7 +152,7 @@ def _cell(value: object) -> str:
 
 
 def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
-    """Tables by section."""
+    """Yield tables by section."""
     frames, names = report.frames, {"step 0": "step 0", **report.names}
     changed = []
     if "difference_from_base" in frames:
@@ -119,8 +161,8 @@ def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
         changed.append(_class_table(frames["classes"], names))
     yield "What changed", changed
     reach = []
-    if "support" in frames:
-        reach.append(_support_table(frames["support"], names))
+    if "support_ratios" in frames:
+        reach.append(_support_table(frames["support_ratios"], names))
     if "gained_and_lost" in frames:
         reach.append(_gained_table(frames["gained_and_lost"]))
     yield "What is within reach", reach
@@ -159,7 +201,9 @@ def _class_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
         by_class = {row["class"]: row for row in own.to_dict("records")}
         cells = [f"{by_class[c]['found']} ({by_class[c]['expected']:.1f})" for c in classes]
         rows.append([names[str(run_id)], *cells])
-    caption = "Questions by what became of them; in brackets the number expected without learning."
+    caption = (
+        f"Questions by what became of them; in brackets {DEFINITIONS['expected without learning']}. {define(classes)}."
+    )
     return h.table(["run", *classes], rows, caption=caption)
 
 
@@ -169,8 +213,10 @@ def _support_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
         [names[row["run_id"]], *(f"{row[s]} ({_cell(row[f'null_{s}'])})" for s in sets)]
         for row in frame.to_dict("records")
     ]
-    caption = "Questions solved at least once, base against run; in brackets the same for a model that did not change."
-    return h.table(["run", *sets], rows, caption=caption)
+    meant = define(["newly solved", "no longer solved"])
+    caption = f"Questions solved, base against run; in brackets the same for a model that did not change. {meant}."
+    headers = ["run", "solved at both", "newly solved", "no longer solved", "solved at neither"]
+    return h.table(headers, rows, caption=caption)
 
 
 def _gained_table(frame: pd.DataFrame) -> h.Markup:
@@ -179,7 +225,7 @@ def _gained_table(frame: pd.DataFrame) -> h.Markup:
     }
     rows = [[who, *(f"{counts[which].get(who, 0)}" for which in counts)] for who in _by_size(counts)]
     caption = "Questions that the base model had not solved and these runs alone did, and the reverse; of few attempts."
-    return h.table(["runs", "gained", "lost"], rows or [["none", "0", "0"]], caption=caption)
+    return h.table(["runs", "newly solved", "no longer solved"], rows or [["none", "0", "0"]], caption=caption)
 
 
 def _by_size(counts: Mapping[str, pd.Series]) -> list[str]:

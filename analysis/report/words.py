@@ -1,4 +1,4 @@
-"""What the frames say, in sentences: a number, its interval, and beside it what chance alone gives, if that is known.
+"""Say in sentences what the frames hold: a number, its interval, and what chance alone gives, if that is known.
 
 Every function takes a frame of the library and returns plain text, which is escaped where it is shown. `names` gives
 the name of a run_id. An interval that holds 0 is never called a change.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from relift.analysis.questions.bands import BANDS
-from relift.analysis.questions.reached import REACH
+from relift.analysis.questions.reach import REACH
 from relift.analysis.report.loaded import START
 from relift.analysis.style import count_range
 from relift.analysis.training.event_study import WAITING
@@ -23,53 +23,53 @@ UNTOLD = "not told from chance"
 
 
 def percent(share: float) -> str:
-    """ "63.8 %"."""
+    """Write a share as "63.8 %"."""
     return f"{100 * share:.1f} %"
 
 
 def signed(number: float) -> str:
-    """One decimal, with its sign: "+2.7", "−1.0", "0.0"."""
+    """Write one decimal with its sign: "+2.7", "−1.0", "0.0"."""
     text = f"{number:+.1f}".replace("-", "\N{MINUS SIGN}")
     return "0.0" if text[1:] == "0.0" else text
 
 
 def plain(number: float) -> str:
-    """One decimal, a sign only where negative."""
+    """Write one decimal, a sign only where negative."""
     return signed(number).removeprefix("+")
 
 
 def interval(low: float, high: float, *, scale: float = 1.0) -> str:
-    """ "[−1.0, 6.4]", or what is missing."""
+    """Write "[−1.0, 6.4]", or what is missing."""
     if pd.isna(low) or pd.isna(high):
         return "[no interval]"
     return f"[{plain(scale * low)}, {plain(scale * high)}]"
 
 
 def points(difference: float, low: float, high: float) -> str:
-    """A difference of shares in points with its interval: "+19.6 points [16.7, 22.5]"."""
+    """Write a difference of shares in points with its interval: "+19.6 points [16.7, 22.5]"."""
     unit = "point" if abs(round(100 * difference, 1)) == 1 else "points"
     return f"{signed(100 * difference)} {unit} {interval(low, high, scale=100)}"
 
 
 def doubt(low: float, high: float) -> str:
-    """ ", not told from chance" where the interval holds 0 or is missing."""
+    """Say ", not told from chance" where the interval holds 0 or is missing."""
     return "" if low > 0 or high < 0 else f", {UNTOLD}"
 
 
 def doubt_of_several(low: float, high: float, p_holm: float) -> str:
-    """The same where several comparisons are made: the adjusted test must agree as well."""
+    """Say the same where several comparisons are made: the adjusted test must agree as well."""
     if doubt(low, high):
         return doubt(low, high)
     return f", {UNTOLD} once adjusted" if p_holm > 0.05 else ""
 
 
 def many(n: int, noun: str) -> str:
-    """ "1 question", "320 questions"."""
+    """Write "1 question", "320 questions"."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
 def say_accuracy(differences: pd.DataFrame, scores: pd.DataFrame | None, names: Names) -> list[str]:
-    """Each run against the base, all questions: of the tables difference_from_base (group "all") and probe scores."""
+    """Say each run's difference from the base, all questions: of difference_from_base and probe scores."""
     said = []
     for row in differences[differences["group"] == "all"].to_dict("records"):
         level = ""
@@ -85,7 +85,7 @@ def say_accuracy(differences: pd.DataFrame, scores: pd.DataFrame | None, names: 
 
 
 def say_levels(scores: pd.DataFrame, names: Names) -> list[str]:
-    """Accuracy of each run's first probe, one sentence for runs that start alike: of `probe_scores`."""
+    """Say the accuracy of each run's first probe, one sentence for runs that start alike: of `probe_scores`."""
     alike: dict[str, list[str]] = {}
     for row in scores.sort_values("step", kind="stable").groupby("run_id", sort=False).head(1).to_dict("records"):
         level = f"{percent(row['value'])} {interval(row['ci_low'], row['ci_high'], scale=100)}"
@@ -96,7 +96,7 @@ def say_levels(scores: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_bands(differences: pd.DataFrame, names: Names) -> list[str]:
-    """Each run against the base by band: of the table difference_from_base."""
+    """Say each run's difference from the base by band: of the table difference_from_base."""
     said = []
     for run_id, rows in differences.groupby("run_id", sort=False):
         by_band = {row["group"]: row for row in rows.to_dict("records")}
@@ -112,7 +112,7 @@ def say_bands(differences: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_moves(transitions: pd.DataFrame, names: Names) -> list[str]:
-    """Out of the lowest band and out of the highest, each beside what an unchanged model shows."""
+    """Say the moves out of the lowest band and out of the highest, beside what an unchanged model shows."""
     said = []
     told = {
         "Hardest": "moved {left} of {n} Hardest questions to solved at least once",
@@ -138,7 +138,7 @@ def say_moves(transitions: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_classes(classes: pd.DataFrame, names: Names) -> list[str]:
-    """Questions found gained and lost over all probes, and expected without learning."""
+    """Say the questions found gained and lost, and those expected without learning."""
     said = []
     for run_id, rows in classes.groupby("run_id", sort=False):
         by_class = {row["class"]: row for row in rows.to_dict("records")}
@@ -154,7 +154,7 @@ def say_classes(classes: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_pairs(pairs: pd.DataFrame, names: Names) -> list[str]:
-    """Runs against each other: of `pairs_of_runs`."""
+    """Say how runs compare with each other: of `pairs_of_runs`."""
     said = []
     for row in pairs.to_dict("records"):
         a, b = names[row["run_id_a"]], names[row["run_id_b"]]
@@ -170,12 +170,12 @@ def say_pairs(pairs: pd.DataFrame, names: Names) -> list[str]:
 
 
 def p_value(p: float) -> str:
-    """ "= 0.032", "below 0.001"."""
+    """Write "= 0.032", "below 0.001"."""
     return "unknown" if pd.isna(p) else "below 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def say_reach(reached: pd.DataFrame, names: Names) -> list[str]:
-    """Within, undetermined, beyond: of `reach_counts`."""
+    """Say how many questions are within, undetermined, beyond: of `reach_counts`."""
     said, few = [], []
     for (run_id, step), rows in reached.groupby(["run_id", "step"], sort=False):
         count = {row["reach"]: row["count"] for row in rows.to_dict("records")}
@@ -195,7 +195,7 @@ def say_reach(reached: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_crossover(crossings: pd.DataFrame, names: Names) -> list[str]:
-    """From which k the base model's pass@k reaches a run's."""
+    """Say from which k the base model's pass@k reaches a run's."""
     said = []
     for row in crossings.to_dict("records"):
         name, most = names[row["run_id"]], int(row["k_max"])
@@ -212,7 +212,7 @@ def say_crossover(crossings: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_retention(kept: pd.DataFrame, names: Names) -> list[str]:
-    """Of the questions mastered first, how many still are at the last probe."""
+    """Say how many of the questions mastered first still are at the last probe."""
     said = []
     for row in kept.sort_values("step", kind="stable").groupby("run_id", sort=False).tail(1).to_dict("records"):
         null = (
@@ -229,7 +229,7 @@ def say_retention(kept: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_demonstrations(efficiency: pd.DataFrame, names: Names) -> list[str]:
-    """Demonstrations trained on by the last scored step, and the score there."""
+    """Say the demonstrations trained on by the last scored step, and the score there."""
     last = efficiency.sort_values("step", kind="stable").groupby("run_id", sort=False).tail(1)
     return [
         f"{names[row['run_id']]}: {percent(row['value'])} {interval(row['ci_low'], row['ci_high'], scale=100)} after "
@@ -240,7 +240,7 @@ def say_demonstrations(efficiency: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_after_training(studied: pd.DataFrame, names: Names) -> list[str]:
-    """Event study, the window with most questions that has an interval: of `around_training`."""
+    """Say the event study's window with most questions that has an interval: of `around_training`."""
     said = []
     for run_id, rows in studied.groupby("run_id", sort=False):
         known = rows[rows["low"].notna()]
@@ -258,7 +258,7 @@ def say_after_training(studied: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_scores(scores: pd.DataFrame, names: Names) -> list[str]:
-    """Benchmark scores with their intervals: rows of the table `scores`, one metric and estimand."""
+    """Say benchmark scores with their intervals: rows of the table `scores`, one metric and estimand."""
     said = []
     for run_id, rows in scores.groupby("run_id", sort=False):
         parts = [
@@ -270,7 +270,7 @@ def say_scores(scores: pd.DataFrame, names: Names) -> list[str]:
 
 
 def say_comparison(frame: pd.DataFrame) -> list[str]:
-    """One run, a, against another, b, by benchmark: the frame of `compare_scores`."""
+    """Say how run a compares with run b, by benchmark: the frame of `compare_scores`."""
     said = []
     for row in frame.to_dict("records"):
         adjusted = f" (p {p_value(row['p_holm'])}, Holm)" if pd.notna(row["p_holm"]) else ""
@@ -283,7 +283,7 @@ def say_comparison(frame: pd.DataFrame) -> list[str]:
 
 
 def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
-    """(topic, sentences), topics without any left out. `frames`: by the names of the catalogue, and "pairs"."""
+    """List (topic, sentences), topics without any left out. `frames`: by the names of the catalogue, and "pairs"."""
     names = {START: START, **names}
 
     def of(name: str, say: Callable[[pd.DataFrame, Names], list[str]]) -> list[str]:
@@ -299,14 +299,14 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
             ],
         ),
         ("By what the base model could do", of("difference_from_base", say_bands)),
-        ("Moves between bands, beside those of chance", of("f03_transitions", say_moves)),
+        ("Moves between bands, beside those of chance", of("transitions", say_moves)),
         ("Questions gained and lost", of("classes", say_classes)),
-        ("Kept", of("f08_retention", say_retention)),
+        ("Kept", of("retention", say_retention)),
         ("Runs against each other", of("pairs", say_pairs)),
-        ("Reach", [*of("f17_reach", say_reach), *of("crossover", say_crossover)]),
+        ("Reach", [*of("reach", say_reach), *of("crossover", say_crossover)]),
         (
             "Demonstrations",
-            [*of("f09_demonstrations", say_demonstrations), *of("f15_after_training", say_after_training)],
+            [*of("demonstrations", say_demonstrations), *of("after_training", say_after_training)],
         ),
         ("Benchmarks", of("scores", say_scores)),
     ]
@@ -314,7 +314,7 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
 
 
 def say_noise(noise: pd.DataFrame) -> list[str]:
-    """How many questions another draw of the base model puts elsewhere: of `label_noise`."""
+    """Say how many questions another draw of the base model puts elsewhere: of `label_noise`."""
     return [
         f"Bands are noisy: another draw of the base model puts {row['flipped']:.0f} of "
         f"{many(int(row['n_questions']), 'question')} into another one ({percent(row['share'])} "
@@ -325,7 +325,7 @@ def say_noise(noise: pd.DataFrame) -> list[str]:
 
 
 def general_limits() -> list[str]:
-    """What holds for all intervals of a report."""
+    """Say what holds for all intervals of a report."""
     return [
         "Intervals are at 95 % and about questions like these. One run of each model: the spread between training "
         "seeds is in none of them.",
@@ -335,7 +335,7 @@ def general_limits() -> list[str]:
 
 
 def limits(probes: pd.DataFrame, *, n_excluded: int, names: Names) -> list[str]:
-    """What the numbers on probes rest on: questions, attempts, draws, undecided and cut-off answers.
+    """Say what the numbers on probes rest on: questions, attempts, draws, undecided and cut-off answers.
 
     `probes`: the trajectories that entered; `n_excluded`: questions left out as not probed everywhere.
     """

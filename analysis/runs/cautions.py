@@ -1,4 +1,4 @@
-"""What makes runs hard to compare: other base models, other decoding, another grader, a run that is not done."""
+"""Warn of what makes runs hard to compare: other base models, other decoding, another grader, a run not done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relift.store import RunReader
 
 
 def cautions(runs: Sequence[Path]) -> list[str]:
-    """Sentences that must stand above figures of these runs; none if they differ in nothing that matters."""
+    """List sentences that must stand above figures of these runs; none if they differ in nothing that matters."""
     readers = open_runs(list(runs))
     found = []
     trained = [reader for reader in readers if reader.run_json.get("kind") != "eval"]  # evals are of other models
@@ -39,7 +39,7 @@ def _entry(run: dict[str, Any], *keys: str) -> Any:
 
 
 def _by_value(readers: Sequence[RunReader], value_of: Any) -> dict[str, list[str]]:
-    """Labels of the runs by the value, runs without one left out."""
+    """Group the labels of the runs by the value, runs without one left out."""
     groups: dict[str, list[str]] = {}
     for reader in readers:
         value = value_of(reader.run_json)

@@ -1,4 +1,4 @@
-"""Hold counts of many probes in small arrays, a question by probe: for tables that are too big to hold as rows.
+"""Hold counts of many probes in small arrays, a question by probe, for tables too big to hold as rows.
 
 Axes: Q questions, P probes (run, step, draw), T steps.
 """
@@ -29,7 +29,7 @@ NAMES = ("n_attempts", "n_correct", "n_undecided")
 
 @dataclass(frozen=True)
 class Counts:
-    """n_attempts, n_correct, n_undecided of each question and probe, all 0 where it was not asked.
+    """Hold n_attempts, n_correct, n_undecided of each question and probe, all 0 where it was not asked.
 
     `probes` has run_id, run, step, draw, a row per column of the arrays. Takes the place of a trajectories frame in
     `assign_bands`, `band_accuracy` and `band_transitions`.
@@ -41,12 +41,12 @@ class Counts:
     count_QP: dict[str, NDArray[np.int16]]
 
     def select(self, keep_P: NDArray[np.bool_]) -> Counts:
-        """These probes alone."""
+        """Select these probes alone."""
         kept = {name: count[:, keep_P] for name, count in self.count_QP.items()}
         return Counts(self.question_ids, self.probes[keep_P].reset_index(drop=True), self.origin, kept)
 
     def rows(self, keep_P: NDArray[np.bool_]) -> pd.DataFrame:
-        """question_id and the counts of these probes, a row per question that was asked."""
+        """List question_id and the counts of these probes, a row per question that was asked."""
         parts = []
         for probe in np.flatnonzero(keep_P):
             asked_Q = self.count_QP["n_attempts"][:, probe] > 0
@@ -63,7 +63,7 @@ def read_counts(
     steps: Collection[int] | None = None,
     draws: Collection[int] | None = None,
 ) -> Counts:
-    """Counts of several runs, joined on question_id, file by file: only the counts themselves are held in memory.
+    """Count several runs, joined on question_id, file by file: only the counts themselves are held in memory.
 
     `source`: the rows of `trajectories`, or `attempts`, counted anew. InputError if there is no such probe.
     """
@@ -121,7 +121,7 @@ def count_rows(table: pa.Table, n_questions: int, source: Source) -> NDArray[np.
 
 @dataclass(frozen=True)
 class Cube:
-    """Counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
+    """Hold counts of one run and draw, Q questions by T steps; n_decided 0 where a question was not probed."""
 
     n_correct_QT: NDArray[np.int16]
     n_decided_QT: NDArray[np.int16]

@@ -1,4 +1,4 @@
-"""Trajectory rows laid out question by column, where a column is one run at one step.
+"""Lay trajectory rows out question by column, where a column is one run at one step.
 
 Axes: Q questions (rows of the bands frame), C columns. This is where the rules hold that all measurements by
 band share: one origin, joined on question_id, base bands and base measurements from different draws, and no
@@ -17,33 +17,34 @@ from numpy.typing import NDArray
 
 from relift.analysis.runs.counts import Counts
 from relift.errors import InputError
+from relift.suggest import hint
 
 RATE_DRAWS = 2  # draws 0 and 1; later ones are top-ups, chosen by outcome, which would bias a rate
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Sums over the draws that count, by question and column; `columns` has run_id, run, step."""
+    """Hold sums over the draws that count, by question and column; `columns` has run_id, run, step."""
 
     question_ids: pd.Index
     columns: pd.DataFrame
     sum_QC: dict[str, NDArray[Any]]  # numbers, as they came: small integers of Counts, else float64
 
     def column_of(self, run_id: str, step: int) -> int | None:
-        """Position of a run's step among the columns, or None."""
+        """Return the position of a run's step among the columns, or None."""
         found = np.flatnonzero((self.columns["run_id"] == run_id) & (self.columns["step"] == step))
         return int(found[0]) if len(found) else None
 
 
 def with_labels(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """The frame with plain string columns run_id and run; a run without a label is called by its run_id."""
+    """Return the frame with plain string columns run_id and run; a run without a label is called by its run_id."""
     run_id = trajectories["run_id"].astype(object)
     run = trajectories["run"].astype(object) if "run" in trajectories else run_id
     return trajectories.assign(run_id=run_id, run=run)
 
 
 def one_origin(trajectories: pd.DataFrame | Counts) -> str | None:
-    """The origin of all rows (None of an empty frame); InputError if there are several."""
+    """Return the origin of all rows (None of an empty frame); InputError if there are several."""
     if isinstance(trajectories, Counts):
         return trajectories.origin
     origins = sorted({str(o) for o in trajectories["origin"].unique()})
@@ -53,7 +54,7 @@ def one_origin(trajectories: pd.DataFrame | Counts) -> str | None:
 
 
 def run_id_of(trajectories: pd.DataFrame, run: str | None) -> str:
-    """The run_id meant by `run`: a run_id, a label that one run has, or None where there is one run."""
+    """Find the run_id meant by `run`: a run_id, a label that one run has, or None where there is one run."""
     named = with_labels(trajectories)[["run_id", "run"]].drop_duplicates()
     if run is None:
         meant = named
@@ -61,20 +62,33 @@ def run_id_of(trajectories: pd.DataFrame, run: str | None) -> str:
         meant = named[(named["run_id"] == run) | (named["run"] == run)]
     if len(meant) != 1:
         runs = ", ".join(f"{row.run} ({row.run_id})" for row in named.itertuples())
-        asked = "the base run must be named" if run is None else f"'{run}' means {len(meant)} runs"
+        labels = [str(name) for name in (*named["run"], *named["run_id"])]
+        if run is None:
+            asked = "the base run must be named"
+        elif len(meant):
+            asked = f"{run!r} is the name of {len(meant)} runs: give the run_id"
+        else:
+            asked = f"no run is called {run!r}{hint(run, labels)}"
         raise InputError(f"{asked}; the frame holds: {runs or 'no run'}")
     return str(meant["run_id"].iloc[0])
 
 
+def base_id_of(trajectories: pd.DataFrame, run: str | None) -> str:
+    """Find the run_id of the base: `run` as in `run_id_of`; None: the only run, or the only one called base."""
+    named = with_labels(trajectories)[["run_id", "run"]].drop_duplicates()
+    called_base = len(named) > 1 and (named["run"] == "base").sum() == 1
+    return run_id_of(trajectories, "base" if run is None and called_base else run)
+
+
 def base_of_bands(bands: pd.DataFrame) -> tuple[str, int]:
-    """run_id and draw that the bands were assigned by."""
+    """Return run_id and draw that the bands were assigned by."""
     if bands.empty:
         raise InputError("no question has been given a band: the bands frame is empty")
     return str(bands["run_id"].iloc[0]), int(bands["draw"].iloc[0])
 
 
 def check_measure_draw(bands: pd.DataFrame, measure_draw: int, *, allow_same_draw: bool) -> None:
-    """InputError where the attempts that assigned the bands would also measure them."""
+    """Raise InputError where the attempts that assigned the bands would also measure them."""
     if measure_draw == base_of_bands(bands)[1] and not allow_same_draw:
         raise InputError(
             f"bands were assigned by draw {measure_draw}, which cannot measure step 0 too: chance would look "
@@ -89,7 +103,7 @@ def matched_questions(trajectories: pd.DataFrame) -> pd.DataFrame: ...
 @overload
 def matched_questions(trajectories: Counts) -> Counts: ...
 def matched_questions(trajectories: pd.DataFrame | Counts) -> pd.DataFrame | Counts:
-    """The rows of questions that were probed in every run and at every step of the frame.
+    """Return the rows of questions that were probed in every run and at every step of the frame.
 
     Some questions may be probed at the two ends alone; in a mean over questions they would look like change.
     InputError if there is no such question.
@@ -124,7 +138,7 @@ def _matched_counts(counts: Counts) -> Counts:
 
 
 def codes_of_values(values: pd.Series) -> tuple[NDArray[np.intp], pd.Index]:
-    """Position of each value in an index of plain objects, and the index; of categories without looking at the rows."""
+    """Return each value's position in an index of plain objects, and the index; of categories without reading rows."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         used, codes = np.zeros(len(values.cat.categories), bool), values.cat.codes.to_numpy()
         used[codes] = True
@@ -135,7 +149,7 @@ def codes_of_values(values: pd.Series) -> tuple[NDArray[np.intp], pd.Index]:
 
 
 def _columns(rows: pd.DataFrame) -> tuple[NDArray[np.intp], pd.DataFrame]:
-    """Column of each row, and the columns (run_id, run, step) in order of run (as they first appear) and step."""
+    """Return the column of each row, and the columns (run_id, run, step) in order of run (first seen) and step."""
     run_codes, run_ids = pd.factorize(rows["run_id"])  # order of appearance
     step = rows["step"].to_numpy(np.int64)
     n_steps = int(step.max(initial=0)) + 1
@@ -207,7 +221,7 @@ def lay_out_counts(trajectories: pd.DataFrame, *, draws: Collection[int] | None 
 
 
 def _panel(rows: pd.DataFrame, question_N: NDArray[np.intp], question_ids: pd.Index, sums: Sequence[str]) -> Panel:
-    """Columns in order of run (as they first appear) and step."""
+    """Sum rows by question and column, in order of run (as they first appear) and step."""
     column, columns = _columns(rows)
     shape = (len(question_ids), len(columns))
     cell = question_N * shape[1] + column

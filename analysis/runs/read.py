@@ -1,4 +1,4 @@
-"""Readers of run folders, one per grain: several runs in one frame, joined on what is the same everywhere.
+"""Read run folders, one function per grain: several runs in one frame, joined on what is the same everywhere.
 
 Every frame has run_id and `run`, the label of figures: run.json's "name", else the folder's name. Rows of a
 question carry question_id; question_ix is dense inside one run and must never be joined on across runs.
@@ -18,8 +18,9 @@ import pyarrow as pa
 from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
-from relift.schema import TABLES
+from relift.schema import TABLES, Origin
 from relift.store import RunReader, runs_below, trajectories_of, unassisted
+from relift.suggest import hint
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
@@ -31,13 +32,13 @@ _indexes: dict[tuple[Path, str], pd.CategoricalDtype] = {}
 _lock = Lock()
 
 
-def open_runs(runs: Runs) -> list[RunReader]:
+def open_runs(runs: Runs | Sequence[Runs]) -> list[RunReader]:
     """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
     InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
     before they trust what they know of it.
     """
-    paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
+    paths = _paths(runs)
     readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
     seen: dict[str, Path] = {}
     for reader in readers:
@@ -45,6 +46,45 @@ def open_runs(runs: Runs) -> list[RunReader]:
             raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
         seen[reader.run_id] = reader.folder
     return readers
+
+
+def _paths(runs: Runs | Sequence[Runs]) -> list[RunPath]:
+    """List the paths of one run, of several, or of several such lists."""
+    if isinstance(runs, str | PathLike):
+        return [runs]
+    return [path for part in runs for path in _paths(part)]
+
+
+def require_known(
+    readers: Sequence[RunReader],
+    tables: Sequence[str],
+    *,
+    origin: str | None,
+    steps: Collection[int] | None = None,
+    draws: Collection[int] | None = None,
+) -> None:
+    """Raise InputError for an origin that is none, and for a step or draw that no run has in any of the tables.
+
+    Runs without any row of this origin are not asked: there an empty frame is the answer.
+    """
+    if origin is not None and origin not in list(Origin):
+        raise InputError(f"no origin {origin!r}; there are {', '.join(Origin)}{hint(origin, list(Origin))}")
+    files = [file for reader in readers for table in tables for file in reader.files(table, origin=origin)]
+    if not files:
+        return
+    for what, wanted, known in (
+        ("step", steps, {file.step for file in files}),
+        ("draw", draws, {file.draw or 0 for file in files}),
+    ):
+        unknown = sorted(set(wanted or ()) - known)
+        if unknown:
+            rows = f"{tables[0]} of origin {origin}" if origin else tables[0]
+            raise InputError(f"no run has {rows} at {what} {_listed(unknown)}; there are {_listed(sorted(known))}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:12]))
+    return shown if len(numbers) <= 12 else f"{shown}, ... {numbers[-1]}"
 
 
 def _folders(path: Path) -> list[Path]:
@@ -66,7 +106,7 @@ def _reader(folder: Path) -> RunReader:
 
 
 def question_index(reader: RunReader) -> pd.Index:
-    """The run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
+    """Return the run's question_ids in order of question_ix, which counts from 0. Kept until the table changes."""
     return _question_dtype(reader).categories
 
 
@@ -84,12 +124,12 @@ def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
 
 
 def label_of(reader: RunReader) -> str:
-    """What figures call the run."""
+    """Return the name of the run in figures."""
     return str(reader.run_json.get("name") or reader.folder.name)
 
 
-def read_runs(*runs: RunPath) -> pd.DataFrame:
-    """One row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
+def read_runs(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
     rows = []
     for reader in open_runs(runs):
         plain = {k: v for k, v in reader.run_json.items() if v is None or isinstance(v, str | int | float)}
@@ -98,24 +138,31 @@ def read_runs(*runs: RunPath) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_questions(runs: Runs) -> pd.DataFrame:
-    """One row per run and question."""
+def read_questions(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run and question."""
     return _gather(runs, lambda reader: reader.read("questions"))
 
 
 def read_trajectories(
-    runs: Runs,
-    *,
+    *runs: Runs,
     origin: str = "probe",
     steps: Collection[int] | None = None,
     draws: Collection[int] | None = None,
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
+    """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
-    Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
+    With the rate of each row as `accuracy`, n_correct / (n_attempts - n_undecided), null where nothing was decided
+    (also in `columns`). Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
+    InputError for an unknown origin, and for steps or draws that no run has.
     """
+    readers = open_runs(runs)
+    require_known(readers, ("trajectories", "attempts"), origin=origin, steps=steps, draws=draws)
+    rate = columns is None or "accuracy" in columns
+    if columns is not None:
+        counts = ("n_correct", "n_attempts", "n_undecided") if rate else ()
+        columns = [*(name for name in columns if name != "accuracy"), *counts]
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
@@ -127,9 +174,16 @@ def read_trajectories(
             frame = reader.read(
                 "trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept
             )
-        return _with_question_id(reader, frame)
+        frame = _with_question_id(reader, frame)
+        return frame.assign(accuracy=accuracy_of(frame)) if rate else frame
 
     return _gather(runs, read)
+
+
+def accuracy_of(rows: pd.DataFrame) -> pd.Series:
+    """Compute the rate of each row: n_correct / (n_attempts - n_undecided), null where nothing was decided."""
+    decided = rows["n_attempts"].astype("int64") - rows["n_undecided"].astype("int64")
+    return rows["n_correct"].astype(float) / decided.where(decided > 0)
 
 
 def _counted(
@@ -140,7 +194,7 @@ def _counted(
     draws: Collection[int] | None,
     question_ixs: Collection[int] | None,
 ) -> pd.DataFrame:
-    """Rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
+    """Count rows of `trajectories` from attempts, a step and draw at a time; nothing of it was trained on."""
     names = ["origin", "draw", "step", "question_ix", "attempt", "verdict", "finish", "n_tokens", "answer"]
     names += ["assistance"]
     found: dict[tuple[int, int], list[pa.Table]] = {}
@@ -165,14 +219,18 @@ def _counted(
 
 
 def read_attempts(
-    runs: Runs,
-    *,
+    *runs: Runs,
     origin: str,
     steps: Collection[int],
     questions: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """One row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
+    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole.
+
+    InputError for an unknown origin, and for steps that no run has.
+    """
+
+    require_known(open_runs(runs), ("attempts",), origin=origin, steps=steps)
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "draw", "step", "question_ix", "attempt"))
@@ -184,14 +242,13 @@ def read_attempts(
 
 
 def read_responses(
-    runs: Runs,
-    *,
+    *runs: Runs,
     step: int,
     questions: Collection[str],
     attempts: Collection[int] | None = None,
     origin: str = "probe",
 ) -> pd.DataFrame:
-    """One row per answer text that was kept, of these question_ids at one step (and of these attempt numbers)."""
+    """Read the answer texts that were kept, of these question_ids at one step (and of these attempt numbers)."""
 
     def read(reader: RunReader) -> pd.DataFrame:
         kept = _ixs_of(reader, "question_id", questions)
@@ -203,33 +260,33 @@ def read_responses(
     return _gather(runs, read)
 
 
-def read_updates(runs: Runs) -> pd.DataFrame:
-    """One row per run and optimizer step."""
+def read_updates(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run and optimizer step."""
     return _gather(runs, lambda reader: reader.read("updates"))
 
 
-def read_checkpoints(runs: Runs) -> pd.DataFrame:
-    """One row per run and checkpoint."""
+def read_checkpoints(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run and checkpoint."""
     return _gather(runs, lambda reader: reader.read("checkpoints"))
 
 
-def read_scores(runs: Runs) -> pd.DataFrame:
-    """One row per run and score."""
+def read_scores(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run and score."""
     return _gather(runs, lambda reader: reader.read("scores"))
 
 
-def read_demonstrations(runs: Runs) -> pd.DataFrame:
-    """One row per run and demonstration, with question_id."""
+def read_demonstrations(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run and demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demonstrations")))
 
 
-def read_demo_events(runs: Runs) -> pd.DataFrame:
-    """One row per run and event of a demonstration, with question_id."""
+def read_demo_events(*runs: Runs) -> pd.DataFrame:
+    """Read one row per run and event of a demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demo_events")))
 
 
 def iter_attempts(run: RunPath, *, origin: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The columns asked for, one frame per file: for passes over a table that does not fit into memory."""
+    """Yield the columns asked for, one frame per file: for passes over a table that does not fit into memory."""
     (reader,) = open_runs([run])
     for _, table in reader.iter_tables("attempts", columns=list(columns), origin=origin):
         yield table.to_pandas()
@@ -243,7 +300,7 @@ def map_attempts(
     columns: Sequence[str],
     steps: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """`function` of the attempts of each file, one below the other: the table is never held in memory.
+    """Apply `function` to the attempts of each file, one below the other: the table is never held in memory.
 
     The function sees the columns asked for with run_id, run, draw, step, question_ix and question_id, and no assisted
     attempt.
@@ -261,7 +318,7 @@ def map_attempts(
     return pd.concat(parts, ignore_index=True)
 
 
-def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
+def _gather(runs: Runs | Sequence[Runs], read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
     frames = []
     for reader in open_runs(runs):
         frame = read(reader)
@@ -275,7 +332,7 @@ def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFra
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The frames below each other; categorical columns stay categorical, over all their values."""
+    """Stack the frames; categorical columns stay categorical, over all their values."""
     if len(frames) == 1:
         return frames[0]
     columns: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Which optional columns of a run hold values, and what would have recorded the others."""
+"""List which optional columns of a run hold values, and say what records the others."""
 
 from __future__ import annotations
 
@@ -7,42 +7,62 @@ from pathlib import Path
 import pandas as pd
 
 from relift.analysis.runs.read import RunPath, label_of, open_runs
+from relift.errors import InputError
 from relift.schema import TABLES
 from relift.store import RunReader
 from relift.store.tables import PER_STEP
 
-# What records a column that is null otherwise. Columns that are null row by row (the cost of a demonstration nobody
-# was paid for) are told apart by their share.
+_NO_SETTING = "no setting of this version records it"
+# What records a column that is null otherwise. Columns that are null in some rows only (the cost of a demonstration
+# that was free) are told apart by their share.
 HOW = {
     ("questions", "options"): "only multiple-choice questions have them",
     ("questions", "subject"): "name the column of your data in data.columns",
     ("questions", "level"): "name the column of your data in data.columns",
-    ("questions", "dup_group"): "no setting of this version records it",
+    ("questions", "dup_group"): _NO_SETTING,
     ("attempts", "reward"): "null where the grader could not decide",
     ("attempts", "answer"): "null where an answer names no result",
     ("attempts", "sum_logprob"): "the torch engine records it; servers may not tell",
-    ("attempts", "sum_logprob_base"): "no setting of this version records it",
-    ("attempts", "mean_entropy"): "the torch engine records it; servers may not tell",
+    ("attempts", "sum_logprob_base"): _NO_SETTING,
+    ("attempts", "mean_entropy"): "the torch engine records it; vLLM and servers do not tell",
     ("attempts", "advantage"): "only rollouts of RL have one",
     ("attempts", "used_in_update"): "only training rollouts have it",
     ("attempts", "grader_agrees"): "relift eval --second-grader, or relift regrade --second-grader",
     ("attempts", "response_id"): "null where the text was not kept",
     ("demonstrations", "cost"): "only teachers that charge",
-    ("demonstrations", "sum_logprob_base"): "no setting of this version records it",
+    ("demonstrations", "sum_logprob_base"): _NO_SETTING,
     ("demonstrations", "reject_reason"): "null where it was accepted",
     ("demo_events", "reason"): "only evictions and refusals have one",
     ("updates", "clip_fraction"): "only RL updates that clip",
+    ("updates", "n_sampled_tokens"): "only RL updates, with an engine that tells log-probabilities",
+    ("updates", "sampler_gap"): "only RL updates, with an engine that tells log-probabilities",
+    ("updates", "sampler_gap_p99"): "only RL updates, with an engine that tells log-probabilities",
+    ("updates", "effective_tokens"): "only RL updates, with an engine that tells log-probabilities",
     ("updates", "sampler_kl"): "only RL updates, with an engine that tells log-probabilities",
-    ("checkpoints", "kl_to_base"): "no setting of this version records it",
+    ("checkpoints", "kl_to_base"): _NO_SETTING,
     ("checkpoints", "path"): "null once the weights were retired",
-    ("trajectories", "mean_entropy"): "the torch engine records it; servers may not tell",
+    ("trajectories", "mean_entropy"): "the torch engine records it; vLLM and servers do not tell",
     ("trajectories", "mean_tokens_correct"): "null where no answer was correct",
 }
 COLUMNS = ["run_id", "run", "table", "column", "meaning", "n_rows", "n_recorded", "how"]
 
 
+class MissingColumn(InputError):
+    """Report an optional column without a value: `table`, `column`, and `how`, what records it (HOW)."""
+
+    def __init__(self, table: str, column: str):
+        self.table, self.column, self.how = table, column, HOW.get((table, column), _NO_SETTING)
+        super().__init__(f"{table}.{column} was not recorded: {self.how}")
+
+
+def require_column(frame: pd.DataFrame, column: str, *, table: str) -> None:
+    """Raise MissingColumn if the frame has rows and no value of the column."""
+    if column not in frame or (len(frame) and not frame[column].notna().any()):
+        raise MissingColumn(table, column)
+
+
 def recorded_columns(run: RunPath) -> pd.DataFrame:
-    """One row per optional column of the tables the run has: n_rows looked at, n_recorded of them not null, how.
+    """Count the values of each optional column of the run's tables: n_rows looked at, n_recorded not null, how.
 
     Of tables with a file per step the newest file of each origin is looked at. `how`: what records it.
     StoreError if a file is damaged.
@@ -64,7 +84,7 @@ def recorded_columns(run: RunPath) -> pd.DataFrame:
 
 
 def _counts(reader: RunReader, table: str, columns: list[str]) -> tuple[int, dict[str, int]] | None:
-    """Rows looked at and values by column; None where the run has no row of the table."""
+    """Return rows looked at and values by column; None where the run has no row of the table."""
     if table not in PER_STEP:
         frame = reader.read(table, columns=columns)
         return None if frame.empty else (len(frame), {c: int(frame[c].notna().sum()) for c in columns})
@@ -79,7 +99,7 @@ def _counts(reader: RunReader, table: str, columns: list[str]) -> tuple[int, dic
 
 
 def table_sizes(run: RunPath) -> pd.DataFrame:
-    """One row per table the run has: table, one_row_per, files, bytes. Nothing is read but the names of files."""
+    """List the tables the run has: table, one_row_per, files, bytes. Nothing is read but the names of files."""
     (reader,) = open_runs([run])
     rows = []
     for name, table in TABLES.items():

@@ -1,4 +1,4 @@
-"""Queries of one's own over run folders, in SQL (needs the extra `sql`: duckdb)."""
+"""Run your own queries over run folders, in SQL (needs the extra `sql`: duckdb)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relift.store.tables import PER_STEP
 
 
 def sql(query: str, runs: Runs) -> pd.DataFrame:
-    """The result of a query over the tables of these runs, each a view of its name: `select ... from trajectories`.
+    """Query the tables of these runs, each a view of its name: `select ... from trajectories`.
 
     questions, demonstrations, checkpoints and scores are small, read verified, and carry run_id and run; join the
     others to questions on run_id and question_ix, and across runs on question_id. attempts, responses, trajectories,

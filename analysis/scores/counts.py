@@ -1,4 +1,4 @@
-"""The attempts of an evaluated run as counts: by benchmark and question, and by distinct answer.
+"""Count the attempts of an evaluated run by benchmark and question, and by distinct answer.
 
 Axes: Q questions of one benchmark that have any attempt, V pairs of question and distinct answer. Top-ups (draws from
 2 on) never enter: they were chosen by outcome.
@@ -29,7 +29,7 @@ _COLUMNS = ("question_ix", "attempt", "verdict", "finish", "answer", "assistance
 
 @dataclass(frozen=True)
 class Counts:
-    """One benchmark at one step. `samples`: attempts declared for each question (of a run that declares none: the
+    """Hold one benchmark at one step. `samples`: attempts declared for each question (of a run that declares none: the
     most that a question has); `n_declared`: questions of the benchmark, attempted or not."""
 
     benchmark: str
@@ -53,7 +53,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a run declares of a benchmark it has sampled."""
+    """Hold what a run declares of a benchmark it has sampled."""
 
     name: str
     question_ixs: Ints
@@ -62,12 +62,12 @@ class Benchmark:
 
 
 def open_run(run: Run) -> RunReader:
-    """A reader of the run: the one given, or one of the folder. InputError if the folder holds none."""
+    """Open the run: the reader given, or one of the folder. InputError if the folder holds none."""
     return run if isinstance(run, RunReader) else RunReader(Path(run))
 
 
 def benchmarks_of(reader: RunReader) -> list[Benchmark]:
-    """The benchmarks that run.json declares; of a run that declares none, its questions by split."""
+    """Return the benchmarks that run.json declares; of a run that declares none, its questions by split."""
     declared: dict[str, dict[str, Any]] = reader.run_json.get("benchmarks") or {}
     if declared:
         return [
@@ -85,7 +85,7 @@ def benchmarks_of(reader: RunReader) -> list[Benchmark]:
 
 
 def count_attempts(reader: RunReader, *, origin: str = Origin.benchmark) -> list[Counts]:
-    """Counts of every step and benchmark that has attempts, steps rising, benchmarks in the order declared.
+    """Count every step and benchmark that has attempts, steps rising, benchmarks in the order declared.
 
     A question of two benchmarks was sampled once and counts in both; attempts beyond a benchmark's declared samples
     belong to the other one. InputError if the run has no attempt of this origin.
@@ -107,7 +107,7 @@ def count_attempts(reader: RunReader, *, origin: str = Origin.benchmark) -> list
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Columns of attempts as arrays; answer_N is a code, -1 where there is no final answer."""
+    """Hold columns of attempts as arrays; answer_N is a code, -1 where there is no final answer."""
 
     question_ix_N: Ints
     attempt_N: Ints
@@ -132,7 +132,7 @@ class _Arrays:
 
 
 def _counts(arrays: _Arrays, benchmark: Benchmark, step: int) -> Counts:
-    """The attempts of one benchmark; questions in its own order, those without an attempt left out."""
+    """Count the attempts of one benchmark; questions in its own order, those without an attempt left out."""
     size = 1 + max(int(arrays.question_ix_N.max(initial=-1)), int(benchmark.question_ixs.max(initial=-1)))
     member = np.zeros(size, bool)
     member[benchmark.question_ixs] = True

@@ -1,4 +1,4 @@
-"""Benchmark scores with their intervals, side by side (figure F5)."""
+"""Draw benchmark scores with their intervals, side by side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import with_labels
 from relift.errors import InputError
 
@@ -15,7 +16,7 @@ ESTIMAND = "questions like these"
 
 
 def scores_of_last_step(scores: pd.DataFrame, *, metric: str = "avg", estimand: str = ESTIMAND) -> pd.DataFrame:
-    """One row per run and benchmark: the score of the run's last scored step, with the largest parameter (k).
+    """Select the score of each run's last scored step, with the largest parameter (k): one row per run, benchmark.
 
     Columns as in the table `scores`, with `run`. InputError if no score has this metric and estimand.
     """
@@ -31,7 +32,7 @@ def scores_of_last_step(scores: pd.DataFrame, *, metric: str = "avg", estimand: 
 
 
 def plot_scores(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F5: a row per benchmark, a point with its interval per run, of `scores_of_last_step`; returns the Axes."""
+    """Draw a row per benchmark, a point with its interval per run, of `scores_of_last_step`; returns the Axes."""
     benchmarks = sorted(dict.fromkeys(frame["benchmark"].astype(str)), key=lambda name: name.startswith("macro_"))
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
@@ -56,7 +57,7 @@ def plot_scores(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_scores(frame: pd.DataFrame) -> str:
-    """What F5 must say below it."""
+    """Say what a reader of the figure must know."""
     ks = style.count_range(frame["parameter"])
     missing = int(frame["ci_low"].isna().sum())
     none = f" Without an interval: {missing}." if missing else ""
@@ -64,3 +65,9 @@ def caption_scores(frame: pd.DataFrame) -> str:
         f"{frame['metric'].iloc[0]}@{ks} with 95 % intervals for {frame['estimand'].iloc[0]} (questions in brackets), "
         f"one training run each: the spread between training seeds is not in them.{none}"
     )
+
+
+SCORES = Figure(
+    "scores", "Benchmark scores", "Benchmarks",
+    data=lambda loaded: scores_of_last_step(loaded.scores), draw=plot_scores, caption=caption_scores,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Macro averages: unweighted means over benchmarks, with the interval that their questions give.
+"""Average benchmarks without weights, with the interval that their questions give.
 
 SE = (1/B) sqrt(sum SE_b^2) where no question is in two benchmarks; one that is was sampled once, so its deviations are
 added before they are squared.
@@ -20,7 +20,7 @@ PAPER = ("aime24", "aime25", "amc", "math500", "olympiad", "mmlu_pro")
 
 
 def macro_groups(out_of_distribution: Mapping[str, bool]) -> dict[str, list[str]]:
-    """The macro averages of these benchmarks, each with its members: those with at least two.
+    """List the macro averages of these benchmarks, each with its members: those with at least two.
 
     macro_paper only where all six are there; in and out of distribution only where both kinds are.
     """
@@ -39,7 +39,7 @@ Unit = tuple[Ints, Floats]  # question_ix_Q and a value of each question
 
 
 def macro_like_these(units: Sequence[Unit], estimates: Sequence[Estimate], *, level: float) -> MeanEstimate:
-    """Mean of B means with the interval for questions like these; `units`: rate_Q of each benchmark.
+    """Average B means with the interval for questions like these; `units`: rate_Q of each benchmark.
 
     On the logit scale, with t at Satterthwaite's degrees of freedom. A benchmark whose questions are all equal enters
     with the longer arm of its own interval. Never wider than the means of the benchmarks' own ends, which would all
@@ -61,7 +61,7 @@ def _within_ends(macro: MeanEstimate, estimates: Sequence[Estimate]) -> MeanEsti
 
 
 def spread(units: Sequence[Unit], estimates: Sequence[Estimate], *, level: float) -> tuple[float, float, int]:
-    """Standard error, Satterthwaite's degrees of freedom, and number of distinct questions of a mean of B means."""
+    """Compute standard error, Satterthwaite's degrees of freedom, and number of questions of a mean of B means."""
     deviations, extra, variances, freedoms = [], 0.0, [], []
     for (ixs, rate_Q), one in zip(units, estimates, strict=True):
         n = len(rate_Q)
@@ -80,7 +80,7 @@ def spread(units: Sequence[Unit], estimates: Sequence[Estimate], *, level: float
 
 
 def macro_these(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: float) -> MeanEstimate:
-    """Mean of B means with the interval for these very questions; `noise`: variance_Q of each benchmark.
+    """Average B means with the interval for these very questions; `noise`: variance_Q of each benchmark.
 
     Undefined (nan) if it is for one of them.
     """
@@ -98,7 +98,7 @@ def macro_these(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: 
 
 
 def noise_error(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: float) -> float:
-    """Standard error of a mean of B means under new attempts at the same questions; nan where undefined."""
+    """Compute the standard error of a mean of B means under new attempts at the same questions; nan where undefined."""
     if any(np.isnan(one.low) for one in estimates):
         return float("nan")
     deviations, extra = [], 0.0
@@ -112,12 +112,12 @@ def noise_error(noise: Sequence[Unit], estimates: Sequence[Estimate], *, level: 
 
 
 def _error_of_width(estimate: Estimate, *, level: float) -> float:
-    """A standard error for what has none: the longer arm of its interval, in normal quantiles."""
+    """Derive a standard error for what has none: the longer arm of its interval, in normal quantiles."""
     return max(estimate.high - estimate.value, estimate.value - estimate.low) / float(ndtri(0.5 + level / 2))
 
 
 def _by_question(units: Sequence[Unit]) -> Floats:
-    """Sums over the benchmarks that hold the same question."""
+    """Sum over the benchmarks that hold the same question."""
     if not units:
         return np.zeros(0)
     _, where = np.unique(np.concatenate([ixs for ixs, _ in units]), return_inverse=True)

@@ -1,4 +1,4 @@
-"""Two evaluated runs on the same questions: paired differences by benchmark, and the questions that flipped.
+"""Compare two evaluated runs on the same questions: paired differences by benchmark, questions that flipped.
 
 Axes: Q questions that both runs have a decided attempt at, B benchmarks. Differences are a - b.
 """
@@ -25,7 +25,7 @@ from relift.stats import DifferenceEstimate, Floats, Ints
 
 @dataclass(frozen=True)
 class Comparison:
-    """Run a against run b. `frame`: a row per benchmark, macro averages last (`compare_scores` names the columns).
+    """Hold run a against run b. `frame`: a row per benchmark, macro averages last (`compare_scores` names the columns).
     `flipped`: a row per question that flipped. `notes`: what differs beside the model, what is not shared."""
 
     a: str
@@ -37,7 +37,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Paired:
-    """One benchmark of both runs, question by question, with its two estimates."""
+    """Hold one benchmark of both runs, question by question, with its two estimates."""
 
     benchmark: str
     question_ids: Ints  # codes, the same in all benchmarks
@@ -91,7 +91,7 @@ def compare_scores(
         rows.append(_row(one, questions, level=level))
     frame = pd.DataFrame(rows)
     frame["p_holm"] = stats.holm(frame["p_value"])
-    # the splits of a probe are no benchmarks: their mean is nobody's score
+    # the splits of a probe are no benchmarks: their mean is no score
     names = list(joined) if sides[0].origin == Origin.benchmark else []
     outside = {name: name in sides[0].out_of_distribution for name in names}
     macros = [_macro_row(name, members, paired, frame, level=level) for name, members in macro_groups(outside).items()]
@@ -119,7 +119,7 @@ def compare_with_baseline(
     origin: str | None = None,
     force: bool = False,
 ) -> list[Comparison]:
-    """Every other run against the first, other - baseline, Holm's adjustment over all {benchmark x comparison}.
+    """Compare every other run with the first, other - baseline, Holm's adjustment over all {benchmark x comparison}.
 
     `steps`: of the baseline and of each other run, None for its last. Errors as `compare_scores`; InputError without
     another run.
@@ -143,7 +143,7 @@ def compare_with_baseline(
 
 
 def joined_questions(a: Side, b: Side, benchmark: str) -> pd.DataFrame:
-    """The questions of a benchmark that both have a decided attempt at, as `compare_runs` gives them."""
+    """Join the questions of a benchmark that both have a decided attempt at, as `compare_runs` gives them."""
     frames = [side.questions[benchmark].assign(run_id=name, run=name) for name, side in (("a", a), ("b", b))]
     frame = pd.concat(frames, ignore_index=True).assign(origin=a.origin, draw=0, step=0)
     if not set(frames[0]["question_id"]) & set(frames[1]["question_id"]):
@@ -169,7 +169,7 @@ def _pair(name: str, questions: pd.DataFrame, codes: pd.Index, *, level: float) 
 
 
 def _noise(n_correct_Q: Ints, n_decided_Q: Ints) -> Floats:
-    """Variances under new attempts; 1/4 for single attempts among several, nan where all are single."""
+    """Estimate variances under new attempts; 1/4 for single attempts among several, nan where all are single."""
     variance = stats.pass_variance(n_correct_Q, n_decided_Q, k=1)
     return variance if np.isnan(variance).all() else np.where(np.isnan(variance), 0.25, variance)
 
@@ -220,7 +220,7 @@ def _macro_row(
 
 
 def expected_flips(questions: pd.DataFrame) -> Floats:
-    """Per question the chance (Q, 2) that a alone, and that b alone, solves it in more than half of its attempts if
+    """Compute per question the chance (Q, 2) that a alone, and b alone, solves it in more than half of its attempts if
     both are equally good: its right attempts dealt out at random."""
     n_a, n_b = (questions[f"n_decided_{side}"].to_numpy() for side in "ab")
     right = (questions["n_correct_a"] + questions["n_correct_b"]).to_numpy()
@@ -232,7 +232,7 @@ def expected_flips(questions: pd.DataFrame) -> Floats:
 
 
 def flipped_questions(joined: Mapping[str, pd.DataFrame], problems: Mapping[str, str]) -> pd.DataFrame:
-    """One row per question that one run alone solves in more than half of its attempts, the surest first.
+    """List the questions that one run alone solves in more than half of its attempts, the surest first.
 
     Columns: benchmark (of several, the first), question_id, problem, n_correct_a, n_decided_a, n_correct_b,
     n_decided_b, difference, solved_by ("a", "b"), p_value (Fisher's exact test of this question) and q_value, the false

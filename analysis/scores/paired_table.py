@@ -1,4 +1,4 @@
-"""Comparisons as text: a row per benchmark, what could be detected, and the questions that flipped."""
+"""Write comparisons as text: a row per benchmark, what could be detected, and the questions that flipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBLEM_CHARACTERS = 60
 
 
 def render_comparisons(comparisons: Sequence[Comparison], *, format: Format = "terminal", flips: int = 10) -> str:
-    """A table for each comparison; `flips`: so many flipped questions are listed below each.
+    """Write a table for each comparison; `flips`: so many flipped questions are listed below each.
 
     json holds everything: every column of `Comparison.frame` and `flipped`. Raises InputError without a comparison.
     """
@@ -114,7 +114,7 @@ def _p(value: float | None) -> str:
 
 
 def as_json(comparisons: Sequence[Comparison], *, family: int) -> dict[str, Any]:
-    """Everything of the comparisons, for programs; null is "not defined"."""
+    """Return everything of the comparisons, for programs; null is "not defined"."""
     return {
         "version": 1,
         "level": 0.95,

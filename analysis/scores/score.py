@@ -1,4 +1,4 @@
-"""Scores of an evaluated run: avg@k, pass@k, maj@k, cover@tau and macro averages, with their intervals.
+"""Score an evaluated run: avg@k, pass@k, maj@k, cover@tau and macro averages, with their intervals.
 
 Axes: Q questions of one benchmark with a decided attempt, B benchmarks of a macro average. The question is the unit;
 undecided attempts are in no rate; `score_health` bounds what they could change.
@@ -29,7 +29,7 @@ MAX_MAJORITY_K = 64  # by default; larger ones, but for all attempts, take secon
 
 @dataclass(frozen=True)
 class Measure:
-    """One metric of one benchmark, question by question. `variance_Q`: under new attempts; None: not defined."""
+    """Hold one metric of one benchmark, question by question. `variance_Q`: under new attempts; None: not defined."""
 
     benchmark: str
     metric: str  # avg, pass, maj, cover
@@ -40,7 +40,7 @@ class Measure:
     n_decided_Q: Ints
 
     def like_these(self, *, level: float) -> MeanEstimate:
-        """The mean with its interval for questions like these."""
+        """Estimate the mean with its interval for questions like these."""
         if self.metric == "cover":  # of each question yes or no, like one attempt
             return stats.mean_over_questions(self.rate_Q, np.ones(len(self.rate_Q)), level=level)
         if self.metric == "avg":
@@ -48,7 +48,7 @@ class Measure:
         return stats.logit_t(self.rate_Q, level=level)
 
     def these(self, *, level: float) -> MeanEstimate | None:
-        """The mean with its interval for these very questions; None where it is not defined."""
+        """Estimate the mean with its interval for these very questions; None where it is not defined."""
         if self.variance_Q is None:
             return None
         k = int(self.parameter) if self.metric == "pass" else 1
@@ -63,7 +63,7 @@ def score_run(
     origin: str = Origin.benchmark,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """One row per step, benchmark, metric, parameter and estimand: the columns of the table `scores`.
+    """Score a run: one row per step, benchmark, metric, parameter and estimand, the columns of the table `scores`.
 
     avg: mean accuracy, parameter k = attempts a question. pass, maj: `ks`, by default powers of two up to half of
     the least attempts a question has; maj from 4 on, and of all attempts. cover: share of questions solved in at least
@@ -80,7 +80,7 @@ def score_run(
     for step in sorted({one.step for one in counts}):
         at_step = [one for one in counts if one.step == step]
         measures = [measure for one in at_step for measure in measures_of(one, ks=ks, taus=taus)]
-        # the splits of a probe are no benchmarks: their mean is nobody's score
+        # the splits of a probe are no benchmarks: their mean is no score
         together = _macro_rows(measures, at_step, level=level) if origin == Origin.benchmark else []
         for row in [*_rows(measures, level=level), *together]:
             rows.append({"run_id": reader.run_id, "step": step, **row})
@@ -89,7 +89,7 @@ def score_run(
 
 
 def measures_of(counts: Counts, *, ks: Sequence[int] | None, taus: Sequence[float]) -> Iterator[Measure]:
-    """Every metric of one benchmark that has a question to measure."""
+    """Measure every metric of one benchmark that has a question to measure."""
     least = int(counts.n_attempts_Q.min())
     for k in ks or ():
         if not 1 <= k <= least:
@@ -101,7 +101,7 @@ def measures_of(counts: Counts, *, ks: Sequence[int] | None, taus: Sequence[floa
     correct_Q, decided_Q = counts.n_correct_Q, counts.n_decided_Q
 
     def measure(metric: str, parameter: float, rate_Q: Floats, *, k: int = 1, variance: bool = False) -> Measure:
-        """`rate_Q` of the questions with at least k decided attempts."""
+        """Measure `rate_Q` of the questions with at least k decided attempts."""
         kept = decided_Q >= k
         variance_Q = stats.pass_variance(correct_Q[kept], decided_Q[kept], k=k) if variance else None
         ixs = counts.question_ix_Q[kept]
@@ -134,7 +134,7 @@ def _rows(measures: Sequence[Measure], *, level: float) -> Iterator[dict[str, An
 
 
 def _macro_rows(measures: Sequence[Measure], counts: Sequence[Counts], *, level: float) -> Iterator[dict[str, Any]]:
-    """Unweighted means over benchmarks, of every metric that all of a group have with the same parameter (avg: any)."""
+    """Average over benchmarks every metric that all of a group have with the same parameter (avg: any)."""
     groups = macro_groups({one.benchmark: one.out_of_distribution for one in counts})
     by_kind: dict[tuple[str, float | None], dict[str, Measure]] = {}
     for one in measures:
@@ -160,7 +160,7 @@ def _macro_rows(measures: Sequence[Measure], counts: Sequence[Counts], *, level:
 
 
 def score_health(run: Run, *, origin: str = Origin.benchmark) -> pd.DataFrame:
-    """One row per step and benchmark: what stands behind its avg, and how far the rest could move it.
+    """Count what stands behind each avg, and how far the rest could move it: one row per step and benchmark.
 
     n_declared questions, of which n_attempted; n_measured have a decided attempt and are in the mean. n_attempts,
     n_correct, n_undecided, n_truncated (cut off at max_tokens), n_unanswered (decided, without a final answer),

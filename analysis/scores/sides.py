@@ -1,4 +1,4 @@
-"""One side of a comparison: a run at a step as counts by question, and what its answers depend on beside the model."""
+"""Read one side of a comparison: a run at a step as counts by question, and what its answers depend on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FREE_SAMPLING = ("stop_token_ids", "n")  # they follow the model; how many at o
 
 @dataclass(frozen=True)
 class Side:
-    """`questions` by benchmark (of probes: split): question_id, n_attempts, n_correct, n_undecided."""
+    """Hold `questions` by benchmark (of probes: split): question_id, n_attempts, n_correct, n_undecided."""
 
     label: str
     folder: Path
@@ -38,7 +38,7 @@ class Side:
 
 
 def parse_side(text: str, *, step: int | None = None) -> tuple[Path, int | None]:
-    """A run folder and a step: RUN@STEP has its own, else `step`. A folder that exists is never taken apart."""
+    """Read RUN or RUN@STEP, which has its own step, else `step`. A folder that exists is never taken apart."""
     path, at, number = text.rpartition("@")
     if at and not Path(text).exists():
         if not number.isdecimal():
@@ -48,7 +48,7 @@ def parse_side(text: str, *, step: int | None = None) -> tuple[Path, int | None]
 
 
 def read_side(run: Run, *, step: int | None = None, origin: str | None = None) -> Side:
-    """The counts of a run at `step` (None: its last with answers). `origin` None: benchmark if it has any, else probe.
+    """Read the counts of a run at `step` (None: its last with answers). `origin` None: benchmark if any, else probe.
 
     InputError if the run has no answers there.
     """
@@ -103,7 +103,7 @@ def _probes(reader: RunReader, step: int, questions: pd.DataFrame) -> dict[str, 
 
 
 def require_same_protocol(a: Side, b: Side, *, force: bool) -> list[str]:
-    """Notes on what differs beside the model. InputError where that changes what is measured, unless `force`."""
+    """Note what differs beside the model. InputError where that changes what is measured, unless `force`."""
     differing = differences(_measured_by(b), _measured_by(a), bare="protocol")
     if differing and not force:
         raise InputError(
@@ -121,7 +121,7 @@ def require_same_protocol(a: Side, b: Side, *, force: bool) -> list[str]:
 
 
 def _measured_by(side: Side) -> dict[str, Any]:
-    """What a score depends on beside model, engine and grader: how a question is put and an answer drawn."""
+    """List what a score depends on beside model, engine and grader: how a question is put and an answer drawn."""
     decoding = (side.run_json.get("decodings") or {}).get(side.origin) or {}
     found: dict[str, Any] = {"sampling": {k: v for k, v in decoding.items() if k not in _FREE_SAMPLING}}
     if side.origin == Origin.benchmark:

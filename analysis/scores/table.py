@@ -1,4 +1,4 @@
-"""Scores as a table to read: a row per benchmark, a column per run, and below it what the numbers rest on."""
+"""Write scores as a table: a row per benchmark, a column per run, and below it what the numbers rest on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = 100  # questions: with one attempt each, what a comparison could detect 
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """One run with its scores and what they rest on. `about`: protocol, graders, engine, seed, status, unpinned."""
+    """Hold one run with its scores and what they rest on: protocol, graders, engine, seed, status, unpinned."""
 
     run_id: str
     run: str
@@ -47,7 +47,7 @@ def scored_run(
 
 
 def label_of_model(reader: RunReader) -> str:
-    """What a table calls the run: the model that was evaluated, else the run's name, else its folder."""
+    """Name the run in a table: the model that was evaluated, else the run's name, else its folder."""
     body = reader.run_json
     model = body.get("model")
     named = model.get("name") if isinstance(model, Mapping) else None
@@ -55,7 +55,7 @@ def label_of_model(reader: RunReader) -> str:
 
 
 def about(reader: RunReader) -> dict[str, Any]:
-    """What run.json says of how the answers came about; null where it does not."""
+    """Read what run.json says of how the answers came about; null where it does not."""
     body = reader.run_json
     identity = body.get("identity") or {}
     protocol = body.get("protocol") or {}
@@ -79,7 +79,7 @@ def render_scores(
     metrics: Sequence[str] = ("avg",),
     these: bool = False,
 ) -> str:
-    """The scores of one or several runs side by side, in percent with their 95 % intervals.
+    """Write the scores of one or several runs side by side, in percent with their 95 % intervals.
 
     `metrics`: of avg, pass, maj, cover. `these`: beside the interval for questions like these also the one for these
     questions. json holds every score and every count, whatever `metrics` says. Raises InputError without a run.
@@ -122,7 +122,7 @@ class _Cell:
 
 
 def _cells(scores: pd.DataFrame, metrics: Sequence[str], *, these: bool) -> dict[tuple[str, str, float], _Cell]:
-    """By benchmark, metric and parameter; runs with other numbers of attempts share the row of avg."""
+    """Group by benchmark, metric and parameter; runs with other numbers of attempts share the row of avg."""
     cells: dict[tuple[str, str, float], _Cell] = {}
     by_key: dict[tuple[str, str, float], dict[str, dict[str, Any]]] = {}
     for row in records(scores[scores["metric"].isin(list(metrics))]):
@@ -152,7 +152,7 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def distinct_names(names: Sequence[tuple[str, str]]) -> list[str]:
-    """Labels of (label, run_id): the label, with the run_id where several runs have it."""
+    """Return the labels of (label, run_id): the label, with the run_id where several runs have it."""
     labels = [label for label, _ in names]
     return [label if labels.count(label) == 1 else f"{label} ({run_id})" for label, run_id in names]
 
@@ -163,7 +163,7 @@ def _explanation(*, these: bool) -> list[str]:
 
 
 def _notes(runs: Sequence[ScoredRun], name_of: Mapping[str, str]) -> list[str]:
-    """Shares and bounds, what is missing, what could be detected, and how the answers came about."""
+    """Say shares and bounds, what is missing, what could be detected, and how the answers came about."""
     notes = []
     for run in runs:
         several = run.health["step"].nunique() > 1
@@ -199,7 +199,7 @@ def _health_notes(row: Mapping[str, Any]) -> list[str]:
 
 
 def provenance(about_by_name: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line of protocol and grader for each way the answers came about, naming its runs unless it is that of all."""
+    """Write a line of protocol and grader for each way the answers came about, naming its runs unless all share it."""
     lines: dict[str, list[str]] = {}
     for name, facts in about_by_name.items():
         lines.setdefault(_provenance(facts), []).append(name)
@@ -224,7 +224,7 @@ def _provenance(facts: Mapping[str, Any]) -> str:
 
 
 def describe_graders(graders: Any) -> str:
-    """run.json's `graders` in a few words: names with their versions, by kind where they differ."""
+    """Describe run.json's `graders` in a few words: names with their versions, by kind where they differ."""
     if not isinstance(graders, Mapping) or not graders:
         return "a grader that is not recorded"
     described: dict[str, list[str]] = {}
@@ -241,7 +241,7 @@ def describe_graders(graders: Any) -> str:
 
 
 def as_json(runs: Sequence[ScoredRun]) -> dict[str, Any]:
-    """Everything the table could show, for programs; null is "not defined" or "not recorded"."""
+    """Return everything the table could show, for programs; null is "not defined" or "not recorded"."""
     return {
         "version": 1,
         "level": 0.95,
@@ -259,6 +259,6 @@ def as_json(runs: Sequence[ScoredRun]) -> dict[str, Any]:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain values, null for nan."""
+    """Return rows as plain values, null for nan."""
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(k): v.item() if hasattr(v, "item") else v for k, v in row.items()} for row in rows]

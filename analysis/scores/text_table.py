@@ -1,4 +1,4 @@
-"""A table of strings as text for a terminal, Markdown or LaTeX."""
+"""Draw a table of strings as text for a terminal, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells by row; `left` columns are aligned left, the others right; `rules`: rows with a line before them."""
+    """Hold cells by row; `left` columns are aligned left, the others right; `rules`: rows with a line before them."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -27,7 +27,7 @@ class TextTable:
 
 
 def draw(table: TextTable, *, format: Format, notes: Sequence[str] = ()) -> str:
-    """The table and, below it, its notes; LaTeX needs the package booktabs and has the notes as comments."""
+    """Draw the table and, below it, its notes; LaTeX needs the package booktabs and has the notes as comments."""
     if format == "terminal":
         return _terminal(table, notes)
     if format == "markdown":
@@ -38,12 +38,12 @@ def draw(table: TextTable, *, format: Format, notes: Sequence[str] = ()) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text that may come from anywhere, as one line without control characters."""
+    """Return text from anywhere as one line without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def escape_latex(text: str) -> str:
-    """Text as LaTeX that prints it; a minus before a number is one."""
+    """Escape text as LaTeX that prints it; a minus before a number is one."""
     escaped = "".join(_LATEX.get(c, c) for c in text)
     return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped)
 

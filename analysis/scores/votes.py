@@ -1,4 +1,4 @@
-"""Majority votes: the share of k-subsets of a question's attempts whose most frequent answer is right.
+"""Take majority votes: the share of k-subsets of a question's attempts whose most frequent answer is right.
 
 Axes: Q questions, A distinct answers of a question (padded with counts of 0), V pairs of question and answer.
 """
@@ -17,21 +17,21 @@ from relift.stats import Floats, Ints
 
 @dataclass(frozen=True)
 class Votes:
-    """How often each distinct answer was given, decided attempts only; `row_V` is the question's row."""
+    """Count how often each distinct answer was given, decided attempts only; `row_V` is the question's row."""
 
     row_V: Ints
     count_V: Ints
     correct_V: Ints  # of these, judged correct: all or none, unless the grader looked at more than the answer
 
     def only(self, kept_Q: NDArray[np.bool_]) -> Votes:
-        """The votes of these questions, whose rows are counted anew."""
+        """Select the votes of these questions, whose rows are counted anew."""
         inside = kept_Q[self.row_V]
         row_of_Q = np.cumsum(kept_Q) - 1
         return Votes(row_of_Q[self.row_V[inside]], self.count_V[inside], self.correct_V[inside])
 
 
 def majority_at_k(votes: Votes, n_decided_Q: Ints, *, k: int) -> Floats:
-    """Per question the mean, over all subsets of k of its n decided attempts, of "the most frequent answer is right".
+    """Average, over all subsets of k of n decided attempts, "the most frequent answer is right": per question.
 
     The unanswered do not vote; a tie counts the share of its answers that are right; a subset without any answer
     counts 0. Exact, not sampled. Raises ValueError if any n < k.
@@ -53,7 +53,7 @@ def majority_at_k(votes: Votes, n_decided_Q: Ints, *, k: int) -> Floats:
 
 
 def _laid_out(votes: Votes, n_decided_Q: Ints) -> tuple[Floats, Floats, Floats]:
-    """Counts (Q, A) falling along A, how many of each are right, and how many attempts gave no answer (Q)."""
+    """Lay out counts (Q, A) falling along A, how many of each are right, and how many gave no answer (Q)."""
     n_questions = len(n_decided_Q)
     order = np.lexsort((-votes.correct_V, -votes.count_V, votes.row_V))
     row, count, right = votes.row_V[order], votes.count_V[order], votes.correct_V[order]
@@ -66,14 +66,14 @@ def _laid_out(votes: Votes, n_decided_Q: Ints) -> tuple[Floats, Floats, Floats]:
 
 
 def _share_right(count_QA: Floats, rate_QA: Floats, silent_Q: Floats, *, k: int) -> Floats:
-    """The share of k-subsets won by a right answer, by the number j of votes that win."""
+    """Compute the share of k-subsets won by a right answer, by the number j of votes that win."""
     n_Q = count_QA.sum(axis=1) + silent_Q
     if (n_Q == k).all():  # one subset: all attempts
         winner_QA = (count_QA > 0) & (count_QA == count_QA.max(axis=1, initial=0, keepdims=True))
         return (rate_QA * winner_QA).sum(axis=1) / np.maximum(winner_QA.sum(axis=1), 1)
     won_Q = np.zeros(len(n_Q))
     for j in range(1, min(k, int(count_QA.max(initial=0))) + 1):
-        if 2 * j > k:  # nobody else can have as many
+        if 2 * j > k:  # no other answer can have as many
             won_Q += (rate_QA * binom(count_QA, j) * binom(n_Q[:, None] - count_QA, k - j)).sum(axis=1)
         else:
             won_Q += _won_with(j, count_QA, rate_QA, silent_Q, k=k)
@@ -81,7 +81,7 @@ def _share_right(count_QA: Floats, rate_QA: Floats, silent_Q: Floats, *, k: int)
 
 
 def _won_with(j: int, count_QA: Floats, rate_QA: Floats, silent_Q: Floats, *, k: int) -> Floats:
-    """Subsets of k in which j votes win, a tie of t answers counted by the share of them that is right.
+    """Count subsets of k in which j votes win, a tie of t answers counted by the share of them that is right.
 
     Subsets are coefficients of x^k: an answer given n times contributes sum_{d < j} C(n, d) x^d + y C(n, j) x^j, y
     marking the answers with j votes. A right one of them wins 1 / (its number of rivals + 1), which is the integral of
@@ -109,7 +109,7 @@ def _won_with(j: int, count_QA: Floats, rate_QA: Floats, silent_Q: Floats, *, k:
 
 
 def _product(polynomial_QK: Floats, factor_QD: Floats) -> Floats:
-    """Product of polynomials, cut at the degree of the first."""
+    """Multiply polynomials, cut at the degree of the first."""
     k = polynomial_QK.shape[1]
     product = factor_QD[:, :1] * polynomial_QK
     for d in range(1, min(factor_QD.shape[1], k)):

@@ -1,4 +1,4 @@
-"""What in a run asks for a look: length that feeds on itself, a dry buffer, a grader in trouble, answers cut off."""
+"""Find what in a run asks for a look: growing length, a dry buffer, a grader in trouble, answers cut off."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates"]
+Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler"]
 ALERT_COLUMNS = ["run_id", "run", "kind", "sentence"]
 UNDECIDED_SHARE, TRUNCATED_SHARE = 0.02, 0.10
 # The rest are rules of thumb of ours: first against last third of the steps, and far enough apart to be no noise of
 # a few dozen questions.
 RISE, FALL, COLLAPSE = 1.25, 0.05, 0.3
 LEAST_STEPS = 6
+# Sampler and learner in half precision differ by .03 to .05 nats a token on average; twice that is no rounding.
+LARGEST_GAP, LEAST_EFFECTIVE = 0.1, 0.8
 
 
 def find_alerts(
     dynamics: pd.DataFrame, *, health: pd.DataFrame | None = None, buffer: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row per thing to look at: run_id, run, kind, and a sentence with its numbers.
+    """List what asks for a look: run_id, run, kind, and a sentence with its numbers.
 
     `dynamics` of `training_dynamics`; `health`: a row per run with n_attempts, n_undecided, n_truncated of its last
     probe (of `last_health`); `buffer` of `buffer_health`.
@@ -29,6 +31,8 @@ def find_alerts(
     dry buffer       no demonstration waits, and none was enqueued in the last third of the steps
     grader           undecided over 2 % of the attempts; truncation: cut off over 10 % of them
     skipped updates  an update was not made, because its loss or gradient was not finite
+    sampler          in a step the sampler's log-probabilities were over .1 nats a token from the learner's, or by
+                     importance weights the rollout tokens were worth less than .8 of their number
     First and last mean the first and last third of a run's steps, at least six.
     """
     rows: list[tuple[str, str, Kind, str]] = []
@@ -48,6 +52,7 @@ def _of_training(one: pd.DataFrame) -> list[tuple[Kind, str]]:
     skipped = int(one["n_skipped"].sum())
     if skipped:
         found.append(("skipped updates", f"{skipped} updates were not made: loss or gradient was not finite."))
+    found += _of_sampler(one)
     rolled = one[one["tokens"].notna()]
     if len(rolled) >= LEAST_STEPS:
         tokens, reward, truncated = (_thirds(rolled[c]) for c in ("tokens", "reward", "truncated_share"))
@@ -68,6 +73,22 @@ def _of_training(one: pd.DataFrame) -> list[tuple[Kind, str]]:
                 ("entropy", f"Entropy of rollouts fell from {first:.3g} to {last:.3g} nats: little is explored.")
             )
     return found
+
+
+def _of_sampler(one: pd.DataFrame) -> list[tuple[Kind, str]]:
+    gap, share = one["sampler_gap"], one["effective_share"]
+    beyond = (gap > LARGEST_GAP) | (share < LEAST_EFFECTIVE)
+    if not beyond.any():
+        return []
+    worst = gap.where(beyond).fillna(0).to_numpy().argmax()
+    return [
+        (
+            "sampler",
+            f"In {int(beyond.sum())} of {int(gap.notna().sum())} steps sampler and learner disagree, most in step "
+            f"{int(one['step'].iloc[worst])}: {gap.iloc[worst]:.2g} nats a token, tokens worth {share.iloc[worst]:.0%} "
+            "of their number. Look at the dtypes of rollouts and learner, and at rl.importance.",
+        )
+    ]
 
 
 def _of_buffer(one: pd.DataFrame, last_step: float) -> list[str]:
@@ -101,7 +122,7 @@ def _of_grading(found: dict[Any, Any]) -> list[tuple[Kind, str]]:
 
 
 def last_health(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """One row per run: run_id, run, step, and n_attempts, n_undecided, n_truncated of its last probe, all draws."""
+    """Sum n_attempts, n_undecided, n_truncated of each run's last probe, all draws: one row per run."""
     last = trajectories.groupby("run_id", observed=True)["step"].transform("max")
     rows = trajectories[(trajectories["step"] == last).to_numpy()]
     names = ["n_attempts", "n_undecided", "n_truncated"]
@@ -110,6 +131,6 @@ def last_health(trajectories: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thirds(values: pd.Series) -> tuple[float, float]:
-    """Means of the first and of the last third."""
+    """Return means of the first and of the last third."""
     width = max(1, len(values) // 3)
     return float(values.iloc[:width].mean()), float(values.iloc[-width:].mean())

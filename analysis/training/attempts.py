@@ -1,7 +1,7 @@
-"""What single attempts tell: length against correctness, signal in groups, health of the grader, distance to the base.
+"""Read what single attempts tell: length against correctness, signal in groups, the grader's health, drift.
 
 The table of attempts may not fit into memory: each function takes the rows of some steps, and `map_attempts` of
-`relift.analysis.runs.read` applies it file by file. Figures F12 (perplexity under the base) and F13 (forgetting).
+`relift.analysis.runs.read` applies it file by file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
-from relift.analysis.runs.missing import require_column
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import with_labels
+from relift.analysis.runs.read import map_attempts
+from relift.analysis.runs.recorded import require_column
 from relift.errors import InputError
 from relift.schema import Finish, Verdict
 
@@ -24,7 +26,7 @@ _N_BINS = 10
 
 
 def length_accuracy(attempts: pd.DataFrame, *, resamples: int = 200, seed: int = 0) -> pd.DataFrame:
-    """One row per run and decile of answer length: accuracy of the decided attempts, and the share cut off.
+    """Measure accuracy of the decided attempts, and the share cut off: one row per run and decile of answer length.
 
     Deciles are of the run's attempts by n_tokens; equal lengths stay together, so there may be fewer. Columns: decile
     (0 the shortest), tokens_low, tokens_high, n_attempts, n_decided, accuracy, low, high (95 %, bootstrap by
@@ -72,7 +74,7 @@ def length_accuracy(attempts: pd.DataFrame, *, resamples: int = 200, seed: int =
 
 
 def group_signal(attempts: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and step: rollout groups by outcome, and how much signal their advantages carry.
+    """Count rollout groups by outcome, and measure the signal in their advantages: one row per run and step.
 
     n_all_wrong, n_mixed, n_all_right count groups (the attempts at one question in one step); n_undecided those that
     their undecided attempts keep open. signal_share: attempts with an advantage other than 0; effective_share:
@@ -104,7 +106,7 @@ def group_signal(attempts: pd.DataFrame) -> pd.DataFrame:
 
 
 def grader_health(attempts: pd.DataFrame, *, by: str | None = None) -> pd.DataFrame:
-    """One row per run and step (and value of the column `by`, say verdict_rule): how sure the verdicts are.
+    """Count how sure the verdicts are: one row per run and step (and value of the column `by`, say verdict_rule).
 
     n_attempts, n_undecided, n_truncated, n_unanswered (no final answer found), n_checked (a second grader looked),
     n_disagree of these. Counts, so that rows can be added up.
@@ -128,7 +130,7 @@ def grader_health(attempts: pd.DataFrame, *, by: str | None = None) -> pd.DataFr
 
 
 def base_perplexity(attempts: pd.DataFrame) -> pd.DataFrame:
-    """One row per attempt: how surprising the base model finds the answer, exp(-sum_logprob_base / n_tokens).
+    """Compute how surprising the base model finds each answer, exp(-sum_logprob_base / n_tokens).
 
     Columns: run_id, run, step, question_id or question_ix, verdict, n_tokens, perplexity (null where the base
     log-probability is). MissingColumn if no row has one.
@@ -142,7 +144,7 @@ def base_perplexity(attempts: pd.DataFrame) -> pd.DataFrame:
 
 
 def drift(attempts: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and step: how far the policy has moved from the base on its own answers, KL(policy || base).
+    """Measure how far the policy has moved from the base on its own answers, KL(policy || base): by run and step.
 
     drift: mean over attempts of sum_logprob - sum_logprob_base, nats an answer; drift_per_token: the same over the sum
     of n_tokens; standard_error of drift, attempts taken as independent; n_attempts with both. The plain estimator:
@@ -163,7 +165,7 @@ def drift(attempts: pd.DataFrame) -> pd.DataFrame:
 
 
 def forgetting_drift(retained: pd.DataFrame, drifted: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and probe: share forgotten of what was mastered, beside the drift from the base.
+    """Join the share forgotten of what was mastered with the drift from the base: one row per run and probe.
 
     `retained` of `retention`, `drifted` of `drift`. forgotten is 1 - share; null_forgotten what chance alone gives.
     InputError if they share no step.
@@ -177,7 +179,7 @@ def forgetting_drift(retained: pd.DataFrame, drifted: pd.DataFrame) -> pd.DataFr
 
 
 def plot_length_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """Accuracy (left) and share cut off (right) by length of the answer. Returns the two Axes."""
+    """Draw accuracy (left) and share cut off (right) by length of the answer. Returns the two Axes."""
     if axes is None:
         axes = style.new_axes(1, 2, height=2.3, sharex=True)[0]
     axes = np.asarray(axes, dtype=object).ravel()
@@ -198,7 +200,7 @@ def plot_length_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_length_accuracy(frame: pd.DataFrame) -> str:
-    """What the figure of length and accuracy must say below it."""
+    """Say what a reader of the figure must know."""
     return (
         f"A point per tenth of a run's attempts by length ({style.count_range(frame['n_attempts'])} attempts), at the "
         "middle of its lengths. Shaded: 95 % intervals, bootstrap by question. Hard questions get long answers: this "
@@ -207,7 +209,7 @@ def caption_length_accuracy(frame: pd.DataFrame) -> str:
 
 
 def plot_group_signal(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """Share of rollout groups that are all wrong, mixed, all right, undecided, stacked, a panel per run."""
+    """Draw the share of rollout groups all wrong, mixed, all right, undecided, stacked, a panel per run."""
     styles = style.run_styles(frame["run"])
     parts = style.by_style(frame, styles)
     if axes is None:
@@ -231,7 +233,7 @@ def plot_group_signal(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_group_signal(frame: pd.DataFrame) -> str:
-    """What the figure of group signal must say below it."""
+    """Say what a reader of the figure must know."""
     groups = frame[[f"n_{name.replace(' ', '_')}" for name in GROUPS]].sum(axis=1)
     return (
         f"Groups of rollouts by outcome, {style.count_range(groups)} a step. Only mixed groups carry an advantage; an "
@@ -240,7 +242,7 @@ def caption_group_signal(frame: pd.DataFrame) -> str:
 
 
 def plot_base_perplexity(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F12: distribution function of the perplexity under the base model, a line per run; returns the Axes."""
+    """Draw the distribution function of the perplexity under the base model, a line per run; returns the Axes."""
     axes = style.one_axes(height=2.4, width=style.COLUMN_WIDTH) if axes is None else axes
     styles = style.run_styles(frame["run"])
     with style.context():
@@ -257,7 +259,7 @@ def plot_base_perplexity(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_base_perplexity(frame: pd.DataFrame) -> str:
-    """What F12 must say below it."""
+    """Say what a reader of the figure must know."""
     n = frame.groupby("run_id", sort=False)["perplexity"].count()
     return (
         f"Answers by how surprising the base model finds them, exp of minus the mean log-probability of a token, "
@@ -266,7 +268,7 @@ def caption_base_perplexity(frame: pd.DataFrame) -> str:
 
 
 def plot_forgetting_drift(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F13: share forgotten against drift from the base, a path per run in order of step; returns the Axes."""
+    """Draw share forgotten against drift from the base, a path per run in order of step; returns the Axes."""
     axes = style.one_axes(height=2.4, width=style.COLUMN_WIDTH) if axes is None else axes
     styles = style.run_styles(frame["run"])
     with style.context():
@@ -287,9 +289,39 @@ def plot_forgetting_drift(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_forgetting_drift(frame: pd.DataFrame) -> str:
-    """What F13 must say below it."""
+    """Say what a reader of the figure must know."""
     return (
         f"Of the {style.count_range(frame['n_mastered'])} questions mastered at first, the share no longer mastered, "
         "against the drift from the base on the policy's own answers, KL(policy ‖ base), a point per probe; last "
         "point with its 95 % interval (Wilson). Dashed: a model that did not change."
     )
+
+
+def _perplexity_data(loaded: LoadedRuns) -> pd.DataFrame:
+    return base_perplexity(loaded.last_attempts(["verdict", "n_tokens", "sum_logprob_base"]))
+
+
+def _signal_data(loaded: LoadedRuns) -> pd.DataFrame:
+    paths = loaded.with_origin("rollout")
+    if not paths:
+        raise InputError("no run has rollouts")
+    return map_attempts(paths, group_signal, origin="rollout", columns=["verdict", "advantage"])
+
+
+def _length_data(loaded: LoadedRuns) -> pd.DataFrame:
+    rows = loaded.last_attempts(["verdict", "finish", "n_tokens"])
+    return length_accuracy(rows, resamples=min(loaded.resamples, 200), seed=loaded.seed)
+
+
+BASE_PERPLEXITY = Figure(
+    "base_perplexity", "Perplexity under the base model", "What changed",
+    data=_perplexity_data, draw=plot_base_perplexity, caption=caption_base_perplexity,
+)  # fmt: skip
+GROUP_SIGNAL = Figure(
+    "group_signal", "Groups that carry a signal", "Training",
+    data=_signal_data, draw=plot_group_signal, caption=caption_group_signal,
+)  # fmt: skip
+LENGTH_ACCURACY = Figure(
+    "length_accuracy", "Accuracy by length of the answer", "Length of answers",
+    data=_length_data, draw=plot_length_accuracy, caption=caption_length_accuracy,
+)  # fmt: skip

@@ -1,8 +1,7 @@
-"""What demonstrations bought (figure F9), and how the buffer of demonstrations fared (figure F14)."""
+"""Measure what demonstrations bought, and how the buffer of demonstrations fared."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, one_origin, with_labels
 from relift.errors import InputError
 from relift.schema import SCORES
@@ -18,7 +18,7 @@ _USED = ("demonstrations", "distinct_demonstrations")
 
 
 def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None) -> pd.DataFrame:
-    """One row per run and step: mean accuracy over the questions that all runs and steps share.
+    """Measure mean accuracy over the questions that all runs and steps share: one row per run and step.
 
     Columns as of the table `scores` (benchmark "probe", metric "avg", parameter 1, estimand "questions like
     these") with `run`: value, and the logit-t interval at 95 % over questions. Draws 0 and 1 are pooled; at
@@ -49,28 +49,10 @@ def probe_scores(trajectories: pd.DataFrame, *, measure_draw: int | None = None)
     return pd.DataFrame(scores, columns=[names[0], "run", *names[1:]])
 
 
-def count_demonstrations(demo_events: pd.DataFrame, *, steps: Collection[int]) -> pd.DataFrame:
-    """One row per run and step: demonstrations trained on up to then, repeats counted, and distinct ones.
-
-    The columns of the same names in `checkpoints`, for steps that have no checkpoint. A run without any event
-    has no rows.
-    """
-    rows = []
-    labelled = with_labels(demo_events)
-    for (run_id, run), events in labelled.groupby(["run_id", "run"], sort=False):
-        trained = events[events["event"].astype(str) == "train"]
-        if "reason" in trained:  # "refused": the update was not made
-            trained = trained[trained["reason"].isna()]
-        first_use = trained.groupby("demo_id")["step"].min().to_numpy()
-        for step in sorted(set(steps)):
-            rows.append((run_id, run, step, int((trained["step"] <= step).sum()), int((first_use <= step).sum())))
-    return pd.DataFrame(rows, columns=["run_id", "run", "step", *_USED])
-
-
 def demo_efficiency(scores: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and scored step: the score with the demonstrations trained on until then.
+    """Join each score with the demonstrations trained on until then: one row per run and scored step.
 
-    `scores` has one benchmark, metric and estimand; `checkpoints` (or `count_demonstrations`) the columns
+    `scores` has one benchmark, metric and estimand; `checkpoints` the columns
     demonstrations and distinct_demonstrations. At step 0 both are 0; a run that `checkpoints` does not know has
     no demonstrations to count and is refused, a scored step without a row is left out.
     """
@@ -90,7 +72,7 @@ def demo_efficiency(scores: pd.DataFrame, checkpoints: pd.DataFrame) -> pd.DataF
 
 
 def buffer_health(demo_events: pd.DataFrame) -> pd.DataFrame:
-    """One row per run and step with an event: length of the buffer after the step, what came and went.
+    """Follow the buffer after each step with an event, what came and went: one row per run and step.
 
     Columns: buffer_len, n_enqueued, n_trained, n_evicted, and quantiles (.1, .5, .9) of the age in steps of the
     demonstrations trained on: age_low, age_median, age_high (null where none was, or none had been enqueued).
@@ -110,7 +92,7 @@ def buffer_health(demo_events: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_demo_efficiency(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F9: score against demonstrations trained on, with repeats (left) and distinct ones (right).
+    """Draw score against demonstrations trained on, with repeats (left) and distinct ones (right).
 
     A point per step, joined in order of step, the last one filled, with its interval; the axis is logarithmic
     from 10 on and linear below, so that runs without demonstrations have a place. Returns the two Axes.
@@ -157,7 +139,7 @@ def _demonstration_axis(axes: Any, *, largest: int) -> None:
 
 
 def caption_demo_efficiency(frame: pd.DataFrame) -> str:
-    """What F9 must say below it: what a point is, the interval, how many questions."""
+    """Say what a reader must know: what a point is, the interval, how many questions."""
     questions = style.count_range(frame["n_questions"])
     return (
         f"A point per measured step of a run, the last one filled, mean over {questions} questions; 95 % interval "
@@ -166,7 +148,7 @@ def caption_demo_efficiency(frame: pd.DataFrame) -> str:
 
 
 def plot_buffer_health(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F14: length of the buffer (area) and age of what was trained on (median, .1 to .9). Returns the two Axes."""
+    """Draw length of the buffer (area) and age of what was trained on (median, .1 to .9). Returns the two Axes."""
     if axes is None:
         axes = style.new_axes(1, 2, height=2.1, sharex=True)[0]
     axes = np.asarray(axes, dtype=object).ravel()
@@ -194,9 +176,28 @@ def plot_buffer_health(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_buffer_health(frame: pd.DataFrame) -> str:
-    """What F14 must say below it."""
+    """Say what a reader of the figure must know."""
     return (
         f"Left: demonstrations in the buffer after each step ({int(frame['n_enqueued'].sum())} enqueued, "
         f"{int(frame['n_trained'].sum())} trained on, {int(frame['n_evicted'].sum())} evicted). Right: steps between "
         "entering the buffer and being trained on, median with the .1 and .9 quantiles."
     )
+
+
+def _efficiency_data(loaded: LoadedRuns) -> pd.DataFrame:
+    scores = probe_scores(loaded.probes, measure_draw=loaded.measure_draw)
+    used = loaded.checkpoints
+    known = set(used["run_id"].astype(object)) | set(scores.loc[scores["step"] == 0, "run_id"])
+    if used.loc[used["demonstrations"] > 0, "run_id"].empty:
+        raise InputError("no run was trained on demonstrations")
+    return demo_efficiency(scores[scores["run_id"].isin(known)], used)
+
+
+EFFICIENCY = Figure(
+    "demonstrations", "What demonstrations bought", "Training",
+    data=_efficiency_data, draw=plot_demo_efficiency, caption=caption_demo_efficiency,
+)  # fmt: skip
+BUFFER = Figure(
+    "buffer", "The buffer of demonstrations", "Training",
+    data=lambda loaded: buffer_health(loaded.buffer_events), draw=plot_buffer_health, caption=caption_buffer_health,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reward, length and entropy over training steps, with the fine-tuning steps marked (figure F4)."""
+"""Follow reward, length and entropy over training steps, with the fine-tuning steps marked, and the speed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import pandas as pd
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, with_labels
+from relift.errors import InputError
 
 KEYS = ["run_id", "run", "step"]
 _MEASURES = ("reward", "tokens", "entropy")
+TOTALS = ("generated_tokens", "trained_tokens", "rl_updates", "sft_updates", "wall_seconds")  # of `throughput`
 
 
 def training_dynamics(updates: pd.DataFrame, trajectories: pd.DataFrame, *, window: int = 5) -> pd.DataFrame:
-    """One row per run and step with an update, rollouts or a probe.
+    """Gather training curves: one row per run and step with an update, rollouts or a probe.
 
     Of the step's rollouts: reward (mean over questions of the share correct of the decided attempts), tokens
     (mean per attempt), truncated_share, entropy (nats, mean over questions); each with `_smooth`, the centred
     running mean over `window` steps (shorter at the ends). The same of probes as probe_*, over the questions
     that all of a run's probes share: origins are never averaged together. Of the updates: n_rl, n_sft, n_mixed
-    (skipped ones left out), n_skipped, and update_entropy (nats, weighted by tokens). What was not measured is
-    null. `trajectories` may hold the origins rollout and probe.
+    (skipped ones left out), n_skipped, update_entropy (nats, weighted by tokens), sampler_gap (nats, mean
+    |log p_learner - log p_sampler| over rollout tokens) and effective_share (of those tokens, by their importance
+    weights). What was not measured is null. `trajectories` may hold the origins rollout and probe.
     """
     rollouts = trajectories[trajectories["origin"] == "rollout"]
     probes = trajectories[(trajectories["origin"] == "probe") & (trajectories["draw"] < RATE_DRAWS)]
@@ -80,17 +84,31 @@ def _by_update(updates: pd.DataFrame) -> pd.DataFrame:
             **{key: rows[key].to_numpy() for key in KEYS},
             **{f"n_{name}": ((kind == name) & made).to_numpy(int) for name in ("rl", "sft", "mixed")},
             "n_skipped": (~made).to_numpy(int),
+            **_of_sampler(rows),
             "weight": weight.to_numpy(),
             "weighted": (rows["entropy"].fillna(0).astype(float) * weight).to_numpy(),
         }
     )
     by_step = counted.groupby(KEYS, sort=False).sum()
     by_step["update_entropy"] = stats.rate(by_step.pop("weighted"), by_step.pop("weight"))
+    sampled = by_step.pop("n_sampled")
+    by_step["sampler_gap"] = stats.rate(by_step.pop("gap"), sampled)
+    by_step["effective_share"] = stats.rate(by_step.pop("effective"), sampled)
     return by_step.reset_index()
 
 
+def _of_sampler(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Sums over the rollout tokens of an update whose log-probability the sampler told; 0 where it told none."""
+    n_sampled = rows["n_sampled_tokens"].fillna(0).astype(float)
+    return {
+        "n_sampled": n_sampled.to_numpy(),
+        "gap": (rows["sampler_gap"].fillna(0).astype(float) * n_sampled).to_numpy(),
+        "effective": rows["effective_tokens"].fillna(0).astype(float).to_numpy(),
+    }
+
+
 def plot_training_dynamics(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F4: reward, tokens and entropy over steps. Returns the three Axes.
+    """Draw reward, tokens and entropy over steps. Returns the three Axes.
 
     Thin lines are single steps of rollouts, thick ones their running mean, markers probes (the only points of
     runs without rollouts). Ticks below, a row per run: steps with a fine-tuning or mixed update.
@@ -132,7 +150,7 @@ def _draw_run(axes: Any, line: pd.DataFrame, measure: str, look: style.RunStyle)
 
 
 def _draw_fine_tuning(axes: Any, frame: pd.DataFrame, styles: dict[str, style.RunStyle]) -> None:
-    """Ticks in rows below the curves, in axes coordinates: room is made for them at the bottom."""
+    """Draw ticks in rows below the curves, in axes coordinates: room is made for them at the bottom."""
     tuned = frame[frame["n_sft"] + frame["n_mixed"] > 0]
     runs = list(dict.fromkeys(zip(tuned["run_id"], tuned["run"], strict=True)))
     if not runs:
@@ -154,14 +172,58 @@ def _draw_fine_tuning(axes: Any, frame: pd.DataFrame, styles: dict[str, style.Ru
 
 
 def caption_training_dynamics(frame: pd.DataFrame) -> str:
-    """What F4 must say below it: what lines, markers and ticks are, and how many questions a step has."""
+    """Say what lines, markers and ticks are, and how many questions a step has."""
     rollouts = frame["n_questions"].dropna()
     window = int(frame["window"].iloc[0])
     lines = (
         f"Thin: rollouts of single steps ({style.count_range(rollouts)} questions each), thick: their running mean "
         f"over {window} steps. Rollouts and probes are different questions and are not averaged together. "
     )
-    return (
-        f"{lines if len(rollouts) else ''}Markers: probes of the fixed question set. "
-        "Ticks below: steps with a fine-tuning or mixed update."
-    )
+    measured = frame[[f"probe_{name}" for name in _MEASURES]].notna().any(axis=None)
+    probed = "Markers: probes of the fixed question set. " if measured else ""
+    tuned = (frame["n_sft"] + frame["n_mixed"] > 0).any()
+    ticks = "Ticks below: steps with a fine-tuning or mixed update." if tuned else ""
+    return f"{lines if len(rollouts) else ''}{probed}{ticks}".rstrip()
+
+
+def throughput(checkpoints: pd.DataFrame) -> pd.DataFrame:
+    """Measure what came since the checkpoint before: one row per run and checkpoint after its first.
+
+    Columns run_id, run, step, step_before, and of TOTALS the increase; generated_per_second, trained_per_second
+    (tokens), seconds_per_step. Null where no time passed. InputError where no run has two checkpoints.
+    """
+    rows = with_labels(checkpoints).sort_values(["run_id", "step"], kind="stable")
+    grouped = rows.groupby("run_id", sort=False)
+    since = rows[["run_id", "run", "step"]].assign(step_before=grouped["step"].shift())
+    for name in TOTALS:
+        since[name] = rows[name].astype(float) - grouped[name].shift().astype(float)
+    since = since.dropna(subset="step_before").reset_index(drop=True)
+    if since.empty:
+        raise InputError("no run has two checkpoints: nothing tells how fast it went")
+    since["step_before"] = since["step_before"].astype("int64")
+    seconds = since["wall_seconds"]
+    since["generated_per_second"] = stats.rate(since["generated_tokens"], seconds)
+    since["trained_per_second"] = stats.rate(since["trained_tokens"], seconds)
+    since["seconds_per_step"] = stats.rate(seconds, since["step"] - since["step_before"])
+    return since
+
+
+def _data(loaded: LoadedRuns) -> pd.DataFrame:
+    if loaded.updates.empty:
+        raise InputError("no run has made an update: there are no training curves")
+    frames = [loaded.rollouts]
+    trained = loaded.updates["run_id"].astype(object).unique()
+    for name in ("probes", "trajectories"):  # questions that all runs share, so that their levels can be compared
+        try:
+            probes: pd.DataFrame = getattr(loaded, name)
+        except InputError:  # no question is shared; or no probe at all, but there are rollouts
+            continue
+        frames.append(probes[probes["run_id"].isin(trained)])
+        break
+    return training_dynamics(loaded.updates, pd.concat(frames, ignore_index=True))
+
+
+DYNAMICS = Figure(
+    "dynamics", "Training curves", "Training",
+    data=_data, draw=plot_training_dynamics, caption=caption_training_dynamics,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a question does after its demonstration was trained on, beside questions like it that were not (figure F15).
+"""Follow a question after its demonstration was trained on, beside questions like it that were not.
 
 A demonstration is trained on after its question was all wrong, which is partly bad luck: the next measurement rises by
 itself. So a rise counts only against questions that were all wrong as long ago and were not trained on.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import RATE_DRAWS, one_origin, run_id_of, with_labels
 from relift.errors import InputError
 from relift.schema import DemoEvent
@@ -33,7 +34,7 @@ def around_training(
     resamples: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per `width` steps after a question was first trained on a demonstration, up to `horizon` steps.
+    """Compare questions trained on with controls: one row per `width` steps after the first training, up to `horizon`.
 
     trained: mean rate of the questions trained on; control: that of their controls; att: mean difference, low and
     high its 95 % interval (bootstrap by question). A control was all wrong in the same `width` steps, was not trained
@@ -70,7 +71,7 @@ def around_training(
 
 
 def _observations(trajectories: pd.DataFrame, run_id: str) -> pd.DataFrame:
-    """question_id, step, rate of one run, draws 0 and 1 pooled."""
+    """List question_id, step, rate of one run, draws 0 and 1 pooled."""
     rows = trajectories[((trajectories["run_id"] == run_id) & (trajectories["draw"] < RATE_DRAWS)).to_numpy()]
     names = ["n_attempts", "n_correct", "n_undecided"]
     keys = [rows["question_id"].astype(object), rows["step"].astype("int64")]
@@ -81,7 +82,7 @@ def _observations(trajectories: pd.DataFrame, run_id: str) -> pd.DataFrame:
 
 
 def _first_events(events: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Step of each question's first entry into the buffer, and of its first training, by question_id."""
+    """Find the step of each question's first entry into the buffer, and of its first training, by question_id."""
     events = events.reset_index(drop=True)
     kind, question = events["event"].astype(str), events["question_id"].astype(object)
     refused = events["reason"].notna() if "reason" in events else np.zeros(len(events), bool)
@@ -90,7 +91,7 @@ def _first_events(events: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def _would_wait(trajectories: pd.DataFrame, run_id: str) -> pd.DataFrame:
-    """Observations of a run's questions after their first all-wrong group."""
+    """List observations of a run's questions after their first all-wrong group."""
     seen = _observations(trajectories, run_id)
     entered = seen[seen["n_correct"] == 0].groupby("question_id")["step"].min()
     seen = seen.assign(entered=seen["question_id"].map(entered))
@@ -131,7 +132,7 @@ def _by_horizon(
 
 
 class _Means:
-    """Weighted means by horizon, of treated observations and of the controls of their cells."""
+    """Average by horizon, with weights, treated observations and the controls of their cells."""
 
     def __init__(
         self,
@@ -152,7 +153,7 @@ class _Means:
         self.has_control_N = np.bincount(cell_N[~treated_N], minlength=self._n_cells)[cell_N] > 0
 
     def of(self, weight_N: stats.Floats) -> tuple[stats.Floats, stats.Floats]:
-        """(trained, control) by horizon, nan where a horizon has no treated observation with a control."""
+        """Return (trained, control) by horizon, nan where a horizon has no treated observation with a control."""
         waits_N = ~self._treated_N
         control_C = stats.rate(
             np.bincount(self._cell_N[waits_N], (weight_N * self._rate_N)[waits_N], minlength=self._n_cells),
@@ -168,7 +169,7 @@ class _Means:
 
 
 def plot_around_training(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """F15: left, rate of questions trained on and of their controls; right, the difference. Returns the two Axes."""
+    """Draw, left, rate of questions trained on and of their controls; right, the difference. Returns the two Axes."""
     if axes is None:
         axes = style.new_axes(1, 2, height=2.1)[0]
     axes = np.asarray(axes, dtype=object).ravel()
@@ -199,7 +200,7 @@ def plot_around_training(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 
 def caption_around_training(frame: pd.DataFrame) -> str:
-    """What F15 must say below it."""
+    """Say what a reader of the figure must know."""
     others = [str(name) for name in frame["controls"].unique() if name != WAITING]
     same = ["questions of the same run that waited in the buffer as long"] * (WAITING in set(frame["controls"]))
     who = "; ".join([*same, *(f"questions of run {name} that were all wrong in the same steps" for name in others)])
@@ -211,3 +212,27 @@ def caption_around_training(frame: pd.DataFrame) -> str:
         f"{frame['width'].iloc[0]} steps ({frame['origin'].iloc[0]}s). Difference with 95 % interval, bootstrap by "
         f"question, {frame['resamples'].iloc[0]} resamples. Without a control, in no mean: {unmatched}."
     )
+
+
+def _data(loaded: LoadedRuns) -> pd.DataFrame:
+    """Take controls from the same run's buffer; where none waited long enough, from a run without demonstrations."""
+    events, rollouts = loaded.demo_events, loaded.rollouts
+    enqueued = loaded.buffer_events["run_id"].astype(object).unique()
+    without = [r for r in rollouts["run_id"].astype(object).unique() if r not in set(events["run_id"].astype(object))]
+    frames = []
+    for run_id in enqueued:
+        horizon = max(6, int(rollouts.loc[rollouts["run_id"] == run_id, "step"].max() * 2 / 3))
+        options: dict[str, Any] = {"horizon": horizon, "width": -(-horizon // 6), "run": run_id}
+        options |= {"resamples": min(loaded.resamples, 200), "seed": loaded.seed}
+        frame = around_training(rollouts, events, **options)
+        if not frame["att"].notna().any() and without:
+            frame = around_training(rollouts, events, controls=without[0], **options)
+            frame["controls"] = loaded.runs.loc[loaded.runs["run_id"] == without[0], "run"].iloc[0]
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+AFTER_TRAINING = Figure(
+    "after_training", "After a demonstration was trained on", "Training",
+    data=_data, draw=plot_around_training, caption=caption_around_training,
+)  # fmt: skip

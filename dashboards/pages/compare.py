@@ -14,6 +14,7 @@ from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts.compare import cells, differences, ink
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, RunInfo, questions
 from relift.dashboards.sections import section, unavailable
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
@@ -28,6 +29,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     able = [run for run in choice.runs if run.probe_steps and run.probe_steps[-1] > 0]
     if len(able) < 2:
         st.info(
@@ -187,7 +189,7 @@ def _combinations(choice: Choice) -> None:
     """Show which runs solve which questions, all runs at once."""
     if len(choice.with_probes().runs) < 3:
         return
-    made = make("f07_solved_by", choice.with_probes())
+    made = make("solved_by", choice.with_probes())
     section(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
         made if isinstance(made, Unavailable) else Ready(made.name, made.frame.head(40), made.caption, made.draw),

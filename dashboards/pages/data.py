@@ -10,6 +10,7 @@ from relift.dashboards.cubes import damaged
 from relift.dashboards.exports import data_buttons
 from relift.dashboards.runs import RunInfo, survey
 from relift.dashboards.sections import table
+from relift.dashboards.terms import TERMS
 from relift.dashboards.widgets import NO_RUN, plain, start_page, state_text, watch
 from relift.errors import ReliftError
 from relift.schema import TABLES
@@ -39,11 +40,19 @@ def show() -> None:
         name = st.pills("Run", list(able), key="of", bind="query-params") or name
     run = able[name]
     _check(run)
+    _words()
     left, right = st.columns([3, 2], gap="large")
     with left:
         _recorded(run)
     with right:
         _tables(run)
+
+
+def _words() -> None:
+    """Explain the words of all pages in one place."""
+    with st.expander("The words of these pages"):
+        for word, meaning in TERMS.items():
+            st.markdown(f"**{word}**: {meaning}")
 
 
 def _states(runs: tuple[RunInfo, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relift.dashboards.charts import curves
 from relift.dashboards.frames import make
+from relift.dashboards.population import say_population
 from relift.dashboards.sections import section
 from relift.dashboards.widgets import choose_runs, start_page
 
@@ -14,36 +15,37 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     section(
         "Training curves",
         "Reward, length, entropy and truncation: thin lines are the rollouts of one step, thick ones their running "
         "mean, rings are probes, a level is a model probed once. Ticks at the bottom mark fine-tuning updates of "
         "runs that do both.",
-        make("f04_dynamics", choice),
+        make("dynamics", choice),
         curves.dynamics,
     )
     section(
         "Accuracy by what the base could do",
         "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
-        make("f01_band_accuracy", choice),
+        make("band_accuracy", choice),
         curves.band_accuracy,
     )
     section(
         "Accuracy by what the base could reach",
         "Accuracy after training of the questions that were within, beyond or undetermined for the base model.",
-        make("f17_reach_accuracy", choice),
+        make("reach_accuracy", choice),
         curves.reach_accuracy,
     )
     section(
         "Length of answers by what the base could do",
         "Mean tokens of an answer at each probe; the dashed grey line is the mean length of the band's demonstrations.",
-        make("f02_band_lengths", choice),
+        make("band_lengths", choice),
         curves.band_lengths,
     )
     section(
         "Accuracy by length of the answer",
         "A point per tenth of the answers of a run's last probe, by length.",
-        make("f19_length_accuracy", choice),
+        make("length_accuracy", choice),
         curves.length_accuracy,
     )
 

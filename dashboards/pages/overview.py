@@ -7,12 +7,13 @@ import time
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.questions.headline import say_change
+from relift.analysis.questions.compare import say_change
 from relift.analysis.runs.cautions import cautions
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
 from relift.dashboards.exports import data_buttons
 from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice
 from relift.dashboards.sections import section, table, unavailable
 from relift.dashboards.widgets import age_of, choose_runs, link, plain, start_page, state_text
@@ -24,6 +25,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     _cautions(choice)
     _alerts(choice)
     probed = choice.with_probes()
@@ -34,6 +36,7 @@ def show() -> None:
             "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
             frames.band_accuracy(probed),
             curves.band_accuracy,
+            term="band",
         )
         _reach(probed)
     else:
@@ -43,7 +46,7 @@ def show() -> None:
 
 def _evaluations(choice: Choice) -> None:
     """Show the scores of runs without probes."""
-    made = make("f05_scores", choice)
+    made = make("scores", choice)
     section("Benchmark scores", "Scores of the last step with 95 % intervals over questions; more on Benchmarks.", made)
     link("benchmarks", "Scores, pairs and questions", icon=":material/arrow_forward:")
 
@@ -63,19 +66,52 @@ def _alerts(choice: Choice) -> None:
 
 
 def _headline(choice: Choice) -> None:
+    """Show each run less the base: by split, harm beside gain, then by band, then in words."""
     made = frames.change(choice)
     section(
         "What training changed",
-        "Each run's last probe less the base model on the same questions, in points of accuracy, with 95 % intervals. "
-        "Bands are assigned by other attempts than those compared.",
+        "Each run's last probe less the base model's first, in points of accuracy on the same questions: left of the "
+        "line is harm.",
         made,
-        curves.change,
+        curves.change_by_split,
+        term="interval",
     )
-    if isinstance(made, Ready) and len(made.frame):
-        with st.expander("In words", expanded=len(choice.runs) <= 2):
-            for run, rows in made.frame.groupby("run", sort=False):
-                st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
-        link("compare", "Which questions these are", icon=":material/arrow_forward:")
+    if not isinstance(made, Ready) or made.frame.empty:
+        return
+    if (made.frame["kind"] == "band").any():
+        section(
+            "The same by what the base could do",
+            "Bands are assigned by other attempts than those compared. Questions probed at every step of every run.",
+            Ready("change-by-band", made.frame, "", made.draw, made.specs),
+            curves.change_by_band,
+            term="band",
+        )
+    with st.expander("In words", expanded=len(choice.runs) <= 2):
+        for run, rows in made.frame.groupby("run", sort=False):
+            st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
+    trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0]
+    with st.container(horizontal=True):
+        link(
+            "questions",
+            "The questions that fell",
+            icon=":material/trending_down:",
+            sort="most lost",
+            run=_named(choice),
+        )
+        link(
+            "questions", "The questions that rose", icon=":material/trending_up:", sort="most gained",
+            run=_named(choice),
+        )  # fmt: skip
+        if len(trained) > 1:
+            link(
+                "compare", f"{trained[0]} against {trained[1]}", icon=":material/compare_arrows:", a=trained[0],
+                b=trained[1], run=_named(choice),
+            )  # fmt: skip
+
+
+def _named(choice: Choice) -> list[str] | None:
+    """Name the runs for the address of another page; None: all of them."""
+    return [run.name for run in choice.runs] if len(choice.runs) > 1 else None
 
 
 def _reach(choice: Choice) -> None:
@@ -87,6 +123,7 @@ def _reach(choice: Choice) -> None:
             frames.reach_counts(choice),
             curves.reach_bars,
             legend=curves.REACH_COLOURS,
+            term="reach",
         )
     with right:
         section(

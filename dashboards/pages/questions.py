@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from relift.analysis.questions.question_list import sparklines
+from relift.analysis.questions.heat import sparklines
 from relift.dashboards.answers import events_of_question, trajectory_of_question
 from relift.dashboards.charts.questions import heat_map
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable
 from relift.dashboards.origins import NAMES, NOTE, able_origins, choose_origin, of_origin
+from relift.dashboards.population import say_population
 from relift.dashboards.question_filter import (
     MANY,
     SHOWN_RUNS,
@@ -33,6 +34,7 @@ from relift.dashboards.question_filter import (
 from relift.dashboards.question_widgets import pair_of_sides, show_head, show_sides, show_trajectory
 from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.sections import show_spec
+from relift.dashboards.terms import TERMS
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 SORT_WORDS = {
@@ -53,6 +55,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         origin = choose_origin("Questions that were", able_origins(choice), help=ORIGIN_HELP) or "probe"
         choice = of_origin(choice, origin)
@@ -98,8 +101,8 @@ def _choose_shape(choice: Choice) -> RunInfo | None:
     if run is None or len(able) < 2:
         return run
     name = st.segmented_control(
-        "Class, sorting and marks of", able, key="shape", bind="query-params",
-        help="Nothing chosen: the run with most probes.",
+        "Sort and classify by", able, key="shape", bind="query-params",
+        help="The run whose trajectories give class, order and marks. Nothing chosen: the run with most probes.",
     )  # fmt: skip
     return shape_run(choice, name or "")
 
@@ -109,9 +112,12 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         for label, column in (("Class", "class"), ("Band", "band"), ("Reach of the base", "reach")):
             if known.options[column]:
-                st.pills(label, known.options[column], selection_mode="multi", key=column, bind="query-params")
+                st.pills(
+                    label, known.options[column], selection_mode="multi", key=column, bind="query-params",
+                    help=TERMS[column],
+                )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.text_input("Search", key="find", bind="query-params", placeholder="text of the problem or answer", width=260)
+        st.text_input("Search", key="find", bind="query-params", placeholder="problem or gold answer", width=260)
         for column in ("source", "subject", "level"):
             if 1 < len(known.options[column]) <= 200:
                 st.multiselect(column.capitalize(), known.options[column], key=column, bind="query-params", width=190)
@@ -147,7 +153,8 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
         )  # fmt: skip
     if len(own):
         st.caption(
-            f"Found: classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions probed at every step. "
+            f"Found: classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions probed at every step, "
+            f"gained and lost over its last two probes ({', '.join(str(step) for step in run.probe_steps[-2:])}). "
             f"Expected without learning: mean and two standard deviations of {int(own['deals'].iloc[0])} dealings of "
             "the same attempts among the probes."
         )

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.report.loaded import Loaded
-from relift.analysis.training.throughput import throughput
+from relift.analysis.training.dynamics import throughput
 from relift.dashboards.charts import training
 from relift.dashboards.exports import data_buttons
 from relift.dashboards.frames import Ready, compute, make
@@ -37,27 +37,27 @@ def show() -> None:
         "Groups that carry a signal",
         "Groups of rollouts by outcome at each step: only mixed ones carry an advantage; all-wrong ones are what a "
         "demonstration is for.",
-        make("f18_group_signal", choice),
+        make("group_signal", choice),
         training.group_signal,
         legend=training.GROUP_COLOURS,
     )
     section(
         "The buffer of demonstrations",
         "How many demonstrations wait, and how old they are when they are trained on.",
-        make("f14_buffer", choice),
+        make("buffer", choice),
         training.buffer,
     )
     section(
         "What demonstrations bought",
         "Accuracy at each probe against the demonstrations trained on until then, with repeats and distinct ones.",
-        make("f09_demonstrations", choice),
+        make("demonstrations", choice),
         training.efficiency,
     )
     section(
         "After a demonstration was trained on",
         "Questions whose demonstration was trained on, less questions that waited as long and were not: the change in "
         "reward since.",
-        make("f15_after_training", choice),
+        make("after_training", choice),
         training.after_training,
     )
     section(

@@ -9,13 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis import BANDS, band_transitions, caption_transitions, plot_transitions
-from relift.analysis.questions.moves import moved_questions
-from relift.analysis.questions.transitions import Null
+from relift.analysis.questions.transitions import Null, moved_questions
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts import stability
 from relift.dashboards.charts.matrices import CELL, KINDS, transitions
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, questions
 from relift.dashboards.sections import section, show_spec, table, unavailable
 from relift.dashboards.widgets import choose_runs, link, link_to_question, plain, start_page
@@ -29,19 +29,20 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     _matrices(choice)
     section(
         "Questions acquired and lost between probes",
         "From each probe to the next: questions newly solved, and lost again; dashes are what a model that does not "
         "change would show.",
-        make("f08_turnover", choice),
+        make("turnover", choice),
         stability.turnover,
         legend=stability.LEGEND,
     )
     section(
         "What was mastered and still is",
         "Of the questions mastered at the first probe, the share still mastered at later ones; dashes are chance.",
-        make("f08_retention", choice),
+        make("retention", choice),
         stability.retention,
     )
 
@@ -62,7 +63,7 @@ def _matrices(choice: Choice) -> None:
         return band_transitions(loaded.probes, loaded.bands, step=step, null=null, resamples=200)
 
     made = compute(
-        "f03_transitions", choice, data, caption=caption_transitions, draw=plot_transitions, options=("step", step)
+        "transitions", choice, data, caption=caption_transitions, draw=plot_transitions, options=("step", step)
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Moves between bands", anchor=False)

@@ -96,7 +96,7 @@ def report(
 
     It holds sentences with intervals, figures and example questions, and can be mailed.
     """
-    from relift.analysis.report.write import write_report
+    from relift.analysis.report.page import write_report
 
     runs = _sound_runs(runs)
     made = write_report(

@@ -1,4 +1,4 @@
-"""How answers are sampled and graded: options that several commands have."""
+"""Define the options of sampling and grading that several commands have."""
 
 from __future__ import annotations
 

@@ -33,20 +33,21 @@ def read_key(variable: str | None) -> SecretStr | None:
     return SecretStr(value)
 
 
-def base_url_of(url: str | None) -> str:
-    """The address without a slash at the end. Raises InputError for what is no address, or holds a password."""
+def base_url_of(url: str | None, *, option: str = "--base-url ") -> str:
+    """The address without a slash at the end. Raises InputError for what is no address, or holds a password; `option`
+    is how the reader named it."""
     if url is None:
-        raise InputError("--base-url is missing: give the server's address, as in http://127.0.0.1:8000/v1")
+        raise InputError(f"{option.rstrip(' =')} is missing: give the server's address, as in http://127.0.0.1:8000/v1")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise InputError("--base-url is no address; it should look like http://127.0.0.1:8000/v1") from None
+        raise InputError(f"{option}is no address; it should look like http://127.0.0.1:8000/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise InputError(f"--base-url {shown_url(url)!r} is no address; it should look like http://127.0.0.1:8000/v1")
+        raise InputError(f"{option}{shown_url(url)!r} is no address; it should look like http://127.0.0.1:8000/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise InputError(
-            "--base-url holds a user name, a password or a query, which would be written down; name the environment "
+            f"{option}holds a user name, a password or a query, which would be written down; name the environment "
             "variable that holds a key with --engine-option api_key_env=NAME"
         )
     return url.rstrip("/")

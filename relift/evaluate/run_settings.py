@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.table import BENCHMARKS
-from relift.config import parse_config
+from relift.config import read_recorded
 from relift.engines.texts import Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import InputError, ResumeRefused
@@ -56,7 +55,7 @@ def asking_of(reader: RunReader) -> Asking:
         )  # fmt: skip
     if kind is not None or "probe" not in run.get("decodings", {}):
         raise InputError(f"{reader.folder}: a run of kind {kind or run.get('recipe')!r} has no probe to go on with")
-    config = parse_config(tomllib.loads(reader.config_toml), where=str(reader.folder / "config.toml"))
+    config = read_recorded(reader.config_toml, where=str(reader.folder / "config.toml"))
     sampling = sampling_from(run["decodings"]["probe"])
     protocol = Protocol(
         f"probe of {run['run_id']}",

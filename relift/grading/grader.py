@@ -8,7 +8,8 @@ from typing import Self
 
 from relift.grading.base import Judgement, Scorer, Submission
 from relift.grading.extract import THINKING_TAGS, TagPairs
-from relift.grading.math import MathScorer, NaiveScorer
+from relift.grading.math import MathScorer
+from relift.grading.others import NaiveScorer
 from relift.grading.scorers import GRADERS, SCORERS, make_scorer, require_grader, require_kind
 from relift.schema import Verdict
 
@@ -26,7 +27,7 @@ class Grader:
     `kind`: what `grade` takes its pairs for. `grader`, `second`: names of relift.grading.GRADERS, who grades the kind
     math and whom `agrees` asks. `workers` (None: one for each core, at most 4) processes of theirs take at most
     `limit_seconds` for one answer; they start with the first answer that needs them, or with `prepare`, and end with
-    the `with` block. `golds`: gold answers to prepare at once. `tags`: opening and closing marks of thoughts. `warn`
+    the `with` block. `tags`: opening and closing marks of thoughts. `warn`
     takes a line when a scorer fails as a whole. `scorers` by kind replace those of relift.grading.SCORERS.
     """
 
@@ -40,7 +41,6 @@ class Grader:
         second: str | None = None,
         workers: int | None = None,
         limit_seconds: float = LIMIT_SECONDS,
-        golds: Iterable[str] = (),
         tags: TagPairs = THINKING_TAGS,
         warn: Callable[[str], None] = lambda line: None,
         scorers: Mapping[str, Scorer] | None = None,
@@ -59,10 +59,6 @@ class Grader:
         if second is not None:
             require_grader(second)
             self._second = GRADERS[second](workers=self._workers, limit_seconds=limit_seconds, tags=tags)
-        golds = tuple(golds)
-        if golds:
-            self.prepare(golds)
-
     def grade(self, pairs: Iterable[tuple[str, str]]) -> list[Verdict]:
         """The verdict on each (gold, answer): the answer is the whole text of a finished response."""
         return [j.verdict for j in self.judge([Submission(gold, text, kind=self.kind) for gold, text in pairs])]

@@ -18,7 +18,7 @@ from relift.engines.context import SWITCHING, switch_of
 from relift.engines.first_layers import checkable
 from relift.errors import InputError
 from relift.learner.attention import NAME, NoSegments
-from relift.learner.model import Scorer, run
+from relift.learner.model import LogprobModel, run
 from relift.learner.packing import lay_out
 from relift.learner.update import TrainSequence
 
@@ -103,7 +103,7 @@ def _own_logprobs(model: Any, example: TrainSequence, device: torch.device) -> t
 def _packed_logprobs(model: Any, examples: list[TrainSequence], device: torch.device) -> list[torch.Tensor]:
     """Compute those of each example with the packed attention, all in one micro-batch."""
     batch = lay_out(examples, list(range(len(examples))), share_prompts=device.type == "cpu")
-    flat, _ = run(Scorer(model, temperature=1.0), batch, device, entropy_grad=False)
+    flat, _ = run(LogprobModel(model), batch, device, temperature_S=np.ones(len(examples)), entropy_grad=False)
     parts = flat.split(batch.completion_S.tolist())
     in_order = [part for _, part in sorted(zip(batch.index_S.tolist(), parts, strict=True), key=lambda pair: pair[0])]
     return [part[-SHOWN_TOKENS:] for part in in_order]

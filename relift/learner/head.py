@@ -19,11 +19,11 @@ CHUNK_ELEMENTS = 2**24  # logits computed at once: 64 MiB in float32
 
 
 class TokenScores(torch.autograd.Function):
-    """(hidden_CD, weight_VD, bias_V or None, target_C, temperature, entropy_grad, softcap or None) ->
-    (logprob_C, entropy_C).
+    """Map (hidden_CD, weight_VD, bias_V, target_C, temperature, entropy_grad, softcap) to (logprob_C, entropy_C).
 
-    The backward pass computes the logits again, chunk by chunk; if all of them fit into one chunk they are kept.
-    Without `entropy_grad` the entropy is a number to record, not differentiable.
+    `bias_V` and `softcap` may be None; the temperature is one number or [C]. The backward pass computes the logits
+    again, chunk by chunk; if all of them fit into one chunk they are kept. Without `entropy_grad` the entropy is a
+    number to record, not differentiable.
     """
 
     @staticmethod
@@ -33,7 +33,7 @@ class TokenScores(torch.autograd.Function):
         weight_VD: torch.Tensor,
         bias_V: torch.Tensor | None,
         target_C: torch.Tensor,
-        temperature: float,
+        temperature: float | torch.Tensor,
         entropy_grad: bool,  # noqa: FBT001 - torch passes these by position
         softcap: float | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,7 +44,7 @@ class TokenScores(torch.autograd.Function):
         entropy_C = torch.empty_like(logprob_C)
         logprobs_CV = None
         for chunk in chunks:
-            logprobs_CV, _ = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, temperature, softcap)
+            logprobs_CV, _ = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, _of(temperature, chunk), softcap)
             logprob_C[chunk] = logprobs_CV.gather(1, target_C[chunk, None])[:, 0]
             entropy_C[chunk] = -(logprobs_CV.exp() * logprobs_CV).sum(-1)
         keep = len(chunks) == 1 and softcap is None  # the slope of a cap cannot be had from log-probabilities
@@ -64,7 +64,8 @@ class TokenScores(torch.autograd.Function):
         for chunk in _chunks(len(target_C), len(weight_VD)):
             logprobs_CV, slope_CV = kept_CV, None
             if logprobs_CV is None:
-                logprobs_CV, slope_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, ctx.temperature, ctx.softcap)
+                temperature = _of(ctx.temperature, chunk)
+                logprobs_CV, slope_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, temperature, ctx.softcap)
             p_CV = logprobs_CV.exp()
             if ctx.entropy_grad and grad_entropy_C is not None:
                 factor_CV = (logprobs_CV + entropy_C[chunk, None]).mul_(-grad_entropy_C[chunk, None])
@@ -77,7 +78,7 @@ class TokenScores(torch.autograd.Function):
                 grad_CV.scatter_add_(1, target_C[chunk, None], grad_logprob_C[chunk, None])
             if slope_CV is not None:
                 grad_CV.mul_(slope_CV)
-            grad_CV = grad_CV.div_(ctx.temperature).to(weight_VD.dtype)
+            grad_CV = grad_CV.div_(_of(ctx.temperature, chunk)).to(weight_VD.dtype)
             grad_hidden_CD[chunk] = grad_CV @ weight_VD
             grad_weight_VD.addmm_(grad_CV.T, hidden_CD[chunk])
             if grad_bias_V is not None:
@@ -90,11 +91,16 @@ def _chunks(n_tokens: int, vocabulary: int) -> list[slice]:
     return [slice(start, min(start + size, n_tokens)) for start in range(0, n_tokens, size)]
 
 
+def _of(temperature: float | torch.Tensor, chunk: slice) -> float | torch.Tensor:
+    """Cut the temperatures of a chunk's tokens, as a column."""
+    return temperature[chunk, None] if isinstance(temperature, torch.Tensor) else temperature
+
+
 def _log_softmax(
     hidden_CD: torch.Tensor,
     weight_VD: torch.Tensor,
     bias_V: torch.Tensor | None,
-    temperature: float,
+    temperature: float | torch.Tensor,
     softcap: float | None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Compute log-probabilities, in float32 at least, and the slope of the cap at each logit (None: no cap)."""
@@ -106,6 +112,6 @@ def _log_softmax(
         tanh_CV = logits_CV.div_(softcap).tanh_()
         slope_CV = 1 - tanh_CV.square()
         logits_CV = tanh_CV.mul_(softcap)
-    if temperature != 1.0:
+    if isinstance(temperature, torch.Tensor) or temperature != 1.0:
         logits_CV = logits_CV.div_(temperature)
     return torch.log_softmax(logits_CV, dim=-1), slope_CV

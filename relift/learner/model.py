@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from relift.engines.first_layers import body_of
@@ -22,14 +23,16 @@ def logit_scale_of(model: Any) -> tuple[float, float | None]:
     return factor, getattr(text, "final_logit_softcapping", None)
 
 
-class Scorer(torch.nn.Module):
-    """(log-probability [C], entropy [C]) in nats at `temperature`. One module, so that FSDP2 gathers the head's
-    weights for it; without `entropy_grad` the entropy is not differentiable."""
+class LogprobModel(torch.nn.Module):
+    """Give (log-probability [C], entropy [C]) in nats at a temperature, one for all tokens or one for each [C].
 
-    def __init__(self, model: Any, *, temperature: float) -> None:
+    One module, so that FSDP2 gathers the head's weights for it; without `entropy_grad` the entropy is not
+    differentiable.
+    """
+
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
-        self.temperature = temperature
 
     def forward(
         self,
@@ -39,6 +42,7 @@ class Scorer(torch.nn.Module):
         predictor_C: torch.Tensor,
         target_C: torch.Tensor,
         *,
+        temperature: float | torch.Tensor,
         entropy_grad: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         output = body_of(self.model)(
@@ -47,21 +51,35 @@ class Scorer(torch.nn.Module):
         hidden_CD = output.last_hidden_state[0].index_select(0, predictor_C)
         head = self.model.get_output_embeddings()
         factor, softcap = logit_scale_of(self.model)
-        bias, temperature = getattr(head, "bias", None), self.temperature / factor
+        bias = getattr(head, "bias", None)
         logprob_C, entropy_C = TokenScores.apply(
-            hidden_CD, head.weight, bias, target_C, temperature, entropy_grad, softcap
+            hidden_CD, head.weight, bias, target_C, temperature / factor, entropy_grad, softcap
         )
         return logprob_C, entropy_C
 
 
 def run(
-    scorer: Any, batch: MicroBatch, device: torch.device, *, entropy_grad: bool
+    logprobs: Any,
+    batch: MicroBatch,
+    device: torch.device,
+    *,
+    temperature_S: np.ndarray,
+    entropy_grad: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put a micro-batch on the device and score it."""
+    """Put a micro-batch on the device and give its log-probabilities; temperature_S is that of each sequence."""
     ids, positions, predictor, target = (
         torch.from_numpy(x).to(device) for x in (batch.input_ids_N, batch.position_N, batch.predictor_C, batch.target_C)
     )
-    scores: tuple[torch.Tensor, torch.Tensor] = scorer(
-        ids, positions, segments_of(batch.length_S, batch.token_R, device), predictor, target, entropy_grad=entropy_grad
+    temperature: float | torch.Tensor = float(temperature_S[0]) if len(temperature_S) else 1.0
+    if (temperature_S != temperature).any():
+        temperature = torch.from_numpy(np.repeat(temperature_S, batch.completion_S).astype(np.float32)).to(device)
+    values: tuple[torch.Tensor, torch.Tensor] = logprobs(
+        ids,
+        positions,
+        segments_of(batch.length_S, batch.token_R, device),
+        predictor,
+        target,
+        temperature=temperature,
+        entropy_grad=entropy_grad,
     )
-    return scores
+    return values

@@ -11,8 +11,8 @@ import pandas as pd
 from relift.errors import InputError
 from relift.grading.base import Judgement, Scorer, Submission
 from relift.schema import Demonstration, Verdict
-from relift.trainer.recipes import Demo
-from relift.trainer.run import Item
+from relift.trainer.demos import Demo
+from relift.trainer.step import Item
 
 SHOWN = 5  # demonstrations named in a refusal
 

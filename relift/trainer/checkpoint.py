@@ -52,7 +52,8 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
         "learner": scalars,
         "random": {"python": random.getstate(), "numpy": _numpy_state()},
     }
-    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row()}
+    kl = run.record.kl_to_base
+    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row(), "kl_to_base": kl}
 
     def write(folder: Path) -> None:
         try:
@@ -87,7 +88,8 @@ def keep_row(run: Run, row: dict[str, Any]) -> None:
 
 
 def restore(run: Run, folder: Path) -> None:
-    """Put learner, buffer, totals and random states back to a verified checkpoint, and publish its weights."""
+    """Put learner, buffer, totals and random states back to a verified checkpoint. Its weights are published before
+    the engine is next asked."""
     assert isinstance(run.learner, Learner)
     state = json.loads((folder / "state.json").read_text())
     # A tied head is in the files, but no parameter of its own. Of several processes the first alone has the names.
@@ -108,7 +110,6 @@ def restore(run: Run, folder: Path) -> None:
     if cuda is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
     run.learner.load_state_dict(tensors, state["learner"])
-    run.engine.publish(run.learner.model_state_dict(), version=run.step)
 
 
 def names_in(path: Path) -> list[str]:

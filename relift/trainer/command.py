@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from relift.config import load_config
 from relift.terminal import stop_on_signals, warn_on
+from relift.trainer.configuration import load_config
 from relift.trainer.run import StepReport
 
 

@@ -7,13 +7,9 @@ import platform
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from relift.config import Config, field_changes, flatten
+from relift.config import Config, field_changes, flatten, with_new_names
 from relift.errors import ResumeRefused
 from relift.fingerprints import differences
-from relift.fingerprints import digest as digest
-from relift.fingerprints import files_fingerprint as files_fingerprint
-from relift.fingerprints import plain_name as plain_name
-from relift.fingerprints import versions as versions
 from relift.prompts import template_identity
 
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
@@ -64,11 +60,13 @@ def changed_tunables(
 
 
 def _completed(config: object) -> dict[str, object]:
-    """Add the fields that a run's version did not have yet, at the values it worked with: the defaults.
-
-    A field whose default leaves its first value needs that value here.
+    """Give a recorded configuration today's names, and the fields that its version did not have at the values it
+    worked with: the defaults. A field whose default leaves its first value needs that value here.
     """
     assert isinstance(config, Mapping)
     defaults = flatten(Config().model_dump())
     known = {name for name, change in field_changes() if change == "identity" and name not in PATHS}
-    return json.loads(json.dumps({name: defaults[name] for name in known})) | dict(config)
+    then = {name: defaults[name] for name in known}
+    if config.get("recipe") == "hpt":  # one optimizer for both parts was the recipe's, not a setting
+        then["sft.moments"] = "shared"
+    return json.loads(json.dumps(then)) | with_new_names(config)

@@ -19,8 +19,9 @@ from relift.prompts import completion_ids, opens_thoughts, render
 from relift.schema import Question, question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import load_tokenizer, stop_tokens
-from relift.trainer.recipes import Demo, Recipe
-from relift.trainer.run import Item
+from relift.trainer.demos import Demo
+from relift.trainer.recipe import Demonstrations, Recipe
+from relift.trainer.step import Item
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def read_inputs(
     offered = [d for d in train.demonstrations if d.question_id in by_id]
     try:
         demos, rows = admit(
-            offered if recipe.demo else [],
+            offered if recipe.sft else [],
             by_id,
             grader,
             encode=lambda text, prompt_ids: completion_ids(text, prompt_ids, tokenizer),
@@ -90,7 +91,7 @@ def read_inputs(
         )
     except InputError as error:
         raise InputError(f"{config.data.demonstrations or config.data.questions}: {error}") from None
-    if recipe.demo and not demos:
+    if recipe.sft and not demos:
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
@@ -125,7 +126,8 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
             "set that lower, or bring more questions"
         )
     n_waiting = len({demo.question_ix for demo in demos})  # more never wait at a time, one entry per question
-    waits = recipe.gate == "buffer" and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
+    buffered = recipe.method.demonstrations is Demonstrations.buffered
+    waits = buffered and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
     n_demos = len(demos) if recipe.sft_steps else n_waiting if waits else batch
     if n_demos < batch:
         raise InputError(

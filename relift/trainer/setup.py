@@ -17,9 +17,8 @@ import numpy as np
 import torch
 import transformers
 
-from relift.config import Config, OptimizerConfig, to_toml
-from relift.engines.tokens import Engine
-from relift.engines.torch_sampler import TorchSampler
+from relift.config import Config, to_toml
+from relift.fingerprints import digest, plain_name, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import world
 from relift.learner.learner import Learner
@@ -29,11 +28,14 @@ from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
 from relift.trainer import identity, parallel
 from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
+from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.inputs import Inputs, questions_frame, read_inputs
-from relift.trainer.recipes import Recipe, build
+from relift.trainer.recipe import Demonstrations, Recipe
+from relift.trainer.recipes import build
 from relift.trainer.record import Record
+from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
@@ -64,7 +66,7 @@ def open_run(
         warn_of_truncation(config, recipe, warn)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, grader=grader, warn=warn)
+        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, warn=warn)
         seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
@@ -111,21 +113,27 @@ def assemble(
     writer: RunWriter,
     model: Any,
     *,
+    stack: ExitStack,
     grader: Scorer,
     warn: Callable[[str], None],
 ) -> Run:
-    """The parts of a run, put together at the base model."""
-    engine: Engine = TorchSampler(model, batch_rows=config.rollout.batch_rows)  # takes a copy, before the learner
-    sources = {"rl": config.rl.optimizer, "sft": config.sft.optimizer}
-    steps = {"rl": config.steps * config.rl.updates_per_batch, "sft": config.sft.phase_steps or config.steps}
+    """Put the parts of a run together at the base model. `stack` ends the engine."""
+    # Before the learner, which takes the model over; a publication asks the learner.
+    engine = stack.enter_context(
+        rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
+    )
+    device = device_of(config)
+    activations = config.model.checkpoint_activations
     learner = Learner(
         model,
-        {name: optimizer_spec(sources[name], steps[name]) for name in recipe.optimizers},
+        {name: optimizer_spec(config, recipe, name) for name in recipe.optimizers},
         token_budget=config.runtime.token_budget,
-        temperature=config.rollout.temperature,
-        device=device_of(config),
+        device=device,
+        checkpoint_activations=device.type == "cuda" if activations is None else activations,
         longest=longest_sequence(inputs, recipe, config),
     )
+    if needs_reference(config, recipe, inputs):
+        learner.keep_reference()
     if world()[1] > 1:
         engine = parallel.SharedEngine(engine)
     n_questions = 1 + max(i.question_ix for i in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items))
@@ -168,14 +176,32 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
 
 def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
     """The order of the demonstrations in phases of fine-tuning alone; None without such a phase."""
-    if not recipe.sft_steps or not config.steps:
+    if recipe.method.demonstrations is not Demonstrations.stream or not config.steps:
         return None
     return Stream(len(inputs.demos), per_batch=config.sft.batch, seed=config.seed, purpose="demonstrations")
 
 
-def optimizer_spec(config: OptimizerConfig, steps: int) -> OptimizerSpec:
-    values = config.model_dump()
-    return OptimizerSpec(**{**values, "total_steps": config.total_steps or max(steps, 1)})
+def optimizer_spec(config: Config, recipe: Recipe, name: str) -> OptimizerSpec:
+    """Describe the optimizer of this name. A schedule of no given length ends with its phase."""
+    section = config.rl.optimizer if name == "rl" else config.sft.optimizer
+    values = section.model_dump(exclude={"over", "warmup_share"})
+    n_sft = int(min(recipe.sft_steps, config.steps))
+    if section.over == "run":
+        phase = config.steps
+    elif name == "rl":
+        phase = (config.steps - n_sft) * config.rl.updates_per_batch
+    else:
+        phase = n_sft  # a buffer's steps are not known before: recipes/__init__.py asks for total_steps there
+    total = section.total_steps or max(phase, 1)
+    warmup = section.warmup_steps or round(section.warmup_share * total)
+    over_run = section.over == "run"
+    return OptimizerSpec(**{**values, "total_steps": total, "warmup_steps": warmup, "over_run": over_run})
+
+
+def needs_reference(config: Config, recipe: Recipe, inputs: Inputs) -> bool:
+    """Whether anything is scored under the base model, so that a copy of its weights is to be kept."""
+    probes = bool(inputs.probe_items or inputs.ends_items) and config.probe.score_base and config.probe.temperature > 0
+    return probes or (recipe.rl is not None and recipe.rl.kl is not None) or config.data.score_base
 
 
 def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str, Any]:
@@ -183,13 +209,13 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
     fingerprints = {
         "data": inputs.train.fingerprint,
         "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
-        "tokenizer": identity.digest(sorted(inputs.tokenizer.get_vocab().items())),
+        "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": model_fingerprint(config),
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
     return {
-        "run_id": f"{identity.plain_name(folder)}-{identity.digest(ident)[:8]}",
+        "run_id": f"{plain_name(folder)}-{digest(ident)[:8]}",
         "name": config.name or config.recipe,
         "recipe": config.recipe,
         "seed": config.seed,
@@ -201,7 +227,7 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
         "graders": {
             kind: described for kind, described in run.grader.describe().items() if kind in inputs.answer_kinds
         },
-        "versions": identity.versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
+        "versions": versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
         "hardware": {"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
         "skipped_prompts": inputs.skipped,
         "repairs": {name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
@@ -233,11 +259,15 @@ def decodings(config: Config, run: Run) -> dict[str, Any]:
 def begin(run: Run, inputs: Inputs, facts: dict[str, Any], model: Any) -> None:
     """Lay a new run folder."""
     n_parameters = model.num_parameters()
+    demonstrations = inputs.demonstration_rows
+    if run.config.data.score_base and inputs.demos:
+        scores = score_demonstrations(run.learner, inputs.demos)
+        demonstrations = demonstrations.assign(sum_logprob_base=demonstrations["demo_id"].map(scores))
     run.record.writer.start(
         run_json={**facts, "status": "running", "exact": True, "changes": [], "n_parameters": n_parameters},
         config_toml=to_toml(run.config),
         questions=questions_frame(inputs),
-        demonstrations=inputs.demonstration_rows if len(inputs.demonstration_rows) else None,
+        demonstrations=demonstrations if len(demonstrations) else None,
     )
 
 

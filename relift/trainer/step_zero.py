@@ -55,6 +55,8 @@ def take_over_base(run: Run) -> bool:
         frame = frame.drop(columns=["run_id", "origin", "draw", "step"])
         frame["text"] = frame.pop("response_id").map(responses.set_index("response_id")["text"])
         frame["question_ix"] = frame["question_ix"].map(ids).map(place)
+        if frame["sum_logprob_base"].notna().all():
+            run.record.note_kl_to_base(frame)
         run.record.write_attempts(0, Origin.probe, draw, frame, texts=True)
     return True
 

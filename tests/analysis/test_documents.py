@@ -36,8 +36,10 @@ def test_examples_run(
 
 def test_functions_that_the_page_names_exist() -> None:
     from relift import analysis
+    from relift.analysis.report.catalogue import FIGURES
 
     text = (ROOT / "docs" / "analysis.md").read_text(encoding="utf-8")
     table = text[text.index("## What to ask") : text.index("## Readers")]
     named = set(re.findall(r"`([a-z_]+)`", table))
-    assert len(named) > 30 and named <= {*analysis.__all__, "f03_transitions"}
+    assert len(named) > 30 and named <= {*analysis.__all__, *FIGURES}
+    assert set(FIGURES) <= named

@@ -144,7 +144,7 @@ def test_labels_are_wrong_at_most_as_often_as_stated_over_a_thousand_sets(world:
 
 @pytest.mark.slow
 def test_turnover_of_a_frozen_model_covers_zero_over_a_thousand_sets() -> None:
-    from tests.analysis.test_stability import frozen_turnover
+    from tests.analysis.questions.test_stability import frozen_turnover
 
     found = frozen_turnover(1_000, n_questions=1_000)
     for kind in ("acquired", "lost"):

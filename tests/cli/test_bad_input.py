@@ -151,7 +151,7 @@ def test_a_damaged_parquet_file(config: Path, rows: Rows, tmp_path: Path) -> Non
 
 
 def prompt_tokens(finished: Path) -> list[int]:
-    """Of every training question of the finished run: the lengths that the limits are about."""
+    """Return the lengths that the limits are about, of every training question of the finished run."""
     questions = pq.read_table(finished / "questions.parquet").to_pandas()
     return questions["prompt_tokens"].tolist()
 

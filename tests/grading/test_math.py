@@ -42,9 +42,9 @@ def one(scorer: MathScorer, gold: str, text: str, finish: Finish = Finish.stop) 
         ("5", r"\boxed{}", WRONG, "none.no_answer", None),
         ("5", r"<think>\boxed{5}", WRONG, "none.unclosed_thought", None),
         ("(1,2)", r"\boxed{1,2}", CORRECT, "box.sympy", "1, 2"),
-        ("x>2", r"\boxed{2<x}", CORRECT, "box.sympy", "2<x"),
-        ("x>2", r"\boxed{x<2}", WRONG, "box.sympy", "x<2"),
-        ("x>2", r"\boxed{2<x.}", CORRECT, "box.sympy", "2<x"),  # without the dot it is an expression
+        ("x>2", r"\boxed{2<x}", CORRECT, "box.relation", "2<x"),
+        ("x>2", r"\boxed{x<2}", WRONG, "box.relation", "x<2"),
+        ("x>2", r"\boxed{2<x.}", CORRECT, "box.relation", "2<x"),  # without the dot it is an expression
         (r"\text{AB}", r"\boxed{\text{AB}}", CORRECT, "box.text", "AB"),
         ("5", r"\boxed{9^{9^{9^9}}}", UNDECIDED, "box.too_large", "9^{9^{9^9}}"),
         ("5", r"\boxed{" + "1" * 257 + "}", UNDECIDED, "box.too_large", None),
@@ -113,7 +113,7 @@ def test_what_was_decided_is_remembered_and_what_was_not_is_asked_again() -> Non
         pool = Counting(outcome)
         scorer._pool = pool  # type: ignore[assignment]
         for _ in range(3):
-            judged = scorer.judge([Submission("x>2", rf"{n} \boxed{{2<x}}", kind="math") for n in range(5)])
+            judged = scorer.judge([Submission("f(2)", rf"{n} \boxed{{f(1+1)}}", kind="math") for n in range(5)])
             assert {str(j.verdict) for j in judged} == {outcome.verdict} and len(judged) == 5
         assert len(pool.asked) == n_asked  # five texts hold one pair
 

@@ -31,7 +31,7 @@ def test_adamw_is_torchs() -> None:
     )
     for n in range(3):
         mine.grad, theirs.grad = gradient * n, gradient * n
-        named.step()
+        named.step(named.spec.lr_at(named.steps))
         plain.step()
     torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-7)
 
@@ -40,7 +40,7 @@ def test_a_parameter_without_gradient_takes_part_with_zero() -> None:
     """Weight decay alone: w (1 - lr wd) = 2 (1 - .5 * .1) = 1.9."""
     weight = torch.nn.Parameter(torch.tensor([2.0]))
     named = NamedOptimizer("rl", OptimizerSpec(lr=0.5, weight_decay=0.1), {"w": weight})
-    named.step()
+    named.step(named.spec.lr_at(named.steps))
     assert weight.item() == pytest.approx(1.9)
     assert set(named.moments()) == {"w/exp_avg", "w/exp_avg_sq"}
     named.reset()

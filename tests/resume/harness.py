@@ -131,7 +131,7 @@ class Child:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What two runs of the same identity must agree in: a hash of every table file and of the last weights and state.
+    """Hash every table file and the last weights and state: two runs of the same identity must agree in all.
 
     Clock columns are left out: those tables are hashed by their other columns. Everything else is hashed byte by byte.
     """

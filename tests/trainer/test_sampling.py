@@ -20,6 +20,7 @@ from relift.schema import Finish, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
 from relift.trainer.sampling import ask
+from relift.trainer.step import ask_plainly
 from tests.trainer.scripted import items, scripted_run, tokens
 
 SAMPLING = Sampling(max_tokens=99, stop_token_ids=(0,))
@@ -29,6 +30,7 @@ CONFIG = {"recipe": "grpo", "seed": 7, "rollout": {"questions_per_step": 4}}
 @contextmanager
 def a_run(folder: Path, **parts: Any) -> Iterator[Run]:
     run = scripted_run(folder, CONFIG, **parts)
+    run.step = 0
     try:
         yield run
     finally:
@@ -37,7 +39,7 @@ def a_run(folder: Path, **parts: Any) -> Iterator[Run]:
 
 def asked(run: Run, ixs: Sequence[int] = (0, 1, 2, 3), *, n: int = 5, **place: Any) -> Answers:
     where: dict[str, Any] = {"origin": Origin.rollout, "draw": 0, "step": 3} | place
-    return ask(run, [run.train_items[ix] for ix in ixs], SAMPLING, n=n, **where)
+    return ask(run, [ask_plainly(run.train_items[ix], n=n) for ix in ixs], SAMPLING, **where)
 
 
 def seeds(run: Run, **options: Any) -> dict[tuple[int, int], int]:
@@ -67,13 +69,13 @@ def test_a_seed_depends_on_what_names_the_attempt_and_nothing_else(tmp_path: Pat
 def test_answers_line_up(tmp_path: Path) -> None:
     """Question i has i right answers of 5, asked in another order."""
     with a_run(tmp_path / "run", n_right=lambda ix, version: ix) as run:
-        run.engine.publish({}, version=12)
+        run.step = 12
         answers = asked(run, ixs=(3, 0, 2))
     assert answers.question_ix_Q.tolist() == [3, 0, 2]
-    assert answers.n_correct_Q.tolist() == [3, 0, 2] and answers.n_decided_Q.tolist() == [5, 5, 5]
+    assert answers.counts.n_correct_Q.tolist() == [3, 0, 2] and answers.counts.n_decided_Q.tolist() == [5, 5, 5]
     assert answers.reward_QG.tolist() == [[1, 1, 1, 0, 0], [0] * 5, [1, 1, 0, 0, 0]]
     assert answers.texts_QG[0][2:4] == [r"\boxed{4}", r"hm \boxed{-4}"]
-    assert answers.prompt_ids_Q[1] == items(1)[0].prompt_ids
+    assert answers.prompt_ids_QG[1] == (items(1)[0].prompt_ids,) * 5
     assert answers.version == 12
     assert answers.accuracy_of(3) == pytest.approx(5 / 15)
     assert answers.accuracy_of(1) == pytest.approx(3 / 5)  # of the first questions alone
