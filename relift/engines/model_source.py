@@ -1,4 +1,4 @@
-"""What a MODEL argument names: a folder, a hub id, a training run at a step, a run's checkpoint. No torch.
+"""Find what a MODEL argument names: a folder, a hub id, a run at a step, a run's checkpoint. No torch.
 
 Checkpoints of runs are opened only after every byte was compared with their manifest (relift.store).
 """
@@ -46,7 +46,7 @@ class ModelSource:
 def resolve_model(
     name: str, *, revision: str | None = None, on_event: Callable[[str], None] = lambda line: None
 ) -> ModelSource:
-    """The checkpoint that `name` means: a checkpoint's folder, RUN (its newest good checkpoint), RUN@STEP, a hub id.
+    """Find the checkpoint that `name` means: a folder, RUN (its newest good checkpoint), RUN@STEP, a hub id.
 
     `on_event` is told in one line of a newer checkpoint that was passed over because it is damaged. Raises InputError
     when there is none, StoreError when the one asked for is damaged. Nothing is fetched from the hub.
@@ -119,7 +119,7 @@ def _newest(folder: Path, steps: list[int], on_event: Callable[[str], None]) -> 
 
 
 def _base_of(reader: RunReader, name: str, run_id: str) -> ModelSource:
-    """The base model a run began from, by the path in its configuration, if it is still what it was."""
+    """Find the base model a run began from, by the path in its configuration, if it is still what it was."""
     model = tomllib.loads(reader.config_toml).get("model", {})
     path, revision = str(model.get("path", "")), model.get("revision")
     base = Path(path)
@@ -139,7 +139,7 @@ def _set(model: Mapping[str, Any], name: str) -> Any:
 
 
 def content_fingerprint(path: str, *, revision: str | None = None) -> str:
-    """What a checkpoint answers with, as SHA-256 (hex): of every file that decides it, names and contents.
+    """Hash what a checkpoint answers with, SHA-256 (hex): every file that decides it, names and contents.
 
     Of a hub model the commit that the revision stands for now, as "hub:<commit>"; raises InputError if that cannot be
     found out.

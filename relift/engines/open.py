@@ -72,9 +72,7 @@ def _torch(model: ModelSource, options: TorchOptions, on_event: OnEvent) -> Answ
     device = device_of(options.device)
     dtype = dtype_of(options.dtype, model_config, device)
     return TorchAnswers(
-        lambda: load_model(
-            model.path, revision=model.revision, dtype=dtype, device=device, positions=model.positions
-        ),
+        lambda: load_model(model.path, revision=model.revision, dtype=dtype, device=device, positions=model.positions),
         tokenizer,
         model_config,
         dtype=dtype,
@@ -124,7 +122,7 @@ def _openai(model: ModelSource, options: OpenAIOptions, on_event: OnEvent) -> An
 
 
 def _counter(path: str | None) -> Callable[[str], int] | None:
-    """Counts the tokens of a text with a checkpoint's tokenizer; None without one."""
+    """Make a counter of the tokens of a text from a checkpoint's tokenizer; None without one."""
     if path is None:
         return None
     from relift.engines.hf_model import load_tokenizer

