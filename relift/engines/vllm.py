@@ -77,7 +77,7 @@ class VLLMAnswers:
 
     def describe(self) -> dict[str, object]:
         """Tell version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves
-        the last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs they may not."""
+        the last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs not so."""
         return {
             "name": "vllm",
             "vllm": installed_version(),
@@ -236,7 +236,7 @@ class VLLMAnswers:
     def _hand_out(
         self, worker: WorkerProcess, asks: Sequence[Ask], todo: Iterator[int], mine: set[int], n: int
     ) -> None:
-        """Send the next `n` asks to this worker: in order, so that attempts at a question share their prompt's cache."""
+        """Send the next `n` asks to this worker: in order, so that attempts at a question share its prompt's cache."""
         rows = [(i, list(asks[i].prompt.token_ids), asks[i].seed) for _, i in zip(range(n), todo, strict=False)]
         if rows:
             mine.update(i for i, *_ in rows)
