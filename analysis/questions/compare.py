@@ -126,9 +126,9 @@ def difference_from_base(
     step, in no number here), base_accuracy, accuracy (means over the questions of c/n), difference, low, high, p_value
     (of `mean_difference`). kind "all" holds every question; "group" the values of `groups` (say the split of each
     question_id); "band" those of `bands` in the order of BANDS.
-    The base is the run that assigned `bands`, else `base` (None: the only run, or the one called base); where bands are given `measure_draw` of
-    its step 0, which must not have assigned them, else draws 0 and 1. Later steps pool draws 0 and 1. InputError where
-    nothing can be told.
+    The base is the run that assigned `bands`, else `base` (None: the only run, or the one called base); where bands
+    are given `measure_draw` of its step 0, which must not have assigned them, else draws 0 and 1. Later steps pool
+    draws 0 and 1. InputError where nothing can be told.
     """
     one_origin(trajectories)
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories

@@ -29,7 +29,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("-b", ","): ("no benchmark is named",),
     (*ARITH, "--protocol", "luffi"): ("no protocol 'luffi'; nearest: luffy; known: relift",),
     (*ARITH, "--engine", "vlm"): ("no engine 'vlm'; there are torch", "nearest: vllm"),
-    (*ARITH, "--engine-option", "dtpye=x"): ("engine torch has no option 'dtpye'; nearest: dtype",),
+    (*ARITH, "--engine-option", "dtpye=x"): (
+        "--engine-option 'dtpye=x': engine torch has no option 'dtpye'; nearest: dtype",
+    ),
     (*ARITH, "--engine-option", "dtype"): ("--engine-option 'dtype': write it as key=value",),
     (*ARITH, "--engine-option", "batch_rows=x"): ("--engine-option 'batch_rows=x': Input should be a valid integer",),
     (*ARITH, "--engine-option", "dtype=float7"): ("float7", "auto, float32, bfloat16 or float16"),

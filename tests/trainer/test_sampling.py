@@ -210,7 +210,7 @@ def test_thoughts_opened_by_the_prompt_are_graded_as_in_evaluation(tmp_path: Pat
     """A box inside thoughts that never close is no answer, in training as in evaluation; behind them it is one."""
     from relift.benchmarks.benchmark import Benchmark, Protocol
     from relift.benchmarks.prompting import render_prompt
-    from relift.config import load_config
+    from relift.trainer.configuration import load_config
     from relift.trainer.inputs import make_items
     from tests.test_prompts import make_tokenizer
 
