@@ -62,6 +62,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/make_schema.py --check
 	$(BIN)/python docs/make_benchmarks.py --check
+	$(BIN)/python docs/make_recipes.py --check
 	$(BIN)/python docs/make_models.py --check
 
 test: check
@@ -137,6 +138,7 @@ bench: $(INSTALLED)
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py
 	$(BIN)/python docs/make_benchmarks.py
+	$(BIN)/python docs/make_recipes.py
 	$(BIN)/python docs/make_models.py
 
 # Renews the pins from what is installed; read the difference and run everything before committing it.

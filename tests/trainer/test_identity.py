@@ -1,4 +1,4 @@
-"""What makes a run this run: nothing that decides data, losses or sampling changes without a word."""
+"""Tell runs apart: nothing that decides data, losses or sampling changes without a word."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def changed(name: str) -> Config:
 
 
 def seen_by(name: str) -> set[str]:
-    """Which comparisons notice the change."""
+    """List the comparisons that notice the change."""
     other = changed(name)
     around: dict[str, Any] = {"world_size": 1, "torch_version": "2", "isa": "avx2"}
     pairs = {
@@ -133,7 +133,7 @@ def test_a_run_of_a_version_without_a_field_goes_on(tmp_path: Path) -> None:
 
 
 def renamed_back(config: dict[str, Any]) -> dict[str, Any]:
-    """As versions wrote it that knew a clip, true or false, and a mean of fine-tuning."""
+    """Write names as versions did that knew a clip, true or false, and a mean of fine-tuning."""
     older = dict(config)
     older["rl.clip"] = older.pop("rl.loss") == "ppo_clip"
     older["sft.mean"] = older.pop("sft.denominator")
