@@ -45,11 +45,9 @@ def test_skipped_updates_and_unrecorded_entropy() -> None:
     frame = training_dynamics(made, rolled).set_index("step")
     assert frame.loc[2, ["n_sft", "n_skipped"]].tolist() == [0, 1]
     assert (
-        frame["sampler_gap"].isna().all()
-        and frame["update_entropy"].isna().all()
-        and frame["entropy"].isna().all()
-        and frame["probe_entropy"].isna().all()
+        frame["update_entropy"].isna().all() and frame["entropy"].isna().all() and frame["probe_entropy"].isna().all()
     )
+    assert np.isnan(frame.loc[2, "sampler_gap"]) and np.isnan(frame.loc[2, "effective_share"])
 
 
 def test_running_mean_is_centred_and_fills_no_gaps() -> None:
