@@ -60,6 +60,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/make_schema.py --check
 	$(BIN)/python docs/make_benchmarks.py --check
+	$(BIN)/python docs/make_models.py --check
 
 test: check
 	$(PYTEST) -n $(WORKERS)
@@ -122,6 +123,7 @@ bench: $(INSTALLED)
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py
 	$(BIN)/python docs/make_benchmarks.py
+	$(BIN)/python docs/make_models.py
 
 # Renews the pins from what is installed; read the difference and run everything before committing it.
 constraints: $(INSTALLED)

@@ -6,14 +6,13 @@ Other projects' longer wordings are taken from their installed package, never co
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from relift.benchmarks.benchmark import Benchmark, Protocol
 from relift.engines.texts import Prompt
 from relift.errors import InputError
-from relift.prompts import chat_text, render, turns_of
+from relift.prompts import opens_thoughts, render, turns_of
 from relift.schema import Question
 
 SETTING = "--template"
@@ -30,14 +29,12 @@ def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmar
     template = benchmark.template or protocol.template
     own = benchmark.template is not None
     text = question.problem if own else user_text(question, protocol=protocol, benchmark=benchmark)
-    turns = turns_of(text, template, system=None if own else protocol.system)
+    system = None if own else protocol.system
     if tokenizer is None:
-        return Prompt((), turns=turns or (("user", text),))
-    if turns is None:
-        return Prompt(tuple(render(text, template, tokenizer)), thoughts_opened=opened(text, protocol.thinking))
-    rendered = chat_text(turns, tokenizer, setting=SETTING)
-    ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]  # the template brought the start token, or none
-    return Prompt(tuple(ids), turns=turns, thoughts_opened=opened(rendered, protocol.thinking))
+        return Prompt((), turns=turns_of(text, template, system=system) or (("user", text),))
+    rendered = render(text, template, tokenizer, system=system, setting=SETTING)
+    thoughts_opened = opens_thoughts(rendered.text, (opening for opening, _ in protocol.thinking))
+    return Prompt(rendered.token_ids, turns=rendered.turns, thoughts_opened=thoughts_opened)
 
 
 def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -> str:
@@ -58,11 +55,6 @@ def with_options(question: Question) -> str:
         return question.problem
     lines = [f"{letter}) {text}" for letter, text in zip(ascii_uppercase, question.options, strict=False)]
     return "\n".join([question.problem.rstrip(), "", *lines])
-
-
-def opened(prompt: str, thinking: Sequence[tuple[str, str]]) -> bool:
-    """Tell whether the prompt ends by opening the thoughts, so that an answer begins inside them."""
-    return any(prompt.rstrip().endswith(opening) for opening, _ in thinking)
 
 
 def lighteval_text(question: Question, benchmark: Benchmark) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis.runs.read import label_of
+from relift.analysis.style import shorten
 from relift.dashboards.kept import kept
 from relift.errors import ReliftError, StoreError
 from relift.store import RunReader, runs_below
@@ -90,11 +91,12 @@ class Choice:
     runs: tuple[RunInfo, ...]
     base: str | None = None  # a run_id
     splits: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()  # (run_id, step) of probes that turned out to be damaged
 
     @property
     def key(self) -> tuple[Any, ...]:
         """Tell choices apart by all that their tables and figures are made of."""
-        return (tuple(run.key for run in self.runs), self.base, self.splits)
+        return (tuple(run.key for run in self.runs), self.base, self.splits, self.left_out)
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -165,7 +167,7 @@ def fingerprint(folder: Path) -> tuple[int, ...]:
 
 def clean_name(text: str) -> str:
     """Clean a name of anything that Markdown or an address would read as a sign."""
-    return re.sub(r"[^\w .+=@,()-]", "·", text).strip()[:60] or "run"
+    return shorten(re.sub(r"[^\w .+=@,()-]", "·", text).strip(), longest=60) or "run"
 
 
 @kept(256)

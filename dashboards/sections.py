@@ -13,7 +13,7 @@ from relift.dashboards.charts.common import Filled, RunScale, legend_of, legend_
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable
 from relift.dashboards.terms import TERMS
-from relift.dashboards.widgets import plain
+from relift.dashboards.widgets import plain, say_damage
 
 
 def section(
@@ -38,6 +38,7 @@ def section(
         if isinstance(made, Ready) and len(made.frame):
             downloads(made)
     st.markdown(sentence)
+    say_damage(made.left_out)
     if isinstance(made, Unavailable):
         unavailable(made)
         return None
@@ -103,7 +104,7 @@ def show_legend(made: Ready, legend: Mapping[str, str] | None = None) -> None:
 def unavailable(made: Unavailable) -> None:
     """Say why something is not shown."""
     if made.damaged:
-        st.error(f"{plain(made.reason)}. The Data page lists every damaged file.", icon=":material/error:")
+        st.error(f"Not shown: {plain(made.reason)}.", icon=":material/error:")
     else:
         st.info(f"Not shown: {plain(made.reason)}.", icon=":material/inbox:")
 

@@ -6,16 +6,19 @@ Text of people and of models is shown through `plain` (in Markdown) or as code, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from relift.dashboards import pages
+from relift.dashboards.charts.common import remember_runs
+from relift.dashboards.cubes import damaged
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, folders, probed_splits, silent, survey
 
 POLL_SECONDS = 5
+_BANNER = "damage-banner"
 NO_RUN = "No run was named. Start the dashboard with the folders of runs: `relift dashboard RUN...`"
 
 
@@ -55,6 +58,7 @@ def choose_runs(*, splits: bool = True) -> Choice | None:
         if not run.readable:
             st.error(f"{plain(run.name)} cannot be read: {plain(run.problem)}", icon=":material/error:")
     readable = tuple(run for run in runs if run.readable)
+    remember_runs(run.name for run in readable)
     if not readable:
         return None
     filled = tuple(run for run in readable if run.state != "empty")
@@ -62,11 +66,24 @@ def choose_runs(*, splits: bool = True) -> Choice | None:
         names = ", ".join(plain(run.name) for run in readable)
         st.info(f"{names}: {STATES['empty']}.", icon=":material/hourglass_empty:")
         return None
+    said: set[str] = set()
+    st.session_state[_BANNER] = (st.container(), said)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         chosen = _runs_row(filled)
         base = _base_row(filled)
         wanted = _splits_row(chosen) if splits else ()
+    say_damage(problem for run in chosen if run.probe_steps for problem in damaged(run).values())
     return Choice(chosen, base if any(run.run_id == base for run in chosen) else None, wanted)
+
+
+def say_damage(reasons: Iterable[str]) -> None:
+    """Say on top of the page what a damaged file took away from its figures, each once."""
+    nowhere: set[str] = set()  # a page without a row of runs
+    place, said = st.session_state.get(_BANNER) or (st.container(), nowhere)
+    for reason in reasons:
+        if reason not in said:
+            said.add(reason)
+            place.error(f"Left out, all else is shown: {plain(reason)}. More on page Data.", icon=":material/error:")
 
 
 def _runs_row(filled: tuple[RunInfo, ...]) -> tuple[RunInfo, ...]:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from relift.analysis.runs.counts import Counts
-from relift.analysis.runs.panel import one_origin, run_id_of
+from relift.analysis.runs.panel import base_id_of, one_origin
 from relift.errors import InputError
 
 BANDS = ("Hardest", "Hard", "Medium", "Easy")
@@ -83,13 +83,13 @@ def assign_bands(
 ) -> pd.DataFrame:
     """Assign each question the base run was probed on at step 0 its band by `draw`, or null: one row per question.
 
-    `run` is a run_id or label; None where the frame has one run. Null: undecided attempts could change it.
+    `run` is a run_id or label; None: the only run, or the one called base. Null: undecided attempts could change it.
     Columns: question_id, run_id, draw, n_attempts, n_correct, n_undecided, n_decided, band, cuts; the constant
     columns tell later steps what assigned the bands. InputError if there is no such draw at step 0.
     """
     one_origin(trajectories)
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
-    run_id = run_id_of(probes, run)
+    run_id = base_id_of(probes, run)
     is_chosen = ((probes["run_id"] == run_id) & (probes["step"] == 0) & (probes["draw"] == draw)).to_numpy()
     chosen = trajectories.rows(is_chosen) if isinstance(trajectories, Counts) else trajectories[is_chosen]
     if chosen.empty:

@@ -16,6 +16,7 @@ from relift.analysis.questions.bands import BANDS
 from relift.analysis.runs.counts import Counts
 from relift.analysis.runs.panel import (
     RATE_DRAWS,
+    base_id_of,
     base_of_bands,
     check_measure_draw,
     one_origin,
@@ -87,12 +88,15 @@ def paired_difference(compared: pd.DataFrame, *, by: pd.Series | None = None) ->
 
     Columns: group, n_questions, difference (mean of rate_a - rate_b), low, high (95 %, Student's t over
     questions, cut at -1 and 1), p_value; where every question has one attempt a side also mcnemar_p. Questions whose
-    group is null are left out; groups of fewer than two questions have no interval.
+    group is null are left out, bands stand in their order; groups of fewer than two questions have no interval.
     """
     rows = compared[compared["difference"].notna()]
     groups = pd.Series("all", index=rows.index) if by is None else rows["question_id"].map(by)
     found = []
-    for group, members in rows.groupby(groups, sort=False):
+    parts = list(rows.groupby(groups, sort=False))
+    if {str(group) for group, _ in parts} <= set(BANDS):
+        parts.sort(key=lambda part: BANDS.index(str(part[0])))
+    for group, members in parts:
         single = bool((members[["n_decided_a", "n_decided_b"]] == 1).all(axis=None))
         only = [int((members["cell"] == f"only {side}").sum()) for side in "ab"]
         found.append(
@@ -122,16 +126,16 @@ def difference_from_base(
     step, in no number here), base_accuracy, accuracy (means over the questions of c/n), difference, low, high, p_value
     (of `mean_difference`). kind "all" holds every question; "group" the values of `groups` (say the split of each
     question_id); "band" those of `bands` in the order of BANDS.
-    The base is the run that assigned `bands`, else `base` (None: the only run); where bands are given `measure_draw` of
-    its step 0, which must not have assigned them, else draws 0 and 1. Later steps pool draws 0 and 1. InputError where
-    nothing can be told.
+    The base is the run that assigned `bands`, else `base` (None: the only run, or the one called base); where bands
+    are given `measure_draw` of its step 0, which must not have assigned them, else draws 0 and 1. Later steps pool
+    draws 0 and 1. InputError where nothing can be told.
     """
     one_origin(trajectories)
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
     both = tuple(range(RATE_DRAWS))
     if bands is not None:
         check_measure_draw(bands, measure_draw, allow_same_draw=False)
-    base_id = run_id_of(probes, base) if bands is None else base_of_bands(bands)[0]
+    base_id = base_id_of(probes, base) if bands is None else base_of_bands(bands)[0]
     start = _counts_at(trajectories, base_id, 0, draws=both if bands is None else (measure_draw,))
     if start.empty:
         draw = "" if bands is None else f"draw {measure_draw} at "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.classes import CLASSES
+from relift.analysis.questions.definitions import define
 from relift.analysis.runs.counts import Cube
 from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import lay_out_counts, matched_questions
@@ -124,8 +125,8 @@ def caption_question_heat(frame: pd.DataFrame) -> str:
     many = f" Up to {int(bars)} neighbours share a bar." if bars > 1 else ""
     return (
         f"{style.count_range(questions)} questions, each a bar, by class of their trajectory ({', '.join(CLASSES)}, "
-        f"from the top; sizes where there is room), sorted by what they gained.{many} Some of each class are chance: "
-        "the table of classes says how many."
+        f"from the top; sizes where there is room), sorted by what they gained.{many} "
+        f"{define(CLASSES)}. Some of each class are chance."
     )
 
 

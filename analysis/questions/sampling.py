@@ -231,7 +231,7 @@ def _mark_crossings(axes: Any, last: pd.DataFrame, styles: dict[str, style.RunSt
 def caption_pass_at_k(frame: pd.DataFrame) -> str:
     """Say what a reader of the figure must know."""
     last = _last_steps(frame)
-    marked = "k_star" in last and last["k_star"].notna().any()
+    marked = "k_star" in last and bool((last["k_star"] <= last.groupby("run_id")["k"].transform("max")).any())
     rings = " Rings: the least k at which the base model reaches the run." if marked else ""
     return (
         f"Chance that k attempts hold a correct one, unbiased, mean over {style.count_range(last['n_questions'])} "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis import style
+from relift.analysis.questions.definitions import define
 from relift.analysis.questions.reach import reach
 from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import matched_questions, run_id_of, with_labels
@@ -287,7 +288,8 @@ def caption_support(solved: pd.DataFrame) -> str:
     sets = solved.drop_duplicates(["run_id", "question_id"])["set"]
     return (
         f"Questions solved ({solved['rule'].iloc[0]}) by the base model and by each run, {n} attempts a side."
-        f"{chance} Questions left open: {int(sets.isna().sum())}."
+        f"{chance} Questions left open: {int(sets.isna().sum())}. "
+        f"{define(['newly solved', 'no longer solved'])}."
     )
 
 
@@ -328,8 +330,8 @@ def caption_solved_by(frame: pd.DataFrame) -> str:
     """Say what a reader of the figure must know."""
     return (
         f"{int(frame['n_questions'].iloc[0])} questions by which models solve them at least once in "
-        f"{frame['n_attempts'].iloc[0]} attempts (coloured dots); the base model at step 0, runs at their last step. "
-        "With so few attempts chance alone moves questions between columns: see the table of sets beside its null."
+        f"{frame['n_attempts'].iloc[0]} attempts; the base model at step 0, runs at their last step. "
+        "With so few attempts chance alone moves questions between columns."
     )
 
 
@@ -339,7 +341,7 @@ def solved_sets_of(loaded: LoadedRuns) -> pd.DataFrame:
 
 
 SUPPORT = Figure(
-    "support", "Questions kept, gained, lost", "What is within reach",
+    "support", "Questions solved before and after", "What is within reach",
     data=solved_sets_of, draw=plot_support, caption=caption_support,
 )  # fmt: skip
 SOLVED_BY = Figure(

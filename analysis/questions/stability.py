@@ -17,6 +17,7 @@ from scipy.special import gammaln
 from relift import stats
 from relift.analysis import style
 from relift.analysis.questions.bands import PAPER, Cuts
+from relift.analysis.questions.definitions import define
 from relift.analysis.runs.figure import Figure
 from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions
 from relift.errors import InputError
@@ -173,16 +174,16 @@ def plot_turnover(frame: pd.DataFrame, *, axes: Any = None) -> Any:
         low, high = axes[0].get_ylim()
         axes[0].set_ylim(low * 1.05, high * 1.05)
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-        axes[0].set_ylabel("questions lost | acquired")
+        axes[0].set_ylabel("questions dropped | acquired")
     return axes
 
 
 def caption_turnover(frame: pd.DataFrame) -> str:
     """Say what a reader of the figure must know."""
     return (
-        f"Of {style.count_range(frame['n_questions'])} questions: acquired (up, unsolved at the probe before, now "
-        "solved at least once) and lost (down). Black: what chance gives if no rate differs between the two probes "
-        "(attempts dealt anew); intervals of the difference are in the table."
+        f"Of {style.count_range(frame['n_questions'])} questions, acquired (up) and dropped (down). "
+        f"{define(['acquired', 'dropped'])}. Black: what chance gives if no rate differs between the two "
+        "probes (attempts dealt anew); intervals of the difference are in the table."
     )
 
 
@@ -204,16 +205,21 @@ def plot_retention(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 
 def caption_retention(frame: pd.DataFrame) -> str:
     """Say what a reader of the figure must know."""
+    dashed = (
+        " Dashed: a model that did not change keeps this many, since chance helped to choose them (another draw of the "
+        "first probe)."
+        if frame["null_share"].notna().any()
+        else ""
+    )
     return (
         f"Of the {style.count_range(frame['n_mastered'])} questions mastered at the first probe (Easy by "
         f"{frame['n_attempts'].iloc[0]} attempts), the share that still is. Shaded: 95 % intervals (Wilson over "
-        "questions). Dashed: a model that did not change keeps this many, since chance helped to choose them "
-        "(another draw of the first probe)."
+        f"questions).{dashed}"
     )
 
 
 TURNOVER = Figure(
-    "turnover", "Questions acquired and lost between probes", "What changed",
+    "turnover", "Questions acquired and dropped between probes", "What changed",
     data=lambda loaded: turnover(loaded.probes), draw=plot_turnover, caption=caption_turnover,
 )  # fmt: skip
 RETENTION = Figure(

@@ -236,7 +236,7 @@ def _codes_of_counts(counts: dict[str, NDArray[np.int64]], cuts: Cuts) -> NDArra
 def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     """Draw per run three matrices, observed, null and excess, in per cent. Returns the Axes (run, 3).
 
-    Excess is in points; cells whose interval holds 0 are grey, so that nobody reads chance as change.
+    Excess is in points; cells whose interval holds 0 are grey: chance is not to be read as change.
     """
     runs = frame[["run_id", "run"]].drop_duplicates()
     if axes is None:

@@ -41,6 +41,7 @@ class Loaded:
     resamples: int = 1000
     seed: int = 0
     steps: tuple[int, ...] | None = None  # probes at these steps alone; None: all
+    left_out: tuple[tuple[str, int], ...] = ()  # (run_id, step) of probes that are not looked at: damaged ones
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -51,7 +52,9 @@ class Loaded:
     def trajectories(self) -> pd.DataFrame:
         """Return all probes, all draws; of runs without any probe, what they were evaluated on."""
         for origin in ("probe", "benchmark"):
-            frame = read_trajectories(list(self.paths), origin=origin, splits=self.splits, steps=self.steps)
+            frame = read_trajectories(
+                list(self.paths), origin=origin, splits=self.splits, steps=self.steps, leave_out=self.left_out
+            )
             if len(frame):
                 return frame
         raise InputError("no run holds a probe: there are no trajectories (set probe.questions, or relift probe)")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis.questions.bands import BANDS, counts_of_bands
+from relift.analysis.questions.definitions import DEFINITIONS, define
 from relift.analysis.report import html as h
 from relift.analysis.report import words as words
 from relift.analysis.report.catalogue import FIGURES
@@ -200,7 +201,9 @@ def _class_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
         by_class = {row["class"]: row for row in own.to_dict("records")}
         cells = [f"{by_class[c]['found']} ({by_class[c]['expected']:.1f})" for c in classes]
         rows.append([names[str(run_id)], *cells])
-    caption = "Questions by what became of them; in brackets the number expected without learning."
+    caption = (
+        f"Questions by what became of them; in brackets {DEFINITIONS['expected without learning']}. {define(classes)}."
+    )
     return h.table(["run", *classes], rows, caption=caption)
 
 
@@ -210,8 +213,10 @@ def _support_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
         [names[row["run_id"]], *(f"{row[s]} ({_cell(row[f'null_{s}'])})" for s in sets)]
         for row in frame.to_dict("records")
     ]
-    caption = "Questions solved at least once, base against run; in brackets the same for a model that did not change."
-    return h.table(["run", *sets], rows, caption=caption)
+    meant = define(["newly solved", "no longer solved"])
+    caption = f"Questions solved, base against run; in brackets the same for a model that did not change. {meant}."
+    headers = ["run", "solved at both", "newly solved", "no longer solved", "solved at neither"]
+    return h.table(headers, rows, caption=caption)
 
 
 def _gained_table(frame: pd.DataFrame) -> h.Markup:
@@ -220,7 +225,7 @@ def _gained_table(frame: pd.DataFrame) -> h.Markup:
     }
     rows = [[who, *(f"{counts[which].get(who, 0)}" for which in counts)] for who in _by_size(counts)]
     caption = "Questions that the base model had not solved and these runs alone did, and the reverse; of few attempts."
-    return h.table(["runs", "gained", "lost"], rows or [["none", "0", "0"]], caption=caption)
+    return h.table(["runs", "newly solved", "no longer solved"], rows or [["none", "0", "0"]], caption=caption)
 
 
 def _by_size(counts: Mapping[str, pd.Series]) -> list[str]:

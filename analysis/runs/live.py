@@ -1,4 +1,4 @@
-"""Counts of one run over its steps, kept up to date while the run goes on.
+"""Keep the counts of one run over its steps up to date while the run goes on.
 
 Axes: Q questions, T steps.
 """
@@ -66,7 +66,7 @@ class LiveCube:
             return self._cube
 
     def _read(self, steps: Sequence[int]) -> dict[int, tuple[NDArray[np.int16], NDArray[np.int16]]]:
-        """Correct and decided attempts of each question at these steps; steps that cannot be read become damaged."""
+        """Read correct and decided attempts of each question at these steps; unreadable steps become damaged."""
         found: dict[int, tuple[NDArray[np.int16], NDArray[np.int16]]] = {}
         if not steps:
             return found

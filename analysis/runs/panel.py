@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from relift.analysis.runs.counts import Counts
 from relift.errors import InputError
+from relift.suggest import hint
 
 RATE_DRAWS = 2  # draws 0 and 1; later ones are top-ups, chosen by outcome, which would bias a rate
 
@@ -61,9 +62,22 @@ def run_id_of(trajectories: pd.DataFrame, run: str | None) -> str:
         meant = named[(named["run_id"] == run) | (named["run"] == run)]
     if len(meant) != 1:
         runs = ", ".join(f"{row.run} ({row.run_id})" for row in named.itertuples())
-        asked = "the base run must be named" if run is None else f"'{run}' means {len(meant)} runs"
+        labels = [str(name) for name in (*named["run"], *named["run_id"])]
+        if run is None:
+            asked = "the base run must be named"
+        elif len(meant):
+            asked = f"{run!r} is the name of {len(meant)} runs: give the run_id"
+        else:
+            asked = f"no run is called {run!r}{hint(run, labels)}"
         raise InputError(f"{asked}; the frame holds: {runs or 'no run'}")
     return str(meant["run_id"].iloc[0])
+
+
+def base_id_of(trajectories: pd.DataFrame, run: str | None) -> str:
+    """Find the run_id of the base: `run` as in `run_id_of`; None: the only run, or the only one called base."""
+    named = with_labels(trajectories)[["run_id", "run"]].drop_duplicates()
+    called_base = len(named) > 1 and (named["run"] == "base").sum() == 1
+    return run_id_of(trajectories, "base" if run is None and called_base else run)
 
 
 def base_of_bands(bands: pd.DataFrame) -> tuple[str, int]:

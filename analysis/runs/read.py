@@ -6,7 +6,7 @@ question carry question_id; question_ix is dense inside one run and must never b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
@@ -18,26 +18,28 @@ import pyarrow as pa
 from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
-from relift.schema import TABLES
-from relift.store import RunReader, runs_below, trajectories_of, unassisted
+from relift.schema import TABLES, Origin
+from relift.store import RunReader, TableFile, runs_below, trajectories_of, unassisted
+from relift.suggest import hint
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
 
 
+_BATCH_ROWS = 100_000
 _KEPT = 32  # readers and indexes of questions kept open: a page that is drawn again must not read them again
 _readers: dict[Path, RunReader] = {}
 _indexes: dict[tuple[Path, str], pd.CategoricalDtype] = {}
 _lock = Lock()
 
 
-def open_runs(runs: Runs) -> list[RunReader]:
+def open_runs(runs: Runs | Sequence[Runs]) -> list[RunReader]:
     """Open a reader per run folder; a folder of runs stands for the runs in it, up to two levels below.
 
     InputError if a folder holds no run, or two hold the same one. Readers are kept: they look at each file's state
     before they trust what they know of it.
     """
-    paths = [runs] if isinstance(runs, str | PathLike) else list(runs)
+    paths = _paths(runs)
     readers = [_reader(folder) for path in paths for folder in _folders(Path(fspath(path)).absolute())]
     seen: dict[str, Path] = {}
     for reader in readers:
@@ -45,6 +47,45 @@ def open_runs(runs: Runs) -> list[RunReader]:
             raise InputError(f"{reader.folder} and {seen[reader.run_id]} are the same run {reader.run_id}: give one")
         seen[reader.run_id] = reader.folder
     return readers
+
+
+def _paths(runs: Runs | Sequence[Runs]) -> list[RunPath]:
+    """List the paths of one run, of several, or of several such lists."""
+    if isinstance(runs, str | PathLike):
+        return [runs]
+    return [path for part in runs for path in _paths(part)]
+
+
+def require_known(
+    readers: Sequence[RunReader],
+    tables: Sequence[str],
+    *,
+    origin: str | None,
+    steps: Collection[int] | None = None,
+    draws: Collection[int] | None = None,
+) -> None:
+    """Raise InputError for an origin that is none, and for a step or draw that no run has in any of the tables.
+
+    Runs without any row of this origin are not asked: there an empty frame is the answer.
+    """
+    if origin is not None and origin not in list(Origin):
+        raise InputError(f"no origin {origin!r}; there are {', '.join(Origin)}{hint(origin, list(Origin))}")
+    files = [file for reader in readers for table in tables for file in reader.files(table, origin=origin)]
+    if not files:
+        return
+    for what, wanted, known in (
+        ("step", steps, {file.step for file in files}),
+        ("draw", draws, {file.draw or 0 for file in files}),
+    ):
+        unknown = sorted(set(wanted or ()) - known)
+        if unknown:
+            rows = f"{tables[0]} of origin {origin}" if origin else tables[0]
+            raise InputError(f"no run has {rows} at {what} {_listed(unknown)}; there are {_listed(sorted(known))}")
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:12]))
+    return shown if len(numbers) <= 12 else f"{shown}, ... {numbers[-1]}"
 
 
 def _folders(path: Path) -> list[Path]:
@@ -88,7 +129,7 @@ def label_of(reader: RunReader) -> str:
     return str(reader.run_json.get("name") or reader.folder.name)
 
 
-def read_runs(*runs: RunPath) -> pd.DataFrame:
+def read_runs(*runs: Runs) -> pd.DataFrame:
     """Read one row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
     rows = []
     for reader in open_runs(runs):
@@ -98,38 +139,58 @@ def read_runs(*runs: RunPath) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_questions(runs: Runs) -> pd.DataFrame:
+def read_questions(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and question."""
     return _gather(runs, lambda reader: reader.read("questions"))
 
 
 def read_trajectories(
-    runs: Runs,
-    *,
+    *runs: Runs,
     origin: str = "probe",
     steps: Collection[int] | None = None,
     draws: Collection[int] | None = None,
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
+    leave_out: Collection[tuple[str, int]] = (),
 ) -> pd.DataFrame:
     """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
-    Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
+    With the rate of each row as `accuracy`, n_correct / (n_attempts - n_undecided), null where nothing was decided
+    (also in `columns`). `leave_out`: (run_id, step) of probes that are not looked at, as damaged ones. Runs that keep
+    attempts of this origin alone (evaluations) have their rows counted from these. InputError for an unknown origin,
+    and for steps or draws that no run has.
     """
+    readers = open_runs(runs)
+    require_known(readers, ("trajectories", "attempts"), origin=origin, steps=steps, draws=draws)
+    rate = columns is None or "accuracy" in columns
+    if columns is not None:
+        counts = ("n_correct", "n_attempts", "n_undecided") if rate else ()
+        columns = [*(name for name in columns if name != "accuracy"), *counts]
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
         kept = None if splits is None else _ixs_of(reader, "split", splits)
+        left, asked = {step for run_id, step in leave_out if run_id == reader.run_id}, steps
+        if left:
+            known = reader.steps("trajectories", origin=origin) or reader.steps("attempts", origin=origin)
+            asked = [step for step in known if step not in left and (steps is None or step in steps)]
         if not reader.files("trajectories", origin=origin) and reader.files("attempts", origin=origin):
-            frame = _counted(reader, origin=origin, steps=steps, draws=draws, question_ixs=kept)
+            frame = _counted(reader, origin=origin, steps=asked, draws=draws, question_ixs=kept)
             frame = frame if wanted is None else frame[wanted]
         else:
             frame = reader.read(
-                "trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept
+                "trajectories", columns=wanted, origin=origin, steps=asked, draws=draws, question_ixs=kept
             )
-        return _with_question_id(reader, frame)
+        frame = _with_question_id(reader, frame)
+        return frame.assign(accuracy=accuracy_of(frame)) if rate else frame
 
     return _gather(runs, read)
+
+
+def accuracy_of(rows: pd.DataFrame) -> pd.Series:
+    """Compute the rate of each row: n_correct / (n_attempts - n_undecided), null where nothing was decided."""
+    decided = rows["n_attempts"].astype("int64") - rows["n_undecided"].astype("int64")
+    return rows["n_correct"].astype(float) / decided.where(decided > 0)
 
 
 def _counted(
@@ -165,14 +226,18 @@ def _counted(
 
 
 def read_attempts(
-    runs: Runs,
-    *,
+    *runs: Runs,
     origin: str,
     steps: Collection[int],
     questions: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole."""
+    """Read one row per attempt at the steps named; `questions` are question_ids. The table is too big to read whole.
+
+    InputError for an unknown origin, and for steps that no run has.
+    """
+
+    require_known(open_runs(runs), ("attempts",), origin=origin, steps=steps)
 
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "draw", "step", "question_ix", "attempt"))
@@ -184,8 +249,7 @@ def read_attempts(
 
 
 def read_responses(
-    runs: Runs,
-    *,
+    *runs: Runs,
     step: int,
     questions: Collection[str],
     attempts: Collection[int] | None = None,
@@ -203,27 +267,27 @@ def read_responses(
     return _gather(runs, read)
 
 
-def read_updates(runs: Runs) -> pd.DataFrame:
+def read_updates(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and optimizer step."""
     return _gather(runs, lambda reader: reader.read("updates"))
 
 
-def read_checkpoints(runs: Runs) -> pd.DataFrame:
+def read_checkpoints(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and checkpoint."""
     return _gather(runs, lambda reader: reader.read("checkpoints"))
 
 
-def read_scores(runs: Runs) -> pd.DataFrame:
+def read_scores(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and score."""
     return _gather(runs, lambda reader: reader.read("scores"))
 
 
-def read_demonstrations(runs: Runs) -> pd.DataFrame:
+def read_demonstrations(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demonstrations")))
 
 
-def read_demo_events(runs: Runs) -> pd.DataFrame:
+def read_demo_events(*runs: Runs) -> pd.DataFrame:
     """Read one row per run and event of a demonstration, with question_id."""
     return _gather(runs, lambda reader: _with_question_id(reader, reader.read("demo_events")))
 
@@ -253,7 +317,8 @@ def map_attempts(
     for reader in open_runs(runs):
         wanted = _with_keys(columns, keys)
         read = [*wanted, *({"assistance"} - set(wanted))]
-        for _, table in reader.iter_tables("attempts", columns=read, origin=origin, steps=steps):
+        tables = reader.iter_tables("attempts", columns=read, origin=origin, steps=steps)
+        for table in _batches(tables):
             frame = _with_question_id(reader, unassisted(table).select(wanted).to_pandas())
             parts.append(function(frame.assign(run_id=reader.run_id, run=label_of(reader))))
     if not parts:
@@ -261,7 +326,21 @@ def map_attempts(
     return pd.concat(parts, ignore_index=True)
 
 
-def _gather(runs: Runs, read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
+def _batches(tables: Iterable[tuple[TableFile, pa.Table]]) -> Iterator[pa.Table]:
+    """Join small files of different steps up to _BATCH_ROWS rows: a call for each file costs more than its rows."""
+    batch: list[pa.Table] = []
+    steps: set[int] = set()
+    for file, table in tables:
+        if batch and (file.step in steps or sum(map(len, batch)) + len(table) > _BATCH_ROWS):
+            yield pa.concat_tables(batch).unify_dictionaries()
+            batch, steps = [], set()
+        batch.append(table)
+        steps.add(file.step)
+    if batch:
+        yield pa.concat_tables(batch).unify_dictionaries()
+
+
+def _gather(runs: Runs | Sequence[Runs], read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:
     frames = []
     for reader in open_runs(runs):
         frame = read(reader)

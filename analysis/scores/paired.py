@@ -91,7 +91,7 @@ def compare_scores(
         rows.append(_row(one, questions, level=level))
     frame = pd.DataFrame(rows)
     frame["p_holm"] = stats.holm(frame["p_value"])
-    # the splits of a probe are no benchmarks: their mean is nobody's score
+    # the splits of a probe are no benchmarks: their mean is no score
     names = list(joined) if sides[0].origin == Origin.benchmark else []
     outside = {name: name in sides[0].out_of_distribution for name in names}
     macros = [_macro_row(name, members, paired, frame, level=level) for name, members in macro_groups(outside).items()]

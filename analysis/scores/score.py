@@ -80,7 +80,7 @@ def score_run(
     for step in sorted({one.step for one in counts}):
         at_step = [one for one in counts if one.step == step]
         measures = [measure for one in at_step for measure in measures_of(one, ks=ks, taus=taus)]
-        # the splits of a probe are no benchmarks: their mean is nobody's score
+        # the splits of a probe are no benchmarks: their mean is no score
         together = _macro_rows(measures, at_step, level=level) if origin == Origin.benchmark else []
         for row in [*_rows(measures, level=level), *together]:
             rows.append({"run_id": reader.run_id, "step": step, **row})

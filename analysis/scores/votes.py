@@ -73,7 +73,7 @@ def _share_right(count_QA: Floats, rate_QA: Floats, silent_Q: Floats, *, k: int)
         return (rate_QA * winner_QA).sum(axis=1) / np.maximum(winner_QA.sum(axis=1), 1)
     won_Q = np.zeros(len(n_Q))
     for j in range(1, min(k, int(count_QA.max(initial=0))) + 1):
-        if 2 * j > k:  # nobody else can have as many
+        if 2 * j > k:  # no other answer can have as many
             won_Q += (rate_QA * binom(count_QA, j) * binom(n_Q[:, None] - count_QA, k - j)).sum(axis=1)
         else:
             won_Q += _won_with(j, count_QA, rate_QA, silent_Q, k=k)

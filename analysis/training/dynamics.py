@@ -179,10 +179,11 @@ def caption_training_dynamics(frame: pd.DataFrame) -> str:
         f"Thin: rollouts of single steps ({style.count_range(rollouts)} questions each), thick: their running mean "
         f"over {window} steps. Rollouts and probes are different questions and are not averaged together. "
     )
-    return (
-        f"{lines if len(rollouts) else ''}Markers: probes of the fixed question set. "
-        "Ticks below: steps with a fine-tuning or mixed update."
-    )
+    measured = frame[[f"probe_{name}" for name in _MEASURES]].notna().any(axis=None)
+    probed = "Markers: probes of the fixed question set. " if measured else ""
+    tuned = (frame["n_sft"] + frame["n_mixed"] > 0).any()
+    ticks = "Ticks below: steps with a fine-tuning or mixed update." if tuned else ""
+    return f"{lines if len(rollouts) else ''}{probed}{ticks}".rstrip()
 
 
 def throughput(checkpoints: pd.DataFrame) -> pd.DataFrame:

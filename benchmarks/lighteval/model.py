@@ -51,7 +51,7 @@ def open_engine(engine: str, model: str, settings: Settings) -> Opened:
     """Open the engine of this name for what MODEL means to it, as for `relift eval`. Raises InputError."""
     from relift.engines import hf_model as checkpoint
     from relift.engines.model_source import ModelSource, resolve_model
-    from relift.engines.open import EngineOptions, open_answerer
+    from relift.engines.open import make_options, open_answerer
 
     elsewhere = engine in ("openai", "replay")
     source = ModelSource(model, None, model) if elsewhere else resolve_model(model)
@@ -61,7 +61,9 @@ def open_engine(engine: str, model: str, settings: Settings) -> Opened:
     if path is not None:
         tokenizer, _ = checkpoint.load_tokenizer(path, revision=source.revision)
         stops = checkpoint.stop_tokens(tokenizer, path, revision=source.revision)
-    options = EngineOptions(
+    options = make_options(
+        engine,
+        {},
         base_url=settings.base_url,
         tokenizer=settings.tokenizer,
         recorded=Path(model) if engine == "replay" else None,
@@ -129,7 +131,7 @@ class ReliftModel(LightevalModel):
         """Make the prompt: of our tasks that of `relift eval`; of others their query as the user's turn."""
         if "question_id" not in (doc.specific or {}):
             turns = (("user", doc.query),)
-            return Prompt(tuple(render(doc.query, "chat", self._tokenizer)), turns=turns)
+            return Prompt(render(doc.query, "chat", self._tokenizer).token_ids, turns=turns)
         question = question_of(doc.specific)
         benchmark = find_benchmark(question.split)
         return render_prompt(question, protocol=self._protocol, benchmark=benchmark, tokenizer=self._tokenizer)

@@ -16,14 +16,20 @@ KINDS = {"share": "observed", "null_share": "model that did not change", "excess
 CELL = "cell"  # the selection's name
 
 
-def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
+def largest_excess(frame: pd.DataFrame) -> float:
+    """Find the end of the colour scale that the matrices of all runs share, in points: at least 10."""
+    return max(10.0, float((100 * frame["excess"]).abs().max()))
+
+
+def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     """Draw one matrix of one run's frame: `kind` of KINDS, in per cent; rows are bands of the base, columns at `step`.
 
+    `largest`: the end of the scale of the excess, the same for all runs.
     Of the excess, cells whose interval holds 0 are grey. Point selection CELL over band_from and band_to.
     """
     excess = kind == "excess"
     rows = frame.assign(value=100 * frame[kind], grey=(~frame["significant"].astype(bool)) & excess)
-    largest = max(10.0, float(rows["value"].abs().max())) if excess else 100.0
+    largest = largest if excess else 100.0
     rows["text"] = [_text(value, signed=excess) for value in rows["value"]]
     rows["dark"] = (rows["value"].abs() > 0.55 * largest) & ~rows["grey"]
     counts = rows.drop_duplicates("band_from").set_index("band_from")["n_from"]
@@ -44,12 +50,16 @@ def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
         alt.Tooltip("excess:Q", format="+.1%"),
         alt.Tooltip("low:Q", format="+.1%"), alt.Tooltip("high:Q", format="+.1%"),
     ]  # fmt: skip
+    bar = alt.Legend(
+        title=None, orient="bottom", gradientLength=150, gradientThickness=9, format="+d" if excess else "d",
+        tickCount=5,
+    )  # fmt: skip
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
     below = "points; grey where chance explains it" if excess else "per cent of the row"
     base = alt.Chart(rows)
     cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
         x=x, y=y, tooltip=tips,
-        color=alt.condition("datum.grey", alt.value("#D5D8DD"), alt.Color("value:Q", scale=scheme, legend=None)),
+        color=alt.condition("datum.grey", alt.value("#D5D8DD"), alt.Color("value:Q", scale=scheme, legend=bar)),
         strokeWidth=alt.condition(chosen, alt.value(4), alt.value(1.5)),
         stroke=alt.condition(chosen, alt.value("#E69F00"), alt.value("white")),
     ).add_params(chosen)  # fmt: skip
@@ -64,7 +74,16 @@ def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
 
 
 def _axis() -> alt.Axis:
-    return alt.Axis(labelAngle=0, ticks=False, domain=False, grid=False, labelLimit=140, titleColor=NEUTRAL)
+    return alt.Axis(
+        labelAngle=0,
+        ticks=False,
+        domain=False,
+        grid=False,
+        labelLimit=140,
+        labelFontSize=11,
+        labelOverlap=False,
+        titleColor=NEUTRAL,
+    )
 
 
 def _text(value: float, *, signed: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -192,7 +193,7 @@ def _combinations(choice: Choice) -> None:
     made = make("solved_by", choice.with_probes())
     section(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
-        made if isinstance(made, Unavailable) else Ready(made.name, made.frame.head(40), made.caption, made.draw),
+        made if isinstance(made, Unavailable) else replace(made, frame=made.frame.head(40)),
     )  # fmt: skip
 
 

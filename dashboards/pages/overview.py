@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -82,7 +83,7 @@ def _headline(choice: Choice) -> None:
         section(
             "The same by what the base could do",
             "Bands are assigned by other attempts than those compared. Questions probed at every step of every run.",
-            Ready("change-by-band", made.frame, "", made.draw, made.specs),
+            replace(made, name="change-by-band", caption=""),
             curves.change_by_band,
             term="band",
         )

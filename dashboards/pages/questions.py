@@ -35,7 +35,7 @@ from relift.dashboards.question_widgets import pair_of_sides, show_head, show_si
 from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.sections import show_spec
 from relift.dashboards.terms import TERMS
-from relift.dashboards.widgets import choose_runs, link, plain, start_page
+from relift.dashboards.widgets import choose_runs, link, plain, say_damage, start_page
 
 SORT_WORDS = {
     "shape": "the shape of their trajectories", "most gained": "what they gained", "most lost": "what they lost",
@@ -68,6 +68,7 @@ def show() -> None:
         )
         return
     known = facts(choice, run)
+    say_damage(known.left_out)
     if known.frame.empty:
         st.info("No question of these runs has a decided attempt yet.", icon=":material/inbox:")
         return

@@ -12,7 +12,7 @@ from relift.analysis import BANDS, band_transitions, caption_transitions, plot_t
 from relift.analysis.questions.transitions import Null, moved_questions
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts import stability
-from relift.dashboards.charts.matrices import CELL, KINDS, transitions
+from relift.dashboards.charts.matrices import CELL, KINDS, largest_excess, transitions
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, compute, make
 from relift.dashboards.population import say_population
@@ -88,7 +88,9 @@ def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
         with column:
             key = f"cell-{kind}-{run}"
             alt = f"{KINDS[kind]} moves between bands of {run}"
-            spec = made.charts((run, kind), partial(transitions, rows, kind=kind))[0]
+            spec = made.charts((run, kind), partial(transitions, rows, kind=kind, largest=largest_excess(made.frame)))[
+                0
+            ]
             event = show_spec(spec, key=key, alt=alt)
             chosen = _cell_of(event) or chosen
     if chosen is not None:

@@ -100,7 +100,7 @@ def eval_(
         template=template,
         second_grader=second_grader,
         engine=engine,
-        engine_options=parse_engine_options(engine_options or [], base_url=base_url),
+        engine_options=parse_engine_options(engine_options or [], engine=engine, base_url=base_url),
         revision=revision,
         tokenizer=tokenizer,
         data=data,
@@ -157,7 +157,7 @@ def probe(
             top_p=top_p,
             template=template,
             engine=engine,
-            engine_options=parse_engine_options(engine_options or []),
+            engine_options=parse_engine_options(engine_options or [], engine=engine),
             revision=revision,
             out=out,
             quiet=quiet,
@@ -191,7 +191,7 @@ def topup(
         raise InputError("--zero and --undetermined: choose one")
     options = EvalOptions(
         engine=engine,
-        engine_options=parse_engine_options(engine_options or []),
+        engine_options=parse_engine_options(engine_options or [], engine=engine),
         tokenizer=tokenizer,
         quiet=quiet,
     )

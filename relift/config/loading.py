@@ -132,6 +132,10 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
             continue
         if name != "model.path" or (folder / value).is_dir():
             values[section][key] = str((folder / value).resolve())
+    prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
+    kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
+    if colon and path:  # file:PATH, plain-file:PATH
+        values["data"]["prompt"] = f"{kind}:{(folder / path).resolve()}"
     return values
 
 

@@ -60,7 +60,11 @@ class DataConfig(Section):
     questions: str = _field("", "identity", "training questions: .jsonl, .parquet or hf:owner/name[:config]/split")
     demonstrations: str | None = _field(None, "identity", "demonstrations; None: those in the questions' own rows")
     columns: dict[str, str] = _field({}, "identity", "our column name -> theirs")
-    prompt: str = _field("chat", "identity", "name of the prompt template")
+    answer_kind: Literal["auto", "math", "exact", "choice"] = _field(
+        "auto", "identity", "kind of answers of rows that name none; auto: exact if all are numbers, else math"
+    )
+    prompt: str = _field("chat", "identity", "prompt template: plain, chat, boxed, file:PATH or plain-file:PATH")
+    system: str | None = _field(None, "identity", "text of a system turn before the user's; None: no such turn")
     max_prompt_tokens: int = _field(1024, "identity", "longest prompt", ge=1)
     max_demo_tokens: int = _field(8192, "identity", "longest demonstration, end token included", ge=1)
     overlong_prompts: Literal["refuse", "skip"] = _field("refuse", "identity", "questions whose prompt is too long")
@@ -85,6 +89,11 @@ class RolloutConfig(Section):
     top_p: float = _field(1.0, "identity", "nucleus", gt=0, le=1)
     top_k: int = _field(-1, "identity", "-1: off", ge=-1)
     max_tokens: int = _field(8192, "identity", "longest answer", ge=1)
+    stop_tokens: tuple[str, ...] | None = _field(
+        None,
+        "identity",
+        "tokens that end an answer beside the tokenizer's end token; None: the end of a turn in the chat template",
+    )
     batch_rows: int = _field(256, "numeric", "rows decoded together by the torch sampler", ge=1)
     engine: Literal["torch", "vllm", "server"] = _field(
         "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"

@@ -61,10 +61,13 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
         return
     Console().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
     first = next(iter(folders.values()))
-    console.print(f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}")
     example = str(first / "relift")
-    console.print(f"Look at it: relift dashboard {first}")
-    console.print(f"or: relift report {first}/*, or in Python: relift.analysis.read_trajectories({example!r})")
+    for line in (
+        f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}",
+        f"Look at it: relift dashboard {first}",
+        f"or: relift report {first}/*, or in Python: relift.analysis.read_trajectories({example!r})",
+    ):
+        console.print(line, soft_wrap=True, markup=False)  # whole lines: a command is there to be copied
 
 
 def claim(out: Path, size: Size) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from relift.engines.first_layers import body_of
 from relift.engines.kv_cache import COLUMN_MULTIPLE, KVCache, round_up
 from relift.engines.llama_decoder import LlamaDecoder, can_fuse
 from relift.engines.token_draw import Draw, draw_tokens, uniforms_of
@@ -237,7 +238,7 @@ class DecodingBatch:
             # The filling stands at positions that exist: models with a table of positions have no others.
             position_L = torch.arange(columns, device=self.device).clamp(max=max(len(j.prompt_ids) for j in group) - 1)
             self.cache.begin_prefill(first_row=rows.start, prompt_of_row_R=prompt_of_row_R)
-            self.model.base_model(
+            body_of(self.model)(
                 input_ids=ids_PL, position_ids=position_L[None], past_key_values=self.cache, use_cache=True
             )
         length_P = torch.tensor([len(job.prompt_ids) for job in group], device=self.device)

@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from relift.engines.checks import check_asks
 from relift.engines.http_client import HttpClient, base_url_of, host_of, read_key
-from relift.engines.open import EngineOptions
 from relift.engines.openai_session import Job, Session
 from relift.engines.openai_wire import (
     CHAT,
@@ -27,6 +26,7 @@ from relift.engines.openai_wire import (
     Retryable,
     request_body,
 )
+from relift.engines.options import OpenAIOptions
 from relift.engines.spending import Budget
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
@@ -48,7 +48,7 @@ class OpenAIAnswers:
     def __init__(
         self,
         model: str,
-        options: EngineOptions,
+        options: OpenAIOptions,
         *,
         count_tokens: Callable[[str], int] | None = None,
         on_event: Callable[[str], None] = lambda line: None,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from relift.engines.http_client import HttpClient
-from relift.engines.open import EngineOptions
 from relift.engines.openai_wire import PATHS, Bought, Dialect, Rejected, Retryable, read_body
+from relift.engines.options import OpenAIOptions
 from relift.engines.spending import Budget, Keeper, OutOfBudget
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
@@ -51,7 +51,7 @@ class Session:
         dialect: Dialect,
         sampling: Sampling,
         *,
-        options: EngineOptions,
+        options: OpenAIOptions,
         budget: Budget,
         ledger: Ledger | None,
         count_tokens: Callable[[str], int] | None,

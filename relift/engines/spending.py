@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Self
 
-from relift.engines.open import EngineOptions
 from relift.engines.openai_wire import Bought
+from relift.engines.options import OpenAIOptions
 from relift.engines.texts import Ask
 from relift.engines.tokens import Sampling
 from relift.errors import InputError, StoreError
@@ -33,7 +33,7 @@ class Budget:
     A request that was broken off may have been charged, and counts with its worst case.
     """
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: OpenAIOptions) -> None:
         self._max_requests, self._max_tokens = options.max_requests, options.max_completion_tokens
         self._max_usd = options.max_usd
         prices = (options.usd_per_million_prompt_tokens, options.usd_per_million_completion_tokens)

@@ -10,9 +10,10 @@ import transformers
 
 from relift.engines.answer_text import reply_of
 from relift.engines.checks import check_asks
+from relift.engines.context import context_limit
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Request, Sampling
-from relift.engines.torch_sampler import TorchSampler, context_limit
+from relift.engines.torch_sampler import TorchSampler
 from relift.errors import ReliftError
 
 

@@ -20,12 +20,12 @@ import torch
 
 from relift.engines.answer_text import reply_of
 from relift.engines.checks import check_asks
+from relift.engines.context import context_of, least
 from relift.engines.cpu_memory import cache_bytes
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions
+from relift.engines.options import VLLMOptions
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
-from relift.engines.torch_sampler import context_limit
 from relift.engines.worker_process import ENDED, WorkerProcess
 from relift.errors import InputError, ReliftError
 
@@ -43,7 +43,7 @@ class VLLMAnswers:
         model: ModelSource,
         tokenizer: Any,
         model_config: Any,
-        options: EngineOptions,
+        options: VLLMOptions,
         *,
         dtype: str,
         command: Sequence[str] = COMMAND,
@@ -51,7 +51,7 @@ class VLLMAnswers:
         self._model, self._tokenizer, self._options, self._dtype = model, tokenizer, options, dtype
         self._command = command
         self._config = model_config.get_text_config()
-        self._max_context = context_limit(model_config, options.max_model_len)
+        self._max_context = least(options.max_model_len, context_of(model_config))
         self._on_gpu = torch.cuda.is_available()
         self._n_workers = self._copies()
         self._workers: list[WorkerProcess] = []

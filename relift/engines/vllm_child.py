@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from relift.engines.context import context_limit
 from relift.engines.cpu_memory import cache_bytes
-from relift.engines.torch_sampler import context_limit
 from relift.engines.worker_process import ENDED, WorkerProcess
 from relift.errors import ReliftError
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,7 +18,7 @@ from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import DEFAULT, customised, default_protocol, find_protocol
-from relift.engines.open import EngineOptions, open_answerer, require_engine
+from relift.engines.open import engine_kind, make_options, open_answerer
 from relift.engines.texts import Answerer
 from relift.errors import InputError
 from relift.evaluate.estimate import plan_values, print_plan
@@ -116,7 +117,7 @@ def require_options(options: EvalOptions) -> None:
         raise InputError(f"--top-p {options.top_p:g}: it must be above 0 and at most 1")
     if options.temperature is not None and not math.isfinite(options.temperature):
         raise InputError(f"--temperature {options.temperature}: a finite number is needed")
-    require_engine(options.engine)
+    engine_kind(options.engine)
     if options.second_grader is not None:
         require_grader(options.second_grader)
 
@@ -184,6 +185,8 @@ def open_engine(
     warn: Callable[[str], None],
 ) -> Answerer:
     """The engine with this model, not entered yet. `thinking`: the protocol's tags. Raises InputError."""
-    tags = {"thinking": tuple(thinking[0])} if thinking else {}
-    chosen = EngineOptions(**{**tags, **options.engine_options}, tokenizer=options.tokenizer, ledger=ledger)
+    given: dict[str, Any] = {"tokenizer": options.tokenizer, "ledger": ledger}
+    if thinking and "thinking" not in options.engine_options:
+        given["thinking"] = tuple(thinking[0])
+    chosen = make_options(options.engine, options.engine_options, **given)
     return open_answerer(options.engine, model.source, options=chosen, on_event=warn)

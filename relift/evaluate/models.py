@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from relift.engines.context import context_of
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.engines.tokens import Sampling
 from relift.fingerprints import plain_name
@@ -82,4 +83,4 @@ def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, 
     logging.set_verbosity_error()  # what a tokenizer thinks of a prompt's length is no business of its
     tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)
     stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
-    return Model(source, fingerprint, tokenizer, checkpoint.context_of(config), stops)
+    return Model(source, fingerprint, tokenizer, context_of(config), stops)

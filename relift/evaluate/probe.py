@@ -25,7 +25,8 @@ from relift.evaluate.plan import Place, Plan, make_plan, require_room
 from relift.evaluate.run_settings import asking_of
 from relift.evaluate.tally import Standing
 from relift.fingerprints import digest
-from relift.grading import require_kind
+from relift.grading import Grader, require_kind
+from relift.grading.gold_check import kind_of_golds, require_readable_golds
 from relift.schema import Origin, Question
 from relift.store import RunReader, RunWriter
 from relift.terminal import warn_on
@@ -50,7 +51,7 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render
     require_options(options)
     console = Console(stderr=True, quiet=options.quiet)
     options = replace(options, samples=options.samples or SAMPLES)
-    loaded = loaded_questions(questions)
+    loaded = loaded_questions(questions, warn=warn_on(console))
     with ending_on_signals(console):
         if into is None:
             folder = probe_alone(options, loaded, console)
@@ -71,12 +72,14 @@ def standing_line(s: Standing) -> str:
     )
 
 
-def loaded_questions(source: str) -> LoadedBenchmark:
-    """A file of questions as a benchmark of its own, named after it."""
-    read = read_questions(source)
+def loaded_questions(source: str, *, warn: Callable[[str], None]) -> LoadedBenchmark:
+    """Read a file of questions as a benchmark of its own, named after it. Raises InputError for golds nobody reads."""
+    read = read_questions(source, answer_kind=kind_of_golds)
     kinds = sorted({q.answer_kind for q in read.questions})
     for kind in kinds:
         require_kind(kind)
+    with Grader() as grader:
+        require_readable_golds(source, read.questions, grader, row_of=read.row_of, warn=warn)
     name = Path(source).stem if not source.startswith("hf:") else source.removeprefix("hf:").replace("/", "-")
     benchmark = Benchmark(name, name, kinds[0], len(read.questions))
     return LoadedBenchmark(benchmark, read.questions, digest(read.fingerprint), None, source, pinned=False)

@@ -17,6 +17,7 @@ from relift.errors import InputError, ResumeRefused
 from relift.evaluate.identity import Identity
 from relift.evaluate.models import Model, sampling_from
 from relift.evaluate.plan import Plan, make_plan, prompts_hash
+from relift.grading.extract import THINKING_TAGS
 from relift.schema import Origin, Question
 from relift.store import RunReader
 
@@ -56,7 +57,13 @@ def asking_of(reader: RunReader) -> Asking:
         raise InputError(f"{reader.folder}: a run of kind {kind or run.get('recipe')!r} has no probe to go on with")
     config = read_recorded(reader.config_toml, where=str(reader.folder / "config.toml"))
     sampling = sampling_from(run["decodings"]["probe"])
-    protocol = Protocol(f"probe of {run['run_id']}", sampling, template=config.data.prompt)
+    protocol = Protocol(
+        f"probe of {run['run_id']}",
+        sampling,
+        template=config.data.prompt,
+        system=config.data.system,
+        thinking=tuple(THINKING_TAGS),  # as the trainer's grader
+    )
     return Asking(protocol, sampling, run["seed"], Origin.probe, 0, "probe", f"{reader.folder}@0", None, {})
 
 

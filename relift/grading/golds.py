@@ -9,8 +9,8 @@ from functools import lru_cache
 from relift.grading import caps
 from relift.grading.choice import letter_of_gold
 from relift.grading.compare import tree_of
-from relift.grading.exact import as_number, normalise_answer
 from relift.grading.damage import repaired
+from relift.grading.exact import as_number, normalise_answer
 from relift.grading.latex import Spelling, spell
 from relift.grading.trees import Apply, Group
 from relift.grading.words import MAX_PROSE

@@ -20,7 +20,6 @@ from relift.grading.pool import Outcome, Pair, Pool
 from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.trees import Apply, Name, Number
 from relift.grading.vetoes import veto
-from relift.grading.words import MAX_PROSE
 from relift.schema import Verdict
 
 VERSION = 2  # of the rules; a change of any verdict raises it

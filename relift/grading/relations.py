@@ -8,8 +8,30 @@ from fractions import Fraction
 
 from relift.grading.numbers import Decision, number_of
 from relift.grading.reader import plain_sides
-from relift.grading.trees import Answer, Apply, Equation, Group, Inequality, Name, Number, Tree, counted, operations, symbols
-from relift.grading.values import POINTS, Value, equal_where_both_are, mp, point, real, same_function, same_value, value_at
+from relift.grading.trees import (
+    Answer,
+    Apply,
+    Equation,
+    Group,
+    Inequality,
+    Name,
+    Number,
+    Tree,
+    counted,
+    operations,
+    symbols,
+)
+from relift.grading.values import (
+    POINTS,
+    Value,
+    equal_where_both_are,
+    mp,
+    point,
+    real,
+    same_function,
+    same_value,
+    value_at,
+)
 
 _REVERSED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _INFINITY = Name("inf", is_constant=True)

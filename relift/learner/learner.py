@@ -17,9 +17,10 @@ from torch.utils.checkpoint import checkpoint
 
 from relift.errors import InputError
 from relift.learner import distributed
+from relift.learner.exactness import exchange_attention
 from relift.learner.gradient import N_SUMS, SUMS, token_gradients
 from relift.learner.importance import GAP_SUMS, quantile
-from relift.learner.model import LogprobModel, exchange_attention, run
+from relift.learner.model import LogprobModel, run
 from relift.learner.optim import MOMENTS, NamedOptimizer, OptimizerSpec
 from relift.learner.packing import EMPTY, MicroBatch, lay_out, plan
 from relift.learner.update import TrainSequence, Update, UpdateStats
@@ -33,8 +34,9 @@ class Learner:
     with equal arguments, and works on its share of the micro-batches.
 
     `token_budget` bounds the input tokens of a micro-batch and changes nothing but rounding. `checkpoint_activations`
-    computes each layer twice and keeps only its input: for models whose activations do not fit. Raises InputError
-    for a model that cannot be trained exactly (no exchangeable attention, logits that are not a linear head).
+    computes each layer twice and keeps only its input: for models whose activations do not fit. `longest`: tokens of
+    the longest sequence to come; the model is checked at that length. Raises InputError for a model that cannot be
+    trained exactly (no exchangeable attention, logits that are not a linear head).
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class Learner:
         token_budget: int = 8192,
         device: str | torch.device = "cpu",
         checkpoint_activations: bool = False,
+        longest: int | None = None,
     ) -> None:
         self.rank, self.world_size = distributed.world()
         self.device = torch.device(device)
         self.token_budget = token_budget
         self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
-        exchange_attention(self.model, self.device)
+        exchange_attention(self.model, self.device, longest=longest)
         layers = [m for m in self.model.modules() if type(m).__name__ in (self.model._no_split_modules or ())]
         if checkpoint_activations:
             for layer in layers:

@@ -19,7 +19,8 @@ import torch.distributed as dist
 
 from relift.engines.tokens import Completion, Engine, Request, Sampling
 from relift.errors import ReliftError
-from relift.grading.base import Judgement, Scorer, Submission
+from relift.grading.base import Judgement, Submission
+from relift.grading.gold_check import Judge
 from relift.learner.distributed import sum_over_ranks, world
 from relift.schema import Finish, Verdict
 
@@ -150,7 +151,7 @@ def _rows(
 class FirstGrader:
     """A grader that works on the first process; the others are told, so that a time limit cannot split them."""
 
-    def __init__(self, grader: Scorer) -> None:
+    def __init__(self, grader: Judge) -> None:
         self._grader = grader
         self.name = grader.name
 
@@ -158,6 +159,10 @@ class FirstGrader:
         """As Grader.judge."""
         judged = on_first(lambda: [asdict(judgement) for judgement in self._grader.judge(submissions)])
         return [Judgement(Verdict(j["verdict"]), j["rule"], j["answer"]) for j in judged]
+
+    def unreadable_golds(self, golds: Sequence[str]) -> list[bool]:
+        """As Grader.unreadable_golds."""
+        return on_first(lambda: self._grader.unreadable_golds(golds))
 
     def describe(self) -> dict[str, object]:
         return self._grader.describe()
@@ -170,7 +175,7 @@ class FirstGrader:
         self._grader.__exit__(*exc)
 
 
-def on_first_process(grader: Scorer) -> Scorer:
+def on_first_process(grader: Judge) -> Judge:
     """The grader that works on the first process alone, where there are several."""
     return FirstGrader(grader) if world()[1] > 1 else grader
 

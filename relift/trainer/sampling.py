@@ -44,6 +44,7 @@ def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, d
             completion.finish,
             kind=one.item.question.answer_kind,
             options=one.item.question.options,
+            opened=one.item.thoughts_opened,
         )
         for one, row, completions in zip(asked, texts_QG, completions_QG, strict=True)
         for text, completion in zip(row, completions, strict=True)

@@ -62,7 +62,8 @@ def open_run(
         device_of(config)
         recipe = build(config)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
-        inputs = read_inputs(config, recipe, grader=grader)
+        inputs = read_inputs(config, recipe, grader=grader, warn=warn)
+        warn_of_truncation(config, recipe, warn)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
         run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, warn=warn)
@@ -74,6 +75,16 @@ def open_run(
         else:
             resume(run, facts, allow_changes=allow_changes)
         yield run
+
+
+def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], None]) -> None:
+    """Warn of rollouts that are drawn from another distribution than the learner weighs."""
+    rollout = config.rollout
+    if recipe.rl is not None and (rollout.top_p < 1 or rollout.top_k != -1):
+        warn(
+            f"rollout.top_p = {rollout.top_p}, top_k = {rollout.top_k}: answers are drawn from a truncated "
+            "distribution and trained on with log-probabilities of the whole one; 1 and -1 make exact policy gradients"
+        )
 
 
 def seed_global_states(seed: int) -> None:
@@ -106,7 +117,7 @@ def assemble(
     grader: Scorer,
     warn: Callable[[str], None],
 ) -> Run:
-    """The parts of a run, put together at the base model. `stack` ends the engine."""
+    """Put the parts of a run together at the base model. `stack` ends the engine."""
     # Before the learner, which takes the model over; a publication asks the learner.
     engine = stack.enter_context(
         rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
@@ -119,6 +130,7 @@ def assemble(
         token_budget=config.runtime.token_budget,
         device=device,
         checkpoint_activations=device.type == "cuda" if activations is None else activations,
+        longest=longest_sequence(inputs, recipe, config),
     )
     if needs_reference(config, recipe, inputs):
         learner.keep_reference()
@@ -145,6 +157,13 @@ def assemble(
         take_over_base=take_over_base,
         warn=warn,
     )
+
+
+def longest_sequence(inputs: Inputs, recipe: Recipe, config: Config) -> int:
+    """Count the tokens of the longest sequence that the run can train on."""
+    prompts = [len(item.prompt_ids) for item in inputs.train_items]
+    rollouts = max(prompts, default=0) + config.rollout.max_tokens if recipe.rl else 0
+    return max([rollouts, *(len(demo.prompt_ids) + len(demo.completion_ids_T) for demo in inputs.demos)])
 
 
 def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:

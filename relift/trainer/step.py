@@ -16,11 +16,15 @@ Score = Callable[[Sequence[TrainSequence], float], list[np.ndarray]]  # (sequenc
 
 @dataclass(frozen=True)
 class Item:
-    """A question of the run with its place in the tables and its rendered prompt."""
+    """A question of the run with its number in the tables and its rendered prompt.
+
+    `thoughts_opened`: the prompt has opened the thoughts, so that an answer begins inside them.
+    """
 
     question: Question
     question_ix: int
     prompt_ids: tuple[int, ...]
+    thoughts_opened: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import pytest
 
 from relift.engines import openai_session
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
 from relift.engines.openai import OpenAIAnswers
+from relift.engines.options import OpenAIOptions
 from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, InputError, ReliftError
@@ -25,7 +26,7 @@ from relift.store.ledger import REQUESTS, read_ledger
 from tests.engines.answer_contract import CHECKS, WARM, Case, answers, texts
 from tests.engines.flaky_server import BEHAVIOURS, GOOD, FlakyServer, answer_to, good_body
 
-FAST = EngineOptions(concurrency=8, timeout_seconds=0.6, deadline_seconds=8.0)
+FAST = OpenAIOptions(concurrency=8, timeout_seconds=0.6, deadline_seconds=8.0)
 CANARY = "sk-canary-8c1f"
 
 
@@ -432,9 +433,9 @@ import sys
 from pathlib import Path
 from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
-from relift.engines.open import EngineOptions
+from relift.engines.options import OpenAIOptions
 from relift.engines.openai import OpenAIAnswers
-options = EngineOptions(base_url=sys.argv[1], ledger=Path(sys.argv[2]), concurrency=8, api="completions")
+options = OpenAIOptions(base_url=sys.argv[1], ledger=Path(sys.argv[2]), concurrency=8, api="completions")
 with OpenAIAnswers("tiny", options) as engine:
     asks = [Ask(f"q{i}/0/0", Prompt((3, 4, 5)), i) for i in range(400)]
     for i, reply in engine.stream(asks, Sampling(max_tokens=12)):

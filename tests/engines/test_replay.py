@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
+from relift.engines.options import ReplayOptions
 from relift.engines.replay import ReplayAnswers, open_recording
 from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
@@ -147,7 +148,7 @@ def test_tokens_that_nobody_counted(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path / "model")
     character_tokenizer(tmp_path / "model")
     source = ModelSource("", None, "")
-    options = EngineOptions(recorded=path, tokenizer=str(tmp_path / "model"))
+    options = ReplayOptions(recorded=path, tokenizer=str(tmp_path / "model"))
     with open_answerer("replay", source, options=options) as engine:
         assert [(r.text, r.n_tokens) for r in answers(engine, asks, Sampling(max_tokens=9))] == [
             ("abc", 4),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from relift.grading.compare import decide, judge
 from relift.grading.latex import canonical, spell
-from relift.grading.numbers import Decision
 from relift.grading.math import storable
+from relift.grading.numbers import Decision
 
 
 def verdict(gold: str, answer: str, tolerance: Fraction | None = None) -> tuple[bool | None, str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import LlamaForCausalLM
 
 from relift.errors import InputError
 from relift.learner.learner import Learner
@@ -16,6 +16,7 @@ from relift.learner.losses import k3_kl, ppo_clip, ratio, sft
 from relift.learner.optim import OptimizerSpec
 from relift.learner.update import Component, Term, TrainSequence, Update
 from relift.schema import UpdateKind
+from tests.engines.families import tiny_family
 from tests.learner.tiny import (
     ARCHITECTURES,
     component,
@@ -259,16 +260,36 @@ def test_model_state_dict_has_the_tied_head() -> None:
 
 
 def test_models_that_cannot_be_trained_exactly_are_refused() -> None:
-    small = dict(vocab_size=29, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
-    granite = GraniteForCausalLM(GraniteConfig(**small, num_key_value_heads=2, logits_scaling=3.0))
-    with pytest.raises(InputError, match="scaled or soft-capped"):
-        Learner(granite, PLAIN)
+    class Curved(LlamaForCausalLM):
+        """Its head is no linear one."""
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            out = super().forward(*args, **kwargs)
+            out.logits = out.logits.square()
+            return out
+
+    with pytest.raises(InputError, match="packed causal attention and a linear head differ from its own by"):
+        Learner(Curved(tiny_model().config), PLAIN)
     with pytest.raises(InputError, match="AttentionInterface"):
         Learner(torch.nn.Linear(2, 2), PLAIN)
-    window = MistralForCausalLM(MistralConfig(**small, num_key_value_heads=2, sliding_window=8))
-    learner = Learner(window, PLAIN)
-    with pytest.raises(InputError, match="sliding windows"):
-        learner.score([TrainSequence((1,), np.arange(20, dtype=np.int32))])
+    with pytest.raises(InputError, match="on 50 tokens: its positions .* change with the batch beyond 32"):
+        Learner(tiny_family("phi3/longrope"), PLAIN, longest=50)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sequences_that_see_each_other_are_refused_in_any_precision(dtype: torch.dtype) -> None:
+    """A model whose hidden states take something over from the token before, whosever it is: as convolutions do."""
+
+    class Leaking(LlamaForCausalLM):
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.model.norm.register_forward_hook(lambda module, args, out: out + 0.1 * out.roll(1, dims=1))
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            return super().forward(*args, **kwargs)
+
+    with pytest.raises(InputError, match="sequences see each other when they are packed"):
+        Learner(Leaking(tiny_model().config).to(dtype), PLAIN)
 
 
 def test_the_model_no_longer_runs_outside() -> None:

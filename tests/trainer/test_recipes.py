@@ -176,7 +176,7 @@ def test_advantages_of_any_rewards_are_finite(reward_G: list[float]) -> None:
 
 
 COUNTS = Counts(np.array([3, 5, 10, 20]), np.array([0, 0, 1, 1]), n_questions=4, max_tokens=50)
-SHARES = {  # what a token of each sequence counts
+SHARES: dict[str, list[float]] = {  # what a token of each sequence counts
     "tokens": [1 / 38] * 4,
     "sequences": [1 / (4 * 3), 1 / (4 * 5), 1 / (4 * 10), 1 / (4 * 20)],
     "max_tokens": [1 / (4 * 50)] * 4,

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from relift.engines.model_source import ModelSource, resolve_model
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
+from relift.engines.options import VLLMOptions
 from relift.engines.texts import Answerer
 from tests.children import tied
 from tests.engines.tiny import write_checkpoint
@@ -42,7 +43,7 @@ def source(folder: Path) -> ModelSource:
 
 @pytest.fixture(scope="session")
 def vllm_engine(source: ModelSource) -> Iterator[Answerer]:
-    with open_answerer("vllm", source, options=EngineOptions(logprobs=True)) as engine:
+    with open_answerer("vllm", source, options=VLLMOptions(logprobs=True)) as engine:
         yield engine
 
 

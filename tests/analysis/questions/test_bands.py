@@ -80,8 +80,9 @@ def test_assign_bands_refuses_what_cannot_be_meant() -> None:
     with pytest.raises(InputError, match="no probe of draw 1 at step 0"):
         assign_bands(base, draw=1)
     with pytest.raises(InputError, match="must be named"):
-        assign_bands(pd.concat([base, trajectories([0, 1], run="rl")]))
-    with pytest.raises(InputError, match="'sft' means 0 runs"):
+        assign_bands(pd.concat([base.assign(run="start"), trajectories([0, 1], run="rl")]))
+    assert set(assign_bands(pd.concat([base, trajectories([0, 1], run="rl")]))["run_id"]) == {"base-1"}
+    with pytest.raises(InputError, match="no run is called 'sft'"):
         assign_bands(base, run="sft")
     with pytest.raises(InputError, match="one origin"):
         assign_bands(pd.concat([base, trajectories([0], origin="rollout")]), run="base")

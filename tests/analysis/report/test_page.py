@@ -282,7 +282,7 @@ def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp
         write_report([folders["rl"]], tmp_path / "x.html", only=["f99"])
     with pytest.raises(InputError, match="is a folder: name a file"):
         write_report([folders["rl"]], tmp_path)
-    with pytest.raises(InputError, match="'sft' means 0 runs"):
+    with pytest.raises(InputError, match="no run is called 'sft'"):
         write_report([folders["rl"]], tmp_path / "x.html", base="sft")
     write_run(tmp_path / "empty", n_questions=4, n_steps=0, learn=0.0, seed=1, base_draws=0)
     with pytest.raises(InputError, match="nothing to report on these runs: no run holds a probe, the same questions"):

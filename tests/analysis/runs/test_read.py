@@ -120,3 +120,26 @@ def test_a_folder_of_runs_stands_for_its_runs(tmp_path: Path) -> None:
     for seed in (1, 2):
         write_run(tmp_path / f"seed-{seed}" / "rl", n_questions=4, n_steps=0, learn=0.5, seed=seed, name=f"rl-{seed}")
     assert list(analysis.read_runs(tmp_path)["run"]) == ["rl-1", "rl-2"]
+
+
+def test_a_step_a_draw_or_an_origin_that_no_run_has_is_an_error(runs: tuple[list[Path], World]) -> None:
+    folders, _ = runs
+    with pytest.raises(InputError, match="no run has trajectories of origin probe at step 13; there are 0, 4, 8"):
+        analysis.read_trajectories(folders, steps=[0, 13])
+    with pytest.raises(InputError, match="at draw 5; there are 0, 1"):
+        analysis.read_trajectories(folders, draws=[5])
+    with pytest.raises(InputError, match="no origin 'probes'; there are .*; nearest: probe"):
+        analysis.read_trajectories(folders, origin="probes")
+    with pytest.raises(InputError, match="no run has attempts of origin rollout at step 99"):
+        analysis.read_attempts(folders, origin="rollout", steps=[99])
+    assert analysis.read_trajectories(folders, origin="benchmark").empty  # a known origin that no run holds
+
+
+def test_readers_take_one_run_several_or_a_list_and_give_the_rate(runs: tuple[list[Path], World]) -> None:
+    first, second = runs[0]
+    rows = analysis.read_trajectories(first, second, steps=[0], draws=[0])
+    assert rows.equals(analysis.read_trajectories([first, second], steps=[0], draws=[0]))
+    assert analysis.read_runs([first, second]).equals(analysis.read_runs(first, second))
+    decided = rows["n_attempts"] - rows["n_undecided"]
+    assert (rows["accuracy"] == rows["n_correct"] / decided).all()
+    assert "accuracy" in analysis.read_trajectories(first, columns=["accuracy"])
