@@ -64,6 +64,7 @@ class RunInfo:
     base_draws: tuple[int, ...] = ()  # draws at step 0
     n_questions: int = 0
     n_rows: int = 0  # of trajectories of probes
+    seconds_per_step: float | None = None  # over the last commits
     changed_seconds: float = 0.0  # of the clock, when the folder was last written in
 
     @property
@@ -209,8 +210,25 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
         base_draws=tuple(sorted({f.draw for f in probed if f.step == 0 and f.draw is not None})),
         n_questions=n_questions,
         n_rows=n_questions * len(probed),
+        seconds_per_step=_pace(reader.folder) if run.status is RunStatus.running else None,
         changed_seconds=max(written, default=0) / 1e9,
     )
+
+
+def _pace(folder: Path, *, last: int = 10) -> float | None:
+    """Measure the seconds of a step by when the last commit records were written; None with fewer than two."""
+    found: dict[int, int] = {}
+    for path in (folder / "commits").glob("step-*.json"):
+        step = re.match(r"step-(\d+)", path.name)
+        try:
+            if step:
+                found[int(step[1])] = max(found.get(int(step[1]), 0), path.stat().st_mtime_ns)
+        except OSError:  # gone with a resume
+            continue
+    steps = sorted(found)[-last:]
+    if len(steps) < 2 or steps[-1] == steps[0]:
+        return None
+    return max(0.0, (found[steps[-1]] - found[steps[0]]) / 1e9 / (steps[-1] - steps[0]))
 
 
 def _model_and_data(reader: RunReader, run: RunRecord) -> tuple[str | None, str | None]:

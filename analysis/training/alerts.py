@@ -11,6 +11,7 @@ import pandas as pd
 from relift.schema import WARN_UNDECIDED
 
 Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler"]
+KINDS: tuple[Kind, ...] = ("spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler")
 ALERT_COLUMNS = ["run_id", "run", "kind", "sentence"]
 TRUNCATED_SHARE = 0.10
 # The rest are rules of thumb of ours: first against last third of the steps, and far enough apart to be no noise of

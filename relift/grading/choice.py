@@ -8,7 +8,6 @@ from typing import Self
 
 from relift.grading.base import Judgement, Submission
 from relift.grading.caps import MAX_TEXT_CHARACTERS
-from relift.grading.compare import judge as judge_spellings
 from relift.grading.damage import repaired
 from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, last_tag, without_thoughts
 from relift.grading.latex import spell

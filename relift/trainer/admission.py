@@ -28,7 +28,7 @@ def admit(
     bad: str,
     context: int | None = None,
 ) -> tuple[list[Demo], pd.DataFrame]:
-    """Choose the demonstrations that may be trained on, and make the rows of `demonstrations` for all that were offered.
+    """Choose the demonstrations that may be trained on; make rows of `demonstrations` for all that were offered.
 
     `items` by question_id; `bad` is data.bad_demonstrations: "refuse" raises one InputError that names what failed,
     "skip" records the refusals. A demonstration is never cut: with its end token it fits into `max_tokens`, and with

@@ -58,9 +58,7 @@ def test_pin_tells_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-GSM8K = (
-    "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nNatalia sold 48+24 = <<48+24=72>>72 clips.\n#### 72"
-)
+GSM8K = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nNatalia sold 48+24 = <<48+24=72>>72 clips.\n#### 72"
 
 
 def test_pin_refuses_golds_that_are_whole_solutions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
