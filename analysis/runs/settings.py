@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from relift.analysis.runs.read import Runs, open_runs
 from relift.errors import ReliftError
+from relift.run_record import as_json
 from relift.store import RunReader
 
 # of run.json, where no config.toml holds it: evaluations, and what was found out at the start
@@ -40,8 +40,8 @@ def _settings(reader: RunReader) -> dict[str, str]:
         settings = _flat(tomllib.loads(reader.config_toml))
     except (ReliftError, tomllib.TOMLDecodeError):  # an imported run has none, a damaged one is told of by the check
         settings = {}
-    body = asdict(reader.run)
-    recorded = {name: body[name] for name in _RECORDED if body[name] not in (None, {})}
+    run = as_json(reader.run)
+    recorded = {name: run[name] for name in _RECORDED if run.get(name)}
     return settings | _flat({"recorded": recorded})
 
 

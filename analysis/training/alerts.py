@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from relift.schema import WARN_UNDECIDED
 
 Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = ("spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler")
 ALERT_COLUMNS = ["run_id", "run", "kind", "sentence"]
 TRUNCATED_SHARE = 0.10
 # The rest are rules of thumb of ours: first against last third of the steps, and far enough apart to be no noise of

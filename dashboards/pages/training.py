@@ -19,7 +19,7 @@ from relift.errors import InputError
 
 METRICS = {
     "loss": "loss", "grad_norm": "gradient norm", "lr": "learning rate", "entropy": "entropy, nats",
-    "sampler_kl": "sampler against learner, nats", "clip_fraction": "clipped share", "n_sequences": "sequences",
+    "sampler_gap": "sampler against learner, nats", "clip_fraction": "clipped share", "n_sequences": "sequences",
     "n_tokens": "tokens", "seconds": "seconds",
 }  # fmt: skip
 FIRST = ("loss", "grad_norm", "entropy")

@@ -98,7 +98,7 @@ class OpenAIAnswers:
             raise InputError("top_k is set, and this server is not known to take it; leave it out")
 
     def describe(self) -> dict[str, object]:
-        """What the server says of itself; its weights and kernels are its own, so equal texts are not promised."""
+        """Tell what the server says of itself; its weights and kernels are its own, so equal texts are not promised."""
         server, dialect = self._ask_server(), self._dialect()
         return {
             "name": "openai",

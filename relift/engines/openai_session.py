@@ -1,4 +1,4 @@
-"""The requests of one stream: so many at a time, by an event loop in a thread of its own.
+"""Make the requests of one stream, so many at a time, by an event loop in a thread of its own.
 
 A request that fails is made again, after a wait that grows, within one deadline for the ask; what cannot be answered
 is set aside, the others go on, and the end says so. Every answer is in the ledger (relift.store.ledger) before it is
@@ -131,7 +131,7 @@ class Session:
             self.events.put((job.index, bought.reply()))
 
     async def _buy(self, job: Job) -> Bought:
-        """One answer, in the ledger when this returns. Raises Rejected when there will be none."""
+        """Buy one answer, in the ledger when this returns. Raises Rejected when there will be none."""
         begin = asyncio.get_running_loop().time()
         deadline = begin + self.options.deadline_seconds
         malformed = tries = 0

@@ -1,4 +1,4 @@
-"""Answers that were recorded: by a run of ours, or by anybody as lines of text. Nothing is sampled. No torch.
+"""Give answers that were recorded: by a run of ours, or by anybody as lines of text. Nothing is sampled. No torch.
 
 A run folder: attempts with their texts; of several steps, RUN@STEP names one. A .jsonl file: one object a line with
 `question_id` or `problem` (and `options`), `attempt`, `text`; optional are `draw` (0), `finish` ("stop"), `n_tokens`.
@@ -29,7 +29,7 @@ _LARGEST_LINE = 50_000_000  # bytes
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded, without the texts. `replies`: by "<question_id>/<draw>/<attempt>", text left empty.
+    """Hold what was recorded, without the texts. `replies`: by "<question_id>/<draw>/<attempt>", text left empty.
 
     `texts()` gives (key, text), in any order. `facts` are what tells this recording from others, for `describe`.
     """

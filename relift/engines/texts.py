@@ -1,5 +1,7 @@
-"""What evaluation asks of an engine: texts for prompts, as they arrive. A model in this process, vLLM, a server and
-recorded answers all look like this. (Training needs tokens and log-probabilities in order: base.py.)
+"""Declare what evaluation asks of an engine: texts for prompts, as they arrive.
+
+A model in this process, vLLM, a server and recorded answers all look like this. (Training needs tokens and
+log-probabilities in order: tokens.py.)
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ class Answerer(Protocol):
         ...
 
     def describe(self) -> dict[str, object]:
-        """Name, version, dtype, parallelism: everything of the engine that can change an answer. JSON values."""
+        """Tell name, version, dtype, parallelism: everything of the engine that can change an answer. JSON values."""
         ...
 
     def __enter__(self) -> Self: ...

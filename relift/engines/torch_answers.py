@@ -1,4 +1,4 @@
-"""Answers from the torch sampler (torch_sampler.py), as texts: any transformers causal LM, on a CPU or one GPU."""
+"""Answer with the torch sampler (torch_sampler.py), as texts: any transformers causal LM, on a CPU or one GPU."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TorchAnswers:
             raise ReliftError(f"the GPU is out of memory; lower batch_rows (now {self._batch_rows})") from None
 
     def describe(self) -> dict[str, object]:
-        """Name, versions, dtype, device; under `numerics` what moves the last bit of a logit, rarely a token."""
+        """Tell name, versions, dtype, device; under `numerics` what moves the last bit of a logit, rarely a token."""
         return {
             "name": "torch",
             "torch": torch.__version__,

@@ -56,6 +56,8 @@ def read_model(
     fingerprint = content_fingerprint(source.path, revision=source.revision)
     if fingerprint.startswith(HUB):  # the commit that was hashed is the one to load, whatever "main" means by then
         source = replace(source, revision=fingerprint.removeprefix(HUB))
+    if source.positions:  # the same files answer otherwise with other positions
+        fingerprint = f"{fingerprint}:{source.positions.max_positions}:{source.positions.rope_theta}"
     return _with_tokenizer(source, fingerprint, source.path, revision=source.revision)
 
 
@@ -90,6 +92,6 @@ def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, 
     from relift.engines import hf_model as checkpoint  # torch and transformers: seconds
 
     logging.set_verbosity_error()  # it warns of prompts longer than its own limit, which we check ourselves
-    tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)
+    tokenizer, config = checkpoint.load_tokenizer(path, revision=revision, positions=source.positions)
     stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
     return Model(source, fingerprint, tokenizer, context_of(config), stops)

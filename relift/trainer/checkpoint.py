@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and how a run is put back to it. The files' protocol is the store's (relift.store).
+"""Save the state of a run, and put a run back to it. The files' protocol is the store's (relift.store).
 
 weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere

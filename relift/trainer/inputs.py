@@ -43,7 +43,7 @@ class Inputs:
 
     @property
     def sets(self) -> dict[str, QuestionSet]:
-        """The files, by the key of the configuration that names them."""
+        """List the files, by the key of the configuration that names them."""
         return {"data.questions": self.train, "probe.questions": self.probe, "probe.ends_only": self.ends}
 
 
@@ -185,7 +185,7 @@ def make_items(
 
 
 def questions_frame(inputs: Inputs) -> pd.DataFrame:
-    """The rows of `questions`: every question of the run once, by question_ix."""
+    """Make the rows of `questions`: every question of the run once, by question_ix."""
     with_demo = {demo.question_ix for demo in inputs.demos}
     rows: dict[int, dict[str, Any]] = {}
     for item in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items):

@@ -104,7 +104,7 @@ class SharedEngine:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Completion]]:
-        """As Engine.generate. Requests go round the processes; seeds are theirs, so the split changes no answer."""
+        """Answer requests, each process its share. They go round; seeds are theirs, so the split changes no answer."""
         rank, world_size = world()
         mine = self._engine.generate(requests[rank::world_size], sampling, on_progress=on_progress)
         flat = [completion for row in mine for completion in row]
@@ -157,12 +157,12 @@ class FirstGrader:
         self.name = grader.name
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        """As Grader.judge."""
+        """Judge on the first process, and tell the others."""
         judged = on_first(lambda: [asdict(judgement) for judgement in self._grader.judge(submissions)])
         return [Judgement(Verdict(j["verdict"]), j["rule"], j["answer"]) for j in judged]
 
     def unreadable_golds(self, golds: Sequence[str]) -> list[bool]:
-        """As Grader.unreadable_golds."""
+        """Look for unreadable golds on the first process, and tell the others."""
         return on_first(lambda: self._grader.unreadable_golds(golds))
 
     def describe(self) -> dict[str, object]:
@@ -182,7 +182,7 @@ def on_first_process(grader: Judge) -> Judge:
 
 
 class SilentWriter:
-    """What the other processes write with: nothing. Reads of the run folder go to the first process's files."""
+    """Write nothing, on all processes but the first. Reads of the run folder go to the first process's files."""
 
     def __init__(self, folder: Path, *, is_new: bool) -> None:
         self.folder = folder

@@ -240,7 +240,7 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecor
 
 
 def decodings(config: Config, run: Run) -> dict[str, Any]:
-    """What `attempts.decoding_id` stands for."""
+    """Spell out what `attempts.decoding_id` stands for."""
     rollout, probe = config.rollout, config.probe
     stop = list(run.stop_token_ids)
     return {

@@ -194,7 +194,7 @@ def scripted_run(
 
 
 def config_of(path: Path, values: Mapping[str, Any]) -> Config:
-    """As `relift train` reads it, the recipe's defaults beneath the values."""
+    """Read values as `relift train` does, the recipe's numbers beneath them."""
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
     return load_config(path)
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from relift.config import load_config, preset_names
+from relift.config import preset_names
 from relift.engines.context import context_of
 from relift.errors import InputError
+from relift.trainer.configuration import load_config
 from relift.trainer.setup import open_run
 from tests.test_prompts import make_tokenizer
 

@@ -1,4 +1,4 @@
-"""What the loop writes down: frames from answers, exposures, running numbers and totals."""
+"""Write down what the loop does: frames from answers, exposures, running numbers and totals."""
 
 from __future__ import annotations
 
