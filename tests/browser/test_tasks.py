@@ -51,7 +51,9 @@ class Clicks:
 
     def row(self, at: int = 0) -> None:
         """Choose the first row of a table, by the mark before it: tables are drawn on a canvas."""
-        table = self.page.get_by_test_id("stDataFrame").nth(at)
+        tables = self.page.get_by_test_id("stDataFrame")
+        expect(tables.first).to_be_visible(timeout=WAIT)
+        table = tables.nth(at if at >= 0 else tables.count() + at)
         table.scroll_into_view_if_needed()
         box = table.bounding_box()
         assert box is not None
@@ -82,9 +84,10 @@ def test_a_what_training_changed_and_d_is_it_healthy_and_f_what_differs(clicks: 
 
 def test_b_questions_that_one_combination_of_runs_solves(clicks: Clicks) -> None:
     clicks.go("Compare")
-    clicks.row(at=1)  # of all runs at once
+    expect(clicks.page.get_by_text("What differs between these runs")).to_be_visible(timeout=WAIT)
+    clicks.row(at=-2)  # of all runs at once: the settings follow it
     expect(clicks.page.get_by_text("questions solved by")).to_be_visible(timeout=WAIT)
-    clicks.row(at=2)
+    clicks.row(at=-2)  # its questions
     clicks.click(clicks.page.get_by_role("link", name="Open this question"))
     expect(clicks.page.locator("h1").first).to_contain_text("Question", timeout=WAIT)
     clicks.done()
