@@ -55,6 +55,7 @@ class Clicks:
         expect(tables.first).to_be_visible(timeout=WAIT)
         table = tables.nth(at if at >= 0 else tables.count() + at)
         table.scroll_into_view_if_needed()
+        self.page.wait_for_timeout(600)  # until it has stopped moving
         box = table.bounding_box()
         assert box is not None
         self.page.mouse.click(box["x"] + 20, box["y"] + 52)
