@@ -54,7 +54,7 @@ class Clicks:
         tables = self.page.get_by_test_id("stDataFrame")
         expect(tables.first).to_be_visible(timeout=WAIT)
         table = tables.nth(at if at >= 0 else tables.count() + at)
-        table.scroll_into_view_if_needed()
+        table.evaluate("element => element.scrollIntoView({block: 'center'})")  # not below the bar on top
         self.page.wait_for_timeout(600)  # until it has stopped moving
         box = table.bounding_box()
         assert box is not None
