@@ -53,7 +53,7 @@ def weights_file(
     n_bytes = sum(t.numel() * _width(t, dtype) for t in tensors.values())
     parent = folder or _roomy(n_bytes)
     try:
-        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     except OSError as error:
         raise StoreError(f"weights for the engine cannot be written in {parent}: {error.strerror}") from None
     try:
