@@ -70,7 +70,7 @@ class RecordedBenchmark:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What all launches of an evaluation took together."""
+    """Sum what all launches of an evaluation took."""
 
     answers: Annotated[int, "answers sampled"] = 0
     tokens: Annotated[int, "tokens of these answers"] = 0
@@ -101,7 +101,7 @@ class RegradedFrom:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What run.json says of a run. `kind` tells which of the later fields are filled in."""
+    """Hold what run.json says of a run. `kind` tells which of the later fields are filled in."""
 
     run_id: Annotated[str, "the run, in every table; letters, digits, `.`, `_`, `-`"]
     kind: Annotated[RunKind, "train, eval or probe; a run without it was trained"] = RunKind.train
@@ -149,7 +149,7 @@ class RunRecord:
 
     @property
     def method(self) -> str:
-        """What was done without the seed: the recipe and a hash of its configuration, as `relift-1f2e3d4c`.
+        """Name what was done without the seed: the recipe and a hash of its configuration, as `relift-1f2e3d4c`.
 
         Model and data are left out: experiments that make them from the seed have others in every run. Of evaluations
         the protocol, the sampling and the model count. Of a run that recorded no configuration the recipe alone.

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 2  # 2: counts of attempts have 32 bits
 
 
 class Verdict(StrEnum):
-    """What the grader says of one attempt. Undecided is never counted as wrong."""
+    """Name what the grader says of one attempt. Undecided is never counted as wrong."""
 
     correct = "correct"
     wrong = "wrong"
@@ -45,7 +45,7 @@ class Origin(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run folder came from."""
+    """Name what a run folder came from."""
 
     train = "train"
     eval = "eval"  # benchmarks
@@ -53,7 +53,7 @@ class RunKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """How far a run is."""
+    """Name how far a run is."""
 
     running = "running"  # or ended without a chance to say so
     done = "done"
@@ -61,7 +61,7 @@ class RunStatus(StrEnum):
 
 
 class Assistance(StrEnum):
-    """What an attempt was given beside the question. Assisted attempts never count as what the model can do."""
+    """Name what an attempt was given beside the question. Assisted attempts never count as what the model can do."""
 
     none = "none"
     hint = "hint"  # text in the prompt
@@ -71,7 +71,7 @@ class Assistance(StrEnum):
 
 
 class UpdateKind(StrEnum):
-    """What an optimizer step was made of."""
+    """Name what an optimizer step was made of."""
 
     rl = "rl"
     sft = "sft"
@@ -79,7 +79,7 @@ class UpdateKind(StrEnum):
 
 
 class DemoEvent(StrEnum):
-    """What happened to a demonstration in the buffer."""
+    """Name what happened to a demonstration in the buffer."""
 
     enqueue = "enqueue"
     train = "train"

@@ -135,7 +135,7 @@ def their_verdicts(metric: Mapping[str, float | None], n: int) -> tuple[bool | N
 
 
 def _question(doc: Mapping[str, Any], name: str) -> Question:
-    """Of our tasks the question as it was; of lighteval's what its prompt and gold say."""
+    """Rebuild the question: of our tasks as it was, of lighteval's what its prompt and gold say."""
     ours = doc.get("specific") or {}
     if "question_id" in ours:
         fields = ("question_id", "problem", "answer", "answer_kind", "source", "split")
@@ -267,7 +267,7 @@ def _record(
 
 
 def _generation_parameters(source: Path) -> dict[str, Any]:
-    """What lighteval's results of the same date say of sampling; empty where they are not there."""
+    """Read what lighteval's results of the same date say of sampling; empty where they are not there."""
     folder = source if source.is_dir() else source.parent
     parts = list(folder.absolute().parts)
     if "details" not in parts:

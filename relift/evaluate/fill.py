@@ -30,7 +30,7 @@ from relift.terminal import signals_raise
 
 @dataclass(frozen=True)
 class Work:
-    """Who answers, who grades, when answers are committed and where progress is shown."""
+    """Hold what fills a destination: answerer, grader, commit times and the console."""
 
     answerer: Answerer
     grader: Grader
@@ -40,8 +40,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is wanted at a destination. `done`: attempts that are there (relift.evaluate.parts.COMMITTED); `attempts`:
-    those that are missing; `new`: question_ids that the run does not have yet."""
+    """Describe what is wanted at a destination.
+
+    `done`: attempts that are there (relift.evaluate.parts.COMMITTED); `attempts`: those that are missing; `new`:
+    question_ids that the run does not have yet.
+    """
 
     destination: Destination
     plan: Plan

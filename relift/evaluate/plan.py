@@ -56,7 +56,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be asked. `questions`, `prompts` and `samples` by question_id, in order of first appearance.
+    """Describe what is to be asked. `questions`, `prompts` and `samples` by question_id, in order of first appearance.
 
     A question of several benchmarks has the largest of their numbers of samples.
     """

@@ -1,4 +1,4 @@
-"""What a comparison says: equal, different, or undecided, and by which rule."""
+"""Name what a comparison says: equal, different, or undecided, and by which rule."""
 
 from __future__ import annotations
 

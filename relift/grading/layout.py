@@ -146,7 +146,7 @@ def _without_braces(text: str) -> str:
 
 
 def _closing(text: str, place: int) -> int:
-    """Where the brace closes that opened just before `place`; -1 where it does not."""
+    """Find where the brace closes that opened just before `place`; -1 where it does not."""
     level = 1
     for brace in _OUTER_BRACES.finditer(text, place):
         level += (brace[0] == "{") - (brace[0] == "}")

@@ -38,7 +38,7 @@ SETTLE_SECONDS, SETTLE_PASSES = 0.3, 3  # beside a live writer, what is still wr
 
 @dataclass
 class CheckReport:
-    """What was found. `problems`: one line each, none if the folder is sound; `notes`: what is no fault.
+    """Report what was found. `problems`: one line each, none if the folder is sound; `notes`: what is no fault.
 
     `summary`: a row for each table and one for the checkpoints: table, files, rows, bytes.
     """

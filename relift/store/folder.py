@@ -97,7 +97,7 @@ def take_lock(folder: Path) -> FileLock:
 
 
 def holder_bytes() -> bytes:
-    """What .writer.json says while we hold the lock."""
+    """Make the content of .writer.json while we hold the lock."""
     return (json.dumps({"host": socket.gethostname(), "pid": os.getpid()}) + "\n").encode()
 
 

@@ -93,7 +93,7 @@ class RunReader:
         return {file: entries[file] for file in sorted(entries, key=_order)}
 
     def _files_of(self, path: str) -> dict[str, dict[TableFile, dict[str, Any]]]:
-        """What one commit record names, by table; nothing if it is gone."""
+        """List what one commit record names, by table; nothing if it is gone."""
         record = self._record(path)
         if record is None:
             return {}

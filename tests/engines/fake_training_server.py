@@ -20,7 +20,7 @@ VOCAB = 67
 
 
 class Server(ThreadingHTTPServer):
-    """What it was told, and how it goes wrong: `failures` replies with status 503 first, `odd` changes a reply."""
+    """Hold what it was told, and how it goes wrong: `failures` replies with status 503 first, `odd` changes a reply."""
 
     def __init__(self, *, development: bool, processed: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -1,4 +1,4 @@
-"""What a MODEL argument names, and what of a checkpoint is its content."""
+"""Check what a MODEL argument names, and what of a checkpoint is its content."""
 
 from __future__ import annotations
 

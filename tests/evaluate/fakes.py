@@ -147,7 +147,7 @@ def run(folder: Path | None, answerer: CountingAnswerer, plan: Plan | None = Non
 
 
 def content(folder: Path) -> dict[str, pd.DataFrame]:
-    """What a run says, whatever parts its files are in."""
+    """Give what a run says, whatever parts its files are in."""
     reader = RunReader(folder)
     attempts = reader.read("attempts").drop(columns="response_id")
     texts = reader.read("responses").drop(columns="response_id")

@@ -119,7 +119,7 @@ def test_an_attempt_that_is_not_there_is_asked(tmp_path: Path) -> None:
 
 
 def test_another_step_is_another_attempt(tmp_path: Path) -> None:
-    """Of a training run's checkpoint the step stands in the key and in the seed."""
+    """The step of a training run's checkpoint stands in the key and in the seed."""
     seeds = []
     for step in (None, 100):
         folder = start(None, tmp_path / str(step), plan_of(TEN), other_source(step=step), CountingAnswerer([]))

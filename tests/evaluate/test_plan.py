@@ -1,4 +1,4 @@
-"""What is asked: room for answers, cost beforehand, options that are written down."""
+"""Check what is asked: room for answers, cost beforehand, options that are written down."""
 
 from __future__ import annotations
 

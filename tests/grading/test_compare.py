@@ -1,4 +1,4 @@
-"""What is certain without sympy, by which rule, and what is left to it."""
+"""Check what is certain without sympy, by which rule, and what is left to it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def judged_here(scorer: MathScorer, gold: str, text: str) -> Verdict | None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_accepted_and_refused(scorer: MathScorer, kind: str) -> None:
-    """What is right is settled without sympy, and what is wrong is wrong, not merely undecided."""
+    """Everything right is settled without sympy, and what is wrong is wrong, not merely undecided."""
     for seed in range(SEEDS):
         case = KINDS[kind](random.Random(seed))
         for texts, verdict in ((case.right, Verdict.correct), (case.wrong, Verdict.wrong)):

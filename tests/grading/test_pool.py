@@ -152,7 +152,7 @@ def alive(pid: int) -> bool:
 
 
 def test_payloads_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As answers and as golds, in boxes and bare: no file appears where the workers live."""
+    """Tried as answers and as golds, in boxes and bare: no file appears where the workers live."""
     monkeypatch.chdir(tmp_path)
     pool = Pool(workers=2, limit_seconds=0.3)
     pool.judge([Pair("$5$", (f"${p}$", p)) for p in PAYLOADS])

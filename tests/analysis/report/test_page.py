@@ -34,7 +34,7 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 
 
 class Page(HTMLParser):
-    """What a browser would make of the page: tags, attributes, text of each element, and what it would load."""
+    """Collect what a browser would make of the page: tags, attributes, text of each element, and what it would load."""
 
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
