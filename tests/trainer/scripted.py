@@ -19,8 +19,9 @@ from relift.engines.tokens import Completion, Request, Sampling
 from relift.grading import Grader, Scorer
 from relift.learner.update import TrainSequence, Update, UpdateStats
 from relift.run_record import RunRecord
-from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
+from relift.schema import Finish, Question, demo_id_of, question_id_of
 from relift.store import RunWriter
+from relift.store.rows import question_row
 from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.loop import Interrupted, train
@@ -210,12 +211,12 @@ def demo_text(item: Item) -> str:
 
 def questions_frame(asked: Sequence[Item], with_demo: Sequence[int]) -> pd.DataFrame:
     rows = [
-        {
-            **question_row(item.question),
-            "question_ix": item.question_ix,
-            "prompt_tokens": len(item.prompt_ids),
-            "has_demo": item.question_ix in with_demo,
-        }
+        question_row(
+            item.question,
+            item.question_ix,
+            prompt_tokens=len(item.prompt_ids),
+            has_demo=item.question_ix in with_demo,
+        )
         for item in asked
     ]
     return pd.DataFrame(rows)
