@@ -209,6 +209,6 @@ def test_a_hundred_new_hostile_answers_and_a_thousand_more() -> None:
         assert len(quick.judge(many)) == 1_000
         pool = quick._scorers["math"]._pool  # type: ignore[attr-defined]
         pool.limit_seconds = 5.0  # the clock on our side; the kernel's, of 0.6 s, is short on a busy machine
-        right = Submission("f(2)+1", r"\boxed{1+f(1+1)}", kind="math")
+        right = Submission("f(2)+1", r"\boxed{1+f(2)}", kind="math")
         assert any(quick.judge([right])[0].verdict is Verdict.correct for _ in range(10))
         assert len({pid for pid in pids(pool) if alive(pid)}) == 2
