@@ -23,6 +23,7 @@ from relift.analysis.questions.compare import (
 )
 from relift.analysis.questions.data_map import caption_data_map, data_map, plot_data_map
 from relift.analysis.questions.definitions import DEFINITIONS, define
+from relift.analysis.questions.gain_by_base import caption_gain_by_base, gain_by_base, plot_gain_by_base
 from relift.analysis.questions.heat import (
     caption_question_heat,
     ends_of,
@@ -32,6 +33,7 @@ from relift.analysis.questions.heat import (
     question_heat,
     sparklines,
 )
+from relift.analysis.questions.histogram import accuracy_histogram, caption_accuracy_histogram, plot_accuracy_histogram
 from relift.analysis.questions.one_question import (
     caption_question_trajectory,
     flip_of,
@@ -67,6 +69,7 @@ from relift.analysis.questions.sampling import (
     with_crossings,
 )
 from relift.analysis.questions.seeds import compare_methods, methods_from_base, over_seeds, variance_split
+from relift.analysis.questions.sharpening import caption_sharpening, plot_sharpening, sharpening
 from relift.analysis.questions.solved import (
     caption_solved_by,
     caption_support,
@@ -137,6 +140,7 @@ from relift.analysis.training.attempts import (
     plot_group_signal,
     plot_length_accuracy,
 )
+from relift.analysis.training.compute import accuracy_by_cost, caption_accuracy_by_cost, plot_accuracy_by_cost
 from relift.analysis.training.demos import (
     buffer_health,
     caption_buffer_health,
@@ -169,6 +173,8 @@ __all__ = [
     "PAPER",
     "REACH",
     "ScoredRun",
+    "accuracy_by_cost",
+    "accuracy_histogram",
     "accuracy_of",
     "around_training",
     "assign_bands",
@@ -178,6 +184,8 @@ __all__ = [
     "band_transitions",
     "base_perplexity",
     "buffer_health",
+    "caption_accuracy_by_cost",
+    "caption_accuracy_histogram",
     "caption_around_training",
     "caption_bands",
     "caption_base_perplexity",
@@ -187,6 +195,7 @@ __all__ = [
     "caption_data_map",
     "caption_demo_efficiency",
     "caption_forgetting_drift",
+    "caption_gain_by_base",
     "caption_group_signal",
     "caption_length_accuracy",
     "caption_lengths",
@@ -198,6 +207,7 @@ __all__ = [
     "caption_retention",
     "caption_sampling_gap",
     "caption_scores",
+    "caption_sharpening",
     "caption_solved_by",
     "caption_support",
     "caption_training_dynamics",
@@ -225,6 +235,7 @@ __all__ = [
     "flip_of",
     "forgetting_drift",
     "frozen_copy",
+    "gain_by_base",
     "grader_health",
     "group_signal",
     "heat_bars",
@@ -242,6 +253,8 @@ __all__ = [
     "pair_cells",
     "paired_difference",
     "pass_at_k",
+    "plot_accuracy_by_cost",
+    "plot_accuracy_histogram",
     "plot_around_training",
     "plot_band_accuracy",
     "plot_band_lengths",
@@ -253,6 +266,7 @@ __all__ = [
     "plot_data_map",
     "plot_demo_efficiency",
     "plot_forgetting_drift",
+    "plot_gain_by_base",
     "plot_group_signal",
     "plot_length_accuracy",
     "plot_pass_at_k",
@@ -263,6 +277,7 @@ __all__ = [
     "plot_retention",
     "plot_sampling_gap",
     "plot_scores",
+    "plot_sharpening",
     "plot_solved_by",
     "plot_support",
     "plot_training_dynamics",
@@ -301,6 +316,7 @@ __all__ = [
     "scored_run",
     "scores_of_last_step",
     "sets_by_run",
+    "sharpening",
     "solved_by",
     "solved_sets",
     "sparklines",

@@ -7,9 +7,12 @@ import pandas as pd
 from relift.analysis.questions import (
     by_band,
     data_map,
+    gain_by_base,
     heat,
+    histogram,
     reach,
     sampling,
+    sharpening,
     solved,
     stability,
     transitions,
@@ -23,7 +26,7 @@ from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.figure import Figure, LoadedRuns, Table
 from relift.analysis.runs.read import map_attempts
 from relift.analysis.scores import forest
-from relift.analysis.training import alerts, attempts, demos, dynamics, event_study
+from relift.analysis.training import alerts, attempts, compute, demos, dynamics, event_study
 from relift.errors import InputError
 
 
@@ -51,6 +54,8 @@ CHANGES = Figure(
 _FIGURES = (
     CHANGES,
     by_band.ACCURACY,
+    gain_by_base.GAIN,
+    histogram.HISTOGRAM,
     transitions.TRANSITIONS,
     heat.QUESTIONS,
     stability.TURNOVER,
@@ -59,6 +64,7 @@ _FIGURES = (
     attempts.BASE_PERPLEXITY,
     FORGETTING,
     sampling.PASS_AT_K,
+    sharpening.SHARPENING,
     sampling.SAMPLING_GAP,
     solved.SUPPORT,
     solved.SOLVED_BY,
@@ -68,6 +74,7 @@ _FIGURES = (
     forest.SCORES,
     dynamics.DYNAMICS,
     demos.EFFICIENCY,
+    compute.COST,
     demos.BUFFER,
     event_study.AFTER_TRAINING,
     attempts.GROUP_SIGNAL,

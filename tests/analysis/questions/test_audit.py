@@ -85,12 +85,11 @@ def test_the_control_is_the_floor_of_every_measure() -> None:
     assert gone["control_acquired"].notna().all()
 
 
-@pytest.mark.parametrize("lift", [0.0])
-def test_excess_over_the_control_covers_zero(lift: float) -> None:
-    # 300 worlds that did not change: 95 % within 93 to 97 % takes more (slow simulations); here a rough check
+def test_excess_over_the_control_covers_zero() -> None:
+    # 120 worlds that did not change: standard error .02; `python -m tests.analysis.simulations` runs more
     held = []
     for seed in range(120):
-        frame = world(np.random.default_rng(seed), lift=lift, n=150)
+        frame = world(np.random.default_rng(seed), lift=0.0, n=150)
         row = difference_from_base(frame, base="base", control="frozen").query("run == 'rl'").iloc[0]
         held.append(row["excess_low"] <= 0 <= row["excess_high"])
     assert np.mean(held) == pytest.approx(0.95, abs=0.06)
