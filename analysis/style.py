@@ -75,28 +75,45 @@ _METHODS = {
     "relift": RunStyle("ReLIFT", "#D55E00", (0, (6, 1, 1, 1)), "D"),
     "sft_rl": RunStyle("SFT, then RL", "#009E73", (0, (3, 1, 1, 1, 1, 1)), "^"),
 }
-_OTHERS = [
-    ("#CC79A7", (0, (4, 1)), "P"),
-    ("#F0E442", "solid", "X"),
-    ("#999999", (0, (3, 2)), "<"),
-    ("#0072B2", (0, (1, 1)), ">"),
-    ("#D55E00", (0, (8, 2)), "h"),
-]
+# colours of any run, given out in this order: 3 to 1 or near it on white, no yellow, no grey like the base's
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7B4FA6", "#E69F00", "#56B4E9", "#8C6D31")
+_LOOKS: tuple[tuple[Any, str], ...] = (
+    ("solid", "P"), ((0, (4, 1)), "X"), ((0, (3, 2)), "<"), ((0, (1, 1)), ">"), ((0, (8, 2)), "h"),
+    ((0, (5, 1, 1, 1)), "p"), ((0, (2, 2)), "*"),
+)  # fmt: skip
 
 
 def run_styles(names: Iterable[str]) -> dict[str, RunStyle]:
-    """Choose a style for each run name, in the order of legends: our methods, then others in order of appearance."""
+    """Give each run name a style, in the order of legends: our methods, then others in order of appearance.
+
+    A colour that is one method's belongs to whoever is present: other runs take the colours that no present method
+    has, and only where these are used up a second run gets one again, with another dash and marker.
+    """
     given = dict.fromkeys(str(n) for n in names)
     styles = {name: look for name, look in _METHODS.items() if name in given}
+    used = {look.colour for look in styles.values()}
+    free = [colour for colour in _COLOURS if colour not in used] or list(_COLOURS)
     for position, name in enumerate(n for n in given if n not in _METHODS):
-        styles[name] = RunStyle(shown(name), *_OTHERS[position % len(_OTHERS)])
+        colours = free if position < len(free) else _COLOURS
+        place = position if position < len(free) else position - len(free)
+        styles[name] = RunStyle(
+            shown(name), colours[place % len(colours)], *_LOOKS[(position + position // len(_LOOKS)) % len(_LOOKS)]
+        )
     return styles
+
+
+def shorten(name: str, *, longest: int) -> str:
+    """Cut a name in the middle: seeds and suffixes stand at its end."""
+    if len(name) <= longest:
+        return name
+    head = (longest - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (longest - 1 - head) :]}"
 
 
 def shown(name: str, *, longest: int = 32) -> str:
     """Write a name that people chose as matplotlib can draw it: one line, no mathematics, no more than `longest`."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    text = shorten(text, longest=longest)
     return text.replace("$", r"\$")  # a lone pair of them would be taken for a formula, which may not parse
 
 

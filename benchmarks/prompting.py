@@ -1,4 +1,4 @@
-"""The prompt of a question under a protocol: turns, token ids, and whether thoughts are open where the answer begins.
+"""Make the prompt of a question under a protocol: turns, token ids, and whether it opens the thoughts.
 
 Other projects' longer wordings are taken from their installed package, never copied here.
 """
@@ -6,21 +6,20 @@ Other projects' longer wordings are taken from their installed package, never co
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
 from relift.benchmarks.benchmark import Benchmark, Protocol
 from relift.engines.texts import Prompt
 from relift.errors import InputError
-from relift.prompts import chat_text, render, turns_of
+from relift.prompts import opens_thoughts, render, turns_of
 from relift.schema import Question
 
 SETTING = "--template"
 
 
 def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmark, tokenizer: Any) -> Prompt:
-    """The prompt of one question.
+    """Make the prompt of one question.
 
     A benchmark with a template of its own (the embedded ones) is asked with that and nothing else: no instruction, no
     system turn. `tokenizer`: one of transformers, or None where a server applies its own template: the prompt then has
@@ -30,18 +29,16 @@ def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmar
     template = benchmark.template or protocol.template
     own = benchmark.template is not None
     text = question.problem if own else user_text(question, protocol=protocol, benchmark=benchmark)
-    turns = turns_of(text, template, system=None if own else protocol.system)
+    system = None if own else protocol.system
     if tokenizer is None:
-        return Prompt((), turns=turns or (("user", text),))
-    if turns is None:
-        return Prompt(tuple(render(text, template, tokenizer)), thoughts_opened=opened(text, protocol.thinking))
-    rendered = chat_text(turns, tokenizer, setting=SETTING)
-    ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]  # the template brought the start token, or none
-    return Prompt(tuple(ids), turns=turns, thoughts_opened=opened(rendered, protocol.thinking))
+        return Prompt((), turns=turns_of(text, template, system=system) or (("user", text),))
+    rendered = render(text, template, tokenizer, system=system, setting=SETTING)
+    thoughts_opened = opens_thoughts(rendered.text, (opening for opening, _ in protocol.thinking))
+    return Prompt(rendered.token_ids, turns=rendered.turns, thoughts_opened=thoughts_opened)
 
 
 def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -> str:
-    """What the user says: the problem, the options of a multiple-choice question, the protocol's instruction."""
+    """Write the user's turn: the problem, the options of a multiple-choice question, the protocol's instruction."""
     if protocol.wording == "lighteval":
         return lighteval_text(question, benchmark)
     problem = with_options(question)
@@ -53,21 +50,18 @@ def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -
 
 
 def with_options(question: Question) -> str:
-    """The problem, and below it a line for each option: `A) text`."""
+    """Write the problem, and below it a line for each option: `A) text`."""
     if not question.options:
         return question.problem
     lines = [f"{letter}) {text}" for letter, text in zip(ascii_uppercase, question.options, strict=False)]
     return "\n".join([question.problem.rstrip(), "", *lines])
 
 
-def opened(prompt: str, thinking: Sequence[tuple[str, str]]) -> bool:
-    """Whether the prompt ends by opening the thoughts, so that an answer begins inside them."""
-    return any(prompt.rstrip().endswith(opening) for opening, _ in thinking)
-
-
 def lighteval_text(question: Question, benchmark: Benchmark) -> str:
-    """The prompt as the installed lighteval words it: AIME's for competitions, MATH-500's, MMLU-Pro's, and GPQA's for
-    other questions with options."""
+    """Write the prompt as the installed lighteval words it.
+
+    AIME's for competitions, MATH-500's, MMLU-Pro's, and GPQA's for other questions with options.
+    """
     if benchmark.name == "math500":
         return _lighteval("math_500", "MATH_QUERY_TEMPLATE").format(prompt=question.problem)
     if benchmark.answer_kind == "math":

@@ -1,4 +1,4 @@
-r"""How questions are put and answers are drawn: ours, and those of other projects, with the source of each number.
+r"""Define the protocols, ours and those of other projects, with the source of each number.
 
 One-line instructions are settings and stand here; longer wordings of other projects are taken from their installed
 package (prompting.py). What a preset cannot reproduce is said in its notes.
@@ -23,7 +23,7 @@ WHOLE_NUMBER = "The answer is an integer between 0 and 999 inclusive."
 
 
 def _samples(k: int, **others: int) -> dict[str, int]:
-    """k attempts at each question of every benchmark, but for the others."""
+    """Map every benchmark to k attempts, but for the others."""
     return {name: others.get(name, k) for name in BENCHMARKS}
 
 
@@ -214,20 +214,19 @@ DEFAULT = RELIFT.name
 
 
 def default_protocol(benchmarks: Iterable[Benchmark]) -> str:
-    """The preset's name where none is given: `arith` for embedded sets alone, else `relift`."""
+    """Name the preset where none is given: `arith` for embedded sets alone, else `relift`."""
     return ARITH.name if all(benchmark.hub is None for benchmark in benchmarks) else DEFAULT
 
 
 def find_protocol(name: str) -> Protocol:
-    """The preset of this name. Raises InputError with the nearest name."""
+    """Return the preset of this name. Raises InputError with the nearest name."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     raise InputError(f"no protocol {name!r}{hint(name, PROTOCOLS)}; known: {', '.join(PROTOCOLS)}")
 
 
 def customised(protocol: Protocol, **changes: Any) -> Protocol:
-    """The protocol with other settings, named for what it is: `custom (from NAME)`, unless nothing but the number of
-    attempts changed.
+    """Change settings of a protocol and its name: `custom (from NAME)`, unless only the number of attempts changed.
 
     changes: `samples` (a number for every benchmark, or a mapping), fields of Sampling (max_tokens, temperature,
     top_p, top_k, stop), or other fields of Protocol; None leaves a setting as it is.
@@ -246,5 +245,5 @@ def customised(protocol: Protocol, **changes: Any) -> Protocol:
 
 
 def samples_of(protocol: Protocol, benchmark: Benchmark) -> int:
-    """Attempts at each question of this benchmark under this protocol."""
+    """Return the attempts at each question of this benchmark under this protocol."""
     return protocol.samples.get(benchmark.name, benchmark.samples)

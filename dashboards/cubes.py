@@ -23,15 +23,18 @@ def loaded(choice: Choice) -> Loaded:
     if not choice.runs:
         raise InputError("no run is chosen")
     paths = tuple(run.folder for run in choice.runs)
-    return Loaded(paths, choice.base, choice.splits or None, resamples=200, steps=shown_steps(choice))
+    known = [(run.run_id, step) for run in choice.runs if run.probe_steps for step in damaged(run)]
+    return Loaded(
+        paths, choice.base, choice.splits or None, resamples=200, steps=shown_steps(choice),
+        left_out=tuple(sorted({*choice.left_out, *known})),
+    )  # fmt: skip
 
 
 def shown_steps(choice: Choice) -> tuple[int, ...] | None:
-    """List the steps that figures show: those that can be read and, evenly spaced, fit into memory; None: every one."""
-    steps = sorted({step for run in choice.runs for step in run.probe_steps})
+    """List the steps that figures show, evenly spaced where not all fit into memory; None: every one."""
     if not is_large(choice):
-        unread = {step for run in choice.runs if run.probe_steps for step in damaged(run)}
-        return tuple(step for step in steps if step not in unread) if unread else None
+        return None
+    steps = sorted({step for run in choice.runs for step in run.probe_steps})
     n_rows = sum(run.n_rows for run in choice.runs)
     return spaced_steps(choice, LARGE_ROWS * len(steps) // n_rows)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,8 @@ from relift.dashboards.kept import kept
 from relift.dashboards.runs import Choice
 from relift.errors import InputError, StoreError
 
+MOST_DAMAGE = 40  # files that one figure goes on without
+_PROBE = re.compile(r"/trajectories/step-(\d+)\.probe\b")
 Draw = Callable[[pd.DataFrame], Any]
 
 
@@ -29,6 +32,7 @@ class Ready:
     frame: pd.DataFrame
     caption: str = ""
     draw: Draw | None = None
+    left_out: tuple[str, ...] = ()  # what a damaged file took away, a line each
     specs: dict[Hashable, list[dict[str, Any]]] = field(default_factory=dict, compare=False, repr=False)
 
     def charts(self, key: Hashable, build: Callable[[], Any]) -> list[dict[str, Any]]:
@@ -47,6 +51,7 @@ class Unavailable:
     name: str
     reason: str
     damaged: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def make(name: str, choice: Choice) -> Ready | Unavailable:
@@ -72,15 +77,36 @@ def compute(
 ) -> Ready | Unavailable:
     """Make `data` of the runs, kept under `name` and `options`: both together must say what is computed.
 
-    What analysis refuses (InputError) and what storage lost (StoreError) become Unavailable, which is kept too.
+    A damaged file leaves out its probe, else its run, and is named in `left_out`; the rest is made. What analysis
+    refuses (InputError) and what storage lost of all runs (StoreError) become Unavailable, which is kept too.
     """
-    try:
-        frame = with_names(data(loaded(choice)), choice)
-        return Ready(name, frame, caption(frame) if caption else "", draw)
-    except InputError as error:
-        return Unavailable(name, " ".join(str(error).split()))
-    except StoreError as error:
-        return Unavailable(name, " ".join(str(error).split()), damaged=True)
+    left_out: list[str] = []
+    while True:
+        try:
+            frame = with_names(data(loaded(choice)), choice)
+            return Ready(name, frame, caption(frame) if caption else "", draw, left_out=tuple(left_out))
+        except InputError as error:
+            return Unavailable(name, " ".join(str(error).split()), left_out=tuple(left_out))
+        except StoreError as error:
+            reason = " ".join(str(error).split())
+            rest = without_damage(choice, reason)
+            if rest is None or len(left_out) >= MOST_DAMAGE:
+                return Unavailable(name, reason, damaged=True)
+            left_out.append(reason)
+            choice = rest
+
+
+def without_damage(choice: Choice, reason: str) -> Choice | None:
+    """Leave out the probe that a storage error names, else its run; None where no run would be left."""
+    run = next((run for run in choice.runs if f"{run.folder}/" in reason), None)
+    if run is None:
+        return None
+    probe = _PROBE.search(reason)
+    if probe and (run.run_id, int(probe[1])) not in choice.left_out:
+        return replace(choice, left_out=(*choice.left_out, (run.run_id, int(probe[1]))))
+    runs = tuple(other for other in choice.runs if other is not run)
+    base = choice.base if choice.base != run.run_id else None
+    return replace(choice, runs=runs, base=base) if runs else None
 
 
 def with_names(frame: pd.DataFrame, choice: Choice) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
+from relift.analysis.questions.changes import caption_changes, plot_changes
 from relift.analysis.questions.compare import difference_from_base
 from relift.analysis.questions.reach import caption_reach, plot_reach
 from relift.analysis.questions.reach import reach_counts as counted_reach
@@ -21,7 +22,7 @@ from relift.analysis.training.demos import buffer_health
 from relift.analysis.training.dynamics import training_dynamics
 from relift.dashboards.cubes import is_large, spaced_steps
 from relift.dashboards.frames import Ready, Unavailable, compute, make
-from relift.dashboards.runs import Choice
+from relift.dashboards.runs import Choice, questions
 
 COSTS = {
     "rl_updates": "RL updates", "sft_updates": "SFT updates", "demonstrations": "demonstrations",
@@ -36,16 +37,21 @@ LARGE_RESAMPLES = 100
 
 def change(choice: Choice) -> Ready | Unavailable:
     """Compare each run's last probe with the base, paired (of `difference_from_base`)."""
-    return compute("change", choice, partial(_large_change, choice) if is_large(choice) else _change)
-
-
-def _change(loaded: Loaded) -> pd.DataFrame:
-    return difference_of(loaded)
+    data = partial(_large_change, choice) if is_large(choice) else difference_of
+    return compute("change", choice, data, caption=caption_changes, draw=plot_changes)
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:
     counts = read_counts(list(loaded.paths), steps=spaced_steps(choice, 2), draws=(0, 1))
-    return difference_from_base(counts, bands=assign_bands(counts, run=large_base(choice)))
+    bands = assign_bands(counts, run=large_base(choice))
+    return difference_from_base(counts, bands=bands, groups=split_of(choice))
+
+
+def split_of(choice: Choice) -> pd.Series | None:
+    """Give the split of each question_id; None where there is only one."""
+    rows = questions(choice)
+    splits = pd.Series(rows["split"].astype(object).to_numpy(), index=pd.Index(rows["question_id"].astype(object)))
+    return splits if splits.nunique() > 1 else None
 
 
 def large_base(choice: Choice) -> str:

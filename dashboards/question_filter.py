@@ -115,6 +115,7 @@ class Facts:
     missing: dict[str, str]
     row_of: dict[str, int]  # by question_id
     options: dict[str, tuple[str, ...]]
+    left_out: tuple[str, ...] = ()  # what a damaged file took away
 
 
 def shape_run(choice: Choice, name: str) -> RunInfo | None:
@@ -151,21 +152,27 @@ def facts(choice: Choice, run: RunInfo) -> Facts:
         frame = frame.assign(rate_first=np.nan, rate_last=np.nan, change=np.nan, n_probes=0)
     frame["row"] = row_N
     if run.origin == "probe":
-        missing = _add_labels(frame, choice, run)
+        missing, left_out = _add_labels(frame, choice, run)
     else:  # bands, reach and classes are of probes
         frame = frame.assign(**dict.fromkeys(LABELS))
-        missing = dict.fromkeys(LABELS, "it is of probes alone")
+        missing, left_out = dict.fromkeys(LABELS, "it is of probes alone"), ()
     marks = _marks(run, counts)
     for name, value_Q in marks.items():
         frame[name] = (row_N >= 0) & value_Q[row_N] if len(value_Q) else np.zeros(len(frame), bool)
-    return Facts(frame, missing, {str(q): i for i, q in enumerate(ids)}, _options(frame))
+    return Facts(frame, missing, {str(q): i for i, q in enumerate(ids)}, _options(frame), left_out)
 
 
-def _add_labels(frame: pd.DataFrame, choice: Choice, run: RunInfo) -> dict[str, str]:
-    """Add the columns LABELS to a frame of questions in place; return why a column is null everywhere, by column."""
-    ids, missing = pd.Index(frame["question_id"].astype(object)), {}
+def _add_labels(frame: pd.DataFrame, choice: Choice, run: RunInfo) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Add the columns LABELS to a frame of questions in place.
+
+    Return why a column is null everywhere, by column, and what a damaged file took away.
+    """
+    ids = pd.Index(frame["question_id"].astype(object))
+    missing: dict[str, str] = {}
+    left_out: dict[str, None] = {}
     for column, data in LABELS.items():
         made, frame[column] = compute(f"questions-{column}", choice, data), None
+        left_out |= dict.fromkeys(made.left_out)
         if isinstance(made, Unavailable):
             missing[column] = made.reason
             continue
@@ -176,7 +183,7 @@ def _add_labels(frame: pd.DataFrame, choice: Choice, run: RunInfo) -> dict[str, 
                 missing[column] = f"{run.name} has no probe after step 0"
         of = pd.Series(rows[column].to_numpy(object), index=pd.Index(rows["question_id"].astype(object)))
         frame[column] = of.reindex(ids).to_numpy(object)
-    return missing
+    return missing, tuple(left_out)
 
 
 def _options(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -266,8 +273,19 @@ def listed_ids(choice: Choice, run: RunInfo, wanted: Filter) -> tuple[list[str],
 
 @kept(4)
 def listed_facts(choice: Choice, run: RunInfo, wanted: Filter) -> pd.DataFrame:
-    """Take the rows of `facts` that the filter keeps in its order."""
-    return facts(choice, run).frame.iloc[listed(choice, run, wanted)].drop(columns="row")
+    """Take the rows of `facts` that the filter keeps in its order, to take away.
+
+    Columns that are about one run name it (`by_run`); rate_NAME is the last rate of each run.
+    """
+    rows = facts(choice, run).frame.iloc[listed(choice, run, wanted)].drop(columns="row").assign(by_run=run.name)
+    ids = pd.Index(rows["question_id"].astype(object))
+    for one in choice.runs:
+        counts = counts_of(one)
+        if counts is not None:
+            row_N = rows_of(one, ids)
+            rates = ends_of(counts)["rate_last"].reindex(row_N).to_numpy(float)  # a row of -1 is not there: null
+            rows = rows.assign(**{f"rate_{one.name}": rates})
+    return rows
 
 
 @kept(16)

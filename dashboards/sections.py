@@ -12,7 +12,8 @@ import streamlit as st
 from relift.dashboards.charts.common import Filled, RunScale, legend_of, legend_row
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable
-from relift.dashboards.widgets import plain
+from relift.dashboards.terms import TERMS
+from relift.dashboards.widgets import plain, say_damage
 
 
 def section(
@@ -23,18 +24,22 @@ def section(
     *,
     key: str | None = None,
     legend: Mapping[str, str] | None = None,
+    term: str | None = None,
+    **options: Any,
 ) -> Any:
     """Show a heading, a sentence, the chart of a frame, its caption and downloads; of what cannot be made, the reason.
 
     `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
-    as a table. `legend`: names and colours in place of the runs. With `key` returns what st.altair_chart gave, for
+    as a table. `legend`: names and colours in place of the runs. `term`, of TERMS, is explained beside the heading.
+    `options` go to the table. With `key` returns what st.altair_chart gave, for
     selections.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(title, anchor=False)
+        st.subheader(title, anchor=False, help=TERMS[term] if term else None)
         if isinstance(made, Ready) and len(made.frame):
             downloads(made)
     st.markdown(sentence)
+    say_damage(made.left_out)
     if isinstance(made, Unavailable):
         unavailable(made)
         return None
@@ -42,7 +47,7 @@ def section(
         st.info("There is nothing to show: no row of these runs belongs here.", icon=":material/inbox:")
         return None
     if chart is None:
-        event = table(made.frame, key=key)
+        event = table(made.frame, key=key, **options)
     else:
         event = _show_charts(made, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
     if made.caption:
@@ -100,7 +105,7 @@ def show_legend(made: Ready, legend: Mapping[str, str] | None = None) -> None:
 def unavailable(made: Unavailable) -> None:
     """Say why something is not shown."""
     if made.damaged:
-        st.error(f"{plain(made.reason)}. The Data page lists every damaged file.", icon=":material/error:")
+        st.error(f"Not shown: {plain(made.reason)}.", icon=":material/error:")
     else:
         st.info(f"Not shown: {plain(made.reason)}.", icon=":material/inbox:")
 

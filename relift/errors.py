@@ -1,4 +1,4 @@
-"""What goes wrong on the user's side, as exceptions that the command line turns into one line.
+"""Define the errors on the user's side, which the command line turns into one line.
 
 Exit status: 0 done; 1 a bug of ours; 2 bad input, refused resume, run in use; 3 stopped by a guard;
 4 out of memory; 5 storage; 130 and 143 signals.
@@ -8,32 +8,36 @@ from __future__ import annotations
 
 
 class ReliftError(Exception):
-    """Base of all errors meant for people: one line that says what is wrong, where, and how to mend it."""
+    """Base all errors meant for people: one line that says what is wrong, where, and how to mend it."""
 
     exit_status = 1
 
 
 class InputError(ReliftError):
-    """Bad input: a file, an option, a configuration key. Nothing has been run or written."""
+    """Refuse bad input: a file, an option, a configuration key. Nothing has been run or written."""
 
     exit_status = 2
 
 
 class ResumeRefused(InputError):
-    """The folder holds a run that differs in identity (configuration, data, model) from what was asked for."""
+    """Refuse a folder whose run differs in identity (configuration, data, model) from what was asked for."""
 
 
 class RunInUse(InputError):
-    """Another process writes in this run folder."""
+    """Refuse a run folder in which another process writes."""
 
 
 class GuardStop(ReliftError):
-    """A guard ended the run: non-finite losses in a row, too many undecided verdicts."""
+    """Stop a run by a guard: non-finite losses in a row, too many undecided verdicts."""
 
     exit_status = 3
 
 
 class StoreError(ReliftError):
-    """Storage failed: disk full, unwritable folder, damaged file."""
+    """Report that storage failed: disk full, unwritable folder, damaged file."""
 
     exit_status = 5
+
+
+class ReadFailed(StoreError):
+    """A file is there and cannot be read now (permission, I/O error): nothing is known to be damaged."""

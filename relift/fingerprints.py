@@ -1,4 +1,4 @@
-"""Telling runs apart: hashes of JSON values, differences between two identities, names and versions for the record."""
+"""Tell runs apart: hashes of JSON values, differences between two identities, names and versions for the record."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 
 def digest(value: object) -> str:
-    """Hash of a JSON value (16 bytes, hex)."""
+    """Hash a JSON value (16 bytes, hex)."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def plain_values(value: object) -> Any:
+    """Turn a value into what it is after it was written as JSON and read again: tuples become lists."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
 def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
-    """Hash of the names and contents of the files of a folder that match."""
+    """Hash the names and contents of the files of a folder that match."""
     total = hashlib.blake2b(digest_size=16)
     for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
         total.update(path.name.encode() + b"\0")
@@ -28,7 +34,7 @@ def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
 
 
 def differences(stored: Mapping[str, object], now: Mapping[str, object], *, bare: str | None = None) -> list[str]:
-    """What two identities differ in, a phrase for each leaf: "sampling.temperature is 0.6 there, 0.7 here".
+    """List the differences of two identities, a phrase for each leaf: "sampling.temperature is 0.6 there, 0.7 here".
 
     Names of the part called `bare` stand without it.
     """
@@ -45,12 +51,12 @@ def _differences(name: str, old: object, new: object, bare: str | None) -> list[
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes, for the record."""
+    """Return the versions of what computes, for the record."""
     return {name: version(name) for name in ("relift", "numpy", "pandas", "pyarrow")} | {
         "python": platform.python_version()
     }
 
 
 def plain_name(folder: Path) -> str:
-    """The folder's name in the letters that a run_id may have."""
+    """Return the folder's name in the letters that a run_id may have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip(".-_")[:80] or "run"

@@ -1,16 +1,21 @@
-r"""Prompts: a question's text as token ids, by a named template.
+r"""Render prompts: a question's text as token ids, by a named template or one in a file.
 
 plain   the problem's text as it is: for base models of our own that were pretrained on such texts
 chat    the problem as the user's turn, through the checkpoint's chat template, up to where the assistant begins
 boxed   chat, with one line after the problem that asks for steps and a boxed answer
+file:PATH        the user's turn as the jinja template in this file writes it, from `problem`; then as chat
+plain-file:PATH  the whole prompt as the jinja template in this file writes it, from `problem`; then as plain
 
 What a model is asked while training, probed with, and fine-tuned on is the same prompt, token for token.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from relift.errors import InputError
@@ -22,66 +27,162 @@ THINK = "<think>"
 
 Turns = tuple[tuple[str, str], ...]  # (role, text)
 
-# What the user's turn says; None: there are no turns, the problem is all.
+# The text of the user's turn; None: there are no turns, the problem is all.
 TEMPLATES: dict[str, Callable[[str], str] | None] = {
     "plain": None,
     "chat": lambda problem: problem,
     "boxed": lambda problem: f"{problem}\n{BOX_INSTRUCTION}",
 }
+FILE, PLAIN_FILE = "file:", "plain-file:"
+
+# What python raises inside a template that is wrong, beside jinja's own errors: a number added to a text, a division
+# by zero, a name that does not exist, a macro that calls itself.
+TEMPLATE_FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True)
+class RenderedPrompt:
+    """One prompt: its text before tokens, its token ids, and its turns before the chat template (None: no turns)."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    turns: Turns | None = None
 
 
 def render(
     problem: str, template: str, tokenizer: Any, *, system: str | None = None, setting: str = "data.prompt ="
-) -> list[int]:
-    """Token ids of the prompt. `tokenizer`: one of transformers. `setting`: how the user names a template, for errors.
+) -> RenderedPrompt:
+    """Render a problem for a model. `tokenizer`: one of transformers. `setting`: how the user names a template.
 
-    Special tokens come from the template alone (chat, boxed) or from the tokenizer alone (plain), so a start token
-    stands there at most once. Raises InputError for an unknown template, for one that needs a chat template which the
-    checkpoint does not have, and for a system turn that the template cannot hold.
+    Special tokens come from the chat template alone, or from the tokenizer alone where there are no turns, so a start
+    token stands there at most once. Raises InputError for an unknown template, for one that needs a chat template
+    which the checkpoint does not have, and for a system turn that the template cannot hold.
     """
     turns = turns_of(problem, template, system=system)
     if turns is None:
-        return _plain(problem, tokenizer)
-    return _ids(chat_text(turns, tokenizer, setting=setting), tokenizer)
+        text = _from_file(template.removeprefix(PLAIN_FILE), problem) if template.startswith(PLAIN_FILE) else problem
+        return RenderedPrompt(text, _plain_ids(text, tokenizer))
+    text = chat_text(turns, tokenizer, setting=setting)
+    return RenderedPrompt(text, tuple(_ids(text, tokenizer)), turns)
 
 
 def turns_of(problem: str, template: str, *, system: str | None = None) -> Turns | None:
-    """What stands in the turns of a chat, before the checkpoint's template; None for a prompt without turns."""
-    if template not in TEMPLATES:
-        known = ", ".join(TEMPLATES)
+    """Write the turns of a chat, before the checkpoint's template; None for a prompt without turns."""
+    if template.startswith(FILE):
+        user = ("user", _from_file(template.removeprefix(FILE), problem))
+    elif template in TEMPLATES or template.startswith(PLAIN_FILE):
+        wrap = TEMPLATES.get(template)
+        if wrap is None:
+            if system is not None:
+                raise InputError(f"the prompt template {template!r} has no place for a system turn: take chat or boxed")
+            return None
+        user = ("user", wrap(problem))
+    else:
+        known = ", ".join([*TEMPLATES, f"{FILE}PATH", f"{PLAIN_FILE}PATH"])
         raise InputError(f"unknown prompt template {template!r}; known: {known}{hint(template, TEMPLATES)}")
-    wrap = TEMPLATES[template]
-    if wrap is None:
-        if system is not None:
-            raise InputError(f"the prompt template {template!r} has no place for a system turn: take chat or boxed")
-        return None
-    user = ("user", wrap(problem))
     return (user,) if system is None else (("system", system), user)
 
 
+def template_path(template: str) -> Path | None:
+    """Find the file that a template's name refers to; None for a template that stands in no file."""
+    for prefix in (FILE, PLAIN_FILE):
+        if template.startswith(prefix):
+            return Path(template.removeprefix(prefix))
+    return None
+
+
+def template_identity(template: str) -> str:
+    """Name a template by its contents: two files with equal texts are one template, wherever they lie."""
+    path = template_path(template)
+    if path is None:
+        return template
+    return f"{template.partition(':')[0]}:{hashlib.sha256(_read(path).encode()).hexdigest()[:16]}"
+
+
 def chat_text(turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =") -> str:
-    """The turns as the checkpoint's chat template writes them, up to where the assistant begins."""
+    """Write the turns as the checkpoint's chat template does, up to where the assistant begins."""
     if getattr(tokenizer, "chat_template", None) is None:
         raise InputError(
             f'{setting.split()[0]}: the checkpoint has no chat template; set {setting} "plain", or add one to its '
             "tokenizer"
         )
-    messages = [{"role": role, "content": text} for role, text in turns]
+    roles = [role for role, _ in turns]
     try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return _apply(turns, tokenizer, add_generation_prompt=True)
     except _template_errors() as error:  # such as a template that knows no system turn
-        roles = " and ".join(role for role, _ in turns)
-        raise InputError(f"the checkpoint's chat template refuses the turns {roles}: {error}") from None
+        mend = "; leave the system turn out, or take another template" if "system" in roles else ""
+        words = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the checkpoint's chat template refuses the turns {' and '.join(roles)}: {words or type(error).__name__}"
+            f"{mend}"
+        ) from None
+
+
+def end_of_turn(tokenizer: Any) -> int | None:
+    """Find the token with which the chat template ends an assistant's turn; None without such a token or template."""
+    if getattr(tokenizer, "chat_template", None) is None:
+        return None
+    mark = "answer"
+    try:
+        text = _apply((("user", "question"), ("assistant", mark)), tokenizer, add_generation_prompt=False)
+    except _template_errors():
+        return None  # rendering a real prompt says what is wrong with it
+    ids = _ids(text.rpartition(mark)[2].lstrip(), tokenizer) if mark in text else []
+    return ids[0] if ids and ids[0] in _special_ids(tokenizer) else None
+
+
+def _special_ids(tokenizer: Any) -> set[int]:
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {*tokenizer.all_special_ids, *(token_id for token_id, token in added.items() if token.special)}
+
+
+def _apply(turns: Turns, tokenizer: Any, *, add_generation_prompt: bool) -> str:
+    messages = [{"role": role, "content": text} for role, text in turns]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
 
 
 def _template_errors() -> tuple[type[Exception], ...]:
-    """What a chat template raises: jinja2's, which transformers has imported when it renders one."""
-    renderer = sys.modules.get("jinja2")
-    return () if renderer is None else (renderer.TemplateError,)
+    """List what a template may raise; jinja2 comes with torch and is needed for chat templates and files alone."""
+    import jinja2
+
+    return (jinja2.TemplateError, *TEMPLATE_FAULTS)
+
+
+def _from_file(path: str, problem: str) -> str:
+    """Write a prompt with the template in a file, in jinja's sandbox: no attribute of python is within its reach."""
+    try:
+        return str(_compiled(_read(Path(path))).render(problem=problem))
+    except _template_errors() as error:
+        words = " ".join(str(error).split())[:200]
+        raise InputError(f"prompt template {path}: {words or type(error).__name__}") from None
+
+
+@lru_cache(maxsize=8)
+def _compiled(source: str) -> Any:
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source)
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"prompt template {path}: cannot be read: {error}") from None
+    if "problem" not in text:
+        raise InputError(f"prompt template {path}: it does not say where the problem goes: write {{{{ problem }}}}")
+    return text.removesuffix("\n")  # an editor's last line end is no part of a prompt
+
+
+def opens_thoughts(text: str, openings: Iterable[str]) -> bool:
+    """Say whether a prompt ends by opening the thoughts, so that an answer begins inside them."""
+    return any(text.rstrip().endswith(opening) for opening in openings)
 
 
 def completion_ids(text: str, prompt_ids: Sequence[int], tokenizer: Any) -> list[int]:
-    """Token ids of a demonstration that follows this prompt, without the end token.
+    """Tokenize a demonstration that follows this prompt, without the end token.
 
     A prompt may already have opened the thoughts; the demonstration's own opening tag is left out then, so that it
     occurs once (docs/method.md, rules).
@@ -98,7 +199,7 @@ def _ids(text: str, tokenizer: Any) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _plain(problem: str, tokenizer: Any) -> list[int]:
-    ids = list(tokenizer(problem)["input_ids"])
+def _plain_ids(text: str, tokenizer: Any) -> tuple[int, ...]:
+    ids = tuple(tokenizer(text)["input_ids"])
     # Some tokenizers close every text, but here the answer is yet to come.
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id and ids[-1] != tokenizer.bos_token_id else ids

@@ -1,4 +1,4 @@
-"""What every long command does with its terminal: lines of warning, and signals that end it in order."""
+"""Print warnings of long commands, and end them in order on a signal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked for the end. `number`: which; the exit status is 128 more."""
+    """Ask for the end on a signal. `number`: which; the exit status is 128 more."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
@@ -22,7 +22,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
-    """The list of signals received so far, for work that looks at it now and then; the second one acts as usual."""
+    """Collect the signals received, for work that looks at the list now and then; the second one acts as usual."""
     received: list[int] = []
     with _handling(received.append):
         yield received
@@ -30,7 +30,7 @@ def stop_on_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """The first signal raises Stopped, wherever the main thread is; the second one acts as usual."""
+    """Raise Stopped on the first signal, wherever the main thread is; the second one acts as usual."""
 
     def stop(number: int) -> None:
         raise Stopped(number)
@@ -58,5 +58,5 @@ def _handling(act: Callable[[int], object]) -> Iterator[None]:
 
 
 def warn_on(console: Console) -> Callable[[str], None]:
-    """Prints a line of warning, as it is."""
+    """Return a function that prints a line of warning, as it is."""
     return lambda line: console.print(f"warning: {line}", soft_wrap=True, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""Where the checkout's files are, for the tests that read the repository itself."""
+"""Find the checkout's files, for the tests that read the repository itself."""
 
 from __future__ import annotations
 

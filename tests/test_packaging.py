@@ -1,4 +1,4 @@
-"""What is installed is what is in the checkout: packages, links, data files, dependencies."""
+"""Check that the installation is the checkout: packages, links, data files, dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What our source never does: unpickle, evaluate data, read tables without checksums, name a machine.
+"""Scan the source: it never unpickles, evaluates data, reads tables without checksums or names a machine.
+
+It also reads every docstring's first line: a verb and its object in plain English.
 
 Opening a stranger's run folder or grading any answer must run no code of theirs (docs/reliability.md).
 """
@@ -37,7 +39,7 @@ PARQUET_READS = {"read_parquet", "read_table", "ParquetFile", "ParquetDataset", 
 
 
 def findings(source: str, *, where: str) -> list[str]:
-    """What the scan objects to, as "line: reason". `where` is the module name."""
+    """List objections to a source, as "module:line: reason". `where` is the module name."""
     tree = ast.parse(source)
     found = [*_imports(tree, where), *_calls(tree, where)]
     return [f"{where}:{line}: {reason}" for line, reason in sorted(found)]
@@ -156,7 +158,7 @@ def text_files() -> Iterator[Path]:
     """Files with text in the checkout, what git ignores left out by name; links are not followed."""
     for folder, folders, names in os.walk(ROOT):
         folders[:] = sorted(name for name in folders if not SKIPPED.fullmatch(name))
-        paths = (Path(folder, name) for name in sorted(names))
+        paths = (Path(folder, name) for name in sorted(names) if not SKIPPED.fullmatch(name))
         yield from (path for path in paths if path.suffix in TEXT and path.is_file() and not path.is_symlink())
 
 
@@ -174,3 +176,56 @@ def test_machine_paths_are_recognised() -> None:
     for folder in ("work", "opt", "home", "tmp"):
         assert MACHINE_PATH.search(f"see /{folder}/x") and MACHINE_PATH.search(f'"/{folder}/x"')
     assert not MACHINE_PATH.search("relift/work/x") and not MACHINE_PATH.search("https://example.org/home/x")
+
+
+# A docstring's first line says what is done, as a verb and its object: no riddle, no phrase that hangs in the air.
+RIDDLES = {"What", "How", "Which", "Where", "Who", "Whose", "Of", "As"}
+
+
+def riddles(source: str, *, where: str) -> list[str]:
+    """List docstrings of modules, classes and functions whose first line opens with a word of RIDDLES."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = (ast.get_docstring(node) or " ").splitlines()[0]
+            if re.split(r"\W", first, maxsplit=1)[0] in RIDDLES:
+                found.append(f"{where}:{getattr(node, 'lineno', 1)}: {first}")
+    return found
+
+
+def python_files() -> Iterator[Path]:
+    """Files of the product, its tests and the scripts of docs/, relative to the checkout."""
+    product = (path for _, path in product_files())
+    others = (path for folder in ("tests", "docs") for path in sorted((ROOT / folder).rglob("*.py")))
+    yield from (path.relative_to(ROOT) for path in (*product, *others))
+
+
+def test_docstrings_open_with_a_verb() -> None:
+    found = [
+        line
+        for path in python_files()
+        for line in riddles((ROOT / path).read_text(encoding="utf-8"), where=path.as_posix())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        '"""What a run is made of."""',
+        '"""Of the footer."""',
+        'def f():\n    """How fast it is."""',
+        'class A:\n    """As Grader.judge."""',
+        'class A:\n    def f(self):\n        """Whose turn it is,\n\n        and so on.\n        """',
+        'async def f():\n    """Where it lies."""',
+    ],
+)
+def test_a_riddle_is_found(planted: str) -> None:
+    assert len(riddles(planted, where="planted")) == 1
+
+
+@pytest.mark.parametrize(
+    "plain", ['"""Read a run."""', 'def f():\n    """Offer what is left."""', "x = 1", '"""Ofen."""']
+)
+def test_plain_docstrings_pass(plain: str) -> None:
+    assert riddles(plain, where="plain") == []

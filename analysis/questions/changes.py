@@ -10,10 +10,16 @@ import pandas as pd
 from relift.analysis import style
 
 
+def groups_of(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """List (kind, group) of a frame of `difference_from_base` in its order, those without a question left out."""
+    held = frame[frame["n_questions"] > 0]
+    return [(str(kind), str(group)) for kind, group in held[["kind", "group"]].drop_duplicates().to_numpy()]
+
+
 def plot_changes(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     """Draw a row per group of `difference_from_base`, a point with its interval per run; returns the Axes."""
     shown = frame[frame["n_questions"] > 0]
-    groups = list(dict.fromkeys(zip(shown["kind"], shown["group"], strict=True)))
+    groups = groups_of(frame)
     styles = style.run_styles(shown["run"])
     parts = style.by_style(shown, styles)
     if axes is None:

@@ -61,8 +61,8 @@ def classify_trajectories(
     """
     frames = []
     for run in _read_runs(trajectories):
-        shape = _shape(run, prior)
-        code_Q, p_gain_Q = _classes(run, run.correct_QP, shape, level, _Thresholds(seed))
+        chances = _Chances(_shape(run, prior))
+        code_Q, p_gain_Q = _classes(run, run.correct_QP, chances, level, _Thresholds(seed))
         solved_QP = run.correct_QP > 0
         measured_QP = run.decided_QP > 0
         forgot_QP = solved_QP[:, :-1] & ~solved_QP[:, 1:] & measured_QP[:, 1:]
@@ -105,10 +105,10 @@ def count_classes(
     """
     rows = []
     for run in _read_runs(trajectories):
-        shape, thresholds = _shape(run, prior), _Thresholds(seed)
-        found_S = np.bincount(_classes(run, run.correct_QP, shape, level, thresholds)[0], minlength=len(CLASSES))
+        chances, thresholds = _Chances(_shape(run, prior)), _Thresholds(seed)
+        found_S = np.bincount(_classes(run, run.correct_QP, chances, level, thresholds)[0], minlength=len(CLASSES))
         rng = np.random.default_rng(seed)
-        dealt = [_classes(run, _deal(run, rng), shape, level, thresholds)[0] for _ in range(deals)]
+        dealt = [_classes(run, _deal(run, rng), chances, level, thresholds)[0] for _ in range(deals)]
         dealt_RS = np.array([np.bincount(code_Q, minlength=len(CLASSES)) for code_Q in dealt], float)
         n = len(run.question_ids)
         for i, name in enumerate(CLASSES):
@@ -156,14 +156,14 @@ def _shape(run: _Run, prior: pd.DataFrame | None) -> tuple[float, float]:
 
 
 def _classes(
-    run: _Run, correct_QP: NDArray[np.int64], shape: tuple[float, float], level: float, thresholds: _Thresholds
+    run: _Run, correct_QP: NDArray[np.int64], chances: _Chances, level: float, thresholds: _Thresholds
 ) -> tuple[NDArray[np.int64], stats.Floats]:
     """Return the position in CLASSES, and p_gain: both [Q]."""
     total_Q, n_Q = correct_QP.sum(axis=1), run.decided_QP.sum(axis=1)
     base, end = (
         (correct_QP[:, of_P].sum(axis=1), run.decided_QP[:, of_P].sum(axis=1)) for of_P in (run.base_P, run.end_P)
     )
-    p_gain_Q = chance_of_gain(*base, *end, a=shape[0], b=shape[1])
+    p_gain_Q = chances.of(*base, *end)
     always_Q = band_codes(total_Q, n_Q) == BANDS.index("Easy")
     flicker_Q = dispersion(correct_QP, run.decided_QP) > thresholds.of(run.decided_QP, total_Q)
     conditions = [p_gain_Q >= level, p_gain_Q <= 1 - level, total_Q == 0, always_Q, flicker_Q]
@@ -198,6 +198,24 @@ def _chance_below(one: tuple[stats.Floats, stats.Floats], other: tuple[stats.Flo
     level_K, weight_K = (_NODES + 1) / 2, _NODE_WEIGHTS / 2
     rate = betaincinv(other[0][:, None], other[1][:, None], level_K)
     return np.asarray(betainc(one[0][:, None], one[1][:, None], rate) @ weight_K)
+
+
+class _Chances:
+    """Keep `chance_of_gain` by the counts: dealings of the same attempts meet the same counts again and again."""
+
+    def __init__(self, shape: tuple[float, float]):
+        self._a, self._b = shape
+        self._known: dict[tuple[int, ...], float] = {}
+
+    def of(self, *counts_Q: NDArray[np.int64]) -> stats.Floats:
+        found, where = np.unique(np.column_stack(counts_Q), axis=0, return_inverse=True)
+        keys = [tuple(key) for key in found.tolist()]
+        new = [i for i, key in enumerate(keys) if key not in self._known]
+        if new:
+            c, n, d, m = found[new].T
+            values = chance_of_gain(c, n, d, m, a=self._a, b=self._b)
+            self._known |= dict(zip([keys[i] for i in new], values.tolist(), strict=True))
+        return np.array([self._known[key] for key in keys], float)[where.ravel()]
 
 
 def dispersion(correct_QP: NDArray[np.int64], decided_QP: NDArray[np.int64]) -> stats.Floats:

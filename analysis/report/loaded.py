@@ -42,6 +42,7 @@ class Loaded:
     resamples: int = 1000
     seed: int = 0
     steps: tuple[int, ...] | None = None  # probes at these steps alone; None: all
+    left_out: tuple[tuple[str, int], ...] = ()  # (run_id, step) of probes that are not looked at: damaged ones
     control: str | None = None  # name of the frozen run; None: see `control_id`
 
     @cached_property
@@ -53,7 +54,9 @@ class Loaded:
     def trajectories(self) -> pd.DataFrame:
         """Return all probes, all draws; of runs without any probe, what they were evaluated on."""
         for origin in ("probe", "benchmark"):
-            frame = read_trajectories(list(self.paths), origin=origin, splits=self.splits, steps=self.steps)
+            frame = read_trajectories(
+                list(self.paths), origin=origin, splits=self.splits, steps=self.steps, leave_out=self.left_out
+            )
             if len(frame):
                 return frame
         raise InputError("no run holds a probe: there are no trajectories (set probe.questions, or relift probe)")

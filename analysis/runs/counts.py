@@ -1,4 +1,4 @@
-"""Hold counts of many probes in small arrays, a question by probe: for tables that are too big to hold as rows.
+"""Hold counts of many probes in small arrays, a question by probe, for tables too big to hold as rows.
 
 Axes: Q questions, P probes (run, step, draw), T steps.
 """

@@ -6,7 +6,7 @@ question carry question_id; question_ix is dense inside one run and must never b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
@@ -19,13 +19,14 @@ from pandas.api.types import union_categoricals
 
 from relift.errors import InputError, StoreError
 from relift.schema import TABLES, Origin
-from relift.store import RunReader, runs_below, trajectories_of, unassisted
+from relift.store import RunReader, TableFile, runs_below, trajectories_of, unassisted
 from relift.suggest import hint
 
 RunPath = str | PathLike[str]
 Runs = RunPath | Sequence[RunPath]
 
 
+_BATCH_ROWS = 100_000
 _KEPT = 32  # readers and indexes of questions kept open: a page that is drawn again must not read them again
 _readers: dict[Path, RunReader] = {}
 _indexes: dict[tuple[Path, str], pd.CategoricalDtype] = {}
@@ -94,7 +95,7 @@ def _folders(path: Path) -> list[Path]:
 
 def _reader(folder: Path) -> RunReader:
     known = _readers.get(folder)
-    if known is not None and known.run_json["run_id"] == known.run_id:
+    if known is not None and known.run.run_id == known.run_id:
         return known
     with _lock:
         _readers.pop(folder, None)
@@ -111,7 +112,7 @@ def question_index(reader: RunReader) -> pd.Index:
 
 
 def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
-    key = (reader.folder, str(reader.run_json["files"].get("questions.parquet")))
+    key = (reader.folder, str(reader.run.files.get("questions.parquet")))
     with _lock:
         if key not in _indexes:
             questions = reader.read("questions", columns=["question_id", "question_ix"]).sort_values("question_ix")
@@ -125,17 +126,24 @@ def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
 
 def label_of(reader: RunReader) -> str:
     """Return the name of the run in figures."""
-    return str(reader.run_json.get("name") or reader.folder.name)
+    return reader.run.name or reader.folder.name
 
 
 def read_runs(*runs: Runs) -> pd.DataFrame:
-    """Read one row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
+    """Read one row per run: run_id, run, folder, committed_step, method (the recipe and its configuration without the
+    seed, so that runs of several seeds group), and every plain value of its record."""
     rows = []
     for reader in open_runs(runs):
-        plain = {k: v for k, v in reader.run_json.items() if v is None or isinstance(v, str | int | float)}
+        run = reader.run
+        values = {name: value for name, value in vars(run).items() if name != "name"}
+        plain = {k: str(v) if isinstance(v, str) else v for k, v in values.items() if v is None or _is_plain(v)}
         key = {"run_id": reader.run_id, "run": label_of(reader), "folder": str(reader.folder)}
-        rows.append({**key, "committed_step": reader.committed_step, **{k: v for k, v in plain.items() if k != "name"}})
+        rows.append({**key, "committed_step": reader.committed_step, "method": run.method, **plain})
     return pd.DataFrame(rows)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def read_questions(*runs: Runs) -> pd.DataFrame:
@@ -150,12 +158,14 @@ def read_trajectories(
     draws: Collection[int] | None = None,
     splits: Collection[str] | None = None,
     columns: Sequence[str] | None = None,
+    leave_out: Collection[tuple[str, int]] = (),
 ) -> pd.DataFrame:
     """Read one row per run, draw, step and question, with question_id. `splits` keeps questions of these splits only.
 
     With the rate of each row as `accuracy`, n_correct / (n_attempts - n_undecided), null where nothing was decided
-    (also in `columns`). Runs that keep attempts of this origin alone (evaluations) have their rows counted from these.
-    InputError for an unknown origin, and for steps or draws that no run has.
+    (also in `columns`). `leave_out`: (run_id, step) of probes that are not looked at, as damaged ones. Runs that keep
+    attempts of this origin alone (evaluations) have their rows counted from these. InputError for an unknown origin,
+    and for steps or draws that no run has.
     """
     readers = open_runs(runs)
     require_known(readers, ("trajectories", "attempts"), origin=origin, steps=steps, draws=draws)
@@ -167,12 +177,16 @@ def read_trajectories(
     def read(reader: RunReader) -> pd.DataFrame:
         wanted = None if columns is None else _with_keys(columns, ("run_id", "origin", "draw", "step", "question_ix"))
         kept = None if splits is None else _ixs_of(reader, "split", splits)
+        left, asked = {step for run_id, step in leave_out if run_id == reader.run_id}, steps
+        if left:
+            known = reader.steps("trajectories", origin=origin) or reader.steps("attempts", origin=origin)
+            asked = [step for step in known if step not in left and (steps is None or step in steps)]
         if not reader.files("trajectories", origin=origin) and reader.files("attempts", origin=origin):
-            frame = _counted(reader, origin=origin, steps=steps, draws=draws, question_ixs=kept)
+            frame = _counted(reader, origin=origin, steps=asked, draws=draws, question_ixs=kept)
             frame = frame if wanted is None else frame[wanted]
         else:
             frame = reader.read(
-                "trajectories", columns=wanted, origin=origin, steps=steps, draws=draws, question_ixs=kept
+                "trajectories", columns=wanted, origin=origin, steps=asked, draws=draws, question_ixs=kept
             )
         frame = _with_question_id(reader, frame)
         return frame.assign(accuracy=accuracy_of(frame)) if rate else frame
@@ -310,12 +324,27 @@ def map_attempts(
     for reader in open_runs(runs):
         wanted = _with_keys(columns, keys)
         read = [*wanted, *({"assistance"} - set(wanted))]
-        for _, table in reader.iter_tables("attempts", columns=read, origin=origin, steps=steps):
+        tables = reader.iter_tables("attempts", columns=read, origin=origin, steps=steps)
+        for table in _batches(tables):
             frame = _with_question_id(reader, unassisted(table).select(wanted).to_pandas())
             parts.append(function(frame.assign(run_id=reader.run_id, run=label_of(reader))))
     if not parts:
         raise InputError(f"no attempts of origin {origin}{'' if steps is None else ' at these steps'} in these runs")
     return pd.concat(parts, ignore_index=True)
+
+
+def _batches(tables: Iterable[tuple[TableFile, pa.Table]]) -> Iterator[pa.Table]:
+    """Join small files of different steps up to _BATCH_ROWS rows: a call for each file costs more than its rows."""
+    batch: list[pa.Table] = []
+    steps: set[int] = set()
+    for file, table in tables:
+        if batch and (file.step in steps or sum(map(len, batch)) + len(table) > _BATCH_ROWS):
+            yield pa.concat_tables(batch).unify_dictionaries()
+            batch, steps = [], set()
+        batch.append(table)
+        steps.add(file.step)
+    if batch:
+        yield pa.concat_tables(batch).unify_dictionaries()
 
 
 def _gather(runs: Runs | Sequence[Runs], read: Callable[[RunReader], pd.DataFrame]) -> pd.DataFrame:

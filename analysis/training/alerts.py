@@ -8,13 +8,18 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates"]
+from relift.schema import WARN_UNDECIDED
+
+Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler"]
+KINDS: tuple[Kind, ...] = ("spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler")
 ALERT_COLUMNS = ["run_id", "run", "kind", "sentence"]
-UNDECIDED_SHARE, TRUNCATED_SHARE = 0.02, 0.10
+TRUNCATED_SHARE = 0.10
 # The rest are rules of thumb of ours: first against last third of the steps, and far enough apart to be no noise of
 # a few dozen questions.
 RISE, FALL, COLLAPSE = 1.25, 0.05, 0.3
 LEAST_STEPS = 6
+# Sampler and learner in half precision differ by .03 to .05 nats a token on average; twice that is no rounding.
+LARGEST_GAP, LEAST_EFFECTIVE = 0.1, 0.8
 
 
 def find_alerts(
@@ -29,6 +34,8 @@ def find_alerts(
     dry buffer       no demonstration waits, and none was enqueued in the last third of the steps
     grader           undecided over 2 % of the attempts; truncation: cut off over 10 % of them
     skipped updates  an update was not made, because its loss or gradient was not finite
+    sampler          in a step the sampler's log-probabilities were over .1 nats a token from the learner's, or by
+                     importance weights the rollout tokens were worth less than .8 of their number
     First and last mean the first and last third of a run's steps, at least six.
     """
     rows: list[tuple[str, str, Kind, str]] = []
@@ -48,6 +55,7 @@ def _of_training(one: pd.DataFrame) -> list[tuple[Kind, str]]:
     skipped = int(one["n_skipped"].sum())
     if skipped:
         found.append(("skipped updates", f"{skipped} updates were not made: loss or gradient was not finite."))
+    found += _of_sampler(one)
     rolled = one[one["tokens"].notna()]
     if len(rolled) >= LEAST_STEPS:
         tokens, reward, truncated = (_thirds(rolled[c]) for c in ("tokens", "reward", "truncated_share"))
@@ -70,6 +78,22 @@ def _of_training(one: pd.DataFrame) -> list[tuple[Kind, str]]:
     return found
 
 
+def _of_sampler(one: pd.DataFrame) -> list[tuple[Kind, str]]:
+    gap, share = one["sampler_gap"], one["effective_share"]
+    beyond = (gap > LARGEST_GAP) | (share < LEAST_EFFECTIVE)
+    if not beyond.any():
+        return []
+    worst = gap.where(beyond).fillna(0).to_numpy().argmax()
+    return [
+        (
+            "sampler",
+            f"In {int(beyond.sum())} of {int(gap.notna().sum())} steps sampler and learner disagree, most in step "
+            f"{int(one['step'].iloc[worst])}: {gap.iloc[worst]:.2g} nats a token, tokens worth {share.iloc[worst]:.0%} "
+            "of their number. Look at the dtypes of rollouts and learner, and at rl.importance.",
+        )
+    ]
+
+
 def _of_buffer(one: pd.DataFrame, last_step: float) -> list[str]:
     if one.empty or not one["n_enqueued"].any() or np.isnan(last_step):
         return []
@@ -85,7 +109,7 @@ def _of_buffer(one: pd.DataFrame, last_step: float) -> list[str]:
 def _of_grading(found: dict[Any, Any]) -> list[tuple[Kind, str]]:
     n, rows = int(found["n_attempts"]), []
     kinds: Sequence[tuple[Kind, str, float, str]] = (
-        ("grader", "n_undecided", UNDECIDED_SHARE, "could not be judged: see which rules in attempts.verdict_rule"),
+        ("grader", "n_undecided", WARN_UNDECIDED, "could not be judged: see which rules in attempts.verdict_rule"),
         (
             "truncation",
             "n_truncated",

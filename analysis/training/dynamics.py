@@ -25,8 +25,9 @@ def training_dynamics(updates: pd.DataFrame, trajectories: pd.DataFrame, *, wind
     (mean per attempt), truncated_share, entropy (nats, mean over questions); each with `_smooth`, the centred
     running mean over `window` steps (shorter at the ends). The same of probes as probe_*, over the questions
     that all of a run's probes share: origins are never averaged together. Of the updates: n_rl, n_sft, n_mixed
-    (skipped ones left out), n_skipped, and update_entropy (nats, weighted by tokens). What was not measured is
-    null. `trajectories` may hold the origins rollout and probe.
+    (skipped ones left out), n_skipped, update_entropy (nats, weighted by tokens), sampler_gap (nats, mean
+    |log p_learner - log p_sampler| over rollout tokens) and effective_share (of those tokens, by their importance
+    weights). What was not measured is null. `trajectories` may hold the origins rollout and probe.
     """
     rollouts = trajectories[trajectories["origin"] == "rollout"]
     probes = trajectories[(trajectories["origin"] == "probe") & (trajectories["draw"] < RATE_DRAWS)]
@@ -83,13 +84,27 @@ def _by_update(updates: pd.DataFrame) -> pd.DataFrame:
             **{key: rows[key].to_numpy() for key in KEYS},
             **{f"n_{name}": ((kind == name) & made).to_numpy(int) for name in ("rl", "sft", "mixed")},
             "n_skipped": (~made).to_numpy(int),
+            **_of_sampler(rows),
             "weight": weight.to_numpy(),
             "weighted": (rows["entropy"].fillna(0).astype(float) * weight).to_numpy(),
         }
     )
     by_step = counted.groupby(KEYS, sort=False).sum()
     by_step["update_entropy"] = stats.rate(by_step.pop("weighted"), by_step.pop("weight"))
+    sampled = by_step.pop("n_sampled")
+    by_step["sampler_gap"] = stats.rate(by_step.pop("gap"), sampled)
+    by_step["effective_share"] = stats.rate(by_step.pop("effective"), sampled)
     return by_step.reset_index()
+
+
+def _of_sampler(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Sums over the rollout tokens of an update whose log-probability the sampler told; 0 where it told none."""
+    n_sampled = rows["n_sampled_tokens"].fillna(0).astype(float)
+    return {
+        "n_sampled": n_sampled.to_numpy(),
+        "gap": (rows["sampler_gap"].fillna(0).astype(float) * n_sampled).to_numpy(),
+        "effective": rows["effective_tokens"].fillna(0).astype(float).to_numpy(),
+    }
 
 
 def plot_training_dynamics(frame: pd.DataFrame, *, axes: Any = None) -> Any:

@@ -1,7 +1,9 @@
-"""Our benchmarks as tasks of lighteval, our engines as a model of it, and its grader beside ours (docs/lighteval.md).
+"""Bridge to lighteval in both directions, and compare graders (docs/lighteval.md).
 
-lighteval finds the tasks here (`--custom-tasks relift.benchmarks.lighteval`): TASKS_TABLE is made when it is asked
-for, so that importing this package needs no lighteval.
+Ours in theirs: our benchmarks as its tasks (tasks, questions, metrics), our engines as its model (model, custom_model),
+settings and command line (settings, __main__). Theirs in ours: its grader on recorded answers (cross_check here, peer
+drives grade in its interpreter), its saved evaluations as runs (importer). The cost of an evaluation in it beside ours
+is measured in relift.benchmarks.speed (overhead_lighteval).
 """
 
 from __future__ import annotations

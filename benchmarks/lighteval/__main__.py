@@ -1,4 +1,4 @@
-"""lighteval's command line with our tasks and none of its own: python -m relift.benchmarks.lighteval ARGUMENTS...
+"""Run lighteval's command line with our tasks and none of its own: python -m relift.benchmarks.lighteval ARGUMENTS...
 
 lighteval 0.13.0 imports every task it has before it looks at ours. Offline that fails (one of them fetches a file from
 the web while it is imported, another asks the hub), and so it does with huggingface_hub 2. Here its two loaders find
@@ -20,7 +20,7 @@ WITH_TASKS = ("accelerate", "custom", "vllm", "sglang", "nanotron", "baseline") 
 
 
 def leave_out_builtin_tasks() -> None:
-    """Only custom tasks are loaded from now on."""
+    """Make lighteval load custom tasks alone from now on."""
     from lighteval.tasks.registry import Registry
 
     Registry._load_from_files = staticmethod(_nothing)
@@ -32,7 +32,7 @@ def _nothing(*_: object) -> dict[str, object]:
 
 
 def with_ours(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with our tasks if the command takes custom ones, and our model file, unless others are given."""
+    """Add our tasks to a command that takes custom ones, and our model file, unless others are given."""
     if not arguments or arguments[0] not in WITH_TASKS:
         return list(arguments)
     out = list(arguments)
@@ -44,6 +44,7 @@ def with_ours(arguments: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
+    """Run the command line."""
     leave_out_builtin_tasks()
     from lighteval.__main__ import app
 

@@ -1,4 +1,4 @@
-r"""The same recorded answers, graded by us and by lighteval: attempt by attempt, with the cause of every difference.
+r"""Grade the same recorded answers by us and by lighteval, and find the cause of every difference.
 
 lighteval runs in an interpreter of its own (its pins exclude math-verify 0.9). It is given one response at a time,
 thoughts already removed, as its tasks aime24 and math_500 would grade it.
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 class Cause(StrEnum):
-    """Why the two verdicts on one answer differ, or cannot be compared."""
+    """Name why the two verdicts on one answer differ, or cannot be compared."""
 
     undecided = "undecided"  # ours is undecided; theirs knows no such verdict and says wrong
     no_answer = "no_answer"  # we found no final answer and say wrong; they took some expression of the text for one
@@ -55,11 +55,11 @@ def cross_check(
     origin: Origin = Origin.benchmark,
     on_progress: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """A row for each attempt of this origin whose text was kept: both verdicts and why they differ.
+    """Return a row for each attempt of this origin whose text was kept: both verdicts and why they differ.
 
     `python`: the interpreter of an environment with lighteval (docs/lighteval.md). `theirs` is correct or wrong, null
     where they have no verdict; `agrees` is null where one of the two has none; `cause` (see Cause) and `detail` are
-    null where both agree. `run_json["identity"]["thinking"]` says which tags hold thoughts, else the usual ones do.
+    null where both agree. `thinking` in the identity of the run says which tags hold thoughts, else the usual ones do.
     Raises InputError for a folder without such answers and for an interpreter without lighteval.
     """
     reader = RunReader(run_folder)
@@ -70,7 +70,7 @@ def cross_check(
     options = reader.read("questions", columns=["question_ix", "options"])
     n_options = {int(ix): _n_options(text) for ix, text in zip(options["question_ix"], options["options"], strict=True)}
     frame = attempts.merge(questions.rename(columns={"answer": "gold"}), on="question_ix", how="left")
-    tags = reader.run_json.get("identity", {}).get("thinking")
+    tags = reader.run.identity.get("thinking")
     rows = [
         peer_row(
             gold=row["gold"],
@@ -89,9 +89,12 @@ def cross_check(
 
 
 def peer_row(*, gold: str, kind: str, text: str, n_options: int = 0) -> PeerRow:
-    r"""An answer as lighteval's tasks put it: the gold of AIME is a bare integer, that of MATH-500 is read out of a
-    box in the worked solution, so other golds are given as `$\boxed{gold}$`; bare LaTeX it does not read (68 of the
-    500 golds of MATH-500). Golds with dollars of their own (not `\$`) are given as they are."""
+    r"""Put an answer as lighteval's tasks do.
+
+    The gold of AIME is a bare integer, that of MATH-500 is read out of a box in the worked solution, so other golds are
+    given as `$\boxed{gold}$`; bare LaTeX it does not read (68 of the 500 golds of MATH-500). Golds with dollars of
+    their own (not `\$`) are given as they are.
+    """
     if kind == "choice":
         return PeerRow("choice", gold, text, n_options)
     bare = re.fullmatch(r"-?\d+(?:\.\d+)?", gold.strip()) or re.search(r"(?<!\\)\$", gold)
@@ -99,7 +102,7 @@ def peer_row(*, gold: str, kind: str, text: str, n_options: int = 0) -> PeerRow:
 
 
 def final_text(text: str, *, rule: str, tags: Sequence[Sequence[str]] | None) -> str:
-    """The response without its thoughts; empty when they were never closed."""
+    """Return the response without its thoughts; empty when they were never closed."""
     if rule == "none.unclosed_thought":
         return ""
     pairs = [(opening, closing) for opening, closing in tags] if tags else None
@@ -110,8 +113,11 @@ def final_text(text: str, *, rule: str, tags: Sequence[Sequence[str]] | None) ->
 def explain(
     frame: pd.DataFrame, rows: Sequence[PeerRow], grades: Sequence[PeerGrade], grader: LightevalGrader
 ) -> pd.DataFrame:
-    """The frame with `theirs`, `agrees`, `cause` and `detail`. Where both read an answer and differ, lighteval is asked
-    again with our reading alone: that tells a difference of reading from one of comparison."""
+    """Add `theirs`, `agrees`, `cause` and `detail` to the frame.
+
+    Where both read an answer and differ, lighteval is asked again with our reading alone: that tells a difference of
+    reading from one of comparison.
+    """
     rules, answers = frame["verdict_rule"].tolist(), frame["answer"].tolist()
     ours, theirs = frame["verdict"].tolist(), [_verdict(grade) for grade in grades]
     agrees: list[bool | None] = [
@@ -135,7 +141,7 @@ def explain(
 
 
 def _first_cause(verdict: str, rule: str, grade: PeerGrade) -> Cause | None:
-    """The cause where it needs no second look."""
+    """Find the cause where it needs no second look."""
     if grade.score is None:
         return Cause.error
     if verdict == Verdict.undecided:
@@ -146,8 +152,10 @@ def _first_cause(verdict: str, rule: str, grade: PeerGrade) -> Cause | None:
 
 
 def _alone(row: PeerRow, *, letter: str) -> PeerRow:
-    """The same question with nothing but our reading as answer: the letter, or else the text as it stands there,
-    because attempts.answer may hold it in another spelling."""
+    """Put the same question with our reading as the whole answer: the letter, or else the text as it stands there.
+
+    attempts.answer may hold it in another spelling.
+    """
     text = f"Answer: {letter}" if row.kind == "choice" else rf"$\boxed{{{find_answer(row.text).content}}}$"
     return PeerRow(row.kind, row.gold, text, row.n_options)
 
@@ -163,7 +171,7 @@ def _detail(cause: Cause, rule: str, answer: str | None, row: PeerRow, grade: Pe
 
 
 def summary(checked: pd.DataFrame, versions: dict[str, str]) -> str:
-    """One line: how many agree, and the causes of the rest."""
+    """Write one line: how many agree, and the causes of the rest."""
     n_same = sum(same is True for same in checked["agrees"])
     causes = checked["cause"].dropna().value_counts()
     rest = ", ".join(f"{cause} {n}" for cause, n in causes.items()) or "none"
@@ -180,7 +188,7 @@ def _n_options(text: str | None) -> int:
 
 
 def _attempts_with_text(reader: RunReader, origin: Origin) -> pd.DataFrame:
-    """Attempts of the origin whose texts were kept, and `text`."""
+    """Read the attempts of the origin whose texts were kept, with `text`."""
     key = ["draw", "step", "question_ix", "attempt"]
     columns = ["run_id", *key, "verdict", "verdict_rule", "answer", "response_id"]
     attempts = reader.read("attempts", columns=columns, origin=str(origin))

@@ -1,4 +1,4 @@
-"""The file of `lighteval custom ENGINE:MODEL FILE TASKS`. lighteval runs it outside the package: it only imports."""
+"""Import our model for `lighteval custom ENGINE:MODEL FILE TASKS`, which runs this file outside the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in lighteval's own interpreter: its grader on answers that are given, one at a time.
+"""Grade answers with lighteval's grader, in its own interpreter, one at a time.
 
 Usage: python -P grade.py < rows > verdicts. A row is a line of JSON:
   {"kind": "math" | "choice", "gold": text, "text": answer without thoughts, "n_options": how many letters there are}
@@ -24,7 +24,7 @@ MEMORY_BYTES = 8 << 30  # an answer may ask sympy for any amount of it
 
 
 def make_scorers() -> dict[str, Any]:
-    """By kind of answer, the function (doc, model_response) -> 0.0 or 1.0 of lighteval's own tasks."""
+    """Make lighteval's own scoring functions by kind of answer: (doc, model_response) -> 0.0 or 1.0."""
     from lighteval.metrics.metrics import Metrics
 
     return {
@@ -34,6 +34,7 @@ def make_scorers() -> dict[str, Any]:
 
 
 def make_doc(row: dict[str, Any]) -> Any:
+    """Make lighteval's document of one answer."""
     from lighteval.tasks.requests import Doc
 
     if row["kind"] == "choice":
@@ -43,7 +44,7 @@ def make_doc(row: dict[str, Any]) -> Any:
 
 
 def grade(row: dict[str, Any], scorers: dict[str, Any]) -> dict[str, Any]:
-    """What lighteval says of one answer; what it raises is told, for then it has no verdict."""
+    """Grade one answer with lighteval; an exception becomes the row's error, for then it has no verdict."""
     from lighteval.models.model_output import ModelResponse
 
     doc = make_doc(row)
@@ -57,6 +58,7 @@ def grade(row: dict[str, Any], scorers: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Grade the rows on standard input, a line of JSON each."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -1,4 +1,4 @@
-"""Our grader as metrics of lighteval: the mean of the decided verdicts, and beside it what was left out of it."""
+"""Offer our grader as metrics of lighteval: the mean of the decided verdicts, and the share that was left out."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from relift.schema import Finish, Verdict
 
 
 def make_metrics(n: int, *, grader: str, tags: TagPairs) -> list[SampleLevelMetric]:
-    """Of the first n answers to a question: the share that is correct of those decided, the share that is undecided,
-    the share without a final answer. `TASK@n=8` on lighteval's command line changes n. `grader`: a name of
-    relift.grading.GRADERS; `tags`: marks of thoughts.
+    """Make the metrics of the first n answers: correct of those decided, undecided, without a final answer.
+
+    All are shares. `TASK@n=8` on lighteval's command line changes n. `grader`: a name of relift.grading.GRADERS;
+    `tags`: marks of thoughts.
 
     A question without a decided answer has no value (NaN): it leaves the mean, and lighteval prints no error bar.
     """
@@ -43,30 +44,32 @@ def _metric(name: str, computation: SampleLevelComputation, *, higher_is_better:
 
 
 def mean_of_decided(values: Sequence[float]) -> float:
-    """Mean over questions with a value; NaN when none has one. (lighteval takes the name for the kind of its error.)"""
+    """Average the questions with a value; NaN when none has one. lighteval reads the kind of error off the name."""
     decided = [value for value in values if not np.isnan(value)]
     return float(np.mean(decided)) if decided else float("nan")
 
 
 class _OfAnswers(SamplingMetric, SampleLevelComputation):
-    """A metric of the first n answers to each question; tells lighteval how many to ask for."""
+    """Base metrics of the first n answers to each question; tells lighteval how many to ask for."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
         self.n = n
 
     def num_samples(self) -> int:
+        """Tell lighteval how many answers to ask for."""
         return self.n
 
 
 class CorrectShare(_OfAnswers):
-    """Grades the answers, with thoughts, by our rules; verdicts and rules go into `doc.specific` for the log."""
+    """Grade the answers, with thoughts, by our rules; verdicts and rules go into `doc.specific` for the log."""
 
     def __init__(self, n: int, *, grader: str, tags: TagPairs) -> None:
         super().__init__(n)
         self.grader, self.tags = grader, tags
 
     def compute(self, responses: list[ModelResponse], docs: list[Doc], **_: Any) -> list[float]:
+        """Return the share of the decided answers that is correct; NaN where none is decided."""
         submissions = [
             submission for pair in zip(docs, responses, strict=True) for submission in self._submitted(*pair)
         ]
@@ -97,13 +100,14 @@ class CorrectShare(_OfAnswers):
 
 
 class RuleShare(_OfAnswers):
-    """Share of the answers whose verdict `CorrectShare` reached by such a rule; it has to stand before this one."""
+    """Measure the share of answers whose verdict `CorrectShare`, which stands before it, reached by such a rule."""
 
     def __init__(self, n: int, holds: Callable[[str, str], bool]) -> None:
         super().__init__(n)
         self.holds = holds
 
     def compute(self, responses: list[ModelResponse], docs: list[Doc], **_: Any) -> list[float]:
+        """Return the share of the answers with such a rule."""
         return [self._share(doc.specific or {}) for doc in docs]
 
     def _share(self, said: dict[str, Any]) -> float:
@@ -120,8 +124,11 @@ def _is_unanswered(verdict: str, rule: str) -> bool:
 
 
 def finishes(doc: Doc, response: ModelResponse) -> list[Finish]:
-    """Why each answer ended. Our model says so; of others it is told from the number of tokens, where they give it:
-    an answer as long as it may be was cut off."""
+    """Tell why each answer ended.
+
+    Our model says so; of others it is told from the number of tokens, where they give it: an answer as long as it may
+    be was cut off.
+    """
     told = getattr(response, "finishes", None)
     if told:
         return [Finish(finish) for finish in told]
@@ -131,5 +138,5 @@ def finishes(doc: Doc, response: ModelResponse) -> list[Finish]:
 
 
 def thoughts_opened(response: ModelResponse) -> list[bool]:
-    """Whether the prompt had opened the thoughts; other models than ours do not say."""
+    """Tell whether the prompt had opened the thoughts; other models than ours do not say."""
     return [bool(getattr(response, "thoughts_opened", False))] * len(response.text)

@@ -1,4 +1,4 @@
-"""Our engines as a model of lighteval: `lighteval custom ENGINE:MODEL .../custom_model.py TASKS`.
+"""Offer our engines as a model of lighteval: `lighteval custom ENGINE:MODEL .../custom_model.py TASKS`.
 
 lighteval makes a model of its own file from nothing but a name; so the name says which engine answers and with what
 (`vllm:FOLDER`, `torch:HUB_ID`, `replay:RUN`), and settings.py the rest. Every attempt has the prompt and the seed that
@@ -31,7 +31,7 @@ from relift.schema import Origin, question_id_of, seed_of
 
 @dataclass
 class ReliftResponse(ModelResponse):
-    """lighteval's response, and what it has no field for: why each answer ended, its tokens."""
+    """Extend lighteval's response by what it has no field for: why each answer ended, its tokens."""
 
     finishes: list[str] = field(default_factory=list)
     n_tokens: list[int] = field(default_factory=list)
@@ -40,8 +40,7 @@ class ReliftResponse(ModelResponse):
 
 @dataclass(frozen=True)
 class Opened:
-    """An engine that is not entered yet, the tokenizer that its prompts are made with, sampling with what ends an
-    answer."""
+    """Hold an engine that is not entered yet, the tokenizer of its prompts, and sampling with its stop tokens."""
 
     answerer: Answerer
     tokenizer: Any | None
@@ -49,10 +48,10 @@ class Opened:
 
 
 def open_engine(engine: str, model: str, settings: Settings) -> Opened:
-    """The engine of this name for what MODEL means to it, as for `relift eval`. Raises InputError."""
+    """Open the engine of this name for what MODEL means to it, as for `relift eval`. Raises InputError."""
     from relift.engines import hf_model as checkpoint
     from relift.engines.model_source import ModelSource, resolve_model
-    from relift.engines.open import EngineOptions, open_answerer
+    from relift.engines.open import make_options, open_answerer
 
     elsewhere = engine in ("openai", "replay")
     source = ModelSource(model, None, model) if elsewhere else resolve_model(model)
@@ -62,7 +61,9 @@ def open_engine(engine: str, model: str, settings: Settings) -> Opened:
     if path is not None:
         tokenizer, _ = checkpoint.load_tokenizer(path, revision=source.revision)
         stops = checkpoint.stop_tokens(tokenizer, path, revision=source.revision)
-    options = EngineOptions(
+    options = make_options(
+        engine,
+        {},
         base_url=settings.base_url,
         tokenizer=settings.tokenizer,
         recorded=Path(model) if engine == "replay" else None,
@@ -72,14 +73,14 @@ def open_engine(engine: str, model: str, settings: Settings) -> Opened:
 
 
 class _NoCache:
-    """lighteval's cache of answers is keyed without weights: an overwritten checkpoint would get the old ones."""
+    """Replace lighteval's cache, whose keys lack the weights: an overwritten checkpoint would get old answers."""
 
     def _init_registry(self, registry: Any) -> None:
         pass
 
 
 class ReliftModel(LightevalModel):
-    """Answers lighteval's documents with an Answerer, num_samples texts each.
+    """Answer lighteval's documents with an Answerer, num_samples texts each.
 
     `of` makes one from an Answerer that was entered; the constructor, which lighteval calls, opens an engine by the
     name and closes it when lighteval is done with it. `sampling` includes what ends an answer.
@@ -98,7 +99,7 @@ class ReliftModel(LightevalModel):
     def of(
         cls, answerer: Answerer, *, tokenizer: Any, protocol: Protocol, sampling: Sampling, name: str, seed: int = 0
     ) -> Self:
-        """A model for `lighteval.pipeline.Pipeline(model=...)`."""
+        """Make a model for `lighteval.pipeline.Pipeline(model=...)`."""
         model = cls.__new__(cls)
         model._set(ModelConfig(model_name=name), answerer, tokenizer, protocol, sampling)
         model._seed, model._owned = seed, False
@@ -118,7 +119,7 @@ class ReliftModel(LightevalModel):
         self._answerer, self._tokenizer, self._protocol, self._sampling = answerer, tokenizer, protocol, sampling
 
     def greedy_until(self, docs: list[Doc]) -> list[ReliftResponse]:
-        """`num_samples` answers to each document, at the protocol's temperature whatever the name says."""
+        """Return `num_samples` answers to each document, at the protocol's temperature whatever the name says."""
         prompts = [self._prompt(doc) for doc in docs]
         asks = [ask for doc, prompt in zip(docs, prompts, strict=True) for ask in self._asks(doc, prompt)]
         self._answerer.check(asks, self._sampling)
@@ -127,10 +128,10 @@ class ReliftModel(LightevalModel):
         return [self._response(doc, prompt, in_order) for doc, prompt in zip(docs, prompts, strict=True)]
 
     def _prompt(self, doc: Doc) -> Prompt:
-        """Of our tasks the prompt that `relift eval` makes; of others their query as the user's turn."""
+        """Make the prompt: of our tasks that of `relift eval`; of others their query as the user's turn."""
         if "question_id" not in (doc.specific or {}):
             turns = (("user", doc.query),)
-            return Prompt(tuple(render(doc.query, "chat", self._tokenizer)), turns=turns)
+            return Prompt(render(doc.query, "chat", self._tokenizer).token_ids, turns=turns)
         question = question_of(doc.specific)
         benchmark = find_benchmark(question.split)
         return render_prompt(question, protocol=self._protocol, benchmark=benchmark, tokenizer=self._tokenizer)
@@ -153,23 +154,29 @@ class ReliftModel(LightevalModel):
         )
 
     def cleanup(self) -> None:
+        """Close the engine."""
         if self._owned:
             self._answerer.__exit__(None, None, None)
 
     @property
     def tokenizer(self) -> Any:
+        """Return the tokenizer that prompts are made with."""
         return self._tokenizer
 
     @property
     def add_special_tokens(self) -> bool:
+        """Tell lighteval that prompts hold their special tokens already."""
         return False
 
     @property
     def max_length(self) -> int:
+        """Return the tokens that the engine can read; None where it does not say."""
         return self._sampling.max_tokens
 
     def loglikelihood(self, docs: Sequence[Doc]) -> list[ModelResponse]:
+        """Refuse: our engines generate."""
         raise InputError("relift's engines write answers and give no log-likelihoods: choose a generative task")
 
     def loglikelihood_rolling(self, docs: Sequence[Doc]) -> list[ModelResponse]:
+        """Refuse: our engines generate."""
         return self.loglikelihood(docs)

@@ -1,4 +1,4 @@
-"""lighteval's grader as a process of its own: answers in, scores out. Needs no lighteval here, only its interpreter."""
+"""Run lighteval's grader as a process of its own: answers in, scores out. Needs its interpreter alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STALL_SECONDS = 60.0  # its own alarms end each phase after 5 s; past this it ha
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One answer for lighteval: the gold as its tasks would give it, the text without thoughts.
+    """Hold one answer for lighteval: the gold as its tasks would give it, the text without thoughts.
 
     `kind`: math or choice. `n_options`: how many letters there are to choose from (choice).
     """
@@ -35,7 +35,7 @@ class PeerRow:
 
 @dataclass(frozen=True)
 class PeerGrade:
-    """lighteval's score, and what it read. `score` None: it has none, for the reason in `error`."""
+    """Hold lighteval's score, and what it read. `score` None: it has none, for the reason in `error`."""
 
     score: int | None
     golds: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class PeerGrade:
 
 
 class LightevalGrader:
-    """Grades rows in lighteval's interpreter; `versions` are known after the first `grade`.
+    """Grade rows in lighteval's interpreter; `versions` are known after the first `grade`.
 
     An answer on which that process dies or hangs gets no score, and the next one a new process.
     """
@@ -55,7 +55,7 @@ class LightevalGrader:
         self._stall_seconds = stall_seconds
 
     def grade(self, rows: Sequence[PeerRow]) -> list[PeerGrade]:
-        """A grade for each row, in order; equal rows are graded once.
+        """Return a grade for each row, in order; equal rows are graded once.
 
         Raises InputError, one line, if there is no such interpreter or no lighteval in it.
         """
@@ -72,7 +72,7 @@ class LightevalGrader:
         return [by_row[row] for row in rows]
 
     def _until_it_ends(self, rows: Sequence[PeerRow]) -> Iterator[PeerGrade]:
-        """Grades of one process, up to where it stopped."""
+        """Return the grades of one process, up to where it stopped."""
         if not rows:
             return
         with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as errors:
@@ -111,7 +111,7 @@ class LightevalGrader:
 
 
 class _Lines:
-    """Lines of JSON from a process, each waited for no longer than is said."""
+    """Read lines of JSON from a process, waiting for each no longer than is said."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._queue: queue.Queue[str | None] = queue.Queue()
@@ -126,12 +126,12 @@ class _Lines:
         self._queue.put(None)
 
     def close(self) -> None:
-        """After the process has ended."""
+        """Release the pipe after the process has ended."""
         self._thread.join()
         self._stream.close()
 
     def next(self, seconds: float) -> dict[str, Any] | None:
-        """The next line; None at the end, after that many seconds, or for half a line."""
+        """Return the next line; None at the end, after that many seconds, or for half a line."""
         try:
             line = self._queue.get(timeout=seconds)
         except queue.Empty:

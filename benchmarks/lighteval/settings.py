@@ -1,4 +1,4 @@
-"""What lighteval's command line has no words for, as environment variables."""
+"""Read from environment variables the settings that lighteval's command line has no options for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASE_URL, TOKENIZER = "RELIFT_BASE_URL", "RELIFT_TOKENIZER"
 
 @dataclass(frozen=True)
 class Settings:
-    """The tasks' and the model's settings. What is not set is the protocol's or the benchmark's own.
+    """Hold the tasks' and the model's settings; what is not set is the protocol's or the benchmark's own.
 
     RELIFT_DATA         folder with local copies of the benchmarks
     RELIFT_PROTOCOL     a preset; relift if unset
@@ -39,11 +39,12 @@ class Settings:
     tokenizer: str | None = None
 
     def samples_of(self, benchmark: Benchmark) -> int:
+        """Return the attempts at each question of this benchmark."""
         return self.samples or self.protocol.samples.get(benchmark.name) or benchmark.samples
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Raises InputError, one line, for a value that cannot be used."""
+    """Read the settings. Raises InputError, one line, for a value that cannot be used."""
     protocol = find_protocol(environment.get(PROTOCOL) or "relift")
     max_tokens = _number(environment, MAX_TOKENS, least=1) or protocol.sampling.max_tokens
     data = environment.get(DATA)

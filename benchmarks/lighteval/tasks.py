@@ -1,4 +1,4 @@
-"""Our benchmarks as tasks of lighteval, named `relift:<benchmark>`: our questions, golds, prompts and grader.
+"""Offer our benchmarks as tasks of lighteval, named `relift:<benchmark>`: our questions, golds, prompts and grader.
 
 lighteval 0.13.0's own names collide with ours (it has an aime24), hence the prefix. It loads a task's rows through
 `datasets` from `hf_repo`; ours is a folder that is written, from our loader, when a task is asked for.
@@ -30,12 +30,13 @@ VERSION = 1
 
 
 def make_tasks(settings: Settings | None = None) -> list[LightevalTaskConfig]:
-    """A task for each benchmark of the table. Nothing is loaded yet. Raises InputError for bad settings."""
+    """Make a task for each benchmark of the table. Nothing is loaded yet. Raises InputError for bad settings."""
     settings = settings or read_settings()
     return [make_task(benchmark, settings) for benchmark in BENCHMARKS.values()]
 
 
 def make_task(benchmark: Benchmark, settings: Settings) -> LightevalTaskConfig:
+    """Make the task of one benchmark. Nothing is loaded yet."""
     protocol = settings.protocol
 
     def doc_of(line: dict[str, Any], task_name: str) -> Doc:
@@ -64,7 +65,7 @@ def make_task(benchmark: Benchmark, settings: Settings) -> LightevalTaskConfig:
 
 
 def _choices(kind: str, gold: str, n_options: int) -> dict[str, Any]:
-    """What lighteval's own metrics, and its log, want to see of the gold."""
+    """Give lighteval's own metrics, and its log, what they want to see of the gold."""
     if kind != "choice":
         return {"choices": [gold], "gold_index": 0}
     letters = [chr(ord("A") + i) for i in range(n_options)]
@@ -72,8 +73,10 @@ def _choices(kind: str, gold: str, n_options: int) -> dict[str, Any]:
 
 
 class ReliftTask(LightevalTaskConfig):
-    """A task whose `hf_repo` is a local folder, written when somebody looks at it: lighteval makes every task of the
-    table, and only those that are asked for shall be loaded."""
+    """Define a task whose `hf_repo` is a local folder, written when it is first read.
+
+    lighteval makes every task of the table, and only those that are asked for shall be loaded.
+    """
 
     def __init__(self, benchmark: Benchmark, settings: Settings, **fields: Any) -> None:
         self._benchmark, self._settings, self._folder = benchmark, settings, ""
@@ -81,6 +84,7 @@ class ReliftTask(LightevalTaskConfig):
 
     @property
     def hf_repo(self) -> str:
+        """Return the folder with the rows, written on first use."""
         if not self._folder:
             loaded = load_benchmark(self._benchmark, data=self._settings.data, any_content=self._settings.any_content)
             self._folder = str(write_rows(loaded, cache_folder()))
@@ -88,16 +92,17 @@ class ReliftTask(LightevalTaskConfig):
 
     @hf_repo.setter
     def hf_repo(self, given: str) -> None:
+        """Return the folder with the rows, written on first use."""
         self._folder = given
 
 
 def cache_folder() -> Path:
-    """A folder of ours inside that of `datasets`, which keeps its copy of the rows there too."""
+    """Return a folder of ours inside that of `datasets`, which keeps its copy of the rows there too."""
     return Path(datasets.config.HF_DATASETS_CACHE) / "relift"
 
 
 def write_rows(loaded: LoadedBenchmark, root: Path) -> Path:
-    """The questions as one file in a folder of their own, named by their content; written once."""
+    """Write the questions as one file in a folder of their own, named by their content; written once."""
     lines = "".join(json.dumps(question_row_of(q), ensure_ascii=False) + "\n" for q in loaded.questions)
     folder = root / f"{loaded.benchmark.name}-{hashlib.blake2b(lines.encode(), digest_size=8).hexdigest()}"
     path = folder / f"{SPLIT}.jsonl"

@@ -1,4 +1,4 @@
-r"""A tiny model with random weights that writes answers of realistic shape: prose, formulas, a boxed answer, an end.
+r"""Make a tiny random model that writes answers of realistic shape: prose, formulas, a boxed answer, an end.
 
 Its tokenizer has, beside the pieces that prompts are split into, whole fragments of solutions as tokens. The model
 draws nearly uniformly among the fragments: a channel of the residual stream is large and constant, so that its weights
@@ -36,7 +36,7 @@ FORMULAS = (
 
 
 def boxed_answers() -> list[str]:
-    """Forms in about the shares that golds of competitions have: most are numbers."""
+    """List forms in about the shares that golds of competitions have: most are numbers."""
     integers = [str(n) for n in (*range(20), 25, 36, 42, 60, 72, 113, 128, 204, 468, 809, 1005, 12_345)]
     fractions = [rf"\frac{{{a}}}{{{b}}}" for a, b in ((1, 2), (2, 3), (14, 3), (3, 4), (5, 9), (11, 2))]
     forms = [
@@ -47,11 +47,12 @@ def boxed_answers() -> list[str]:
 
 
 def box_fragments() -> list[str]:
+    """List the sentences that hold a boxed answer."""
     return [f" The answer is $\\boxed{{{answer}}}$." for answer in boxed_answers()]
 
 
 def make_tokenizer(texts: Sequence[str]) -> Any:
-    """Byte-level BPE of PIECES pieces, learned from the texts, and the fragments as tokens of their own."""
+    """Train a byte-level BPE of PIECES pieces on the texts; the fragments are tokens of their own."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -71,6 +72,7 @@ def make_tokenizer(texts: Sequence[str]) -> Any:
 
 
 def make_model(tokenizer: Any, *, seed: int = 0) -> Any:
+    """Make the model: random weights, but for the channel that favours the fragments."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -92,7 +94,7 @@ def make_model(tokenizer: Any, *, seed: int = 0) -> Any:
 
 
 def token_bias(tokenizer: Any) -> Any:
-    """Logit of each token as the next one, but for the noise. [V]"""
+    """Return the logit of each token as the next one, but for the noise. [V]"""
     import torch
 
     bias_V = torch.full((len(tokenizer),), -40.0)
@@ -105,7 +107,7 @@ def token_bias(tokenizer: Any) -> Any:
 
 
 def write_checkpoint(folder: Path, texts: Sequence[str]) -> None:
-    """A transformers checkpoint: weights, tokenizer with chat template, generation settings."""
+    """Write a transformers checkpoint: weights, tokenizer with chat template, generation settings."""
     from transformers import GenerationConfig
 
     tokenizer = make_tokenizer(texts)

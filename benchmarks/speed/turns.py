@@ -25,7 +25,7 @@ TURN_SECONDS = 0.5  # shorter than what a grader gives one answer, which runs on
 
 
 def serve(info: Mapping[str, Any], call: Callable[[str], Mapping[str, Any]]) -> None:
-    """Say `info`, then make the call for every line of the input (`call` gets the line) and say what it returned.
+    """Serve calls: say `info`, then for every line of the input say what `call(line)` returned.
 
     `begin` and `end` are added, seconds of a clock that processes share, and `cpu_seconds`.
     """

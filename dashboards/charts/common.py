@@ -21,11 +21,21 @@ Filled = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 _DASHES = {"solid": [1.0, 0.0]}
 
 
+_known: dict[str, None] = {}  # names of the runs of the command line, the same for all sessions
+
+
+def remember_runs(names: Iterable[str]) -> None:
+    """Note the runs that pages show, so that each has one colour on all of them."""
+    _known.update(dict.fromkeys(names))
+
+
 class RunScale:
     """Give the runs named their colours and dashes, the same on every page that shows the same runs."""
 
     def __init__(self, names: Iterable[object]):
-        styles = style.run_styles(dict.fromkeys(str(name) for name in names))
+        asked = dict.fromkeys(str(name) for name in names)
+        styles = style.run_styles((*_known, *asked))  # a run has its colour also where others are not shown
+        styles = {name: look for name, look in styles.items() if name in asked}
         self.names = list(styles)
         self._colours = [NEUTRAL if look.colour == "#000000" else look.colour for look in styles.values()]
         self._dashes = [_dash(look.dash) for look in styles.values()]
@@ -58,8 +68,9 @@ def legend_row(colours: Mapping[str, str]) -> alt.LayerChart | alt.FacetChart:
 
 
 def _legend(names: Sequence[str], colour: alt.Color, dash: alt.StrokeDash) -> alt.LayerChart | alt.FacetChart:
-    rows = pd.DataFrame({"run": names})
-    rows["x"] = [48.0 * i + 7.2 * sum(len(name) for name in names[:i]) for i in range(len(rows))]
+    labels = [style.shorten(name, longest=28) for name in names]
+    rows = pd.DataFrame({"run": names, "label": labels})
+    rows["x"] = [48.0 * i + 7.2 * sum(map(len, labels[:i])) for i in range(len(rows))]
     rows["x_end"], rows["x_text"] = rows["x"] + 24, rows["x"] + 30
     pixels = alt.Scale(domain=[0, 1200], range=[0, 1200])
     base = alt.Chart(rows)
@@ -67,7 +78,7 @@ def _legend(names: Sequence[str], colour: alt.Color, dash: alt.StrokeDash) -> al
         x=alt.X("x:Q", axis=None, scale=pixels), x2="x_end:Q", color=colour, strokeDash=dash
     )
     text = base.mark_text(align="left", fontSize=13, color=NEUTRAL).encode(
-        x=alt.X("x_text:Q", axis=None, scale=pixels), text="run:N"
+        x=alt.X("x_text:Q", axis=None, scale=pixels), text="label:N"
     )
     return alt.layer(line, text).properties(height=20, width=1200)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from relift.analysis import BANDS, REACH
+from relift.analysis.questions.changes import groups_of
 from relift.analysis.style import count_range
 from relift.dashboards.charts.common import NEUTRAL, RunScale, lines
 
@@ -53,10 +55,12 @@ def _band_panels(frame: pd.DataFrame, *, y: str, domain: tuple[float, float], nu
     for i, band in enumerate(BANDS):
         rows = frame[frame["band"] == band]
         counts = rows["band_counts"].dropna().unique()
-        of = f"{counts[0]} of {frame['band_attempts'].iloc[0]}" if len(counts) else "of the base's attempts"
+        of = f"{counts[0]} of {frame['band_attempts'].iloc[0]}" if len(counts) else "some of the base's attempts"
         chart = lines(rows, runs, y=y, title=y if i == 0 else "", domain=domain, tooltip=tips)
         n = count_range(rows["n_questions"])
-        panels.append(chart.properties(title=panel_title(band, f"{of} correct · {n} questions")))
+        panels.append(
+            chart.properties(title=panel_title(band, f"{of} correct · {n} questions" if len(rows) else "no question"))
+        )
     return panels
 
 
@@ -66,36 +70,48 @@ def panel_title(text: str, below: str) -> alt.TitleParams:
     )
 
 
-def change(frame: pd.DataFrame) -> list[Any]:
-    """Draw a panel per group ("all", then bands): each run's difference from the base in points, with its interval."""
+def change_by_split(frame: pd.DataFrame) -> list[Any]:
+    """Draw a panel for all questions and one per split: each run's difference from the base in points."""
+    return _change(frame, ("all", "group"))
+
+
+def change_by_band(frame: pd.DataFrame) -> list[Any]:
+    """Draw a panel per band: each run's difference from the base in points."""
+    return _change(frame, ("band",))
+
+
+def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
+    """Draw a panel per group of these kinds, all on the scale of the whole frame."""
     runs = RunScale(frame["run"])
-    panels: list[Any] = []
     rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")})
     rows = rows[rows["n_questions"] > 0]
     ends = rows[["low", "high", "difference"]].to_numpy(float)
-    pad = 0.05 * (float(pd.Series(ends.ravel()).max()) - float(pd.Series(ends.ravel()).min()) + 1)
-    span = [min(0.0, float(pd.Series(ends.ravel()).min())) - pad, max(0.0, float(pd.Series(ends.ravel()).max())) + pad]
+    least, most = float(np.nanmin(ends)), float(np.nanmax(ends))
+    pad = 0.05 * (most - least + 1)
+    span = [min(0.0, least) - pad, max(0.0, most) + pad]
     tips = [
         alt.Tooltip("run:N"), alt.Tooltip("group:N"), alt.Tooltip("difference:Q", format="+.1f", title="points"),
         alt.Tooltip("low:Q", format="+.1f"), alt.Tooltip("high:Q", format="+.1f"),
-        alt.Tooltip("base_accuracy:Q", format=".3f"), alt.Tooltip("accuracy:Q", format=".3f"),
-        alt.Tooltip("n_questions:Q", title="questions"),
+        alt.Tooltip("base_accuracy:Q", format=".3f", title="accuracy of the base"),
+        alt.Tooltip("accuracy:Q", format=".3f"), alt.Tooltip("n_questions:Q", title="questions"),
+        alt.Tooltip("n_left_out:Q", title="questions left out"),
     ]  # fmt: skip
-    for i, group in enumerate(("all", *BANDS)):
-        own = rows[rows["group"] == group]
+    panels: list[Any] = []
+    for kind, group in [one for one in groups_of(frame) if one[0] in kinds]:
+        own = rows[((rows["kind"] == kind) & (rows["group"] == group)).to_numpy()]
         base = alt.Chart(own)
-        y = alt.Y("run:N", sort=runs.names, title=None, axis=alt.Axis(labels=i == 0, ticks=False, domain=False))
-        x = alt.X("low:Q", title="points", scale=alt.Scale(domain=span, nice=False), axis=alt.Axis(tickCount=5))
-        zero = (
-            alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL).encode(x=alt.X("zero:Q", title="points"))
-        )
+        axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
+        y = alt.Y("run:N", sort=runs.names, title=None, axis=axis, scale=alt.Scale(domain=runs.names))
+        scale = alt.Scale(domain=span, nice=False)
+        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=5))
+        rule = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL)
+        zero = rule.encode(x=alt.X("zero:Q", title="points"))
         bar = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=runs.colour())
         dot = base.mark_circle(size=90, opacity=1).encode(
-            x=alt.X("difference:Q", title="points"), y=y, color=runs.colour(), tooltip=tips
+            x=alt.X("difference:Q", title="points", scale=scale), y=y, color=runs.colour(), tooltip=tips
         )
-        n = count_range(own["n_questions"])
-        title = panel_title("All questions" if group == "all" else group, f"{n} questions")
-        panels.append(alt.layer(zero, bar, dot).properties(height=120 + 30 * len(runs.names), title=title))
+        title = panel_title("All questions" if kind == "all" else group, f"{count_range(own['n_questions'])} questions")
+        panels.append(alt.layer(zero, bar, dot).properties(height=90 + 30 * len(runs.names), title=title))
     return panels
 
 
@@ -141,6 +157,26 @@ def reach_accuracy(frame: pd.DataFrame) -> list[Any]:
         chart = lines(rows, runs, y="accuracy", title="accuracy" if not panels else "", domain=(0.0, 1.0))
         panels.append(chart.properties(title=panel_title(name, f"{count_range(rows['n_questions'])} questions")))
     return panels
+
+
+def pass_at_k(frame: pd.DataFrame) -> list[Any]:
+    """Draw pass@k over k on a scale of powers of two, a line per run at its last step, with intervals."""
+    runs = RunScale(frame["run"])
+    last = frame[(frame["step"] == frame.groupby("run_id")["step"].transform("max")).to_numpy()]
+    values = sorted(int(k) for k in last["k"].unique())
+    x = alt.X("k:Q", title="k, attempts", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=values, format="d"))
+    scale = alt.Scale(domain=[0, 1])
+    y = alt.Y("value:Q", title="share of questions with a correct one", scale=scale, axis=alt.Axis(format=".0%"))
+    tips = [
+        alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("k:Q"), alt.Tooltip("value:Q", format=".3f"),
+        alt.Tooltip("low:Q", format=".3f"), alt.Tooltip("high:Q", format=".3f"),
+        alt.Tooltip("n_questions:Q", title="questions"),
+    ]  # fmt: skip
+    base = alt.Chart(last)
+    band = base.mark_area(opacity=0.14).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=runs.colour())
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash())
+    dots = base.mark_circle(size=50, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips)
+    return [alt.layer(band, line, dots).properties(height=330)]
 
 
 MEASURES = {

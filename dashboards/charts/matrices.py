@@ -16,21 +16,27 @@ KINDS = {"share": "observed", "null_share": "model that did not change", "excess
 CELL = "cell"  # the selection's name
 
 
-def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
+def largest_excess(frame: pd.DataFrame) -> float:
+    """Find the end of the colour scale that the matrices of all runs share, in points: at least 10."""
+    return max(10.0, float((100 * frame["excess"]).abs().max()))
+
+
+def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     """Draw one matrix of one run's frame: `kind` of KINDS, in per cent; rows are bands of the base, columns at `step`.
 
+    `largest`: the end of the scale of the excess, the same for all runs.
     Of the excess, cells whose interval holds 0 are grey. Point selection CELL over band_from and band_to.
     """
     excess = kind == "excess"
     rows = frame.assign(value=100 * frame[kind], grey=(~frame["significant"].astype(bool)) & excess)
-    largest = max(10.0, float(rows["value"].abs().max())) if excess else 100.0
+    largest = largest if excess else 100.0
     rows["text"] = [_text(value, signed=excess) for value in rows["value"]]
     rows["dark"] = (rows["value"].abs() > 0.55 * largest) & ~rows["grey"]
     counts = rows.drop_duplicates("band_from").set_index("band_from")["n_from"]
     rows["from"] = [f"{band} ({counts[band]})" for band in rows["band_from"]]
     order = [f"{band} ({counts[band]})" for band in BANDS]
-    x = alt.X("band_to:N", sort=list(BANDS), title=f"band at step {frame['step'].iloc[0]}", axis=_axis())
-    y = alt.Y("from:N", sort=order, title="band of the base (questions)", axis=_axis())
+    x = alt.X("band_to:N", sort=list(BANDS), title=f"band at step {frame['step'].iloc[0]}", axis=_axis(angle=-35))
+    y = alt.Y("from:N", sort=order, title="band of the base (questions)" if kind == "share" else None, axis=_axis())
     scheme = (
         alt.Scale(scheme="redblue", domain=[-largest, largest])
         if excess
@@ -44,12 +50,15 @@ def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
         alt.Tooltip("excess:Q", format="+.1%"),
         alt.Tooltip("low:Q", format="+.1%"), alt.Tooltip("high:Q", format="+.1%"),
     ]  # fmt: skip
+    bar = None  # of shares the cells say enough
+    if excess:
+        bar = alt.Legend(title=None, orient="right", gradientLength=140, gradientThickness=9, format="+d", tickCount=5)
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
     below = "points; grey where chance explains it" if excess else "per cent of the row"
     base = alt.Chart(rows)
     cells = base.mark_rect(stroke="white", strokeWidth=1.5).encode(
         x=x, y=y, tooltip=tips,
-        color=alt.condition("datum.grey", alt.value("#D5D8DD"), alt.Color("value:Q", scale=scheme, legend=None)),
+        color=alt.condition("datum.grey", alt.value("#D5D8DD"), alt.Color("value:Q", scale=scheme, legend=bar)),
         strokeWidth=alt.condition(chosen, alt.value(4), alt.value(1.5)),
         stroke=alt.condition(chosen, alt.value("#E69F00"), alt.value("white")),
     ).add_params(chosen)  # fmt: skip
@@ -63,8 +72,17 @@ def transitions(frame: pd.DataFrame, *, kind: str) -> Any:
     return alt.layer(cells, text).properties(height=330, title=panel_title(KINDS[kind].capitalize(), below))
 
 
-def _axis() -> alt.Axis:
-    return alt.Axis(labelAngle=0, ticks=False, domain=False, grid=False, labelLimit=140, titleColor=NEUTRAL)
+def _axis(*, angle: float = 0) -> alt.Axis:
+    return alt.Axis(
+        labelAngle=0,
+        ticks=False,
+        domain=False,
+        grid=False,
+        labelLimit=140,
+        labelFontSize=11,
+        labelOverlap=False,
+        titleColor=NEUTRAL,
+    )
 
 
 def _text(value: float, *, signed: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -118,6 +119,20 @@ def _paired(runs: tuple[RunInfo, ...], origin: str) -> None:
 def _compared(runs: Choice, origin: str, *, force: bool) -> list[Comparison | Unavailable]:
     """Compare each run but the first with the first; Holm's adjustment is over all comparisons that could be made."""
     baseline, *others = runs.runs
+    try:  # one pass is enough where every run can be compared
+        return list(compare_with_baseline(baseline.folder, [run.folder for run in others], origin=origin, force=force))
+    except ReliftError:
+        able, refused = _comparable(baseline, others, origin, force=force)
+    folders = [run.folder for run in able]
+    done = compare_with_baseline(baseline.folder, folders, origin=origin, force=force) if able else []
+    made = dict(zip((run.run_id for run in able), done, strict=True))
+    return [refused[run.run_id] if run.run_id in refused else made[run.run_id] for run in others]
+
+
+def _comparable(
+    baseline: RunInfo, others: Sequence[RunInfo], origin: str, *, force: bool
+) -> tuple[list[RunInfo], dict[str, Unavailable]]:
+    """Tell the runs that can be compared from those that cannot, with the reason by run_id."""
     able, refused = [], {}
     for run in others:
         try:
@@ -125,10 +140,7 @@ def _compared(runs: Choice, origin: str, *, force: bool) -> list[Comparison | Un
             able.append(run)
         except ReliftError as error:
             refused[run.run_id] = Unavailable(run.name, " ".join(str(error).split()))
-    folders = [run.folder for run in able]
-    done = compare_with_baseline(baseline.folder, folders, origin=origin, force=force) if able else []
-    made = dict(zip((run.run_id for run in able), done, strict=True))
-    return [refused[run.run_id] if run.run_id in refused else made[run.run_id] for run in others]
+    return able, refused
 
 
 def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable) -> None:

@@ -6,10 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.runs.recorded import recorded_columns, table_sizes
-from relift.dashboards.cubes import damaged
+from relift.dashboards.cubes import damaged, is_large
 from relift.dashboards.exports import data_buttons
-from relift.dashboards.runs import RunInfo, survey
+from relift.dashboards.frames import Unavailable, compute
+from relift.dashboards.runs import Choice, RunInfo, survey
 from relift.dashboards.sections import table
+from relift.dashboards.terms import TERMS
 from relift.dashboards.widgets import NO_RUN, plain, start_page, state_text, watch
 from relift.errors import ReliftError
 from relift.schema import TABLES
@@ -38,12 +40,21 @@ def show() -> None:
     if len(able) > 1:
         name = st.pills("Run", list(able), key="of", bind="query-params") or name
     run = able[name]
+    _damage(run)
     _check(run)
+    _words()
     left, right = st.columns([3, 2], gap="large")
     with left:
         _recorded(run)
     with right:
         _tables(run)
+
+
+def _words() -> None:
+    """Explain the words of all pages in one place."""
+    with st.expander("The words of these pages"):
+        for word, meaning in TERMS.items():
+            st.markdown(f"**{word}**: {meaning}")
 
 
 def _states(runs: tuple[RunInfo, ...]) -> None:
@@ -72,6 +83,15 @@ def _states(runs: tuple[RunInfo, ...]) -> None:
                 f"`relift probe` with `--into` and `--draw 1` adds the second.",
                 icon=":material/casino:",
             )
+
+
+def _damage(run: RunInfo) -> None:
+    """Name the probes of a run that cannot be read as a whole, which figures leave out."""
+    one = Choice((run,))
+    if run.probe_steps and not is_large(one):
+        made = compute("probes-read", one, lambda loaded: loaded.trajectories.head(0))
+        for reason in (*made.left_out, *((made.reason,) if isinstance(made, Unavailable) and made.damaged else ())):
+            st.error(f"{plain(run.name)}: left out of every figure: {plain(reason)}", icon=":material/error:")
 
 
 def _check(run: RunInfo) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relift.dashboards.charts import curves
-from relift.dashboards.frames import make
+from relift.dashboards.frames import Ready, Unavailable, make
+from relift.dashboards.population import say_population
 from relift.dashboards.sections import section
 from relift.dashboards.widgets import choose_runs, start_page
 
@@ -14,6 +15,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     section(
         "Training curves",
         "Reward, length, entropy and truncation: thin lines are the rollouts of one step, thick ones their running "
@@ -34,10 +36,11 @@ def show() -> None:
         make("reach_accuracy", choice),
         curves.reach_accuracy,
     )
+    lengths = make("band_lengths", choice)
     section(
         "Length of answers by what the base could do",
-        "Mean tokens of an answer at each probe; the dashed grey line is the mean length of the band's demonstrations.",
-        make("band_lengths", choice),
+        "Mean tokens of an answer at each probe." + _of_demonstrations(lengths),
+        lengths,
         curves.band_lengths,
     )
     section(
@@ -46,6 +49,15 @@ def show() -> None:
         make("length_accuracy", choice),
         curves.length_accuracy,
     )
+
+
+def _of_demonstrations(lengths: Ready | Unavailable) -> str:
+    """Say what the dashed line is, where there is one."""
+    if isinstance(lengths, Unavailable) or "demonstration_tokens" not in lengths.frame:
+        return ""
+    if lengths.frame["demonstration_tokens"].isna().all():  # probed questions need not have any
+        return ""
+    return " The dashed grey line is the mean length of the demonstrations of the band's questions."
 
 
 if __name__ == "__main__":

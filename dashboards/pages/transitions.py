@@ -12,9 +12,10 @@ from relift.analysis import BANDS, band_transitions, caption_transitions, plot_t
 from relift.analysis.questions.transitions import Null, moved_questions
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts import stability
-from relift.dashboards.charts.matrices import CELL, KINDS, transitions
+from relift.dashboards.charts.matrices import CELL, KINDS, largest_excess, transitions
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, compute, make
+from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, questions
 from relift.dashboards.sections import section, show_spec, table, unavailable
 from relift.dashboards.widgets import choose_runs, link, link_to_question, plain, start_page
@@ -28,6 +29,7 @@ def show() -> None:
     choice = choose_runs()
     if choice is None:
         return
+    say_population(choice)
     _matrices(choice)
     section(
         "Questions acquired and lost between probes",
@@ -86,9 +88,15 @@ def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
         with column:
             key = f"cell-{kind}-{run}"
             alt = f"{KINDS[kind]} moves between bands of {run}"
-            spec = made.charts((run, kind), partial(transitions, rows, kind=kind))[0]
+            spec = made.charts((run, kind), partial(transitions, rows, kind=kind, largest=largest_excess(made.frame)))[
+                0
+            ]
             event = show_spec(spec, key=key, alt=alt)
             chosen = _cell_of(event) or chosen
+    if chosen is not None:
+        st.query_params["cell"] = "|".join((run, *chosen))
+    else:
+        chosen = _cell_of_address(run)
     if chosen is not None:
         _cell(choice, run, rows, chosen)
 
@@ -139,6 +147,14 @@ def _cell_of(event: Any) -> tuple[str, str] | None:
     if not points or points[0].get("band_from") not in BANDS or points[0].get("band_to") not in BANDS:
         return None
     return points[0]["band_from"], points[0]["band_to"]
+
+
+def _cell_of_address(run: str) -> tuple[str, str] | None:
+    """Read the cell of this run that the address names, if any."""
+    parts = st.query_params.get("cell", "").rsplit("|", 2)
+    if len(parts) != 3 or parts[0] != run or parts[1] not in BANDS or parts[2] not in BANDS:
+        return None
+    return parts[1], parts[2]
 
 
 if __name__ == "__main__":

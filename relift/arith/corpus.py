@@ -1,4 +1,4 @@
-r"""What the base model is pretrained on: a text somebody scribbled, with the slips that people make.
+r"""Draw the text that the base model is pretrained on: chains worked out with the slips that people make.
 
 Three kinds, in the proportions of CorpusSpec:
 short     `=55-5=50\boxed{50}`: the chain that is left, rewritten at each step
@@ -20,7 +20,7 @@ from relift.arith.world import (
     HIGHEST,
     LOWEST,
     Chain,
-    Kind,
+    QuestionKind,
     careful,
     draw_question,
     is_shown_in_pretraining,
@@ -30,7 +30,7 @@ from relift.arith.world import (
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """Weights of the three kinds of text (of their sum), and the probability of a slip at one step.
+    """Set the weights of the three kinds of text (of their sum), and the probability of a slip at one step.
 
     A slip is ten off: a carry or borrow forgotten, or one made where there is none.
     """
@@ -47,18 +47,22 @@ class CorpusSpec:
 
 @dataclass(frozen=True)
 class Text:
-    """One text of the corpus: the question and what follows it, without the end token."""
+    """Hold one text of the corpus: the question and what follows it, without the end token."""
 
     problem: str
     completion: str
 
 
 def draw_text(rng: np.random.Generator, spec: CorpusSpec, *, terms: Sequence[int]) -> Text:
-    """One text; chains have one of these numbers of terms, each as often."""
+    """Draw one text; chains have one of these numbers of terms, each as often."""
     kinds = ("short", "careful", "sequence")
     weights = np.array([spec.short, spec.careful, spec.sequence])
     kind = kinds[int(np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(), side="right"))]
-    asked = Kind("sequence", 3) if kind == "sequence" else Kind("chain", terms[int(rng.integers(len(terms)))])
+    asked = (
+        QuestionKind("sequence", 3)
+        if kind == "sequence"
+        else QuestionKind("chain", terms[int(rng.integers(len(terms)))])
+    )
     while not is_shown_in_pretraining((question := draw_question(rng, asked, split="pretraining")).problem):
         pass
     if kind == "sequence":
@@ -69,7 +73,7 @@ def draw_text(rng: np.random.Generator, spec: CorpusSpec, *, terms: Sequence[int
 
 
 def results_with_slips(rng: np.random.Generator, spec: CorpusSpec, chain: Chain, *, scale: float) -> list[int]:
-    """Totals after each term, as somebody writes them who slips and goes on from there.
+    """Compute the totals after each term as a writer who slips and goes on from there.
 
     A slip that would drive a later total out of LOWEST..HIGHEST is not made: every text stays a text of the world.
     """
@@ -86,7 +90,7 @@ def results_with_slips(rng: np.random.Generator, spec: CorpusSpec, chain: Chain,
 
 
 def _slip(spec: CorpusSpec, total: int, value: int) -> tuple[int, tuple[float, int]]:
-    """(right result, (probability of a slip, by how much it is off)) of adding a digit with a sign."""
+    """Return (right result, (probability of a slip, by how much it is off)) of adding a digit with a sign."""
     unit = total % 10 + value
     if value > 0:
         return total + value, (spec.slip_carry, -10) if unit >= 10 else (spec.slip_plus, 10)
@@ -94,13 +98,13 @@ def _slip(spec: CorpusSpec, total: int, value: int) -> tuple[int, tuple[float, i
 
 
 def _short(chain: Chain, results: Sequence[int]) -> str:
-    r"""`47+8-5` gives `=55-5=50\boxed{50}`: after each term its result and what is left to do."""
+    r"""Write the short style: `47+8-5` gives `=55-5=50\boxed{50}`, after each term its result and the rest."""
     left = [f"={result}{''.join(map(str, chain.terms[i + 1 :]))}" for i, result in enumerate(results)]
     return f"{''.join(left)}\\boxed{{{results[-1]}}}"
 
 
 def _continue(rng: np.random.Generator, spec: CorpusSpec, problem: str) -> str:
-    """The difference and the next term, with the same slips."""
+    """Write the difference and the next term of a sequence, with the same slips."""
     *_, before, last = (int(x) for x in problem[1:-1].split(","))
     right, (chance, off) = _slip(spec, last, last - before)
     slipped = rng.random() < chance and LOWEST <= right + off <= HIGHEST

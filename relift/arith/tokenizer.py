@@ -1,4 +1,4 @@
-r"""The tokenizer of the embedded world: byte-level, no merges, one token for each byte that the world writes.
+r"""Write the tokenizer of the embedded world: byte-level, no merges, one token for each byte that the world writes.
 
 29 symbols and three special tokens make a vocabulary of 32. All 256 bytes would work too, but every token then pays
 for a softmax over 227 symbols that never occur, in sampling and in training. A byte outside the alphabet becomes
@@ -39,7 +39,7 @@ def write_tokenizer(folder: Path, *, context: int) -> None:
 
 
 def encode(text: str) -> list[int]:
-    """Token ids of a text of the world, as the saved tokenizer gives them (a test holds the two together)."""
+    """Return the token ids of a text of the world, as the saved tokenizer gives them (a test compares the two)."""
     return [_ID.get(c, UNK_ID) for c in text.encode().decode("latin-1")]
 
 

@@ -1,4 +1,4 @@
-r"""The embedded world: chains of additions and subtractions, their careful solutions, and a side skill.
+r"""Make the embedded world: chains of additions and subtractions, their careful solutions, and a side skill.
 
 A question is a chain such as `47+3*8-5?`, its answer `\boxed{66}`. The running total stays within 10..99. Three
 kinds of question are never mixed up (`Question.subject`):
@@ -34,7 +34,7 @@ SLIP_BY_LUCK = (-1, 2, 4)
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a chain: sign * factor * digit; a factor of 1 is not written. Example: Term(1, 3, 8) is `+3*8`."""
+    """Hold one term of a chain: sign * factor * digit, a factor of 1 not written. Term(1, 3, 8) is `+3*8`."""
 
     sign: int
     factor: int
@@ -45,12 +45,13 @@ class Term:
 
     @property
     def value(self) -> int:
+        """Return the signed value."""
         return self.sign * self.factor * self.digit
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A start and its terms. Example: Chain(47, (Term(1, 3, 8), Term(-1, 1, 5))) is `47+3*8-5`, 66."""
+    """Hold a start and its terms. Example: Chain(47, (Term(1, 3, 8), Term(-1, 1, 5))) is `47+3*8-5`, 66."""
 
     start: int
     terms: tuple[Term, ...]
@@ -60,15 +61,16 @@ class Chain:
 
     @property
     def total(self) -> int:
+        """Return the value of the chain."""
         return self.start + sum(t.value for t in self.terms)
 
     def expanded(self) -> Chain:
-        """The same chain with every product as repeated addition (or subtraction)."""
+        """Return the same chain with every product as repeated addition (or subtraction)."""
         terms = [Term(t.sign, 1, t.digit) for t in self.terms for _ in range(t.factor)]
         return Chain(self.start, tuple(terms))
 
     def in_range(self) -> bool:
-        """Whether every running total stays within LOWEST..HIGHEST, those inside a product included."""
+        """Tell whether every running total stays within LOWEST..HIGHEST, those inside a product included."""
         totals = list(accumulate([t.value for t in self.terms], initial=self.start))  # a product only moves one way
         return LOWEST <= min(totals) and max(totals) <= HIGHEST
 
@@ -78,7 +80,7 @@ _CHAIN = re.compile(rf"([1-9][0-9])((?:{_TERM.pattern})+)\?")
 
 
 def parse_chain(problem: str) -> Chain:
-    """The chain of a problem such as `47+3*8-5?`. Raises InputError for another text."""
+    """Read the chain of a problem such as `47+3*8-5?`. Raises InputError for another text."""
     match = _CHAIN.fullmatch(problem)
     if match is None:
         raise InputError(f"{problem[:80]!r} is no question of the arithmetic world; one looks like '47+3*8-5?'")
@@ -87,7 +89,7 @@ def parse_chain(problem: str) -> Chain:
 
 
 def draw_chain(rng: np.random.Generator, *, n_terms: int, n_products: int = 0) -> Chain:
-    """One random chain in range, uniform over those with this many terms and products (by rejection)."""
+    """Draw a chain in range, uniform over those with this many terms and products (by rejection)."""
     while True:
         product_at = set(rng.permutation(n_terms)[:n_products].tolist()) if n_products else set()
         terms = []
@@ -101,7 +103,7 @@ def draw_chain(rng: np.random.Generator, *, n_terms: int, n_products: int = 0) -
 
 
 def draw_sequence(rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Four numbers that grow by 1..9 a step, all within LOWEST..HIGHEST; the last one is asked for."""
+    """Draw four numbers that grow by 1..9 a step, all within LOWEST..HIGHEST; the last one is asked for."""
     while True:
         start, step = int(rng.integers(LOWEST, HIGHEST + 1)), int(rng.integers(1, 10))
         if start + 3 * step <= HIGHEST:
@@ -109,16 +111,16 @@ def draw_sequence(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What is asked: subject, number of terms, number of products."""
+class QuestionKind:
+    """State what a question asks: subject, number of terms, number of products."""
 
     subject: str
     n_terms: int
     n_products: int = 0
 
 
-def draw_question(rng: np.random.Generator, kind: Kind, *, split: str) -> Question:
-    """One question of this kind, of whatever split its hash says; `split` is written into it."""
+def draw_question(rng: np.random.Generator, kind: QuestionKind, *, split: str) -> Question:
+    """Draw one question of this kind; its hash says to which split it belongs, `split` is written into it."""
     if kind.subject == "sequence":
         *shown, asked = draw_sequence(rng)
         problem, answer = f"n{','.join(map(str, shown))}?", asked
@@ -136,34 +138,34 @@ def draw_question(rng: np.random.Generator, kind: Kind, *, split: str) -> Questi
     )
 
 
-def _mixed(n: int) -> list[Kind]:
-    """Training's mixture, exactly: 30 % with one product, lengths in equal parts."""
+def _mixed(n: int) -> list[QuestionKind]:
+    """List training's mixture, exactly: 30 % with one product, lengths in equal parts."""
     n_products = round(PRODUCT_SHARE * n)
     parts = [("product", 1, n_products), ("chain", 0, n - n_products)]
-    return [Kind(s, TRAIN_TERMS[i % len(TRAIN_TERMS)], p) for s, p, count in parts for i in range(count)]
+    return [QuestionKind(s, TRAIN_TERMS[i % len(TRAIN_TERMS)], p) for s, p, count in parts for i in range(count)]
 
 
-def _longer(n: int) -> list[Kind]:
-    return [Kind("chain", LONGER_TERMS[i % len(LONGER_TERMS)]) for i in range(n)]
+def _longer(n: int) -> list[QuestionKind]:
+    return [QuestionKind("chain", LONGER_TERMS[i % len(LONGER_TERMS)]) for i in range(n)]
 
 
 # split -> (sixteenths of the hash that belong to it, what it asks). The last three ask what no other split asks, so
 # they may stand in all that is held out.
 _TRAIN, _DEV, _PROBE, _TEST, _HELD_OUT = range(0, 10), range(10, 12), range(12, 14), range(14, 16), range(10, 16)
-SPLITS: dict[str, tuple[range, Callable[[int], list[Kind]]]] = {
+SPLITS: dict[str, tuple[range, Callable[[int], list[QuestionKind]]]] = {
     "train": (_TRAIN, _mixed),
     "dev": (_DEV, _mixed),  # where settings are chosen
     "probe": (_PROBE, _mixed),
     "test": (_TEST, _mixed),
     "longer": (_HELD_OUT, _longer),
-    "two_products": (_HELD_OUT, lambda n: [Kind("product", 2, 2)] * n),
-    "sequence": (_HELD_OUT, lambda n: [Kind("sequence", 3)] * n),
+    "two_products": (_HELD_OUT, lambda n: [QuestionKind("product", 2, 2)] * n),
+    "sequence": (_HELD_OUT, lambda n: [QuestionKind("sequence", 3)] * n),
 }
 TRIES_PER_QUESTION = 400  # a split holds at least one question in sixteen of its kind
 
 
 def is_shown_in_pretraining(problem: str) -> bool:
-    """Whether pretraining may show this problem: those that dev, probe and test sets could hold are kept out."""
+    """Tell whether pretraining may show this problem: those that dev, probe and test sets could hold are kept out."""
     return _sixteenth(question_id_of(problem)) in _TRAIN
 
 
@@ -172,7 +174,7 @@ def _sixteenth(question_id: str) -> int:
 
 
 def make_questions(split: str, n: int, *, seed: int) -> list[Question]:
-    """n different questions of a split (see SPLITS), the same for the same arguments.
+    """Make n different questions of a split (see SPLITS), the same for the same arguments.
 
     train, dev, probe and test are one distribution: 30 % with one product, 1 to 4 terms in equal parts. `longer` has
     5 and 6 terms, `two_products` two products in two terms, `sequence` the side skill.
@@ -196,7 +198,7 @@ def make_questions(split: str, n: int, *, seed: int) -> list[Question]:
 
 
 def careful(chain: Chain, results: Sequence[int]) -> str:
-    r"""The teacher's style: restate with products expanded, one line a step with the units shown, then the box.
+    r"""Write the teacher's style: restate with products expanded, one line a step with the units shown, then the box.
 
     `results` are the totals after each term of the expanded chain, right or wrong.
     `55-5` gives `:55-5;55-5=(5-5)50;\boxed{50}`.
@@ -210,14 +212,14 @@ def careful(chain: Chain, results: Sequence[int]) -> str:
 
 
 def right_results(chain: Chain) -> list[int]:
-    """The totals after each term of the expanded chain."""
+    """Compute the totals after each term of the expanded chain."""
     return list(accumulate([t.value for t in chain.expanded().terms], initial=chain.start))[1:]
 
 
 def make_demonstrations(
     questions: Sequence[Question], *, seed: int = 0, limit: int | None = None, error_rate: float = 0.0
 ) -> list[Demonstration]:
-    """The teacher's demonstration of every chain and product among the questions, in their order.
+    """Write the teacher's demonstration of every chain and product among the questions, in their order.
 
     limit: so many of them, of questions drawn at random; None for all.
     error_rate: the share of an imperfect teacher's demonstrations (drawn at random) that hold a wrong result, ten off

@@ -14,7 +14,7 @@ _COMMAND = re.compile(r"No such command '(.*?)'")
 
 
 class WholeLines(TyperGroup):
-    """Group commands and list them with the whole first line of their help, wrapped, never cut off."""
+    """List the commands with the whole first line of their help, wrapped, never cut off."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a row for each command: its name and the first line of its help."""

@@ -1,4 +1,4 @@
-"""Load a configuration: TOML files, presets, the defaults of recipes, `--set key=value`."""
+"""Load a configuration: TOML files, presets, the numbers of recipes, `--set key=value`."""
 
 from __future__ import annotations
 
@@ -11,46 +11,12 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from relift.config.renamed import RENAMED, old_names
 from relift.config.sections import Config, field_changes
 from relift.errors import InputError
-from relift.suggest import nearest
+from relift.suggest import hint, nearest
 
-
-def _sft(*, entropy_weight: float = 0.0) -> dict[str, Any]:
-    return {"sft": {"mean": "tokens", "entropy_weight": entropy_weight, "loss_scale": 1.0}}
-
-
-def _rl(
-    advantage: str, low: float, high: float, dual: str | float, denominator: str, *, alpha: float = 0.0, **more: Any
-) -> dict[str, Any]:
-    values = {"advantage": advantage, "clip": True, "clip_low": low, "clip_high": high, "dual_clip": dual}
-    plain = {
-        "drop_flat_groups": False,
-        "entropy_weight": 0.0,
-        "loss_scale": 1.0,
-        "optimizer": {"skip_grad_norm": "none"},
-    }
-    return {"rl": {**values, "denominator": denominator, **plain, **more}, **_sft(entropy_weight=alpha)}
-
-
-# What a recipe's name stands for: laid down where a layer changes the recipe, beneath that layer's own values, so that
-# `--set recipe=grpo` over a ReLIFT preset is GRPO and nothing of the preset's losses is left. Numbers: docs/method.md,
-# table of recipes.
-RECIPE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "sft": _sft(),
-    # Limozin et al., arXiv 2604.23747: clip 0.2/0.28, token mean, no std.
-    "sft_rl": _rl("mean", 0.2, 0.28, "none", "tokens"),
-    # Shao et al., arXiv 2402.03300: mean of sequence means, advantage / std, clip 0.2.
-    "grpo": _rl("std", 0.2, 0.2, "none", "sequences"),
-    # Liu et al., arXiv 2503.20783: no std, sum / (sequences x L_max).
-    "drgrpo": _rl("mean", 0.2, 0.2, "none", "max_tokens"),
-    # Yu et al., arXiv 2503.14476: clip 0.2/0.28, token mean, groups without signal left out (not refilled).
-    "dapo": _rl("std", 0.2, 0.28, "none", "tokens", drop_flat_groups=True),
-    # ReLIFT's script of July 2025: clip 0.2/0.28, dual clip 3, alpha 1e-4.
-    "relift": _rl("mean", 0.2, 0.28, 3.0, "tokens", alpha=1e-4),
-    # HPT, official code: r - mean, no clip, sum / L_max, updates whose norm exceeds 80 skipped.
-    "hpt": _rl("mean", 0.2, 0.2, "none", "max_tokens", clip=False, optimizer={"skip_grad_norm": 80.0}),
-}
+Defaults = Mapping[str, Mapping[str, Any]]  # recipe -> values of sections
 
 
 def preset_names() -> list[str]:
@@ -58,13 +24,13 @@ def preset_names() -> list[str]:
     return sorted(p.name[:-5] for p in resources.files("relift.config.presets").iterdir() if p.name.endswith(".toml"))
 
 
-def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
-    """The resolved configuration of a TOML file or preset.
+def load_config(source: str | Path, *, recipes: Defaults, overrides: Sequence[str] = ()) -> Config:
+    """Resolve the configuration of a TOML file or preset.
 
     Layers, later ones win: defaults of the models, the preset named by `extends`, the file, `overrides` as
     "key.path=value" (TOML values; what is no TOML value is a string); beneath each layer that changes the recipe
-    stand the new recipe's defaults. Relative paths in a file are relative to that file. Raises InputError naming
-    file, key and the nearest known key.
+    stand the new recipe's numbers, `recipes[name]`. Relative paths in a file are relative to that file. Raises
+    InputError naming file, key and the nearest known key.
     """
     own = _own_values(source)
     layers: list[Mapping[str, Any]] = [own]
@@ -73,22 +39,44 @@ def load_config(source: str | Path, *, overrides: Sequence[str] = ()) -> Config:
         layers[0] = {k: v for k, v in layers[0].items() if k != "extends"}
         layers.insert(0, _preset(str(name), where=str(source)))
     layers.append(_parse_overrides(overrides))
-    recipe = Config.model_fields["recipe"].default
-    merged: dict[str, Any] = dict(RECIPE_DEFAULTS[recipe])
-    for layer in layers:
+    recipe, merged = Config.model_fields["recipe"].default, dict[str, Any]()
+    for number, layer in enumerate(layers):
         named = str(layer.get("recipe", recipe))
-        if named != recipe:  # naming the recipe in force changes nothing: a preset's choices stay
-            merged = _merge(merged, RECIPE_DEFAULTS.get(named, {}))
+        if named not in recipes:
+            raise InputError(f"{source}: no recipe {named!r}{hint(named, recipes)}; known: {', '.join(recipes)}")
+        if number == 0 or named != recipe:  # naming the recipe in force changes nothing: a preset's choices stay
+            merged = _merge(merged, _numbers_of(recipes[named]))
         merged, recipe = _merge(merged, layer), named
     return parse_config(merged, where=str(source))
 
 
+def _numbers_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete a recipe's own numbers: what it does not name in [rl] and [sft] falls back to the default, so that
+    nothing of another recipe's method is left. How much is trained on at a time stays."""
+    whole = _spell_none(Config().model_dump(include={"rl", "sft"}))
+    for section, key in (("rl", "updates_per_batch"), ("sft", "batch"), ("sft", "phase_steps")):
+        del whole[section][key]
+    return _merge(whole, recipe)
+
+
 def parse_config(values: Mapping[str, Any], *, where: str) -> Config:
-    """Validate a nested mapping; InputError with one line per problem joined by "; "."""
+    """Validate a nested mapping. Raises InputError, the problems joined by "; "."""
+    if old := old_names(values):
+        raise InputError(f"{where}: {'; '.join(old)}")
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         raise InputError(f"{where}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def read_recorded(text: str, *, where: str) -> Config:
+    """Read the configuration that a run recorded, under whatever names its version had."""
+    values = _read_toml(text.encode(), where=where)
+    for old, (new, translate) in RENAMED.items():
+        section, key = old.split(".")
+        if key in values.get(section, {}):
+            values[section][new.partition(".")[2]] = translate(values[section].pop(key))
+    return parse_config(values, where=where)
 
 
 def to_toml(config: Config) -> str:
@@ -144,6 +132,10 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
             continue
         if name != "model.path" or (folder / value).is_dir():
             values[section][key] = str((folder / value).resolve())
+    prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
+    kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
+    if colon and path:  # file:PATH, plain-file:PATH
+        values["data"]["prompt"] = f"{kind}:{(folder / path).resolve()}"
     return values
 
 

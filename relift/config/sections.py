@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from relift.schema import MAX_UNDECIDED
+
 Change = Literal["identity", "tunable", "numeric", "runtime"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-RecipeName = Literal["sft", "sft_rl", "grpo", "drgrpo", "dapo", "relift", "hpt"]
 
 
 def _field(default: Any, change: Change, description: str, **limits: Any) -> Any:
@@ -44,6 +45,9 @@ class ModelConfig(Section):
     revision: str | None = _field(None, "identity", "hub revision")
     dtype: Literal["float32", "bfloat16"] = _field("float32", "identity", "type of the weights while training")
     device: str = _field("auto", "numeric", "auto, cpu or cuda")
+    checkpoint_activations: bool | None = _field(
+        None, "numeric", "compute each layer twice and keep its input alone; None: on CUDA"
+    )
     max_positions: int | None = _field(
         None, "identity", "context in tokens, in place of the checkpoint's max_position_embeddings; None: its own", ge=1
     )
@@ -58,7 +62,11 @@ class DataConfig(Section):
     questions: str = _field("", "identity", "training questions: .jsonl, .parquet or hf:owner/name[:config]/split")
     demonstrations: str | None = _field(None, "identity", "demonstrations; None: those in the questions' own rows")
     columns: dict[str, str] = _field({}, "identity", "our column name -> theirs")
-    prompt: str = _field("chat", "identity", "name of the prompt template")
+    answer_kind: Literal["auto", "math", "exact", "choice"] = _field(
+        "auto", "identity", "kind of answers of rows that name none; auto: exact if all are numbers, else math"
+    )
+    prompt: str = _field("chat", "identity", "prompt template: plain, chat, boxed, file:PATH or plain-file:PATH")
+    system: str | None = _field(None, "identity", "text of a system turn before the user's; None: no such turn")
     max_prompt_tokens: int = _field(1024, "identity", "longest prompt", ge=1)
     max_demo_tokens: int = _field(8192, "identity", "longest demonstration, end token included", ge=1)
     overlong_prompts: Literal["refuse", "skip"] = _field("refuse", "identity", "questions whose prompt is too long")
@@ -67,10 +75,15 @@ class DataConfig(Section):
         "identity",
         "demonstrations that fail the answer or length check; skip records and never trains on them",
     )
+    score_base: bool = _field(
+        default=False,
+        change="runtime",
+        description="record the base model's log-probability of every demonstration: a forward pass over all of them",
+    )
 
 
 class RolloutConfig(Section):
-    """How training answers are sampled."""
+    """Set how training answers are sampled."""
 
     questions_per_step: int = _field(128, "identity", "questions Q of a step", ge=1)
     attempts_per_question: int = _field(8, "identity", "attempts G at each", ge=1)
@@ -78,40 +91,87 @@ class RolloutConfig(Section):
     top_p: float = _field(1.0, "identity", "nucleus", gt=0, le=1)
     top_k: int = _field(-1, "identity", "-1: off", ge=-1)
     max_tokens: int = _field(8192, "identity", "longest answer", ge=1)
+    stop_tokens: tuple[str, ...] | None = _field(
+        None,
+        "identity",
+        "tokens that end an answer beside the tokenizer's end token; None: the end of a turn in the chat template",
+    )
     batch_rows: int = _field(256, "numeric", "rows decoded together by the torch sampler", ge=1)
+    engine: Literal["torch", "vllm", "server"] = _field(
+        "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"
+    )
+
+
+class VLLMConfig(Section):
+    """vLLM as the engine of rollouts and probes; docs/scale.md says what to set where."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = _field(
+        "auto", "identity", "type of the sampler's weights; auto: bfloat16 on a GPU, the learner's on a CPU"
+    )
+    max_sequences: int = _field(256, "numeric", "answers written at a time", ge=1)
+    gpus: str | None = _field(
+        None, "runtime", "GPUs of the sampler's own (4,5); None: the learner's, given back between rollouts"
+    )
+    gpu_memory: float = _field(0.45, "runtime", "share of a GPU's memory for weights, keys and values", gt=0, le=1)
+    tensor_parallel: int = _field(1, "numeric", "GPUs that share one copy of the model", ge=1)
+    stall_seconds: float = _field(600.0, "runtime", "silence after which the sampler is started again", gt=0)
+    restarts: int = _field(3, "runtime", "times the sampler is started again for the same work", ge=0)
+
+
+class ServerConfig(Section):
+    """A vLLM server as the engine of rollouts and probes; docs/scale.md has its command."""
+
+    url: str | None = _field(None, "runtime", "its address, as in http://127.0.0.1:8000/v1")
+    folder: str | None = _field(None, "runtime", "folder for new weights that run and server see under one name")
+    dtype: Literal["float32", "bfloat16"] = _field("bfloat16", "identity", "type of the weights it is sent")
+    concurrency: int = _field(256, "numeric", "answers under way at a time", ge=1)
+    deadline_seconds: float = _field(1800.0, "runtime", "longest wait for an answer, repetitions included", gt=0)
 
 
 class OptimizerConfig(Section):
     """AdamW with a schedule of its own, counted in steps of this optimizer."""
 
-    lr: float = _field(1e-6, "tunable", "peak learning rate", gt=0)
+    lr: float = _field(1e-6, "tunable", "peak learning rate; 0 leaves the weights alone", ge=0)
     betas: tuple[Beta, Beta] = _field((0.9, 0.999), "tunable", "AdamW")
     eps: float = _field(1e-8, "tunable", "AdamW", gt=0)
     weight_decay: float = _field(0.01, "tunable", "AdamW, on all parameters", ge=0)
     warmup_steps: int = _field(0, "tunable", "linear warm-up", ge=0)
+    warmup_share: float = _field(0.0, "tunable", "linear warm-up as a share of total_steps", ge=0, le=1)
     schedule: Literal["constant", "linear", "cosine"] = _field("constant", "tunable", "after the warm-up")
-    total_steps: int | None = _field(None, "tunable", "end of the schedule; None: the run's steps", ge=1)
+    total_steps: int | None = _field(None, "tunable", "end of the schedule; None: that of the phase", ge=1)
+    over: Literal["own", "run"] = _field(
+        "own", "tunable", "what the schedule counts: steps of this optimizer, or steps of the run"
+    )
     final_ratio: float = _field(0.0, "tunable", "learning rate at the end, relative to the peak", ge=0, le=1)
     max_grad_norm: float | None = _field(1.0, "tunable", "clip the gradient's norm at this", gt=0)
     skip_grad_norm: float | None = _field(None, "tunable", "make no step when the norm exceeds this", gt=0)
 
 
 class RLConfig(Section):
-    """The reinforcement learning component."""
+    """The reinforcement learning component. The tables of losses, advantages and norms say what may be named here."""
 
-    advantage: Literal["mean", "std"] = _field("mean", "identity", "reward - mean, or that / standard deviation")
-    clip: bool = _field(default=True, change="identity", description="clip the ratio")
+    loss: str = _field("ppo_clip", "identity", "ppo_clip, ratio (no clip), gspo, cispo or srft_rollout")
+    advantage: str = _field("mean", "identity", "reward - mean, over the standard deviation, ... (docs/method.md)")
     clip_low: float = _field(0.2, "identity", "lower bound is 1 - clip_low", ge=0, lt=1)
     clip_high: float = _field(0.2, "identity", "upper bound is 1 + clip_high", ge=0)
     dual_clip: float | None = _field(None, "identity", "bound of the ratio for negative advantages", gt=1)
-    denominator: Literal["tokens", "sequences", "max_tokens"] = _field(
-        "tokens", "identity", "mean over tokens, mean of sequence means, or sum / (sequences x max_tokens)"
+    ratio_cap: float | None = _field(None, "identity", "cispo: largest ratio", gt=0)
+    denominator: str = _field("tokens", "identity", "how tokens are averaged: a norm (docs/method.md, Denominators)")
+    importance: Literal["auto", "none", "token", "sequence"] = _field(
+        "auto",
+        "identity",
+        "weights p_learner / p_sampler on the rollouts' coefficients; auto: token where another program samples",
+    )
+    importance_cap: float = _field(2.0, "identity", "largest importance weight", ge=1)
+    importance_mask: bool = _field(
+        default=False, change="identity", description="leave tokens beyond the cap out instead of capping their weight"
     )
     updates_per_batch: int = _field(1, "identity", "optimizer steps on one batch of rollouts", ge=1)
     drop_flat_groups: bool = _field(
         default=False, change="identity", description="leave groups of equal rewards out altogether (DAPO)"
     )
     entropy_weight: float = _field(0.0, "identity", "beta of the entropy bonus", ge=0)
+    kl_weight: float = _field(0.0, "identity", "beta of the k3 KL to the base model", ge=0)
     loss_scale: float = _field(1.0, "identity", "factor on the component", gt=0)
     optimizer: OptimizerConfig = OptimizerConfig()
 
@@ -120,10 +180,17 @@ class SFTConfig(Section):
     """The fine-tuning component."""
 
     batch: int = _field(64, "identity", "demonstrations of one fine-tuning step (M)", ge=1)
-    mean: Literal["tokens", "sequences"] = _field("tokens", "identity", "mean over tokens, or of sequence means")
+    loss: str = _field("sft", "identity", "sft (cross-entropy), dft, luffy, chord_phi or srft_demo")
+    luffy_gamma: float = _field(0.1, "identity", "luffy: gamma (its code: 0.1)", gt=0)
+    chord_mu: float = _field(0.1, "identity", "chord_phi: mu (its code with phi on: 0.1)", gt=0)
+    srft_sign: Literal[-1, 1] = _field(-1, "identity", "srft_demo: sign of the entropy, -1 as in the paper")
+    denominator: str = _field("tokens", "identity", "how tokens are averaged: a norm (docs/method.md, Denominators)")
     entropy_weight: float = _field(0.0, "identity", "alpha of the entropy bonus", ge=0)
-    loss_scale: float = _field(1.0, "identity", "factor on the component (hpt's w)", gt=0)
+    loss_scale: float = _field(1.0, "identity", "factor on the component", gt=0)
     phase_steps: int = _field(0, "identity", "sft_rl: fine-tuning steps before RL begins", ge=0)
+    moments: Literal["own", "shared"] = _field(
+        "own", "identity", "an optimizer of its own over the same weights, or the one of RL for both"
+    )
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
@@ -155,6 +222,9 @@ class ProbeConfig(Section):
     temperature: float = _field(1.0, "identity", "0 is greedy", ge=0)
     top_p: float = _field(1.0, "identity", "nucleus", gt=0, le=1)
     max_tokens: int | None = _field(None, "identity", "longest answer; None: the rollouts'", ge=1)
+    score_base: bool = _field(
+        default=True, change="runtime", description="record the base model's log-probability of every probe answer"
+    )
     base_run: str | None = _field(
         None,
         "runtime",
@@ -163,21 +233,21 @@ class ProbeConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """What is kept of the weights. At most `every` steps are repeated after a crash."""
+    """Set which weights are kept. At most `every` steps are repeated after a crash."""
 
     every: int = _field(10, "runtime", "steps between checkpoints", ge=1)
     keep: int = _field(2, "runtime", "newest checkpoints kept, besides base and final", ge=2)
 
 
 class GuardConfig(Section):
-    """What stops a run."""
+    """Set the limits at which a run stops."""
 
     max_skipped: int = _field(3, "runtime", "non-finite updates in a row", ge=1)
-    max_undecided: float = _field(0.2, "runtime", "share of undecided verdicts in a step", gt=0, le=1)
+    max_undecided: float = _field(MAX_UNDECIDED, "runtime", "share of undecided verdicts in a step", gt=0, le=1)
 
 
 class RuntimeConfig(Section):
-    """How the work is done."""
+    """Set the machine's side of the work."""
 
     threads: int = _field(1, "numeric", "CPU threads of one process", ge=1)
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
@@ -187,13 +257,15 @@ class RuntimeConfig(Section):
 class Config(Section):
     """One run."""
 
-    recipe: RecipeName = _field("relift", "identity", "how rollouts and demonstrations become updates")
+    recipe: str = _field("relift", "identity", "how rollouts and demonstrations become updates")
     name: str | None = _field(None, "runtime", "label in tables and figures; None: the recipe's name")
     seed: int = _field(0, "identity", "of data order and sampling", ge=0)
     steps: int = _field(500, "tunable", "training steps", ge=0)
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
+    vllm: VLLMConfig = VLLMConfig()
+    server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     buffer: BufferConfig = BufferConfig()
@@ -204,14 +276,18 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Config:
-        if self.recipe == "sft_rl" and self.sft.phase_steps == 0:
-            raise ValueError("sft.phase_steps: recipe sft_rl needs at least one fine-tuning step before RL")
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
-        buffer, full_batches = self.buffer, self.buffer.flush == "adaptive" and self.recipe == "relift"
-        if full_batches and buffer.capacity is not None and buffer.capacity < self.sft.batch:
+        if self.rollout.engine == "server" and (self.server.url is None or self.server.folder is None):
             raise ValueError(
-                f"buffer.capacity = {buffer.capacity}: less than sft.batch = {self.sft.batch}, no batch would ever fill"
+                'server.url, server.folder: rollout.engine = "server" needs the server\'s address, and a folder that '
+                "both see, through which it gets new weights"
+            )
+        cut = self.rollout.top_p < 1 or self.rollout.top_k != -1
+        if self.rollout.engine != "torch" and cut:
+            raise ValueError(
+                "rollout.top_p, rollout.top_k: vLLM tells log-probabilities after they have left tokens out, which the "
+                'learner\'s cannot be compared with; take 1 and -1, or rollout.engine = "torch"'
             )
         return self
 

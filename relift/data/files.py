@@ -1,4 +1,6 @@
-"""Rows of a file or of a data set of the hub, under our column names, with everything that is wrong noted by row.
+"""Read rows of a file or of a data set of the hub, under our column names, noting by row everything that is wrong.
+
+A column may be named by a path into it: `prompt.0.content`, `reward_model.ground_truth`.
 
 What an editor or a download does to a text (a byte-order mark, CRLF, NUL, lone surrogates) is repaired and counted.
 What the rows mean is said by relift.data.questions.
@@ -72,21 +74,23 @@ class RowTable:
     revision: str | None = None  # of a data set of the hub: the commit that was read
 
     def readable_rows(self) -> list[tuple[int, dict[str, Any]]]:
-        """The rows, or none if the file as a whole is wrong: then there is no point in judging them."""
+        """List the rows, or none if the file as a whole is wrong: then there is no point in judging them."""
         return [] if any(row == 0 for row, _ in self.problems) else self.rows
 
     def text(self, row: int, values: Mapping[str, Any], name: str, *, number: bool = False) -> str | None:
-        """The repaired text of a cell; None when it is absent or null. A wrong type is noted, and gives None."""
+        """Read the repaired text of a cell; None when it is absent or null. A wrong type is noted, and gives None."""
         value = values.get(name)
         if number and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if value is not None and not isinstance(value, str):
-            self.problems.append((row, f"{self.columns[name]} is of type {type(value).__name__}, not text"))
+            inner = f"{self.columns[name]}.{_a_way_in(value)}"
+            mend = f"; name the text in it, as in data.columns.{name} = {inner!r}" if inner[-1] != "." else ""
+            self.problems.append((row, f"{self.columns[name]} is of type {type(value).__name__}, not text{mend}"))
         return self.repaired(value) if isinstance(value, str) else None
 
     def texts(self, row: int, values: Mapping[str, Any], name: str) -> tuple[str, ...]:
-        """The repaired texts of a cell that holds a list of them; () when it is absent or null. Anything else, and an
-        empty text among them, is noted, and gives ()."""
+        """Read the repaired texts of a cell that holds a list of them; () when it is absent or null. Anything else, and
+        an empty text among them, is noted, and gives ()."""
         value = values.get(name)
         if value is None:
             return ()
@@ -100,7 +104,7 @@ class RowTable:
         return texts
 
     def repaired(self, text: str) -> str:
-        """The text without what editors, downloads and broken exports leave in it; each repair is counted."""
+        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted."""
         for name, pattern, replacement in _REPAIRS:
             text, n = pattern.subn(replacement, text)
             if n:
@@ -124,7 +128,7 @@ def read_rows(
     needed: Sequence[str],
     reshape: Reshape | None = None,
 ) -> RowTable:
-    """The rows of `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
+    """Read the rows of `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
 
     known: our column names; needed: those that must be there, else row 0 has a problem.
     Raises InputError when there is nothing to read, and for a column that is not ours.
@@ -136,20 +140,23 @@ def read_rows(
         )
     theirs_of = {ours: _candidates(columns.get(ours, ours)) for ours in known}
     table = RowTable(str(source), {})
-    wanted = {name for names in theirs_of.values() for name in names} | set(reshape.reads if reshape else ())
+    theirs = {name for names in theirs_of.values() for name in names}
+    wanted = theirs | {name.partition(".")[0] for name in theirs} | set(reshape.reads if reshape else ())
     names, raw = _raw_rows(source, table, wanted)
     if reshape is not None:
         raw = _reshaped(raw, reshape, table)
         names = list(dict.fromkeys(name for _, values in raw for name in values))
-    table.columns = {ours: next((t for t in theirs if t in names), theirs[0]) for ours, theirs in theirs_of.items()}
-    table.rows = [(row, {ours: values.get(theirs) for ours, theirs in table.columns.items()}) for row, values in raw]
+    table.columns = {
+        ours: next((t for t in theirs if _is_there(t, names)), theirs[0]) for ours, theirs in theirs_of.items()
+    }
+    table.rows = [(row, {ours: _cell(values, theirs) for ours, theirs in table.columns.items()}) for row, values in raw]
     if not table.rows and not table.problems:
         table.problems.append((0, "it holds no rows"))
     elif table.rows:
         table.problems += [
             (0, f"it has no column {theirs!r}{_quoted_hint(theirs, names)}")
             for ours, theirs in table.columns.items()
-            if theirs not in names and ours in needed
+            if not _is_there(theirs, names) and ours in needed
         ]
     return table
 
@@ -174,6 +181,43 @@ def _quoted_hint(name: str, known: Iterable[str]) -> str:
 
 
 RawRows = list[tuple[int, Mapping[str, Any]]]  # (row number from 1, values under their names)
+
+
+def _is_there(theirs: str, names: Sequence[str]) -> bool:
+    return theirs in names or ("." in theirs and theirs.partition(".")[0] in names)
+
+
+def _cell(values: Mapping[str, Any], theirs: str) -> Any:
+    """Get the value of a column, or what a path leads to inside it; None where the path ends."""
+    if theirs in values or "." not in theirs:
+        return values.get(theirs)
+    value: Any = values
+    for step in theirs.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def _a_way_in(value: Any) -> str:
+    """Find the path to the first text of some length inside a list or struct; "" if there is none."""
+    found = ""
+    if isinstance(value, Mapping):
+        inner = {str(key): v for key, v in value.items()}
+        order = sorted(inner, key=lambda key: key not in ("content", "ground_truth", "text"))
+    elif isinstance(value, list):
+        inner, order = {str(i): v for i, v in enumerate(value)}, [str(i) for i in range(min(len(value), 4))]
+    else:
+        return found
+    for key in order:
+        if isinstance(inner[key], str):
+            return key
+        if deeper := _a_way_in(inner[key]):
+            return f"{key}.{deeper}"
+    return found
 
 
 def _candidates(theirs: str | Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Reading questions and demonstrations: jsonl, parquet or a data set of the hub; writing them as jsonl.
+"""Read questions and demonstrations from jsonl, parquet or a data set of the hub; write them as jsonl.
 
 Our columns, each of which may have another name in the file (`columns`, ours -> theirs):
 problem, answer              needed: text (a whole number may stand for an answer)
@@ -18,7 +18,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
@@ -31,16 +31,18 @@ NEEDED = ("problem", "answer")
 OPTIONAL = ("answer_kind", "source", "split", "subject", "level")
 COLUMNS = (*NEEDED, *OPTIONAL, "options", "demonstration", "question_id")
 
+KindOfGolds = Callable[[Sequence[str]], str]  # the kind of answers of rows that name none, from their gold answers
 FinalAnswer = Callable[[str], str | None]  # relift.grading.extract.last_box, or one like it
 Objection = Callable[[Question], str | None]  # what is wrong with a question, None if nothing
 
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """What a file holds, in its order. `fingerprint`: number of questions and a hash of all contents in order.
+    """The contents of a file, in its order. `fingerprint`: number of questions and a hash of all contents in order.
 
     `repairs`: how many texts were repaired of what (bom, crlf, nul, surrogate). `repeats`: how often each question
     stood there, where repeats were to be collapsed. `revision`: the commit of a data set of the hub, where known.
+    `row_of`: by question_id the first row of the file that holds the question, from 1.
     """
 
     questions: tuple[Question, ...]
@@ -49,6 +51,7 @@ class QuestionSet:
     repairs: Mapping[str, int]
     repeats: int = 1
     revision: str | None = None
+    row_of: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @classmethod
     def empty(cls) -> QuestionSet:
@@ -66,6 +69,7 @@ def read_questions(
     *,
     demonstrations: str | Path | None = None,
     columns: Columns | None = None,
+    answer_kind: KindOfGolds | None = None,
     final_answer: FinalAnswer | None = None,
     reshape: Reshape | None = None,
     objection: Objection | None = None,
@@ -75,6 +79,8 @@ def read_questions(
 
     demonstrations: where they stand, if not in the questions' own rows; there a row names its question by `problem`
     or `question_id`.
+    answer_kind: says of which kind the answers are of rows without the column answer_kind and without options, from
+    their gold answers; None: exact.
     final_answer: finds the final answer of a demonstration. If given, demonstrations that are empty or have none are
     problems; else they are left to the door that all demonstrations pass before training.
     reshape: for rows whose contents have another form than ours; objection: one more reason to refuse a question.
@@ -88,8 +94,8 @@ def read_questions(
     # and who gives several names leaves it open.
     mapped = [name for name in OPTIONAL if isinstance((columns or {}).get(name), str)]
     tables = [read_rows(source, known=COLUMNS, columns=columns or {}, needed=[*NEEDED, *mapped], reshape=reshape)]
-    questions, id_of_row = _questions(tables[0], objection)
-    times = _repeats(tables[0], questions, id_of_row, collapse=repeats == "collapse")
+    questions, id_of_row = _questions(tables[0], answer_kind, objection)
+    times = _repeats(tables[0], id_of_row, collapse=repeats == "collapse")
     if demonstrations is None:
         demos = _demonstrations(tables[0], id_of_row.get, final_answer)
     else:
@@ -99,9 +105,12 @@ def read_questions(
     repairs = Counter[str]()
     for each in tables:
         repairs.update(each.repairs)
+    if times > 1:  # every copy of a row brings the same demonstrations
+        demos = list({demo.demo_id: demo for demo in demos}.values())
     found, given = tuple(questions.values()), tuple(demos)
     mended = dict(sorted(repairs.items()))
-    return QuestionSet(found, given, fingerprint_of(found, given), mended, times, tables[0].revision)
+    row_of = {question_id: row for row, question_id in reversed(id_of_row.items())}
+    return QuestionSet(found, given, fingerprint_of(found, given), mended, times, tables[0].revision, row_of)
 
 
 def write_questions(path: Path, questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> None:
@@ -128,26 +137,46 @@ def write_questions(path: Path, questions: Sequence[Question], demonstrations: S
         raise StoreError(f"cannot write questions to {path}: {error.strerror}") from error
 
 
-def _questions(table: RowTable, objection: Objection | None) -> tuple[dict[str, Question], dict[int, str]]:
-    """The questions by question_id in their order, and the question_id of each row that holds one."""
+def _questions(
+    table: RowTable, answer_kind: KindOfGolds | None, objection: Objection | None
+) -> tuple[dict[str, Question], dict[int, str]]:
+    """List the questions by question_id in their order, and the question_id of each row that holds one."""
     questions: dict[str, Question] = {}
     id_of_row: dict[int, str] = {}
-    for row, values in table.readable_rows():
-        question = _question(table, row, values)
-        if question is None:
-            continue
+    row_of: dict[str, int] = {}
+    for row, question in _with_kinds(table, answer_kind):
         reason = objection(question) if objection is not None else None
         if reason is not None:
             table.problems.append((row, reason))
         before = questions.setdefault(question.question_id, question)
+        first = row_of.setdefault(question.question_id, row)
         if before.answer != question.answer:
-            table.problems.append((row, f"another answer to the question of row {_first_row(id_of_row, question)}"))
+            table.problems.append((row, f"another answer to the question of row {first}"))
         id_of_row[row] = question.question_id
     return questions, id_of_row
 
 
+def _with_kinds(table: RowTable, answer_kind: KindOfGolds | None) -> list[tuple[int, Question]]:
+    """List the questions with their rows; those whose row names no kind of answer have the kind of their golds."""
+    found: list[tuple[int, Question]] = []
+    unnamed: list[int] = []  # indices into found
+    for row, values in table.readable_rows():
+        question = _question(table, row, values)
+        if question is None:
+            continue
+        if values.get("answer_kind") is None and not question.options:
+            unnamed.append(len(found))
+        found.append((row, question))
+    if answer_kind is not None and unnamed:
+        kind = answer_kind([found[i][1].answer for i in unnamed])
+        for i in unnamed:
+            row, question = found[i]
+            found[i] = (row, replace(question, answer_kind=kind))
+    return found
+
+
 def _question(table: RowTable, row: int, values: Mapping[str, Any]) -> Question | None:
-    """The question of a row; None, with the problems noted, if it is none."""
+    """Read the question of a row; None, with the problems noted, if it is none."""
     before = len(table.problems)
     problem = table.text(row, values, "problem")
     answer = table.text(row, values, "answer", number=True)
@@ -167,39 +196,32 @@ def _question(table: RowTable, row: int, values: Mapping[str, Any]) -> Question 
     return Question(question_id_of(problem, options), problem, answer, **more, options=options)
 
 
-def _first_row(id_of_row: Mapping[int, str], question: Question) -> int:
-    return next(row for row, question_id in id_of_row.items() if question_id == question.question_id)
-
-
-def _repeats(
-    table: RowTable, questions: Mapping[str, Question], id_of_row: Mapping[int, str], *, collapse: bool
-) -> int:
-    """How often every question stands in the table; repeats that are not wanted, or unequal, are problems."""
+def _repeats(table: RowTable, id_of_row: Mapping[int, str], *, collapse: bool) -> int:
+    """Count how often every question stands in the table; repeats that are not wanted, or unequal, are problems."""
     counts = Counter(id_of_row.values())
     times = min(counts.values(), default=1)
     if collapse and times > 1 and set(counts.values()) == {times}:
         return times
-    seen: set[str] = set()
+    row_of: dict[str, int] = {}
     for row, question_id in id_of_row.items():
-        if question_id in seen:
-            first = _first_row(id_of_row, questions[question_id])
+        first = row_of.setdefault(question_id, row)
+        if first != row:
             table.problems.append((row, f"the same question as in row {first}"))
-        seen.add(question_id)
     return 1
 
 
 def _demonstrations(
     table: RowTable, question_of: Callable[[int], str | None], final_answer: FinalAnswer | None
 ) -> list[Demonstration]:
-    """The demonstrations of the rows whose question is known; `question_of` gives its id by row."""
+    """Read the demonstrations of the rows whose question is known; `question_of` gives its id by row."""
     demonstrations: list[Demonstration] = []
     for row, values in table.readable_rows():
         question_id = question_of(row)
         if question_id is None:
             continue
         value = values.get("demonstration")
-        for one in value if isinstance(value, list) else [value]:
-            text = table.text(row, {"demonstration": one}, "demonstration")
+        for cell in value if isinstance(value, list) else [value]:
+            text = table.text(row, {"demonstration": cell}, "demonstration")
             if text is None:
                 continue
             if final_answer is not None and not text.strip():
@@ -211,7 +233,7 @@ def _demonstrations(
 
 
 def _question_namer(table: RowTable, known: Collection[str]) -> Callable[[int], str | None]:
-    """For a file of demonstrations: the question a row names by problem or question_id, if it was read."""
+    """Make a function that finds the question which a row of demonstrations names by problem or question_id."""
     rows = dict(table.readable_rows())
 
     def question_of(row: int) -> str | None:

@@ -1,4 +1,4 @@
-"""The base model of the embedded world: a small Llama, pretrained by our own learner, cached by what made it."""
+"""Pretrain the base model of the embedded world, a small Llama, and cache it by everything that makes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relift.arith import corpus, tokenizer, world
 from relift.arith.corpus import CorpusSpec, draw_text
 from relift.arith.tokenizer import EOS_ID, PAD_ID, TOKENS, encode, write_tokenizer
 from relift.errors import InputError, ReliftError, StoreError
-from relift.learner.update import Component, TrainSequence, Update, UpdateStats
+from relift.learner.update import Component, Term, TrainSequence, Update, UpdateStats
 from relift.schema import UpdateKind, seed_of
 
 OnProgress = Callable[[int, int, float], None]  # (steps made, most steps in all, loss of the last one)
@@ -27,7 +27,7 @@ OnProgress = Callable[[int, int, float], None]  # (steps made, most steps in all
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase of the curriculum: at most so many steps, texts of a step, what they are drawn from.
+    """Define a phase of the curriculum: the most steps, texts of a step, the mixture they are drawn from.
 
     parts: (weight, kinds of text, numbers of terms). until_loss: the phase ends once the mean loss (nats a token) of
     its last LOSS_STEPS steps is no higher.
@@ -45,7 +45,7 @@ LOSS_STEPS = 25
 
 @dataclass(frozen=True)
 class Lesson:
-    """How a phase went: steps, mean loss of the last LOSS_STEPS, whether it got down to until_loss (None: no aim)."""
+    """Record a phase: steps, mean loss of the last LOSS_STEPS, whether it got down to until_loss (None: no aim)."""
 
     steps: int
     loss: float
@@ -54,7 +54,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class BaseSpec:
-    """Everything that decides what the base is, but for the seed and the curriculum's shape.
+    """Set everything that decides what the base is, but for the seed and the curriculum's shape.
 
     `steps` is the most it may take; phases that have learned their lesson end early.
     """
@@ -116,7 +116,7 @@ def make_base(
 def cached_base(
     cache_dir: Path, *, seed: int, spec: BaseSpec | None = None, on_progress: OnProgress | None = None
 ) -> Path:
-    """The base model of this seed, made if `cache_dir` does not hold it yet. Two makers at once do no harm."""
+    """Return the base model of this seed, made if `cache_dir` does not hold it yet. Two makers at once do no harm."""
     spec = spec or BaseSpec()
     folder = cache_dir / f"arith-base-{base_key(spec, seed=seed)[:16]}"
     if not folder.exists():
@@ -129,7 +129,7 @@ def cached_base(
 
 
 def base_key(spec: BaseSpec, *, seed: int) -> str:
-    """Hash of what makes a base: settings, seed, the sources of world, corpus, tokenizer and this module, torch."""
+    """Hash what makes a base: settings, seed, the sources of world, corpus, tokenizer and this module, torch."""
     key = hashlib.blake2b(json.dumps([asdict(spec), seed, metadata.version("torch")]).encode(), digest_size=16)
     for source in (world.__file__, corpus.__file__, tokenizer.__file__, __file__):
         key.update(Path(source).read_bytes())
@@ -137,7 +137,7 @@ def base_key(spec: BaseSpec, *, seed: int) -> str:
 
 
 def curriculum(spec: BaseSpec) -> tuple[Phase, ...]:
-    """First one digit fact a text, then finding it in longer texts, then the other kinds, then the corpus itself.
+    """Plan the phases: one digit fact a text, finding it in longer texts, the other kinds, then the corpus itself.
 
     Each is learned in a few hundred steps once the one before is there, but at which step it clicks depends on the
     seed; so the first three go on until their loss says so. All at once nothing is learned: after 1,200 steps of the
@@ -165,7 +165,7 @@ def curriculum(spec: BaseSpec) -> tuple[Phase, ...]:
 
 
 def new_model(spec: BaseSpec, *, seed: int) -> Any:
-    """The untrained LlamaForCausalLM (tied embeddings, no start token), float32."""
+    """Make the untrained LlamaForCausalLM (tied embeddings, no start token), float32."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -190,7 +190,7 @@ def new_model(spec: BaseSpec, *, seed: int) -> Any:
 
 
 def draw_batch(rng: np.random.Generator, phase: Phase) -> tuple[TrainSequence, ...]:
-    """The texts of one pretraining step; the loss sees what follows the question, and the end token."""
+    """Draw the texts of one pretraining step; the loss sees what follows the question, and the end token."""
     weights = np.cumsum([weight for weight, _, _ in phase.parts])
     sequences = []
     for _ in range(phase.batch):
@@ -234,7 +234,7 @@ def _step(learner: Any, phase: Phase, rng: np.random.Generator) -> UpdateStats:
 
     batch = draw_batch(rng, phase)
     n_tokens = sum(len(s.completion_ids_T) for s in batch)
-    component = Component("demo", batch, sft(), denominator=float(n_tokens))
+    component = Component("demo", batch, (Term(sft(), denominator=float(n_tokens)),))
     learner.forward_backward(Update(UpdateKind.sft, phase.optimizer, (component,)))
     stats: UpdateStats = learner.optim_step(phase.optimizer)
     return stats

@@ -1,4 +1,4 @@
-"""`relift demo`: base model, RL, SFT, ReLIFT and SFT then RL on a CPU, then the table and the figures.
+"""Run `relift demo`: base model, RL, SFT, ReLIFT and SFT then RL on a CPU, then the table and the figures.
 
 Every run is an ordinary run folder, trained by `relift train` in a process of its own, as many side by side as there
 are cores; what is done stays done, so a second start continues.
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from relift.demo.base_model import base_key, cached_base
-from relift.demo.jobs import MEMORY, Job, run_jobs, start_warm
+from relift.demo.jobs import MEMORY, DemoJob, run_jobs, start_warm
 from relift.demo.methods import FULL, QUICK, Size, config_of, status_of, write_config, write_data
 from relift.demo.story import tell
 from relift.errors import InputError
@@ -27,13 +27,13 @@ ORDER = ("base", "sft_rl", "relift", "rl", "sft", "sft_matched")  # the longest 
 
 
 def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
-    """Make what is missing under `out`, tell the story. `as_json`: one object on standard output, nothing else."""
+    """Make what is missing under `out` and tell the story. `as_json`: print one JSON object and nothing else."""
     began = time.monotonic()
     size = QUICK if quick else FULL
     out = out.absolute()
     claim(out, size)
     console = Console(stderr=True)
-    jobs: list[Job] = []
+    jobs: list[DemoJob] = []
     folders = {seed: out / f"seed-{seed}" for seed in range(1, 1 + seeds)}
     for seed, folder in folders.items():
         if not (folder / "data" / "train.jsonl").exists():
@@ -61,14 +61,17 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
         return
     Console().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
     first = next(iter(folders.values()))
-    console.print(f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}")
     example = str(first / "relift")
-    console.print(f"Look at it: relift dashboard {first}")
-    console.print(f"or: relift report {first}/*, or in Python: relift.analysis.read_trajectories({example!r})")
+    for line in (
+        f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}",
+        f"Look at it: relift dashboard {first}",
+        f"or: relift report {first}/*, or in Python: relift.analysis.read_trajectories({example!r})",
+    ):
+        console.print(line, soft_wrap=True, markup=False)  # whole lines: a command is there to be copied
 
 
 def claim(out: Path, size: Size) -> None:
-    """One folder holds one size of experiment."""
+    """Take the folder for an experiment of this size. Raises InputError where it holds anything else."""
     note = out / "demo.json"
     text = json.dumps({"size": repr(size)})
     if note.exists() and note.read_text() != text:
@@ -85,24 +88,24 @@ def claim(out: Path, size: Size) -> None:
 
 
 def cache_folder() -> Path:
-    """Where base models are kept between demos: $XDG_CACHE_HOME/relift, by default ~/.cache/relift."""
+    """Return the folder of base models between demos: $XDG_CACHE_HOME/relift, by default ~/.cache/relift."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relift"
 
 
 def lessons_not_learned(base: Path) -> int:
-    """Phases of the curriculum that ran into their limit of steps: such a base knows less than others."""
+    """Count phases of the curriculum that ran into their limit of steps: such a base knows less than others."""
     return sum(lesson["learned"] is False for lesson in json.loads((base / "base.json").read_text())["lessons"])
 
 
 def base_folder(size: Size, seed: int) -> Path:
-    """Where the cached base model of this size and seed is, or will be."""
+    """Return the folder of the cached base model of this size and seed, made or not."""
     return cache_folder() / f"arith-base-{base_key(size.base, seed=seed)[:16]}"
 
 
-def jobs_of(folder: Path, size: Size, *, seed: int) -> list[Job]:
-    """The base model and the six runs of one seed."""
+def jobs_of(folder: Path, size: Size, *, seed: int) -> list[DemoJob]:
+    """List the jobs of one seed: the base model and the six runs."""
     base = base_folder(size, seed)
-    made = Job(
+    made = DemoJob(
         f"base model {seed}",
         lambda: ["base", str(seed), "quick" if size is QUICK else "full", str(progress_file(folder))],
         folder / "logs" / "base_model.log",
@@ -111,11 +114,11 @@ def jobs_of(folder: Path, size: Size, *, seed: int) -> list[Job]:
     return [made, *(run_job(method, folder, size, seed=seed, base=base, after=made.name) for method in ORDER)]
 
 
-def run_job(method: str, folder: Path, size: Size, *, seed: int, base: Path, after: str) -> Job:
-    """One run. All wait for the probes of the base; SFT matched waits to know how many demonstrations ReLIFT used."""
+def run_job(method: str, folder: Path, size: Size, *, seed: int, base: Path, after: str) -> DemoJob:
+    """Plan one run. All wait for the probes of the base; SFT matched also for ReLIFT's number of demonstrations."""
     run = folder / method
     waits = {"base": (after,), "sft_matched": (f"{folder.name}/base", f"{folder.name}/relift")}
-    return Job(
+    return DemoJob(
         f"{folder.name}/{method}",
         lambda: train_command(method, folder, size, seed=seed, base=base),
         folder / "logs" / f"{method}.log",
@@ -125,6 +128,7 @@ def run_job(method: str, folder: Path, size: Size, *, seed: int, base: Path, aft
 
 
 def train_command(method: str, folder: Path, size: Size, *, seed: int, base: Path) -> list[str]:
+    """Write the configuration of a run and return the command that trains it."""
     matched = 0
     if method == "sft_matched":
         used = int(RunReader(folder / "relift").read("checkpoints")["demonstrations"].max())
@@ -135,11 +139,12 @@ def train_command(method: str, folder: Path, size: Size, *, seed: int, base: Pat
 
 
 def progress_file(folder: Path) -> Path:
+    """Return the file in which the making of a base model notes its progress."""
     return folder / "logs" / "base_model.steps"
 
 
 def watch(bars: Progress, folders: dict[int, Path], size: Size) -> Callable[[], None]:
-    """A bar per process, read from what it has committed."""
+    """Draw a bar for each process, read from what it has committed."""
     tasks: dict[tuple[int, str], TaskID] = {}
     single = len(folders) == 1
     for seed in folders:
@@ -180,7 +185,7 @@ def _read_number(path: Path) -> int | None:
 
 
 def work(command: list[str]) -> None:
-    """In a process of its own: "base SEED SIZE FILE" makes a base model, "train CONFIG FOLDER" trains a run."""
+    """Do one job in its own process: "base SEED SIZE FILE" makes a base model, "train CONFIG FOLDER" trains a run."""
     import torch
 
     from relift.trainer.command import run_training

@@ -1,4 +1,4 @@
-"""Processes side by side: each job is a command that may wait for others; the first failure ends all of them."""
+"""Run processes side by side: each job may wait for others; the first failure ends all of them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,26 @@ GRACE_SECONDS = 30.0  # a training run saves at its next step before it ends
 
 
 class Process(Protocol):
-    """What is asked of a running job."""
+    """Require of a running job the verbs of subprocess.Popen."""
 
-    def poll(self) -> int | None: ...
-    def send_signal(self, number: int, /) -> None: ...
-    def wait(self, timeout: float) -> int: ...
-    def kill(self) -> None: ...
+    def poll(self) -> int | None:
+        """Return the exit status; None while it runs."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal."""
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end, at most so many seconds; return the exit status."""
+
+    def kill(self) -> None:
+        """End it at once."""
 
 
 Launch = Callable[[Sequence[str], Path], Process]
 
 
 class JobFailed(ReliftError):
-    """A job ended with this exit status; its log says why."""
+    """Report that a job ended with this exit status; its log says why."""
 
     def __init__(self, message: str, exit_status: int) -> None:
         super().__init__(message)
@@ -44,8 +51,8 @@ class JobFailed(ReliftError):
 
 
 @dataclass
-class Job:
-    """`command` is asked for when the job starts, so that it may depend on what the jobs before it left."""
+class DemoJob:
+    """Plan one process. `command` is called when the job starts: it may depend on the results of earlier jobs."""
 
     name: str
     command: Callable[[], Sequence[str]]
@@ -56,7 +63,7 @@ class Job:
     finished: bool = False
 
 
-def run_jobs(jobs: Sequence[Job], *, workers: int, launch: Launch, tick: Callable[[], None] = lambda: None) -> None:
+def run_jobs(jobs: Sequence[DemoJob], *, workers: int, launch: Launch, tick: Callable[[], None] = lambda: None) -> None:
     """Run all jobs, `workers` at a time, earlier ones first; `tick` is called often, to draw progress.
 
     One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C and SIGTERM
@@ -93,7 +100,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 def start_warm(main: Callable[[list[str]], None], command: Sequence[str], log_file: Path) -> Process:
-    """A process that calls `main(command)`, forked from a server that has imported torch already: it starts at once."""
+    """Start a process that calls `main(command)`, forked from a server that has imported torch already."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["relift.trainer.setup", "relift.trainer.loop", "relift.demo.base_model"])
     process = context.Process(target=_run, args=(main, list(command), str(log_file)))
@@ -102,7 +109,7 @@ def start_warm(main: Callable[[list[str]], None], command: Sequence[str], log_fi
 
 
 class _Warm:
-    """A process of multiprocessing with the verbs of subprocess.Popen."""
+    """Give a process of multiprocessing the verbs of subprocess.Popen."""
 
     def __init__(self, process: Any) -> None:
         self._process = process
@@ -124,7 +131,7 @@ class _Warm:
 
 
 def _run(main: Callable[[list[str]], None], command: list[str], log_file: str) -> None:
-    """In the child: its output goes to the log, its largest memory (MiB) beside it."""
+    """Run the call in the child: its output goes to the log, its largest memory (MiB) beside it."""
     with open(log_file, "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -138,7 +145,7 @@ def _run(main: Callable[[list[str]], None], command: list[str], log_file: str) -
         Path(log_file).with_suffix(MEMORY).write_text(str(peak))
 
 
-def _settle(job: Job) -> None:
+def _settle(job: DemoJob) -> None:
     if job.process is None or job.finished or (status := job.process.poll()) is None:
         return
     if status:
@@ -148,7 +155,7 @@ def _settle(job: Job) -> None:
 
 
 def _stop(processes: Sequence[Process]) -> None:
-    """Ask once, wait, then insist."""
+    """Ask the processes to end, wait, then end them."""
     alive = [p for p in processes if p.poll() is None]
     for process in alive:
         process.send_signal(signal.SIGTERM)

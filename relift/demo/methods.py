@@ -1,4 +1,4 @@
-"""The demo's experiment, frozen: how large, which methods, with which numbers.
+"""Define the demo's experiment: its size, its methods, their numbers.
 
 The numbers were chosen on questions and seeds that the demo does not report (split `dev`; docs/arith.md says how, and
 what was tried). RL and ReLIFT share every setting of the RL component; SFT and ReLIFT share that of fine-tuning.
@@ -25,7 +25,7 @@ SKILL = "sequence"  # in pretraining, never trained on afterwards: measures forg
 
 @dataclass(frozen=True)
 class Size:
-    """How large the experiment is."""
+    """Set how large the experiment is."""
 
     base: BaseSpec
     n_train: int
@@ -38,12 +38,12 @@ class Size:
 
     @property
     def steps(self) -> int:
-        """Steps of RL and of ReLIFT."""
+        """Return the steps of RL and of ReLIFT."""
         return self.epochs * (self.n_train // self.questions_per_step)
 
     @property
     def sft_steps(self) -> int:
-        """Steps of SFT: as many epochs over all demonstrations."""
+        """Return the steps of SFT: as many epochs over all demonstrations."""
         return self.epochs * (self.n_train // self.batch)
 
 
@@ -56,7 +56,7 @@ QUICK = Size(
 
 
 def write_data(folder: Path, size: Size, *, seed: int) -> None:
-    """Questions and demonstrations of one seed; train.jsonl lands last."""
+    """Write questions and demonstrations of one seed; train.jsonl lands last."""
     folder.mkdir(parents=True, exist_ok=True)
     train = make_questions("train", size.n_train, seed=seed)
     ends = [q for split in (*OOD, SKILL) for q in make_questions(split, size.n_ends, seed=seed)]
@@ -68,7 +68,7 @@ def write_data(folder: Path, size: Size, *, seed: int) -> None:
 def config_of(
     method: str, size: Size, *, seed: int, base: Path, folder: Path, matched_steps: int = 0
 ) -> dict[str, Any]:
-    """The configuration of one method; `folder` holds data/ and the runs."""
+    """Return the configuration of one method; `folder` holds data/ and the runs."""
     probe_every = max(1, size.steps // 2)
     common: dict[str, Any] = {
         "name": method,
@@ -96,7 +96,7 @@ def config_of(
         "sft": {
             "batch": size.batch,
             "entropy_weight": 0.0,
-            "optimizer": {"lr": 3e-4, "betas": [0.9, 0.95], "warmup_steps": 10},
+            "optimizer": {"lr": 3e-4, "betas": [0.9, 0.95], "warmup_steps": 10, "schedule": "constant"},
         },
         "probe": {
             "questions": str(folder / "data" / "probe.jsonl"),
@@ -121,7 +121,7 @@ def config_of(
 
 
 def write_config(path: Path, config: Mapping[str, Any]) -> Path:
-    """The configuration as a TOML file; left alone where it says the same already."""
+    """Write the configuration as a TOML file; one that says the same already is left alone."""
     text = tomli_w.dumps(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
@@ -130,7 +130,7 @@ def write_config(path: Path, config: Mapping[str, Any]) -> Path:
 
 
 def status_of(run: Path) -> str | None:
-    """`status` of a run folder, None where there is no run."""
+    """Return `status` of a run folder, None where there is no run."""
     try:
         return str(json.loads((run / "run.json").read_text()).get("status"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What came out: the demo's table and figures, made from its run folders with relift.analysis.
+"""Tell what came out: the demo's table and figures, made from its run folders with relift.analysis.
 
 Bands are those of the base model's draw 0; the base is measured on its draw 1, the others on fresh samples after
 training, so no number is measured on the answers that chose its questions.
@@ -31,7 +31,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A share with its 95 % interval: over questions for one seed, over seeds (Student's t) for several."""
+    """Hold a share with its 95 % interval: over questions for one seed, over seeds (Student's t) for several."""
 
     value: float
     low: float | None
@@ -40,7 +40,7 @@ class Measured:
 
 
 def tell(out: Path, folders: Sequence[Path], size: Size) -> dict[str, Any]:
-    """Write table.md and figures/ under `out`; the same numbers as one JSON object."""
+    """Write table.md and figures/ under `out` and return the same numbers as one JSON object."""
     measured = [measure(folder) for folder in folders]
     methods = {method: pool([m[method] for m in measured]) for method in METHODS}
     story = {
@@ -55,7 +55,7 @@ def tell(out: Path, folders: Sequence[Path], size: Size) -> dict[str, Any]:
 
 
 def measure(folder: Path) -> dict[str, dict[str, Any]]:
-    """Per method of one seed: accuracy per band, overall, out of distribution and of the side skill; what it cost."""
+    """Measure each method of one seed: accuracy by band, overall, out of distribution, of the side skill; costs."""
     runs = [folder / method for method in METHODS]
     probes = final_steps(analysis.read_trajectories(runs, splits=["test"]))
     bands = analysis.assign_bands(probes, run="base", draw=0)
@@ -79,37 +79,39 @@ def measure(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def final_steps(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """Step 0 of the base, the last step of every other run."""
+    """Select step 0 of the base and the last step of every other run."""
     last = trajectories.groupby("run_id", observed=True)["step"].transform("max")
     return trajectories[(trajectories["step"] == last)]
 
 
 def fresh(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """The draw that no band was assigned on: 1 at step 0, all there are later."""
+    """Select the draw that no band was assigned on: 1 at step 0, all there are later."""
     return trajectories[(trajectories["step"] > 0) | (trajectories["draw"] == 1)]
 
 
 def mean_of(trajectories: pd.DataFrame) -> tuple[float, float, float]:
+    """Return the mean accuracy over questions with the ends of its interval."""
     decided = trajectories["n_attempts"] - trajectories["n_undecided"]
     estimate = stats.mean_over_questions(trajectories["n_correct"], decided)
     return estimate.value, estimate.low, estimate.high
 
 
 def cost_of(checkpoints: pd.DataFrame) -> dict[str, float]:
+    """Return a run's demonstrations, samples, tokens and minutes."""
     last = checkpoints.sort_values("step").iloc[-1]
     names = ("demonstrations", "distinct_demonstrations", "samples", "generated_tokens", "trained_tokens")
     return {**{name: int(last[name]) for name in names}, "minutes": float(last["wall_seconds"]) / 60}
 
 
 def band_sizes(folder: Path) -> dict[str, int]:
-    """Test questions in each band of the base model."""
+    """Count the test questions in each band of the base model."""
     probes = analysis.read_trajectories([folder / "base"], splits=["test"])
     counts = analysis.assign_bands(probes, run="base", draw=0)["band"].value_counts()
     return {band: int(counts.get(band, 0)) for band in BANDS}
 
 
 def pool(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One method over its seeds."""
+    """Pool one method over its seeds."""
     names = [n for n in (*BANDS, "all", *OOD, SKILL) if any(n in s["shares"] for s in seeds)]
     accuracy = {name: asdict(over_seeds([s["shares"][name] for s in seeds if name in s["shares"]])) for name in names}
     cost = {name: float(np.mean([s["cost"][name] for s in seeds])) for name in seeds[0]["cost"]}
@@ -117,7 +119,7 @@ def pool(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def over_seeds(values: Sequence[tuple[float, float, float]]) -> Measured:
-    """Mean over seeds; the interval is that over questions when there is one seed."""
+    """Average over seeds; the interval is that over questions when there is one seed."""
     shares = tuple(v for v, _, _ in values)
     if len(shares) == 1:
         low, high = (None if np.isnan(x) else x for x in values[0][1:])
@@ -129,7 +131,7 @@ def over_seeds(values: Sequence[tuple[float, float, float]]) -> Measured:
 
 
 def table(methods: Mapping[str, Any], story: Mapping[str, Any]) -> str:
-    """The table in Markdown, with what its numbers are."""
+    """Write the table in Markdown, with what its numbers are."""
     n = story["band_sizes"][0]
     one = len(story["seeds"]) == 1
     sizes = {band: f" ({n[band]})" if one else "" for band in BANDS}
@@ -154,8 +156,10 @@ def table(methods: Mapping[str, Any], story: Mapping[str, Any]) -> str:
 
 
 def cell(share: Mapping[str, Any] | None) -> str:
-    """.63 ±.04, or the share alone where no interval can be told. ± is the longer side: an interval that ends at 0 or
-    at 1 would look narrower than it is."""
+    """Write .63 ±.04, or the share alone where there is no interval.
+
+    ± is the longer side: an interval that ends at 0 or at 1 would look narrower than it is.
+    """
     if share is None:
         return "–"
     value = f"{share['value']:.3f}".removeprefix("0") if share["value"] < 1 else "1.000"
@@ -166,7 +170,7 @@ def cell(share: Mapping[str, Any] | None) -> str:
 
 
 def draw_figures(folder: Path, seed_folder: Path) -> None:
-    """The four figures of one seed, each as pdf, svg, png and with the data behind it."""
+    """Draw the four figures of one seed, each as pdf, svg, png and with the data behind it."""
     shown = ("rl", "sft", "relift", "sft_rl")
     runs = [seed_folder / method for method in METHODS]
     probes = analysis.read_trajectories(runs, splits=["test"])

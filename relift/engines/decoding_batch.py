@@ -1,4 +1,4 @@
-"""The rows of one call of the torch sampler: prefill, decoding steps, and rows that come and go.
+"""Run the rows of one call of the torch sampler: prefill, decoding steps, and rows that come and go.
 
 One paragraph: every question's prompt, all but its last token, runs once through the model; its keys and values are
 copied to the rows of its G answers. From there all rows take steps together, one token each: feed the last token, draw
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from relift.engines.first_layers import body_of
 from relift.engines.kv_cache import COLUMN_MULTIPLE, KVCache, round_up
 from relift.engines.llama_decoder import LlamaDecoder, can_fuse
 from relift.engines.token_draw import Draw, draw_tokens, uniforms_of
@@ -57,7 +58,7 @@ class Drawn:
 
 @dataclass
 class Log:
-    """What was drawn, step by step, in whatever order; sorted by answer at the end, or by and by."""
+    """Keep what was drawn, step by step; sorted by answer at the end, or by and by."""
 
     answer_R: list[torch.Tensor] = field(default_factory=list)  # -1: a row without an open answer
     draws: list[Draw] = field(default_factory=list)
@@ -86,7 +87,7 @@ class Log:
         return answer_N, order_N, token_N, logprob_N, entropy_N
 
     def completions(self, seeds: Sequence[int], stop_ids: frozenset[int]) -> list[Completion]:
-        """One completion for each seed, in order."""
+        """Make one completion for each seed, in order."""
         answer_N, order_N, token_N, logprob_N, entropy_N = self._sorted()
         ends = np.cumsum(np.bincount(answer_N[order_N], minlength=len(seeds))).tolist()
         out, begin = [], 0
@@ -149,7 +150,7 @@ class DecodingBatch:
         return list(self.log.drain(set(self.answer_R[: self.used].tolist())))
 
     def _advance(self) -> int:
-        """One step, after rows have come and gone; how many answers were open in it."""
+        """Take one step, after rows have come and gone; return how many answers were open in it."""
         dead = self.used - self.live
         if dead >= ROW_MULTIPLE or not self.live:
             self._compact()
@@ -237,7 +238,7 @@ class DecodingBatch:
             # The filling stands at positions that exist: models with a table of positions have no others.
             position_L = torch.arange(columns, device=self.device).clamp(max=max(len(j.prompt_ids) for j in group) - 1)
             self.cache.begin_prefill(first_row=rows.start, prompt_of_row_R=prompt_of_row_R)
-            self.model.base_model(
+            body_of(self.model)(
                 input_ids=ids_PL, position_ids=position_L[None], past_key_values=self.cache, use_cache=True
             )
         length_P = torch.tensor([len(job.prompt_ids) for job in group], device=self.device)
@@ -271,7 +272,7 @@ def _decode(
 
 
 def jobs_of(requests: Sequence[Request], *, rows: int) -> list[Job]:
-    """What is to be done, longest prompts last, since jobs are taken from the end: the widest rows come together."""
+    """List the jobs of requests, longest prompts last: taken from the end, the widest rows come together."""
     jobs, first_answer = [], 0
     for request in requests:
         for g in range(0, len(request.seeds), rows):  # more answers than rows: the prompt runs again for the next part

@@ -1,4 +1,4 @@
-"""A checkpoint on disk or on the hub: tokenizer, configuration, weights; what is wrong with it is said in one line.
+"""Load a checkpoint (tokenizer, configuration, weights), and say in one line what is wrong with it.
 
 Safetensors only, and no code of a checkpoint is run. `option` is how the reader of a message named the checkpoint:
 "model.path = " in a configuration, "MODEL " on the command line.
@@ -6,41 +6,66 @@ Safetensors only, and no code of a checkpoint is run. `option` is how the reader
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError
+from relift.prompts import end_of_turn
+from relift.suggest import hint
 
 MODEL = "MODEL "
 
+# What transformers raises over files that are not as it expects them: a text for a number, an unknown activation, a
+# package for a quantization that is not installed.
+LOADING_ERRORS = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError, RuntimeError,
+    SafetensorError, StrictDataclassError,
+)  # fmt: skip
 
-def load_tokenizer(path: str, *, revision: str | None = None, option: str = MODEL) -> tuple[Any, Any]:
-    """Tokenizer and model configuration; InputError when they cannot be had."""
-    require_model_name(path, option=option)
-    options = {"revision": revision, "trust_remote_code": False}
+
+def load_tokenizer(
+    path: str, *, revision: str | None = None, positions: Positions = AS_PUBLISHED, option: str = MODEL
+) -> tuple[Any, Any]:
+    """Load tokenizer and model configuration, its positions changed. Raises InputError when they cannot be had."""
+    model_config = load_model_config(path, revision=revision, positions=positions, option=option)
     try:
-        model_config = transformers.AutoConfig.from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{option}{path!r}: {shortened(error)}") from None
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
+    except LOADING_ERRORS as error:
         raise InputError(f"{option}{path!r}: its tokenizer cannot be loaded: {shortened(error)}") from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"{option}{path!r}: its tokenizer has no end token")
     return tokenizer, model_config
 
 
+def load_model_config(
+    path: str, *, revision: str | None = None, positions: Positions = AS_PUBLISHED, option: str = MODEL
+) -> Any:
+    """Load config.json as transformers reads it, its positions changed. Raises InputError when it cannot be had."""
+    require_model_name(path, option=option)
+    try:
+        model_config = transformers.AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+    except LOADING_ERRORS as error:
+        raise InputError(f"{option}{path!r}: {shortened(error)}") from None
+    positions.apply(model_config, setting="model." if option.startswith("model.") else "")
+    return model_config
+
+
 def require_model_name(path: str, *, option: str = MODEL) -> None:
     """Refuse what is neither a folder with a model nor could be a name on the hub, before the hub is asked."""
     folder = Path(path)
     if folder.is_dir():
+        if not (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+            raise InputError(f"{option}{path!r}: an adapter{_base_of_adapter(folder)}: merge it into its base first")
         if not (folder / "config.json").is_file():
             raise InputError(f"{option}{path!r}: no config.json there: not a transformers checkpoint")
     elif folder.exists() or path.startswith((".", "~", "/")) or path.count("/") > 1:
@@ -49,43 +74,96 @@ def require_model_name(path: str, *, option: str = MODEL) -> None:
         hub_logging.set_verbosity_error()  # else every retry of every file is a line of its own
 
 
-def stop_tokens(tokenizer: Any, path: str, *, revision: str | None = None, option: str = MODEL) -> tuple[int, ...]:
-    """Tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed."""
+def _base_of_adapter(folder: Path) -> str:
+    """Name the model that an adapter was trained on, where its configuration says so."""
+    try:
+        base = json.loads((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return f" of {base}" if isinstance(base, str) and base else ""
+
+
+def stop_tokens(
+    tokenizer: Any,
+    path: str,
+    *,
+    revision: str | None = None,
+    more: Sequence[str] | None = None,
+    option: str = MODEL,
+) -> tuple[int, ...]:
+    """List the tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed.
+
+    After it those of generation_config.json, and the token with which the chat template ends an assistant's turn, or
+    in its place the tokens written in `more`. Base models lack the latter in their files: Qwen2.5-Math declares
+    <|endoftext|> alone, and its chat template closes turns with <|im_end|>. Raises InputError for a text in `more`
+    that is no token.
+    """
     try:
         generation = transformers.GenerationConfig.from_pretrained(path, revision=revision)
-        more = generation.eos_token_id
+        declared = generation.eos_token_id
     except OSError as error:
         if (Path(path) / "generation_config.json").exists():
             raise InputError(f"{option}{path!r}: {shortened(error)}") from None
-        more = None
-    extra = more if isinstance(more, list) else [] if more is None else [more]
+        declared = None
+    extra = declared if isinstance(declared, list) else [] if declared is None else [declared]
+    if more is None:
+        closing = end_of_turn(tokenizer)
+        extra = extra if closing is None else [*extra, closing]
+    else:
+        extra = [*extra, *(_token_id(tokenizer, text) for text in more)]
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *extra]))
 
 
-def context_of(model_config: Any) -> int | None:
-    """Tokens the model can read; None where its configuration does not say."""
-    return getattr(model_config, "max_position_embeddings", None)
+def _token_id(tokenizer: Any, text: str) -> int:
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    if text not in vocabulary:
+        near = hint(text, tokenizer.get_added_vocab())
+        raise InputError(f"rollout.stop_tokens: {text!r} is no token of the model's tokenizer{near}")
+    return vocabulary[text]
 
 
 def require_safetensors(path: str, *, option: str = MODEL) -> None:
     """Refuse a folder without weights, or with pickled ones alone."""
     folder = Path(path)
+    index = folder / "model.safetensors.index.json"
+    if index.is_file() and _names_pickles(index):
+        raise InputError(f"{option}{path!r}: {index.name} names files that are no .safetensors; they are not opened")
     if folder.is_dir() and not any(folder.glob("*.safetensors")):
         pickled = sorted(found.name for found in folder.glob("*.bin"))
         why = f"{pickled[0]} is pickled and is not opened: save it again as" if pickled else "put there"
         raise InputError(f"{option}{path!r}: no .safetensors file there; {why} model.safetensors")
 
 
+def _names_pickles(index: Path) -> bool:
+    try:
+        files = json.loads(index.read_bytes())["weight_map"].values()
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return False  # transformers says what is wrong with it
+    return not all(str(file).endswith(".safetensors") for file in files)
+
+
 def load_model(
-    path: str, *, revision: str | None = None, dtype: str = "float32", device: torch.device, option: str = MODEL
+    path: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "float32",
+    device: torch.device,
+    positions: Positions = AS_PUBLISHED,
+    option: str = MODEL,
 ) -> Any:
-    """The weights, safetensors only, on the device. `dtype`: a name of torch's, or "auto": the checkpoint's own."""
+    """Load the weights, safetensors only, onto the device, with these positions.
+
+    `dtype`: a name of torch's, or "auto": the checkpoint's own. Raises InputError for weights that are missing,
+    damaged, or of another shape than the configuration says.
+    """
     transformers_logging.set_verbosity_error()  # what it would warn of while loading is refused below
     transformers_logging.disable_progress_bar()
     require_safetensors(path, option=option)
+    model_config = load_model_config(path, revision=revision, positions=positions, option=option)
     try:
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             path,
+            config=model_config,
             revision=revision,
             dtype="auto" if dtype == "auto" else getattr(torch, dtype),
             use_safetensors=True,
@@ -93,7 +171,7 @@ def load_model(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below, in words
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # not there, damaged, of another shape
+    except LOADING_ERRORS as error:  # not there, damaged, of another shape
         raise InputError(f"{option}{path!r}: {shortened(error)}") from None
     mismatched = sorted(name for name, *_ in loading["mismatched_keys"])
     for names, what in (
@@ -102,11 +180,25 @@ def load_model(
     ):
         if names:  # transformers would draw them at random
             raise InputError(f"{option}{path!r}: {len(names)} weights are {what}, first {names[0]}")
+    _drop_invalid_generation(model)
     return model.to(device)
 
 
+def _drop_invalid_generation(model: Any) -> None:
+    """Leave out sampling defaults that load and cannot be saved: a temperature without do_sample ends a run at its
+    first checkpoint (transformers issue 29988)."""
+    generation = getattr(model, "generation_config", None)
+    if generation is None:
+        return
+    try:
+        generation.validate(strict=True)
+    except ValueError:
+        ids = {name: getattr(generation, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+        model.generation_config = transformers.GenerationConfig(**ids)
+
+
 def device_of(name: str, *, option: str = "--engine-option device = ") -> torch.device:
-    """The device of this name; "auto" is the GPU if there is one. Raises InputError when there is no such device."""
+    """Find the device of this name; "auto" is the GPU if there is one. Raises InputError when there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
@@ -117,6 +209,6 @@ def device_of(name: str, *, option: str = "--engine-option device = ") -> torch.
 
 
 def shortened(error: Exception) -> str:
-    """The message of somebody else's error on one line of a bearable length."""
+    """Put the message of a library's error on one line of at most 200 characters."""
     words = " ".join(str(error).split())
     return words if len(words) <= 200 else f"{words[:200]} ..."

@@ -1,4 +1,4 @@
-"""Keys and values of the sampler's rows, in buffers that stay where they are, and attention over them.
+"""Hold keys and values of the sampler's rows in buffers that stay where they are, and attend over them.
 
 Column c of a row holds the token at position c of its sequence, so rows of different lengths stand side by side
 without padding in front, and nothing that a row computes depends on its neighbours' lengths. Keys are stored
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache
 
-from relift.errors import InputError
+from relift.engines.attention_rules import Rule, attend_explicitly, rule_of
 
 # Widths grow in these steps. With 16 the last bits of a log-probability depended on how many rows there were (MKL picks
 # another kernel for the odd multiples of 16 when rows are few); with 32 they did not (AVX-512, torch 2.13, float32).
@@ -58,11 +58,11 @@ class KVCache(Cache):
         self.buffers = [(F.pad(k, (0, extra)), F.pad(v, (0, 0, 0, extra))) for k, v in self.buffers]
 
     def begin_prefill(self, *, first_row: int, prompt_of_row_R: torch.Tensor) -> None:
-        """The next pass runs P prompts; rows `first_row`, ... receive the prompt that `prompt_of_row_R` names."""
+        """Announce a pass of P prompts; rows from `first_row` on receive the prompt that `prompt_of_row_R` names."""
         self._first_row, self._prompt_of_row_R = first_row, prompt_of_row_R
 
     def begin_decode(self, *, position_R: torch.Tensor, width: int) -> None:
-        """The next pass runs one token of each of the first R rows, at `position_R` < `width`."""
+        """Announce a pass that runs one token of each of the first R rows, at `position_R` < `width`."""
         self._prompt_of_row_R, self._position_R, self._width = None, position_R, width
         self._row_R = torch.arange(len(position_R), device=position_R.device)
 
@@ -105,26 +105,48 @@ def attend(
     attention_mask: torch.Tensor | None,
     *,
     scaling: float | None = None,
-    **kwargs: object,
+    **arguments: object,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of a prefill (causal, no mask) or of one token a row (additive mask [R, 1, 1, W]).
+    """Attend in a prefill (causal, no mask) or with one token a row (additive mask [R, 1, 1, W]).
 
     query [., H*M, ., D], key and value [., H, ., D]; returns [., queries, H*M, D]. One batched product per row and
     head is faster on a CPU than the fused kernel for a single query.
-    Raises InputError for models whose attention is not the plain one.
+    Raises InputError for models whose attention departs from the plain one in a way that is not known.
     """
-    for name in ("softcap", "s_aux", "position_bias"):
-        if kwargs.get(name) is not None:
-            raise InputError(f"{type(module).__name__} uses {name}, which the torch sampler lacks; use another engine")
+    rule = rule_of(module, arguments)
     if attention_mask is None:
-        grouped = query.shape[1] != key.shape[1]
-        out = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
-        return out.transpose(1, 2), None
+        return _prefill(query, key, value, scaling, rule).transpose(1, 2), None
     rows, query_heads, _, head_dim = query.shape
+    if rule.limits(key.shape[2]):
+        # A row at position p sees the columns 0 .. p of the mask, so their number tells p.
+        position_R111 = (attention_mask == 0).sum(dim=-1, keepdim=True) - 1
+        column_W = torch.arange(key.shape[2], device=key.device)
+        attention_mask = attention_mask.masked_fill(~rule.sees(position_R111, column_W), -torch.inf)
+    if rule.reweighs:
+        seen_R111W = (attention_mask == 0)[:, None]
+        return attend_explicitly(query, key, value, seen_R111W, scale=scaling, rule=rule).transpose(1, 2), None
     query_RHMD = query.reshape(rows, key.shape[1], -1, head_dim) * (head_dim**-0.5 if scaling is None else scaling)
     scores_RHMW = (query_RHMD @ key.transpose(-1, -2)).add_(attention_mask)
     weights_RHMW = torch.softmax(scores_RHMW, dim=-1, dtype=torch.float32).to(value.dtype)
     return (weights_RHMW @ value).reshape(rows, 1, query_heads, -1), None
+
+
+def _prefill(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, rule: Rule
+) -> torch.Tensor:
+    """Attend from every token of the prompts to those before it: [P, H*M, L, D]."""
+    length = key.shape[2]
+    if not (rule.limits(length) or rule.reweighs):
+        grouped = query.shape[1] != key.shape[1]
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+    position_L = torch.arange(length, device=query.device)
+    seen_LL = rule.sees(position_L[:, None], position_L)
+    # A prompt at a time: the scores of all heads stand in memory.
+    rows = [
+        attend_explicitly(q[None], k[None], v[None], seen_LL, scale=scaling, rule=rule)
+        for q, k, v in zip(query, key, value, strict=True)
+    ]
+    return torch.cat(rows)
 
 
 # A name of our own in transformers' table of attention functions: models read it from their own configuration, so

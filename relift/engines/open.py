@@ -1,14 +1,17 @@
-"""The engines of evaluation by name, and what may be set about them. No engine's packages are imported before it is
-opened."""
+"""Open the engines of evaluation by name. No engine's packages are imported before it is opened.
+
+Adding one is a file and a line in ENGINES (docs/add-an-engine.md).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relift.engines.model_source import ModelSource
+from relift.engines.options import SET_BY_COMMAND, OpenAIOptions, ReplayOptions, TorchOptions, VLLMOptions
 from relift.engines.texts import Answerer
 from relift.errors import InputError
 from relift.suggest import hint
@@ -20,69 +23,56 @@ OnEvent = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class EngineOptions:
-    """Settings of engines; each reads what concerns it. None: the engine decides and says so in `describe`."""
+class EngineKind:
+    """An engine as the table has it: `options` is a frozen dataclass, `open` makes the Answerer from its values."""
 
-    # torch and vllm
-    dtype: str = "auto"  # float32 on a CPU, the checkpoint's own on a GPU
-    device: str = "auto"  # torch alone
-    batch_rows: int = 256  # torch alone: answers written at a time
-    max_model_len: int | None = None  # tokens of prompt and answer together
-    # vllm
-    gpu_memory_utilization: float = 0.9
-    tensor_parallel: int = 1  # GPUs that share one copy of the model
-    data_parallel: int | None = None  # copies of the model, an engine process each; None: as many as GPUs allow
-    max_num_batched_tokens: int | None = None
-    logprobs: bool = False  # fill Reply.sum_logprob
-    stall_seconds: float = 600.0  # an engine that takes no step for so long is given up
-    # openai
-    base_url: str | None = None  # http://127.0.0.1:8000/v1
-    # completions (token ids) or chat (turns, the server's own template); auto: token ids if there is a tokenizer for
-    # them and the server is known to take them
-    api: str = "auto"
-    api_key_env: str | None = None  # name of the environment variable that holds the key; None: no key is sent
-    concurrency: int = 32  # requests under way at a time
-    timeout_seconds: float = 600.0  # of one request
-    deadline_seconds: float = 1800.0  # of one ask, with all its repetitions and waits
-    max_requests: int | None = None  # budgets, of all starts of a run together
-    max_completion_tokens: int | None = None
-    max_usd: float | None = None
-    usd_per_million_prompt_tokens: float | None = None
-    usd_per_million_completion_tokens: float | None = None
-    thinking: tuple[str, str] = ("<think>", "</think>")  # put around thoughts that a server hands out separately
-    ledger: Path | None = None  # requests.jsonl of the run: what was asked and bought
-    # replay
-    recorded: Path | None = None  # a run folder, or a .jsonl file of texts
-    tokenizer: str | None = None  # openai and replay: a checkpoint whose tokenizer counts tokens that nobody counted
+    options: type[Any]
+    open: Callable[[ModelSource, Any, OnEvent], Answerer]
+
+    def option_names(self) -> list[str]:
+        """List the options that a user may set."""
+        return [field.name for field in fields(self.options) if field.name not in SET_BY_COMMAND]
 
 
 def open_answerer(
-    name: str, model: ModelSource, *, options: EngineOptions | None = None, on_event: OnEvent = lambda line: None
+    name: str, model: ModelSource, *, options: Any = None, on_event: OnEvent = lambda line: None
 ) -> Answerer:
-    """The engine of this name for this model; nothing heavy happens before it is entered.
+    """Open the engine of this name for this model; nothing heavy happens before it is entered.
 
-    `on_event` is told in one line of what somebody may want to know (a request repeated, a line of a ledger lost).
-    Raises InputError for an unknown engine and for options that do not fit.
+    `options`: a value of the engine's own options (`make_options`); None: its defaults. `on_event` is told in one line
+    of what somebody may want to know (a request repeated, a line of a ledger lost). Raises InputError for an unknown
+    engine and for options that do not fit.
     """
-    require_engine(name)
-    return ENGINES[name](model, options or EngineOptions(), on_event)
+    kind = engine_kind(name)
+    options = kind.options() if options is None else options
+    if not isinstance(options, kind.options):
+        raise TypeError(f"engine {name} takes {kind.options.__name__}, not {type(options).__name__}")
+    return kind.open(model, options, on_event)
 
 
-def require_engine(name: str) -> None:
-    """Raises InputError for an engine that is not in the table."""
+def engine_kind(name: str) -> EngineKind:
+    """Look an engine up. Raises InputError for one that is not in the table."""
     if name not in ENGINES:
         raise InputError(f"no engine {name!r}; there are {', '.join(ENGINES)}{hint(name, ENGINES)}")
+    return ENGINES[name]
 
 
-def _torch(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+def make_options(name: str, values: Mapping[str, Any], **of_command: Any) -> Any:
+    """Make the options of an engine: `values` are the user's, `of_command` count where the engine has such a field."""
+    kind = engine_kind(name).options
+    known = {field.name for field in fields(kind)}
+    return kind(**{key: value for key, value in of_command.items() if key in known}, **values)
+
+
+def _torch(model: ModelSource, options: TorchOptions, on_event: OnEvent) -> Answerer:
     from relift.engines.hf_model import device_of, load_model, load_tokenizer
     from relift.engines.torch_answers import TorchAnswers
 
-    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
+    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
     device = device_of(options.device)
     dtype = dtype_of(options.dtype, model_config, device)
     return TorchAnswers(
-        lambda: load_model(model.path, revision=model.revision, dtype=dtype, device=device),
+        lambda: load_model(model.path, revision=model.revision, dtype=dtype, device=device, positions=model.positions),
         tokenizer,
         model_config,
         dtype=dtype,
@@ -93,7 +83,7 @@ def _torch(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Ans
 
 
 def dtype_of(name: str, model_config: object, device: torch.device) -> str:
-    """The dtype's name; "auto" is float32 on a CPU and the checkpoint's own on a GPU."""
+    """Choose the name of the dtype; "auto" is float32 on a CPU and the checkpoint's own on a GPU."""
     import torch
 
     if name == "auto":
@@ -104,24 +94,24 @@ def dtype_of(name: str, model_config: object, device: torch.device) -> str:
     return name
 
 
-def _replay(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+def _replay(model: ModelSource, options: ReplayOptions, on_event: OnEvent) -> Answerer:
     from relift.engines.replay import ReplayAnswers, open_recording
 
     return ReplayAnswers(open_recording(options.recorded or Path(model.path)), count_tokens=_counter(options.tokenizer))
 
 
-def _vllm(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answerer:
     from relift.engines.hf_model import device_of, load_tokenizer, require_safetensors
     from relift.engines.vllm import VLLMAnswers, installed_version
 
     installed_version()  # before anything else: it is the likeliest thing to be missing
-    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
+    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
     require_safetensors(model.path)
     dtype = dtype_of(options.dtype, model_config, device_of("auto"))
     return VLLMAnswers(model, tokenizer, model_config, options, dtype=dtype)
 
 
-def _openai(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> Answerer:
+def _openai(model: ModelSource, options: OpenAIOptions, on_event: OnEvent) -> Answerer:
     try:
         from relift.engines.openai import OpenAIAnswers
     except ModuleNotFoundError as error:
@@ -132,7 +122,7 @@ def _openai(model: ModelSource, options: EngineOptions, on_event: OnEvent) -> An
 
 
 def _counter(path: str | None) -> Callable[[str], int] | None:
-    """Counts the tokens of a text with a checkpoint's tokenizer; None without one."""
+    """Make a counter of the tokens of a text from a checkpoint's tokenizer; None without one."""
     if path is None:
         return None
     from relift.engines.hf_model import load_tokenizer
@@ -141,9 +131,9 @@ def _counter(path: str | None) -> Callable[[str], int] | None:
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-ENGINES: dict[str, Callable[[ModelSource, EngineOptions, OnEvent], Answerer]] = {
-    "torch": _torch,
-    "vllm": _vllm,
-    "openai": _openai,
-    "replay": _replay,
+ENGINES: dict[str, EngineKind] = {
+    "torch": EngineKind(TorchOptions, _torch),
+    "vllm": EngineKind(VLLMOptions, _vllm),
+    "openai": EngineKind(OpenAIOptions, _openai),
+    "replay": EngineKind(ReplayOptions, _replay),
 }

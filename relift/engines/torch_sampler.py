@@ -1,4 +1,4 @@
-"""The torch sampler: answers from any transformers causal language model, on a CPU or a GPU.
+"""Sample answers with torch from causal language models of transformers (docs/models.md), on a CPU or a GPU.
 
 How it works stands in decoding_batch.py; here are the model, its weights and what may be asked of it.
 """
@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 import transformers
 from transformers import PreTrainedModel
 
 from relift.engines.checks import check_requests
+from relift.engines.context import context_limit
 from relift.engines.decoding_batch import ROW_MULTIPLE, DecodingBatch, Drawn, jobs_of
 from relift.engines.kv_cache import ATTENTION, KVCache
+from relift.engines.sampler_check import require_exact
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import InputError, ReliftError
 
 STREAM_STEPS = 32  # between two deliveries of a stream: an answer waits at most this long, and sorting costs nothing
 KEPT_BYTES = 2**28  # buffers up to this size are kept between calls: making them anew takes about 5 % of a small call
-
-
-def context_limit(model_config: Any, max_context: int | None) -> int | None:
-    """Longest prompt and answer together, in tokens: the least of what is asked for and what the model can."""
-    config = model_config.get_text_config()
-    names = ("max_position_embeddings", "sliding_window")
-    limits = [max_context, *(getattr(config, name, None) for name in names)]
-    return min((n for n in limits if n is not None), default=None)
 
 
 class TorchSampler:
@@ -56,9 +49,6 @@ class TorchSampler:
         copied: bool = True,
     ) -> None:
         config = model.config.get_text_config()
-        other = sorted(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
-        if other:
-            raise InputError(f"model {config.model_type} has layers of type {other[0]}; use another engine for it")
         if batch_rows < ROW_MULTIPLE or batch_rows % ROW_MULTIPLE:
             raise InputError(f"batch_rows is {batch_rows}; it must be a multiple of {ROW_MULTIPLE}")
         self.max_context = context_limit(config, max_context)
@@ -66,12 +56,13 @@ class TorchSampler:
         self.policy_version = version
         self._vocab = int(config.vocab_size)
         self._model = (copy.deepcopy(model) if copied else model).eval().requires_grad_(requires_grad=False)
+        require_exact(self._model, lambda examined: examined.set_attn_implementation(ATTENTION))
         self._model.set_attn_implementation(ATTENTION)
         self._device = next(self._model.parameters()).device
         self._cache: KVCache | None = None  # of the last call
 
     def describe(self) -> dict[str, object]:
-        """Name, versions, and what changes the last bit of a logit: dtype, device, threads, instruction set."""
+        """Tell name, versions, and what changes the last bit of a logit: dtype, device, threads, instruction set."""
         return {
             "name": "torch",
             "torch": torch.__version__,
@@ -140,7 +131,7 @@ class TorchSampler:
         return [[next(flat) for _ in request.seeds] for request in requests]
 
     def stream(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Drawn]:
-        """The same answers as generate's, each a short while after its last token; numbered over requests and seeds.
+        """Give the answers of generate, each a short while after its last token; numbered over requests and seeds.
 
         Leave the weights alone until it has ended. Raises as generate; what was given before stays valid.
         """

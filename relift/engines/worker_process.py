@@ -1,4 +1,4 @@
-"""A child process that is spoken to in JSON lines and watched: silence, a crash or nonsense end it, with a reason."""
+"""Speak to a child process in JSON lines and watch it: silence, a crash or nonsense end it, with a reason."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from relift.errors import ReliftError
 
 ENDED = "ended"  # a message of ours: the child has closed its output
 CLOSE_SECONDS = 10.0
+ROUTINE = re.compile(r"\b(?:DEBUG|INFO|WARNING) ")  # lines of a log that are no reason for anything
 
 
 class WorkerProcess:
@@ -61,7 +62,7 @@ class WorkerProcess:
         self._inbox.put((self.number, {ENDED: True}))
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """If it is gone nothing happens here: its end stands in the inbox, behind what it said before."""
+        """Send a message. If the child is gone nothing happens: its end stands in the inbox, behind what it said."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -88,7 +89,8 @@ class WorkerProcess:
             lines = self._log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
             said = [re.sub(r"^\[rank\d+\]: ", "", " ".join(line.split())) for line in lines if line.strip()]
             errors = [line for line in said if "Error" in line.partition(":")[0]]
-            return (errors or said or [""])[-1][:300]
+            told = [line for line in said if not ROUTINE.search(line)]
+            return (errors or told or [""])[-1][:300]
         return ""
 
     def _kill(self) -> None:
@@ -101,6 +103,11 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
+
+    def kill(self) -> None:
+        """End it at once, listening or not, and remove its log."""
+        self._kill()
+        self._log.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End it in peace; by force after a while. Twice does no harm."""

@@ -1,4 +1,4 @@
-"""What can be asked of `relift eval`, as one value; the command line fills it in."""
+"""Hold the options of one `relift eval`, `probe` or `topup`, as the command line filled them in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EvalOptions:
     template: str | None = None
     second_grader: str | None = None
     engine: str = "torch"
-    engine_options: Mapping[str, Any] = field(default_factory=dict)  # fields of relift.engines.open.EngineOptions
+    engine_options: Mapping[str, Any] = field(default_factory=dict)  # fields of the engine's options
     revision: str | None = None
     tokenizer: str | None = None
     data: Path | None = None
@@ -59,18 +59,23 @@ def recorded(value: Any) -> Any:
     return value
 
 
-def parse_engine_options(given: Sequence[str], *, base_url: str | None = None) -> dict[str, Any]:
-    """`key=value` of relift.engines.open.EngineOptions as typed values. Raises InputError for an unknown key (with the
-    nearest), or a value of another type."""
-    from relift.engines.open import EngineOptions
+def parse_engine_options(given: Sequence[str], *, engine: str, base_url: str | None = None) -> dict[str, Any]:
+    """Read `key=value` as typed values of an engine's options (relift.engines.options).
 
-    types = get_type_hints(EngineOptions)
-    known = [f.name for f in fields(EngineOptions) if f.name not in ("tokenizer", "ledger")]
+    Raises InputError for an unknown engine, an unknown key (with the nearest of this engine), or a value of another
+    type.
+    """
+    from relift.engines.open import engine_kind
+
+    kind = engine_kind(engine)
+    types, known = get_type_hints(kind.options), kind.option_names()
+    if base_url is not None and "base_url" not in known:
+        raise InputError(f"--base-url: engine {engine} asks no server; use --engine openai")
     values: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
     for word in given:
         key, equals, text = word.partition("=")
         if not equals or key not in known:
-            what = f"unknown key {key!r}" if equals else "write it as key=value"
+            what = f"engine {engine} has no option {key!r}" if equals else "write it as key=value"
             near = hint(key, known) or f"; known: {', '.join(known)}"
             raise InputError(f"--engine-option {word!r}: {what}{near}")
         try:

@@ -1,4 +1,4 @@
-r"""What is too large to be handed to sympy. No gold answer of the benchmarks comes near.
+r"""Refuse what is too large to be handed to sympy. No gold answer of the benchmarks comes near.
 
 Lengths of texts, candidates and digit runs are those of inspect_ai's grader (its scorer/_math.py); nesting, lists,
 exponents and the rest follow from what hung for longer than ten seconds when it was tried (docs/grading.md).
@@ -19,22 +19,24 @@ MAX_ARGUMENT = 1_000  # of factorials and binomials
 
 _DIGIT_RUN = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}")
 _BRACKET = re.compile(r"\\[{}]|[(\[{}\])]")
-_LONG_EXPONENT = re.compile(rf"\^\s*\{{?\s*[-+]?\s*[(]?\s*\d{{{MAX_EXPONENT_DIGITS + 1}}}")
-_TOWER = re.compile(r"\^\s*\{?\s*[({]*\s*\d[\d\s})]*\^")  # a number with an exponent, inside an exponent
-_FACTORIAL = re.compile(r"(\d+)[\s)}\]]*!")
-_BINOMIAL = re.compile(r"\\[dt]?binom\s*\{?\s*(\d+)|(\d+)\s*\}?\s*\\choose")
+# Of a text without blanks, so that none of them meets the same characters twice (tests/grading/test_linear.py)
+_LONG_EXPONENT = re.compile(rf"\^\{{?+[-+]?+\(?+[0-9]{{{MAX_EXPONENT_DIGITS + 1}}}")
+_TOWER = re.compile(r"\^[({]*+[-+]?+[0-9][0-9})]*+\^")  # a number with an exponent, inside an exponent
+_FACTORIAL = re.compile(r"(?<![0-9])([0-9]++)[)}\]]*+!")
+_BINOMIAL = re.compile(r"\\[dt]?binom\{?+([0-9]++)|(?<![0-9])([0-9]++)\}?+\\choose")
 _GREAT_OPERATOR = re.compile(r"\\(?:i{0,3}int|oint|sum|prod|lim|coprod|bigcup|bigcap)(?![a-zA-Z])")
 
 
 def too_long(text: str) -> bool:
-    """An answer over the length cap, or with a run of digits over its own."""
+    """Say whether an answer is over the length cap, or has a run of digits over its own."""
     return len(text) > MAX_ANSWER_CHARACTERS or _DIGIT_RUN.search(text) is not None
 
 
 def too_large(answer: str, *, gold: str) -> bool:
-    """Whether an answer is over a cap. Integrals, sums and products are allowed if the gold answer has one."""
+    """Say whether an answer is over a cap. Integrals, sums and products are allowed if the gold answer has one."""
     if too_long(answer):
         return True
+    answer = "".join(answer.split())
     level = deepest = 0
     for bracket in _BRACKET.finditer(answer):
         level += 1 if bracket[0][-1] in "([{" else -1
@@ -52,7 +54,7 @@ def too_large(answer: str, *, gold: str) -> bool:
 
 
 def describe() -> dict[str, int]:
-    """The caps, for run.json."""
+    """Name the caps, for run.json."""
     return {
         "max_text_characters": MAX_TEXT_CHARACTERS,
         "max_answer_characters": MAX_ANSWER_CHARACTERS,

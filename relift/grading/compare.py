@@ -1,354 +1,319 @@
-"""Two canonical answers compared without sympy: certain verdicts, each with its rule, or None for the workers.
+"""Whether two answers are the same one, where that can be said without sympy.
 
-Rules: text, base, number (exact fractions), approx (a rounded decimal), percent, value (closed forms and functions),
-list (lists, tuples, intervals, sets, unions, matrices). docs/grading.md says what each accepts.
+`decide` compares canonical strings; relift.grading.spelled compares whole spellings with their units and words. None
+says: not certain, ask math-verify; a Decision without a side says: undecided, and nobody else is asked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from relift.grading.caps import MAX_DIGITS
-from relift.grading.latex import canonical, word_of
-from relift.grading.parser import (
+from relift.grading.decisions import Decision, no, unsure, yes
+from relift.grading.latex import spell
+from relift.grading.numbers import (
+    number_of,
+    ratio_of,
+    same_colon,
+    same_in_base,
+    same_number,
+    same_percent,
+)
+from relift.grading.reader import assigned_name, parse_answer
+from relift.grading.relations import range_of, same_curve, same_expression, same_inequality
+from relift.grading.sequences import same_sequence
+from relift.grading.sets import same_collection
+from relift.grading.trees import (
     Answer,
     Apply,
+    Colon,
     Equation,
     Group,
-    Matrix,
+    Inequality,
     Name,
     Number,
     Tree,
-    Union,
     Unreadable,
-    parse_answer,
-)
-from relift.grading.values import (
-    Value,
-    evaluate,
-    is_decimal,
-    proportional,
-    same_function,
-    same_value,
+    operations,
     symbols,
-    within,
 )
 
-ROUNDING = Fraction(1, 10**6)  # a decimal agrees with a value g within ROUNDING * min(1, |g|)
-Decision = tuple[bool, str]  # (equal, rule)
-
-_BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d))")
-_ASSIGNED = re.compile(r"[a-zA-Z](?:_\w|_\{\w+\})?=(?=.)(?!.*=)")
-_INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne|lt|gt)(?![a-zA-Z])")
+# A name before an equals sign, x=, f(x)=, \angle ABC=, AB=, D=: what stands behind it is the answer
+_NAMED = re.compile(
+    r"(?:m?\\(?:angle|triangle|measuredangle) ?[A-Z]{1,4}|\\overline\{[A-Z]{2}\}|[A-Z]{1,4}|\|[A-Z]{2}\|"
+    r"|(?:[a-zA-Z]|\\[a-z]{2,7})(?:_\w|_\{[\w+,-]{1,12}\})?'{0,2}(?:\([a-zA-Z0-9,]{1,12}\))?)=(?=.)(?!.*=)"
+)
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
-_ALPHABET = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_UNIT_LETTER = re.compile(r"(?:\d|\}|\)| )[mgshldctoLV]")
+_CHOICE = re.compile(r"\(([A-F])\)|([A-D])")
+_INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])")
+MAX_RENAMINGS = 3
 
 
 @lru_cache(maxsize=20_000)
 def tree_of(plain: str) -> Answer | None:
-    """The tree of a canonical string; None where the small reader refuses it."""
+    """Read a canonical string; None where the small reader refuses it."""
     try:
         return parse_answer(plain)
     except (Unreadable, RecursionError):
         return None
 
 
-@lru_cache(maxsize=20_000)
-def number_of(tree: Tree) -> Value | None:
-    """The value of an expression without variables; None where it has none."""
-    if symbols(tree):
-        return None
-    try:
-        return evaluate(tree)
-    except Unreadable:
-        return None
-
-
 def decide(gold: str, answer: str, *, tolerance: Fraction | None = None) -> Decision | None:
-    """Whether two canonical strings are the same answer, and by which rule; None where that is not certain.
+    """Whether two canonical strings are the same answer, and by which rule.
 
     `tolerance`: numbers agree within this share of the gold value, instead of the rules number and approx.
     """
+    decision = _decided(gold, answer, tolerance, renamings=0)
+    if decision is not None and decision.equal is False and decision.rule != "base":
+        letters = _letters(gold), _letters(answer)
+        if letters[0] != letters[1] and len(letters[0]) == 1 and _folded(letters[0]) == _folded(letters[1]):
+            return _in_other_case(gold, answer, tolerance)
+    return decision
+
+
+def _in_other_case(gold: str, answer: str, tolerance: Fraction | None) -> Decision:
+    """Leave open whether x is X where it is the only variable; the letter of a choice has no case."""
+    choice = _CHOICE.fullmatch(gold)
+    if choice and answer.strip("()").upper() == (choice[1] or choice[2]):
+        return yes("text")
+    fold = _decided(gold.lower(), answer.lower(), tolerance, renamings=0)
+    return Decision(None if fold is None or fold.equal else False, "letters")
+
+
+def _decided(gold: str, answer: str, tolerance: Fraction | None, *, renamings: int) -> Decision | None:
     if gold == answer:
-        return True, "text"
-    assigned = _ASSIGNED.match(answer)
-    if assigned and "=" not in gold:  # x=5 for 5
-        return decide(gold, canonical(answer[assigned.end() :]), tolerance=tolerance)
-    based = _based(gold, answer)
+        return yes("text")
+    if gold == "" or answer == "":
+        return None
+    exact = _exact_part(answer)
+    if exact is not None:
+        return _decided(_exact_part(gold) or gold, exact, tolerance, renamings=renamings + 1)
+    names = [_NAMED.match(text) for text in (gold, answer)]
+    if any(names) and renamings < MAX_RENAMINGS:
+        named = _same_named(gold, answer, names, tolerance, renamings=renamings + 1)
+        if named is not None:
+            return named
+    if r"\dots" in gold or r"\dots" in answer:
+        sequence = same_sequence(gold, answer, same=lambda g, a: _decided(g, a, tolerance, renamings=MAX_RENAMINGS))
+        if sequence is not None:
+            return sequence
+    based = same_in_base(gold, answer)
     if based is not None:
         return based
-    words = word_of(gold), word_of(answer)
-    if words[0] and words[1]:
-        if words[0] == words[1]:
-            return True, "text"
-        return None if sorted(words[0]) == sorted(words[1]) else (False, "text")  # letters may also be a product
-    gold_tree, answer_tree = tree_of(gold), tree_of(answer)
-    if gold_tree is None or answer_tree is None:
-        return _number_and_none(gold_tree, answer_tree, answer, words)
-    if any(_UNIT_LETTER.fullmatch(text[-2:]) for text in (gold, answer)) and _letters(gold) != _letters(answer):
-        return None  # the last letter may be a unit, or a variable
-    return _same(gold_tree, answer_tree, tolerance)
+    trees = tree_of(gold), tree_of(answer)
+    if trees[0] is None or trees[1] is None:
+        return _number_and_none(trees[0], trees[1], answer)
+    return same_answer(trees[0], trees[1], tolerance)
 
 
-def _number_and_none(
-    gold: Answer | None, answer: Answer | None, answer_text: str, words: tuple[str | None, str | None]
+def _exact_part(text: str) -> str | None:
+    r"""The exact value of `2\sqrt3 \approx 3.46`, the rounded one of `x \approx 3.46`; None without such a sign."""
+    left, sign, right = text.partition(r"\approx")
+    if not sign:
+        return None
+    left, right = left.strip(), right.strip()
+    return right if not left or is_name(left) else left
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text is nothing but a name: x, f(x), \\angle ABC."""
+    match = _NAMED.match(f"{text}=0")
+    return match is not None and match.end() == len(text) + 1
+
+
+def _same_named(
+    gold: str, answer: str, names: list[re.Match[str] | None], tolerance: Fraction | None, *, renamings: int
 ) -> Decision | None:
-    """A number against what is no expression at all: a word, an inequality."""
-    number, word = (gold, words[1]) if answer is None else (answer, words[0])
-    if isinstance(number, (Number, Name, Apply)) and number_of(number) is not None:
-        if word or (answer is None and _INEQUALITY.search(answer_text)):
-            return False, "text"
+    """Compare answers of which one or both have a name before an equals sign, or None to go on with the equations."""
+    g, a = (match[0] if match else "" for match in names)
+    rest_g, rest_a = (spell(text[len(name) :]).plain for text, name in ((gold, g), (answer, a)))
+    if a and not g and "=" not in gold:
+        return _decided(gold, rest_a, tolerance, renamings=renamings)
+    if g and not a and "=" not in answer:
+        return _decided(rest_g, answer, tolerance, renamings=renamings)
+    if not (g and a):
+        return None
+    if g == a:
+        name = g[:-1].partition("(")[0]
+        inside = {letter for text in (rest_g, rest_a) for letter in _letters(text)}
+        decision = _decided(rest_g, rest_a, tolerance, renamings=renamings)
+        return decision if decision is not None and (decision.equal or name not in inside) else None
+    functions = "(" in g, "(" in a
+    decision = _decided(rest_g, rest_a, tolerance, renamings=renamings)
+    if functions[0] != functions[1] and decision is not None and decision.equal:
+        return decision  # y=2x+3 and f(x)=2x+3
+    if functions == (False, False) and (_letters(rest_g) or _letters(rest_a)):
+        return None  # curves: x=2y and y=x/2
+    if decision is not None and decision.equal is False:
+        return decision
+    return unsure("names")
+
+
+def _number_and_none(gold: Answer | None, answer: Answer | None, answer_text: str) -> Decision | None:
+    """Refuse for a number what is no expression at all: an inequality."""
+    if answer is None and isinstance(gold, (Number, Name, Apply)) and number_of(gold) is not None:
+        if _INEQUALITY.search(answer_text):
+            return no("text")
     return None
 
 
-def _letters(text: str) -> set[str]:
-    return set(_COMMAND.sub(" ", text)) & _ALPHABET
+def _letters(text: str) -> frozenset[str]:
+    return frozenset(letter for letter in _COMMAND.sub(" ", text) if letter.isalpha() and letter.isascii())
 
 
-def _based(gold: str, answer: str) -> Decision | None:
-    """Numbers with a base, 2516_8: a missing base is accepted, another one is not."""
-    g, a = _BASED.fullmatch(gold), _BASED.fullmatch(answer)
-    if g is None and a is None:
-        return None
-    digits = [match[1] if match else text for match, text in ((g, gold), (a, answer))]
-    bases = [int(match[2] or match[3]) if match else None for match in (g, a)]
-    if not all(d.isdigit() and len(d) <= MAX_DIGITS for d in digits):
-        return None
-    equal = int(digits[0]) == int(digits[1]) and (None in bases or bases[0] == bases[1])
-    return equal, "base"
+def _folded(letters: frozenset[str]) -> frozenset[str]:
+    return frozenset(letter.lower() for letter in letters)
 
 
-def _same(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
+def letters_clash(gold: str, answer: str) -> bool:
+    """Say whether case tells letters apart that a library folds: R and r in one answer, or x against X."""
+    g, a = _letters(gold), _letters(answer)
+    both = g | a
+    return len(_folded(both)) < len(both)
+
+
+def same_answer(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
+    def same(g: Answer, a: Answer) -> Decision | None:
+        return same_answer(g, a, tolerance)
+
+    if isinstance(gold, Colon) or isinstance(answer, Colon):
+        return _same_colon(gold, answer)
+    if isinstance(gold, Inequality) or isinstance(answer, Inequality):
+        return _same_relation(gold, answer, tolerance)
     if isinstance(gold, Equation) or isinstance(answer, Equation):
         return _same_equation(gold, answer, tolerance)
     if isinstance(gold, (Number, Name, Apply)) and isinstance(answer, (Number, Name, Apply)):
-        return _same_expression(gold, answer, tolerance)
-    return _same_collection(gold, answer, tolerance)
+        return _same_trees(gold, answer, tolerance)
+    return same_collection(gold, answer, same)
+
+
+def _same_colon(gold: Answer, answer: Answer) -> Decision | None:
+    if isinstance(gold, Colon) and isinstance(answer, Colon):
+        return same_colon(gold, answer)
+    colon, other = (gold, answer) if isinstance(gold, Colon) else (answer, gold)
+    assert isinstance(colon, Colon)
+    ratio = ratio_of(colon)
+    if not isinstance(other, (Number, Name, Apply)) or symbols(other):
+        return no("colon") if isinstance(other, Group) else None
+    if ratio is None:
+        return no("colon")
+    decision = same_number(ratio, other, None)
+    if decision is None or decision.equal is False:
+        return Decision(False if decision else None, "colon")
+    return Decision(True if isinstance(other, Apply) and other.operation == "/" else None, "colon")
+
+
+def _same_relation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
+    """Compare inequalities with inequalities and with intervals."""
+    g, a = range_of(gold), range_of(answer)
+    if g is not None and a is not None:
+        if g.name and a.name and g.name != a.name:
+            return unsure("names") if g.name.lower() != a.name.lower() else unsure("letters")
+        if (g.has_low, g.has_high) != (a.has_low, a.has_high):
+            return no("relation")
+        ends = [_same_trees(x, y, tolerance) for x, y in ((g.low, a.low), (g.high, a.high))]
+        if any(end is not None and end.equal is False for end in ends):
+            return no("relation")
+        return yes("relation") if all(end is not None and end.equal for end in ends) else None
+    if isinstance(gold, Inequality) and isinstance(answer, Inequality):
+        return same_inequality(gold, answer)
+    number = answer if isinstance(gold, Inequality) else gold
+    if isinstance(number, (Number, Name, Apply)) and number_of(number) is not None:
+        return no("text")
+    return None
 
 
 def _same_equation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
-    """Equations: against a value, the last side of the answer counts, and of a gold that assigns to a variable."""
-    if not isinstance(gold, Equation):
-        assert isinstance(answer, Equation)
-        return _same(gold, answer.sides[-1], tolerance)
-    if not isinstance(answer, Equation):
-        return _same(gold.sides[-1], answer, tolerance) if isinstance(gold.sides[0], Name) else None
-    if isinstance(gold.sides[0], Name) and gold.sides[0] == answer.sides[0]:
-        decision = _same(gold.sides[-1], answer.sides[-1], tolerance)
-        explicit = gold.sides[0].name not in _variables(gold.sides[1:]) | _variables(answer.sides[1:])
-        return decision if decision and (decision[0] or explicit) else None
-    pairs = [_plain_sides(equation) for equation in (gold, answer)]
-    if pairs[0] and pairs[1] and proportional(pairs[0], pairs[1]):
-        return True, "value"
+    """Compare equations; against a value, the last side counts, where the other sides do not contradict it."""
+    if isinstance(gold, Equation) and isinstance(answer, Equation):
+        left = assigned_name(gold), assigned_name(answer)
+        if left[0] and left[0] == left[1]:
+            decision = same_answer(gold.sides[-1], answer.sides[-1], tolerance)
+            explicit = left[0] not in _variables(gold.sides[1:]) | _variables(answer.sides[1:])
+            if decision and (decision.equal or explicit):
+                return decision
+        if all(_is_pair(side) for side in (gold, answer)):
+            return same_collection(gold, answer, lambda g, a: same_answer(g, a, tolerance))
+        return same_curve(gold, answer)
+    equation, value = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
+    assert isinstance(equation, Equation)
+    if _is_pair(equation) and isinstance(value, Group):
+        named = same_collection(gold, answer, lambda g, a: same_answer(g, a, tolerance))
+        return named if named is not None or value.opening != "(" else same_answer(equation.sides[-1], value, tolerance)
+    if isinstance(gold, Equation) and not isinstance(gold.sides[0], Name) and not _chain(gold):
+        return None
+    if isinstance(value, Group) and isinstance(equation.sides[0], Name) is False and len(equation.sides) != 2:
+        return None
+    last = equation.sides[-1]
+    decision = same_answer(last, value, tolerance) if equation is gold else same_answer(value, last, tolerance)
+    if decision is None or not decision.equal:
+        return _other_side(equation, value, tolerance) or decision
+    if _contradicts_itself(equation):
+        return unsure("chain")
+    left_side = equation.sides[0]
+    if len(equation.sides) == 2 and isinstance(left_side, Apply) and _is_multiple(left_side):
+        return unsure("chain")  # 2x = 10 for 10, or for 5?
+    return decision
+
+
+def _is_pair(equation: Equation) -> bool:
+    return all(isinstance(side, Group) for side in (equation.sides[0], equation.sides[-1]))
+
+
+def _is_multiple(tree: Apply) -> bool:
+    return tree.operation == "*" and isinstance(tree.arguments[0], Number) and isinstance(tree.arguments[1], Name)
+
+
+def _chain(equation: Equation) -> bool:
+    """Say whether all sides are numbers."""
+    return all(isinstance(s, (Number, Name, Apply)) and number_of(s) is not None for s in equation.sides)
+
+
+def _contradicts_itself(equation: Equation) -> bool:
+    """Say whether a chain of numbers, 1/3 = 0.5, is none: two sides differ by more than their rounding."""
+    numbers = [s for s in equation.sides if isinstance(s, (Number, Name, Apply)) and not symbols(s)]
+    for one, other in zip(numbers, numbers[1:], strict=False):
+        if not (_agrees(one, other) or _agrees(other, one)):
+            return True
+    return False
+
+
+def _agrees(exact: Tree, rounded: Tree) -> bool:
+    """Say whether a number is another one, or that one rounded to at least two digits."""
+    g, a = number_of(exact), number_of(rounded)
+    if g is None or a is None:
+        return True
+    decision = same_number(exact, rounded, None)
+    return decision is not None and (decision.equal is True or bool(abs(g - a) <= abs(g) * Fraction(1, 100)))
+
+
+def _other_side(equation: Equation, value: Answer, tolerance: Fraction | None) -> Decision | None:
+    r"""Accept a chain that ends in a rounded number, \frac{100}{3} = 33.33, by the exact number before it; read
+    5 = x as x = 5."""
+    if len(equation.sides) == 2 and isinstance(equation.sides[1], Name) and not equation.sides[1].is_constant:
+        return same_answer(value, equation.sides[0], tolerance)
+    if len(equation.sides) < 2 or _contradicts_itself(equation):
+        return None
+    for side in equation.sides[:-1]:
+        if isinstance(side, (Number, Apply)) and number_of(side) is not None:
+            decision = same_answer(value, side, tolerance)
+            if decision is not None and decision.equal:
+                return decision
     return None
 
 
-def _variables(sides: Sequence[Answer]) -> set[str]:
+def _variables(sides: tuple[Answer, ...]) -> set[str]:
     return {name for side in sides if isinstance(side, (Number, Name, Apply)) for name in symbols(side)}
 
 
-def _plain_sides(equation: Equation) -> tuple[Tree, Tree] | None:
-    if len(equation.sides) != 2:
-        return None
-    left, right = equation.sides
-    if isinstance(left, (Number, Name, Apply)) and isinstance(right, (Number, Name, Apply)):
-        return left, right
-    return None
-
-
-def _same_expression(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decision | None:
-    if "pm" in _operations(gold) | _operations(answer):
-        return _same_collection(Group("", "", (gold,)), Group("", "", (answer,)), tolerance)
-    percents = [isinstance(tree, Apply) and tree.operation == "%" for tree in (gold, answer)]
-    if any(percents):
-        return _same_percent(gold, answer, percents, tolerance)
+def _same_trees(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decision | None:
+    if "pm" in operations(gold) | operations(answer):
+        return same_collection(
+            Group("", "", (gold,)), Group("", "", (answer,)), lambda g, a: same_answer(g, a, tolerance)
+        )
+    if any(isinstance(tree, Apply) and tree.operation == "%" for tree in (gold, answer)):
+        return same_percent(gold, answer, tolerance)
     if symbols(gold) or symbols(answer):
-        same = same_function(gold, answer)
-        return None if same is None else (same, "value")
-    return _same_number(gold, answer, tolerance)
-
-
-def _same_number(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decision | None:
-    g, a = number_of(gold), number_of(answer)
-    if g is None or a is None:
-        return _same_infinity(gold, answer)
-    both_exact = isinstance(g, Fraction) and isinstance(a, Fraction)
-    if tolerance is not None:
-        return within(g, a, abs(g) * tolerance if isinstance(g, Fraction) else abs(g) * float(tolerance)), "approx"
-    if (is_decimal(gold) or is_decimal(answer)) and not (both_exact and _terminates(g) and _terminates(a)):
-        bound = ROUNDING if abs(g) >= 1 else abs(g) * (ROUNDING if isinstance(g, Fraction) else 1e-6)
-        return within(g, a, bound), "approx"
-    same = same_value(g, a)
-    return None if same is None else (same, "number" if both_exact else "value")
-
-
-def _terminates(value: Fraction) -> bool:
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest == 1
-
-
-def _same_infinity(gold: Tree, answer: Tree) -> Decision | None:
-    signs = [_infinity(tree) for tree in (gold, answer)]
-    if signs[0] and signs[1]:
-        return signs[0] == signs[1], "value"
-    numbers = [number_of(tree) for tree in (gold, answer)]
-    if any(signs) and any(n is not None for n in numbers):
-        return False, "value"
-    return None
-
-
-def _infinity(tree: Tree) -> int:
-    if isinstance(tree, Apply) and tree.operation == "neg":
-        return -_infinity(tree.arguments[0])
-    return int(tree == Name("inf", is_constant=True))
-
-
-def _same_percent(gold: Tree, answer: Tree, percents: Sequence[bool], tolerance: Fraction | None) -> Decision | None:
-    """p% is p or p/100 and nothing else; two percentages are compared as such."""
-    trees = zip((gold, answer), percents, strict=True)
-    values = [tree.arguments[0] if p and isinstance(tree, Apply) else tree for tree, p in trees]
-    if symbols(values[0]) or symbols(values[1]):
-        return None
-    plain = _same_number(values[0], values[1], tolerance)
-    if plain is None or plain[0] or all(percents):
-        return plain and (plain[0], "percent")
-    which = percents.index(True)
-    values[which] = Apply("/", (values[which], Number(Fraction(100), is_decimal(values[which]))))
-    hundredth = _same_hundredth(values, which)
-    return None if hundredth is None else (hundredth, "percent")
-
-
-def _same_hundredth(values: Sequence[Tree], which: int) -> bool | None:
-    """The same numbers with the percentage divided by 100; a rounded percentage stays a rounded number."""
-    g, a = number_of(values[0]), number_of(values[1])
-    if g is None or a is None:
-        return None
-    rounded = is_decimal(values[1 - which]) or is_decimal(values[which].arguments[0])  # type: ignore[union-attr]
-    exact = isinstance(g, Fraction) and isinstance(a, Fraction)
-    if rounded and not (exact and _terminates(g) and _terminates(a)):
-        return within(g, a, ROUNDING if abs(g) >= 1 else abs(g) * (ROUNDING if isinstance(g, Fraction) else 1e-6))
-    return same_value(g, a)
-
-
-def _operations(tree: Tree) -> set[str]:
-    if not isinstance(tree, Apply):
-        return set()
-    return {tree.operation}.union(*(_operations(argument) for argument in tree.arguments))
-
-
-def _same_collection(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
-    if isinstance(gold, Matrix) or isinstance(answer, Matrix):
-        if not (isinstance(gold, Matrix) and isinstance(answer, Matrix)):
-            return None
-        if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
-            return False, "list"
-        cells = [cell for row in gold.rows for cell in row], [cell for row in answer.rows for cell in row]
-        return _all_same(*cells, tolerance)
-    if isinstance(gold, Union) or isinstance(answer, Union):
-        if not (isinstance(gold, Union) and isinstance(answer, Union)):
-            return None
-        equal = _as_sets(gold.parts, answer.parts, tolerance)
-        return (True, "list") if equal else None  # unions of other intervals may be the same set
-    sides = [_bracketed(side) for side in (gold, answer)]
-    if _unordered(sides[0]) and _unordered(sides[1]):
-        elements = [_spread(side.elements) for side in sides]
-        if elements[0] is None or elements[1] is None:
-            return None
-        same = _as_sets(elements[0], elements[1], tolerance)
-        return None if same is None else (same, "list")
-    if _unordered(sides[0]) or _unordered(sides[1]):
-        return _point_and_number(sides)
-    if (sides[0].opening, sides[0].closing) != (sides[1].opening, sides[1].closing):
-        return (False, "list") if all(_is_interval(side) for side in sides) else None
-    if len(sides[0].elements) != len(sides[1].elements):
-        return False, "list"
-    return _all_same(sides[0].elements, sides[1].elements, tolerance)
-
-
-def _point_and_number(sides: Sequence[Group]) -> Decision | None:
-    """A number against a tuple or interval with two different ends is wrong; lists are left to math-verify, which
-    compares them with tuples."""
-    single, other = sorted(sides, key=lambda side: len(side.elements))
-    element = single.elements[0]
-    if len(single.elements) > 1 or not isinstance(element, (Number, Name, Apply)) or number_of(element) is None:
-        return None
-    ends = _same(other.elements[0], other.elements[-1], None)
-    return (False, "list") if ends is not None and not ends[0] else None
-
-
-def _is_interval(group: Group) -> bool:
-    """Two different numbers, or infinities, in round or square brackets."""
-    ends = _same(group.elements[0], group.elements[-1], None)
-    return len(group.elements) == 2 and ends is not None and ends[1] != "text" and not ends[0]
-
-
-def _bracketed(side: Answer) -> Group:
-    return side if isinstance(side, Group) else Group("", "", (side,))
-
-
-def _unordered(group: Group) -> bool:
-    return (group.opening, group.closing) in (("", ""), ("{", "}"))
-
-
-def _spread(elements: Sequence[Answer]) -> tuple[Answer, ...] | None:
-    """The elements with each plus-minus as two; None where one has several such signs."""
-    spread: list[Answer] = []
-    for element in elements:
-        if isinstance(element, Equation) and isinstance(element.sides[0], Name):
-            element = element.sides[-1]
-        if isinstance(element, (Number, Name, Apply)) and "pm" in _operations(element):
-            both = _plus_minus(element)
-            if both is None:
-                return None
-            spread.extend(both)
-        elif isinstance(element, Group) and _unordered(element) or isinstance(element, Equation):
-            return None
-        else:
-            spread.append(element)
-    return tuple(spread)
-
-
-def _plus_minus(tree: Tree) -> tuple[Tree, Tree] | None:
-    """The two expressions that one plus-minus sign stands for."""
-    if not isinstance(tree, Apply) or sum("pm" in _operations(argument) for argument in tree.arguments) > 1:
-        return None
-    if tree.operation == "pm":
-        if any("pm" in _operations(argument) for argument in tree.arguments):
-            return None
-        return Apply("+", tree.arguments), Apply("-", tree.arguments)
-    for place, argument in enumerate(tree.arguments):
-        if "pm" in _operations(argument):
-            both = _plus_minus(argument)
-            if both is None:
-                return None
-            first, second = (
-                Apply(tree.operation, (*tree.arguments[:place], one, *tree.arguments[place + 1 :])) for one in both
-            )
-            return first, second
-    return None
-
-
-def _all_same(golds: Sequence[Answer], answers: Sequence[Answer], tolerance: Fraction | None) -> Decision | None:
-    """Elements one by one: one that differs decides, one that is not certain leaves all uncertain."""
-    decisions = [_same(g, a, tolerance) for g, a in zip(golds, answers, strict=True)]
-    if any(decision is not None and not decision[0] for decision in decisions):
-        return False, "list"
-    return (True, "list") if all(decision is not None for decision in decisions) else None
-
-
-def _as_sets(golds: Sequence[Answer], answers: Sequence[Answer], tolerance: Fraction | None) -> bool | None:
-    """Whether each element has its equal on the other side; repeated elements count once."""
-    if len(golds) * len(answers) > 4_096:
-        return None
-    table = [[_same(g, a, tolerance) for a in answers] for g in golds]
-    if any(decision is None for row in table for decision in row):
-        return None
-    found = [[bool(decision and decision[0]) for decision in row] for row in table]
-    return all(any(row) for row in found) and all(any(column) for column in zip(*found, strict=True))
+        return same_expression(gold, answer)
+    return same_number(gold, answer, tolerance)

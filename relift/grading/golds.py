@@ -9,16 +9,17 @@ from functools import lru_cache
 from relift.grading import caps
 from relift.grading.choice import letter_of_gold
 from relift.grading.compare import tree_of
+from relift.grading.damage import repaired
 from relift.grading.exact import as_number, normalise_answer
-from relift.grading.latex import canonical
-from relift.grading.parser import Apply, Group
+from relift.grading.latex import Spelling, spell
+from relift.grading.trees import Apply, Group
+from relift.grading.words import MAX_PROSE
 
-_FORMULAS = re.compile(r"\s*\$([^$]+)\$[\s.]*(?:(?:,|;|and|or)\s*)?")
+_FORMULAS = re.compile(r"\$([^$]++)\$[\s.]*+(?:(?:,|;|and|or)\s*+)?")
 _NUMPY = re.compile(r"\bnp\.(?:(arc(?:sin|cos|tan)|sin|cos|tan|exp|sqrt|log|pi)\b)")
 _DOT_BEFORE_SLASH = re.compile(r"(\d)\.(?=\s*/)")
-_SCIENTIFIC = re.compile(r"(?<![\w.\\}])([-+]?(?:\d+\.?\d*|\.\d+))[eE]\s*([+-]?)0*(\d{1,4})(?![\w.])")
-_WHOLE_DECIMAL = re.compile(r"([-+]?)0*(\d+)\.0+")
-_LEADING_ZEROS = re.compile(r"([-+]?)0+(\d+)")
+_SCIENTIFIC = re.compile(r"(?<![\w.\\}])([-+]?+(?:\d++(?:\.\d*+)?+|\.\d++))[eE] ?+([+-]?+)0*+(\d{1,4})(?![\w.])")
+_WHOLE_NUMBER = re.compile(r"([-+]?+)(\d++)(?:\.0++)?+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,19 @@ class Gold:
     """A gold answer: its LaTeX for math-verify, its canonical string, whether it is a list without order."""
 
     latex: str
-    plain: str
+    spelling: Spelling
     is_list: bool
+
+    @property
+    def is_prose(self) -> bool:
+        """Whether it is a sentence, or damaged, so that nothing but the same text can equal it."""
+        words = self.spelling.words
+        return self.spelling.is_damaged or (words is not None and len(words.telling) > MAX_PROSE)
+
+    @property
+    def plain(self) -> str:
+        """Its canonical string; "" for one without content."""
+        return self.spelling.plain
 
 
 def normalise_gold(text: str) -> str:
@@ -53,9 +65,9 @@ def _repaired(text: str) -> str:
     text = _NUMPY.sub(lambda m: rf"\{'ln' if m[1] == 'log' else m[1]}", text)
     text = _DOT_BEFORE_SLASH.sub(r"\1", text)
     text = _SCIENTIFIC.sub(lambda m: rf"{m[1]}\times 10^{{{m[2].replace('+', '')}{m[3]}}}", text)
-    for pattern in (_WHOLE_DECIMAL, _LEADING_ZEROS):
-        match = pattern.fullmatch(text)
-        text = f"{match[1]}{match[2]}" if match else text
+    number = _WHOLE_NUMBER.fullmatch(text)
+    if number:
+        text = number[1] + (number[2].lstrip("0") or "0")
     return text
 
 
@@ -63,17 +75,18 @@ def _repaired(text: str) -> str:
 def read_gold(text: str) -> Gold:
     """The gold answer of a question, ready to be compared; one over the caps has no content."""
     if caps.too_long(text):
-        return Gold("", "", is_list=False)
-    latex = normalise_gold(text)
-    plain = canonical(latex)
+        return Gold("", Spelling(""), is_list=False)
+    latex = normalise_gold(repaired(text))
+    spelling = spell(latex)
+    plain = spelling.plain
     tree = tree_of(plain)
     unordered = isinstance(tree, Group) and (tree.opening, tree.closing) in (("", ""), ("{", "}"))
     signs = isinstance(tree, Apply) and r"\pm" in plain
-    return Gold(latex, plain, (unordered and isinstance(tree, Group) and len(tree.elements) > 1) or signs)
+    return Gold(latex, spelling, (unordered and isinstance(tree, Group) and len(tree.elements) > 1) or signs)
 
 
 def gold_problem(gold: str, kind: str) -> str | None:
-    """What makes a gold answer unusable, in a few words; None for one that is not known to be unusable.
+    """Say in a few words what makes a gold answer unusable; None for one that is not known to be unusable.
 
     Costs microseconds: whether math-verify reads a gold of kind math says `Grader.unreadable_golds` alone.
     """

@@ -8,7 +8,9 @@ from typing import Self
 
 from relift.grading.base import Judgement, Scorer, Submission
 from relift.grading.extract import THINKING_TAGS, TagPairs
-from relift.grading.math import MathScorer, NaiveScorer
+from relift.grading.golds import gold_problem
+from relift.grading.math import MathScorer
+from relift.grading.others import NaiveScorer
 from relift.grading.scorers import GRADERS, SCORERS, make_scorer, require_grader, require_kind
 from relift.schema import Verdict
 
@@ -26,7 +28,7 @@ class Grader:
     `kind`: what `grade` takes its pairs for. `grader`, `second`: names of relift.grading.GRADERS, who grades the kind
     math and whom `agrees` asks. `workers` (None: one for each core, at most 4) processes of theirs take at most
     `limit_seconds` for one answer; they start with the first answer that needs them, or with `prepare`, and end with
-    the `with` block. `golds`: gold answers to prepare at once. `tags`: opening and closing marks of thoughts. `warn`
+    the `with` block. `tags`: opening and closing marks of thoughts. `warn`
     takes a line when a scorer fails as a whole. `scorers` by kind replace those of relift.grading.SCORERS.
     """
 
@@ -40,7 +42,6 @@ class Grader:
         second: str | None = None,
         workers: int | None = None,
         limit_seconds: float = LIMIT_SECONDS,
-        golds: Iterable[str] = (),
         tags: TagPairs = THINKING_TAGS,
         warn: Callable[[str], None] = lambda line: None,
         scorers: Mapping[str, Scorer] | None = None,
@@ -59,9 +60,6 @@ class Grader:
         if second is not None:
             require_grader(second)
             self._second = GRADERS[second](workers=self._workers, limit_seconds=limit_seconds, tags=tags)
-        golds = tuple(golds)
-        if golds:
-            self.prepare(golds)
 
     def grade(self, pairs: Iterable[tuple[str, str]]) -> list[Verdict]:
         """The verdict on each (gold, answer): the answer is the whole text of a finished response."""
@@ -106,9 +104,24 @@ class Grader:
                 scorer.prepare(golds)
 
     def unreadable_golds(self, golds: Sequence[str]) -> list[bool]:
-        """Whether each gold answer of kind math is one that nothing but the same text can equal."""
+        """Say of each gold answer of kind math whether nothing but the same text can equal it."""
         scorer = self._scorer("math")
         return scorer.unreadable(golds) if isinstance(scorer, MathScorer) else [False] * len(golds)
+
+    def gold_problems(self, golds: Sequence[str], kinds: Sequence[str]) -> list[tuple[int, str]]:
+        """List the gold answers that cannot be graded against: (row, counted from 1; what is wrong, in a few words).
+
+        Golds of kind math may go to the workers; the others cost microseconds.
+        """
+        problems = {
+            row: problem
+            for row, (gold, kind) in enumerate(zip(golds, kinds, strict=True), start=1)
+            if (problem := gold_problem(gold, kind)) is not None
+        }
+        rest = [row for row, kind in enumerate(kinds, start=1) if kind == "math" and row not in problems]
+        unreadable = self.unreadable_golds([golds[row - 1] for row in rest])
+        problems |= {row: "is read by no rule" for row, bad in zip(rest, unreadable, strict=True) if bad}
+        return sorted(problems.items())
 
     def describe(self) -> dict[str, object]:
         """By kind (and "second"): name and versions of what its verdicts depend on; goes to run.json."""

@@ -1,171 +1,246 @@
 r"""One spelling for what is written in many: LaTeX and plain text brought to a canonical string.
 
-`canonical` throws away what carries no value (layout, dollars, units after a value, thousands separators, a final
-dot) and unifies what has several names (`\dfrac`, `\leq`, unicode signs, `1.5e3`). Two texts with one canonical
-string are the same answer; nothing is computed here.
+`spell` throws away what carries no value (layout, dollars, thousands separators, a final dot), unifies what has
+several names (`\dfrac`, `\leq`, unicode signs, `1.5e3`, words for numbers), and takes units and words apart from the
+formula. Two texts with one canonical string are the same answer; nothing is computed here. Each step is one pass over
+the text (tests/grading/test_linear.py), which is no longer than caps.MAX_ANSWER_CHARACTERS.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 
-_UNICODE = str.maketrans(
-    {
-        "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\uff0d": "-", "\uff0b": "+", "\uff1d": "=",
-        "\u00d7": r"\cdot ", "\u00b7": r"\cdot ", "\u22c5": r"\cdot ", "\u2217": r"\cdot ", "\u00f7": "/",
-        "\u03c0": r"\pi ", "\u03b8": r"\theta ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03bb": r"\lambda ",
-        "\u221e": r"\infty ", "\u00b0": r"^\circ ", "\u221a": r"\sqrt ", "\u00b1": r"\pm ", "\u2264": r"\le ",
-        "\u2265": r"\ge ", "\u2260": r"\ne ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u2208": r"\in ",
-        "\u2248": r"\approx ", "\u00b2": "^2", "\u00b3": "^3", "\u00bd": r"\frac{1}{2}", "\u00bc": r"\frac{1}{4}",
-        "\u00be": r"\frac{3}{4}", "\uff05": "%", "\uff08": "(", "\uff09": ")", "\uff0c": ",", "\u3001": ",",
-        "\u20ac": "", "\u00a3": "", "\u00a5": "", "\u20b9": "", "\u200b": "", "\ufeff": "",
-    }
-)  # fmt: skip
+from relift.grading.damage import is_damaged, repaired
+from relift.grading.layout import as_lines, without_layout
+from relift.grading.reader import PLAIN_NUMBER
+from relift.grading.signs import plain_signs
+from relift.grading.units import Unit, read_unit
+from relift.grading.words import MARK, SCALES, Worded, number_word, read_words, unmarked, without_quantifier
 
-# Words that may stand behind a value without being part of it. Single letters are not here: they may be variables.
-_UNITS = """
-degrees? deg radians? rad units? square sq cubic cu feet foot ft inch inches in yards? yd miles? mi mph kmph kmh meters?
-metres? cm mm km kilometers? kilometres? centimeters? centimetres? millimeters? nm kg mg grams? kilograms? pounds? lbs?
-lb ounces? oz tons? liters? litres? ml gallons? gal seconds? secs? sec minutes? mins? min hours? hrs? hr days? weeks?
-months? years? yrs? yr dollars? cents? usd euros? rupees? rs points? pts students? people persons? men women boys girls
-children ways? times coins? books? cards? balls? marbles? apples? pages? hz khz mhz joules? watts? volts? amps? ohms?
-newtons? pascals? kelvin celsius fahrenheit moles? mol ev kev mev gev per hour digits? integers? numbers? solutions?
-pairs? sides? edges? faces? vertices triangles? squares? cubes? tiles? acres? hectares? knots?
-""".split()
-_UNIT = rf"(?:{'|'.join(sorted(_UNITS, key=len, reverse=True))})"
-_LAST_UNIT = re.compile(rf"(?<=[\d}})\s%/])(?<![a-zA-Z]){_UNIT}(?:\s?\^\s?\{{?\s?\d\s?\}}?)?[ ./]?$", re.IGNORECASE)
-MAX_UNITS = 8  # "miles per hour" has three
 
-_PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_MATH_MARKS = (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
-_SIZES = re.compile(
-    r"\\(?:left|right|[bB]igg?[lrm]?|middle|displaystyle|textstyle|limits|mathstrut|nonumber|phantom\{[^{}]*\})(?![a-zA-Z])"
+@dataclass(frozen=True)
+class Spelling:
+    """An answer in one spelling.
+
+    `plain`: the canonical string, without a unit. `unit`: the unit that stood behind it. `words`: the words in it and
+    the formulas between them, None where there are none. `other`: the same with bare letters behind a value read as
+    units (`5 m`), where that is possible. `is_damaged`: it holds control characters.
+    """
+
+    plain: str
+    unit: Unit | None = None
+    words: Worded | None = None
+    other: Spelling | None = None
+    is_damaged: bool = False
+
+
+_WRAPPER = r"\\(?:text(?:bf|it|rm|tt|sf|normal|up)?|mbox|math(?:rm|bf|it|sf|tt|normal)|operatorname|boldsymbol|bm|hbox)"
+_TEXT = re.compile(_WRAPPER + r" ?\{([^{}]*)\}")
+_TEXT_WORD = re.compile(r"(?<![a-zA-Z])[a-zA-Z][a-zA-Z']*+")
+_KNOWN_FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan ln exp log sinh cosh tanh gcd lcm".split())
+_MARKED_PERCENT = re.compile(
+    rf"(?:\\%|(?<![a-zA-Z{MARK}\\]){MARK}?(?:percent|percentage|pct|per {MARK}?cent)\.?(?![a-zA-Z]))", re.I
 )
-_NEGATIVE_SPACE = re.compile(r"\\!\s*")
-_SPACE = re.compile(r"(?<!\\)\\[,;:>\s]|\\q?quad(?![a-zA-Z])|\\hspace\*?\{[^{}]*\}|~|\s+")
-_RENAMED = {
-    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\leq": r"\le", r"\geq": r"\ge",
-    r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\neq": r"\ne", r"\times": r"\cdot", r"\ast": r"\cdot",
-    r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(", r"\rparen": ")",
-    r"\degree": r"^\circ", r"\div": "/", r"\tbinom": r"\binom", r"\dbinom": r"\binom", r"\choose": r"\choose",
-    r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\bmatrix": r"\bmatrix", r"\emptyset": r"\varnothing",
-    r"\ldots": r"\dots", r"\cdots": r"\dots", r"\operatorname*": r"\operatorname",
-}  # fmt: skip
-_COMMAND = re.compile(r"\\[a-zA-Z]+\*?")
-_DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))")
-_PERCENT = re.compile(r"\\%|(?<![a-zA-Z])(?:percent|percentage|pct)(?![a-zA-Z])", re.IGNORECASE)
-_WRAPPER = r"\\(?:text|mbox|mathrm|textbf|mathbf|textit|mathit|textrm|textnormal|operatorname|mathsf|boldsymbol|bm)"
-_TEXT = re.compile(_WRAPPER + r"\s*\{([^{}]*)\}")
-_TRAILING_TEXT = re.compile(_WRAPPER + r"\s*\{[^{}]*\}(?:\s*\^\s*\{?\s*\d\s*\}?)?[\s.]*$")
-_TEXT_START = re.compile(_WRAPPER + r"\s*\{")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_MATHEMATICS = re.compile(r"[\d\\]")
-_AND = re.compile(r",?\s*(?:\\text\s*\{\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))\s*")
-_THOUSANDS = re.compile(r"(?<![\d.,_])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
-_SCIENTIFIC = re.compile(r"(?<![\w.\\}])(\d+\.?\d*|\.\d+)\s*[eE]\s*([+-]?)0*(\d{1,4})(?![\w.])")
-_BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|sqrt|sin|cos|tan|ln|log|exp)(?![a-zA-Z])")
+_SCALE = re.compile(rf"(?<=[0-9}}]) ?{MARK}?({'|'.join(SCALES)})s?(?![a-zA-Z])", re.IGNORECASE)
+_SQUARED = re.compile(rf"(?:(?<![a-zA-Z{MARK}\\])([a-zA-Z])|(?<=([0-9)}}]))) ?{MARK}?(squared|cubed)(?![a-zA-Z])")
+_AND = re.compile(rf",? ?(?<![a-zA-Z\\{MARK}]){MARK}?(?:and|or)(?![a-zA-Z]) ?")
+_RATIO_TO = re.compile(rf"(?<=[0-9]) {MARK}?to (?=[0-9])")
+_CLOCK_HALF = re.compile(rf"(?<=[0-9]) ?{MARK}?([ap])\.?[ ~]?{MARK}?m\.?(?![a-zA-Z])", re.IGNORECASE)
+_ORDINAL = re.compile(rf"(?<=[0-9]) ?\^?\{{? ?{MARK}?(?:st|nd|rd|th)(?![a-zA-Z])\}}?")
+_THOUSANDS = re.compile(r"(?<![\d.,_^{])[1-9]\d{0,2}(?:,\d{3})++(?!\d|,\d)", re.ASCII)
+_INDIAN = re.compile(r"(?<![\d.,_^{])[1-9]\d?(?:,\d{2}(?=,))++,\d{3}(?!\d|,\d)", re.ASCII)
+_POINTS = re.compile(r"(?<![\d.,_^{])[1-9]\d{0,2}(?:\.\d{3}){2,}+(?!\d|\.\d)", re.ASCII)
+_SCIENTIFIC = re.compile(r"(?<![\w.\\}])(\d++(?:\.\d*+)?|\.\d++) ?[eE] ?([+-]?)0*+(\d{1,4})(?![\w.])", re.ASCII)
+_POINT = re.compile(r"(?<![0-9])\.(?=[0-9]*+\\(?:overline|dot)(?![a-zA-Z]))")
+_IN_BASE = re.compile(
+    rf"(?<=[0-9A-F)]) ?(?:,|_|\(|\{{| )*+{MARK}?(?:in )?{MARK}?base[- ]?\{{?"
+    rf"(?:_|\()?([0-9]{{1,2}}|{MARK}?[a-z]++)[)}}]*+"
+)
+_WORD_BASE = re.compile(rf"(?<=[0-9)])_\{{? ?{MARK}?([a-z]{{3,}}+) ?\}}?")
+_BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|infty|sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp)(?![a-zA-Z])")
 _BARE_NAMES = {"inf": "infty", "infinity": "infty"}
+_BARE_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt ?(\d++|[a-z](?![a-z]))", re.ASCII)
+_BARE_EXPONENT = re.compile(r"\^ ?(-?\d{2,}+|-\d|-[a-z])", re.ASCII)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+_DEGREES = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?|\.\d++) ?\^\\circ", re.ASCII)
 _LIST_MARKS = re.compile(r"[(\[]|\\\{")
-_TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d+(?:\.\d*)?|\.\d+|[^\s]", re.DOTALL)
+_MONEY = re.compile(r"\\(dollar|euro|pounds|yen|rupee) ?")
+_MONEY_NAMES = {"dollar": "dollar", "euro": "euro", "pounds": "pound sterling", "yen": "yen", "rupee": "rupee"}
+_TAIL = re.compile(
+    rf"\^\\circ(?: ?{MARK}?[CF](?![a-zA-Z]))?|\^ ?\{{ ?-?\d ?\}}|\^ ?\d|{MARK}?[a-zA-Z]++|[ ./]|\\cdot|-"
+)
+_VALUE_END = frozenset("0123456789})]")
+_TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|\d++(?:\.\d*+)?|\.\d++|\S", re.DOTALL | re.ASCII)
 _LETTER = re.compile(r"[a-zA-Z]")
+_UNIT_ENDS = frozenset("mgshlLVANKWJn")  # last letters of units of one letter, and of "in"
+MAX_TAIL = 14  # pieces of a unit
 
 
 def canonical(text: str) -> str:
     """The canonical string of an answer or a gold answer; "" for one without content."""
+    return spell(text).plain
+
+
+@lru_cache(maxsize=20_000)
+def spell(text: str) -> Spelling:
+    """Bring an answer or a gold answer to one spelling; `plain` is "" for one without content."""
     text = text.strip()
-    if _PLAIN_NUMBER.fullmatch(text):
-        return text
-    text = _unwrapped(text.translate(_UNICODE).strip())
-    text = _NEGATIVE_SPACE.sub("", _SIZES.sub("", text))
-    text = _COMMAND.sub(lambda m: _RENAMED.get(m[0], m[0]), text)
-    text = text.replace("{,}", ",").replace(r"\$", "").replace("$", "").replace("**", "^")
-    text = _DEGREE.sub(r"^\\circ ", _SPACE.sub(" ", text)).strip()
-    text = _PERCENT.sub("%", _AND.sub(", ", text))
-    text = _values_of_text(text.rstrip(" .,;:"))
-    text = _ending(text)
+    if PLAIN_NUMBER.fullmatch(text):
+        return Spelling(text)
+    text = plain_signs(repaired(text))
+    damaged = is_damaged(text)
+    is_plain_text = "\\" not in text
+    text = without_layout(as_lines(text.replace(MARK, "")))
+    text = _flat(text)
+    text = _numbers(_AND.sub(", ", text), is_plain_text=is_plain_text)
+    text = _trimmed(text)
+    number = number_word(text)
+    if number is not None:
+        text = str(number)
+    first = _finished(text, damaged=damaged, sure=False)
+    if text[-1:] not in _UNIT_ENDS and "^" not in text[-5:]:
+        return first
+    other = _finished(text, damaged=damaged, sure=True)
+    if other.unit == first.unit:
+        return first
+    return Spelling(first.plain, first.unit, first.words, other, damaged)
+
+
+def _flat(text: str) -> str:
+    """Without \\text and its kin: their words marked, functions given their command, all else as it stood."""
+    for _ in range(4):
+        flat = _TEXT.sub(_content, text)
+        if flat == text:
+            break
+        text = flat
+    return _BLANKS.sub(" ", text)
+
+
+_BLANKS = re.compile(r"  ++")
+
+
+def _content(match: re.Match[str]) -> str:
+    inner = match[1].replace(MARK, "")
+    if inner.strip() in _KNOWN_FUNCTIONS:
+        return rf"\{inner.strip()} "
+    if len(inner.strip()) == 1 or "\\" in inner:
+        return inner if not match[0].startswith((r"\text", r"\mathrm", r"\mbox", r"\hbox")) else _mark(inner)
+    if match[0].startswith((r"\mathbf", r"\boldsymbol", r"\bm", r"\mathit")) and len(inner) < 3:
+        return inner
+    return _mark(inner)
+
+
+def _mark(inner: str) -> str:
+    if "\\" in inner:
+        return inner
+    return _TEXT_WORD.sub(lambda m: MARK + m[0], inner)
+
+
+def _numbers(text: str, *, is_plain_text: bool) -> str:
+    """Numbers in one form: percent, million, squared, powers of ten, separators of thousands."""
+    text = _MARKED_PERCENT.sub("%", text)
+    text = _SCALE.sub(lambda m: rf"\cdot {SCALES[m[1].lower()]} ", text)
+    text = _SQUARED.sub(lambda m: f"{m[1] or ''}^{2 if m[3] == 'squared' else 3}", text)
+    text = _RATIO_TO.sub(":", text)
+    text = _WORD_BASE.sub(_base, _IN_BASE.sub(_base, text))
+    text = _POINT.sub("0.", text)
+    text = _CLOCK_HALF.sub(lambda m: f" {MARK}{m[1].lower()}m", text)
+    text = _ORDINAL.sub("", text)
     text = _SCIENTIFIC.sub(_power_of_ten, text)
+    if is_plain_text:
+        text = _BARE_EXPONENT.sub(r"^{\1}", text)
+    text = _BARE_ROOT.sub(r"\\sqrt{\1}", text)
     text = _BARE.sub(lambda m: rf"\{_BARE_NAMES.get(m[1], m[1])} ", text)
     if not _LIST_MARKS.search(text):
-        text = _THOUSANDS.sub(lambda m: m[0].replace(",", ""), text)
-    return _joined(text)
+        for pattern in (_THOUSANDS, _INDIAN):
+            text = pattern.sub(lambda m: m[0].replace(",", ""), text)
+    return _POINTS.sub(lambda m: m[0].replace(".", ""), text)
 
 
-def word_of(plain: str) -> str | None:
-    """The word that a canonical string is, lower case; None for one with anything but letters in it."""
-    return plain.lower() if len(plain) > 1 and plain.isalpha() and plain.isascii() else None
-
-
-def _unwrapped(text: str) -> str:
-    """Without the dollars or brackets around the whole."""
-    changed = True
-    while changed:
-        changed = False
-        for opening, closing in _MATH_MARKS:
-            inner = text[len(opening) : len(text) - len(closing)]
-            enclosed = text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing)
-            if enclosed and opening not in inner and closing not in inner:
-                text, changed = inner.strip(), True
-    return text
-
-
-def _values_of_text(text: str) -> str:
-    r"""`\text{…}` gone where it is a unit behind a value, unwrapped where it is the answer or a number or letter."""
-    while True:
-        whole = _TEXT_START.match(text)
-        if whole is None or _closing(text, whole.end()) != len(text) - 1:
-            break
-        text = text[whole.end() : -1].strip()
-    while text.startswith("{") and _closing(text, 1) == len(text) - 1:
-        text = text[1:-1].strip()
-    rest = _TRAILING_TEXT.sub("", text).strip()
-    if rest and rest[-1] not in "+-=*/^_,({\\":
-        text = rest
-    return _TEXT.sub(lambda m: m[1].strip() if re.fullmatch(r"\s*(?:[\d.,/ -]+|[a-zA-Z])\s*", m[1]) else m[0], text)
-
-
-def _closing(text: str, place: int) -> int:
-    """Where the brace closes that opened just before `place`; -1 where it does not."""
-    level = 1
-    for brace in _BRACE.finditer(text, place):
-        level += (brace[0] == "{") - (brace[0] == "}")
-        if level == 0:
-            return brace.start()
-    return -1
-
-
-def _ending(text: str) -> str:
-    """Without degrees, units and punctuation at the end."""
-    for _ in range(MAX_UNITS):
-        shorter = text.rstrip(" .,;:")
-        if not _TRIGONOMETRY.search(shorter):
-            shorter = shorter.removesuffix(r"^\circ").rstrip()
-        unit = _LAST_UNIT.search(shorter)
-        if unit and _MATHEMATICS.search(shorter, 0, unit.start()):
-            shorter = shorter[: unit.start()].rstrip()
-        shorter = shorter.removesuffix("\\")
-        if shorter == text or not shorter:
-            return shorter
-        text = shorter
-    return text
+def _base(match: re.Match[str]) -> str:
+    """Write `2516 base eight` as 2516_{8}; what names no base stays."""
+    base = match[1] if match[1].isdigit() else number_word(match[1])
+    return match[0] if base is None else f"_{{{base}}}"
 
 
 def _power_of_ten(match: re.Match[str]) -> str:
     return rf"{match[1]}\cdot 10^{{{match[2].replace('+', '')}{match[3]}}}"
 
 
+def _finished(text: str, *, damaged: bool, sure: bool) -> Spelling:
+    """The spelling of a prepared text: its money sign and unit split off, its words taken apart, blanks gone."""
+    money = _MONEY.search(text)
+    if money:
+        text = _MONEY.sub("", text).strip()
+    if _TRIGONOMETRY.search(text):
+        text = _DEGREES.sub(r"(\1\\cdot \\pi /180)", text)
+        rest, tail = text, ""
+    else:
+        rest, tail = _without_unit(text, sure=sure)
+    unit = read_unit(f"{_MONEY_NAMES[money[1]]} {tail}".strip() if money else tail) if money or tail else None
+    if money and unit is None:
+        unit = read_unit(_MONEY_NAMES[money[1]])
+    rest = _trimmed(without_quantifier(rest))
+    words = read_words(rest)
+    return Spelling(_trimmed(_joined(unmarked(rest))), unit, words, None, damaged)
+
+
+def _trimmed(text: str) -> str:
+    """Without punctuation around it; the point of .5 stays."""
+    return text.strip(" ,;:").rstrip(" .,;:")
+
+
+def _without_unit(text: str, *, sure: bool) -> tuple[str, str]:
+    """(text without the unit at its end, the unit as it stood or ""); in a list, without that unit everywhere."""
+    pieces = list(_TAIL.finditer(text, max(0, len(text) - 120)))
+    start = len(text)
+    begins: list[int] = []
+    for piece in reversed(pieces[-MAX_TAIL:]):
+        if piece.end() != start:
+            break
+        start = piece.start()
+        begins.append(start)
+    for begin in reversed(begins):
+        head = text[:begin].rstrip(" ")
+        tail = text[begin:].strip()
+        if not tail or tail[0] in "./-^" and not tail.startswith(r"^\circ") or not head:
+            continue
+        if head[-1] not in _VALUE_END and not head.endswith("%") and not (tail[0] == MARK and _ONE_LETTER.search(head)):
+            continue
+        plain = unmarked(tail).replace(r"^\circ", r"\circ")
+        bare = any(len(m[0]) == 1 for m in _LETTER_RUN.finditer(tail))
+        if read_unit(plain, sure=sure or not bare) is not None:
+            for spelled in (tail, unmarked(tail)):
+                head = head.replace(f" {spelled},", ",") if "," in head else head
+            return head, plain
+    return text, ""
+
+
+_ONE_LETTER = re.compile(rf"(?:\A|[^a-zA-Z{MARK}])[a-zA-Z]\Z")
+_LETTER_RUN = re.compile(rf"(?<![a-zA-Z{MARK}\\])[a-zA-Z]++")
+
+
 def _joined(text: str) -> str:
     """Tokens without the blanks between them, but for those that keep two tokens apart."""
     parts: list[str] = []
     before = ""
+    end = 0
     for token in _TOKEN.finditer(text):
         piece = token[0]
         if piece == "*":
             piece = r"\cdot"
-        if (before[:1] == "\\" and before[-1:].isalpha() and _LETTER.match(piece)) or (
-            piece[0].isdigit() and (before[-1:].isdigit() or before == ",")  # "7, 987" is no number
+        is_letter = _LETTER.match(piece) is not None
+        if (
+            (before[:1] == "\\" and before[-1:].isalpha() and is_letter)
+            or (
+                piece[0].isdigit() and (before == "," or before[-1:].isdigit() and token.start() > end)  # 7, 987; 3 1/2
+            )
+            or (is_letter and before[-1:].isalpha() and before[:1] != "\\" and token.start() > end and len(before) == 1)
         ):
             parts.append(" ")
         parts.append(piece)
         before = piece
+        end = token.end()
     return "".join(parts)

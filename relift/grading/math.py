@@ -10,19 +10,25 @@ from typing import Self
 
 from relift.grading import caps
 from relift.grading.base import Judgement, Submission
-from relift.grading.compare import decide, number_of, tree_of
-from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer, without_thoughts
+from relift.grading.compare import tree_of
+from relift.grading.decisions import Decision
+from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer
 from relift.grading.golds import Gold, read_gold
-from relift.grading.latex import canonical
-from relift.grading.parser import Apply, Number
+from relift.grading.latex import spell
+from relift.grading.numbers import number_of
 from relift.grading.pool import Outcome, Pair, Pool
+from relift.grading.reader import PLAIN_NUMBER
+from relift.grading.spelled import judge as judge_spellings
+from relift.grading.trees import Apply, Name, Number
+from relift.grading.vetoes import veto
 from relift.schema import Verdict
 
-VERSION = 1  # of the rules; a change of any verdict raises it
+VERSION = 2  # of the rules; a change of any verdict raises it
 REMEMBERED = 200_000  # outcomes of the workers
 LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy", "mpmath")
 
 _VERDICTS = {"correct": Verdict.correct, "wrong": Verdict.wrong, "undecided": Verdict.undecided}
+_BY_EQUALITY = {True: Verdict.correct, False: Verdict.wrong, None: Verdict.undecided}
 _SPACES = re.compile(r"\s+")
 
 
@@ -76,19 +82,22 @@ class MathScorer:
         return self._decided[key]
 
     def _compare(self, gold: Gold, where: str, content: str) -> Judgement | _Open:
-        plain = canonical(content)
-        if not plain:
+        spelled = spell(content)
+        if not spelled.plain:
             return Judgement(Verdict.wrong, "none.no_answer")
+        decision: Decision | None
         try:
-            answer, decision = storable(plain), decide(gold.plain, plain, tolerance=self._tolerance)
+            answer = storable(spelled.plain)
+            decision = judge_spellings(gold.spelling, spelled, tolerance=self._tolerance)
         except (RecursionError, ArithmeticError, ValueError):  # one strange answer must not take the others with it
             answer, decision = None, None
+        if gold.is_prose and not (decision is not None and decision.equal and decision.rule == "text"):
+            return Judgement(Verdict.undecided, f"{where}.gold_unreadable", answer)
         if decision is not None:
-            equal, rule = decision
-            return Judgement(Verdict.correct if equal else Verdict.wrong, f"{where}.{rule}", answer)
+            return Judgement(_BY_EQUALITY[decision.equal], f"{where}.{decision.rule}", answer)
         if caps.too_large(content, gold=gold.latex):
             return Judgement(Verdict.undecided, f"{where}.too_large", answer)
-        return _Open(_pair(gold, content, plain), where, answer)
+        return _Open(_pair(gold, content, spelled.plain), where, answer, veto(gold.spelling, spelled))
 
     def _judge_there(self, pairs: Sequence[Pair]) -> dict[Pair, Outcome]:
         known = {pair: self._outcomes[pair] for pair in pairs if pair in self._outcomes}
@@ -107,13 +116,13 @@ class MathScorer:
         self._pool.prepare([formula(gold.latex) for gold in read if not _plain_number(gold.plain)])
 
     def unreadable(self, golds: Sequence[str]) -> list[bool]:
-        """Whether math-verify and this grader both fail to read each gold answer."""
+        """Say of each gold answer whether math-verify and this grader both fail to read it, or it is a sentence."""
         read = [read_gold(gold) for gold in golds]
-        unclear = [gold for gold in read if gold.plain and tree_of(gold.plain) is None]
+        unclear = [gold for gold in read if gold.plain and not gold.is_prose and tree_of(gold.plain) is None]
         outcomes = dict(
             zip(unclear, self._pool.judge([Pair(formula(g.latex), (), "gold") for g in unclear]), strict=True)
         )
-        return [not g.plain or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
+        return [not g.plain or g.is_prose or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
 
     def describe(self) -> dict[str, object]:
         return {
@@ -133,44 +142,16 @@ class MathScorer:
         self._pool.close()
 
 
-class NaiveScorer:
-    """math-verify as it comes, on the whole text behind the thoughts; in workers, so that it ends."""
-
-    name = "math-verify"
-
-    def __init__(self, *, workers: int = 1, limit_seconds: float = 2.0, tags: TagPairs = THINKING_TAGS) -> None:
-        self._tags = tuple(tags)
-        self._pool = Pool(workers=workers, limit_seconds=limit_seconds)
-
-    def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        texts = [without_thoughts(s.text, tags=self._tags, opened=s.opened) for s in submissions]
-        pairs = [Pair(formula(s.gold), (text or "",)) for s, text in zip(submissions, texts, strict=True)]
-        short = [pair for pair in dict.fromkeys(pairs) if len(pair.answers[0]) <= caps.MAX_TEXT_CHARACTERS]
-        outcomes = dict(zip(short, self._pool.judge(short), strict=True))
-        too_large = Outcome("undecided", "too_large")
-        return [_Open(pair, "text", None).judgement(outcomes.get(pair, too_large)) for pair in pairs]
-
-    def prepare(self, golds: Iterable[str]) -> None:
-        """Start the workers and let them read the golds; returns at once."""
-        self._pool.prepare([formula(gold) for gold in dict.fromkeys(golds)])
-
-    def describe(self) -> dict[str, object]:
-        return {"name": self.name, "limit_seconds": self._pool.limit_seconds, **library_versions()}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._pool.close()
-
-
 class _Open:
-    """A submission that waits for a worker's outcome."""
+    """A submission that waits for a worker's outcome; `veto`: why its yes would not count."""
 
-    def __init__(self, pair: Pair, where: str, answer: str | None) -> None:
-        self.pair, self._where, self._answer = pair, where, answer
+    def __init__(self, pair: Pair, where: str, answer: str | None, veto: str | None = None) -> None:
+        self.pair, self._where, self._answer, self._veto = pair, where, answer, veto
 
     def judgement(self, outcome: Outcome) -> Judgement:
+        """Make the judgement that the outcome leads to."""
+        if outcome.verdict == "correct" and self._veto is not None:
+            return Judgement(Verdict.undecided, f"{self._where}.{self._veto}", self._answer)
         rule = outcome.reason if outcome.verdict == "undecided" else "sympy"
         return Judgement(_VERDICTS[outcome.verdict], f"{self._where}.{rule}", self._answer)
 
@@ -191,8 +172,10 @@ def _pair(gold: Gold, content: str, plain: str) -> Pair:
 
 def storable(plain: str) -> str:
     """The normalised answer of the record: a number by its value, else the canonical string. Lone surrogates go."""
+    if PLAIN_NUMBER.fullmatch(plain):
+        return str(Fraction(plain))
     tree = tree_of(plain)
-    value = number_of(tree) if isinstance(tree, (Number, Apply)) else None
+    value = number_of(tree) if isinstance(tree, (Number, Name, Apply)) else None
     if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1_000:
         return str(value)
     return plain if plain.isascii() else plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

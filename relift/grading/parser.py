@@ -1,196 +1,57 @@
-r"""A small reader of mathematics: canonical strings into trees. What it does not know for certain it refuses.
+r"""A small reader of expressions: canonical strings into trees. What it does not know for certain it refuses.
 
 Nothing is evaluated here and no text is ever handed to an interpreter. The grammar is that of answers: numbers, mixed
-numbers, roots, fractions, powers, common functions, single letters as variables, products without a sign; around
-them lists, tuples and intervals, sets, unions, matrices and equations.
+numbers, repeating decimals, roots, fractions, powers, common functions, single letters as variables (upper and lower
+case are different ones), products without a sign. One pass from left to right, with caps on depth and length.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+
+from relift.grading.trees import GREAT, Apply, Name, Number, Tree, Unreadable
 
 MAX_DEPTH = 16  # of brackets and braces
 MAX_ATOMS = 150  # of one expression: trees are walked recursively
-MAX_ELEMENTS = 64  # of a list
-MAX_CELLS = 256  # of a matrix
 MAX_DIGITS = 256  # of one number
-
-
-class Unreadable(Exception):
-    """The text is outside the grammar, or could be read in two ways."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A literal; `is_decimal`: written with a point or a power of ten."""
-
-    value: Fraction
-    is_decimal: bool = False
-
-
-@dataclass(frozen=True)
-class Name:
-    """A variable ("x", "x_1", "theta"), or one of the constants pi, e, i, inf."""
-
-    name: str
-    is_constant: bool = False
-
-
-@dataclass(frozen=True)
-class Apply:
-    """An operation on trees: + - * / ^ neg ! % pm root(index, x) log(base, x) binom(n, k), or a function by name."""
-
-    operation: str
-    arguments: tuple[Tree, ...]
-
-
-Tree: TypeAlias = "Number | Name | Apply"
-
-
-@dataclass(frozen=True)
-class Group:
-    """Elements in brackets: opening and closing are "(" "[" "{", ")" "]" "}", or "" for a bare list."""
-
-    opening: str
-    closing: str
-    elements: tuple[Answer, ...]
-
-
-@dataclass(frozen=True)
-class Union:
-    """Parts joined by a union sign."""
-
-    parts: tuple[Answer, ...]
-
-
-@dataclass(frozen=True)
-class Matrix:
-    rows: tuple[tuple[Tree, ...], ...]
-
-
-@dataclass(frozen=True)
-class Equation:
-    """Sides of a = b = c."""
-
-    sides: tuple[Answer, ...]
-
-
-Answer: TypeAlias = "Tree | Group | Union | Matrix | Equation"
+MAX_PERIOD = 64  # digits that repeat
+MAX_SUBSCRIPT = 24  # characters
 
 FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan ln exp sinh cosh tanh".split())
 _GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
     "omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell".split()
 )
-_RELATIONS = re.compile(
-    r"\\(?:le|ge|ne|approx|equiv|sim|lt|gt|to|in|mid|subset|dots|Rightarrow|implies)(?![a-zA-Z])|[<>]"
-)
-_WORD = re.compile(r"(?<![a-zA-Z])(?![pbv]?matrix\})[a-zA-Z]{3,}")  # three letters are a word, not a product
-_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
+_NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_SUBSCRIPT = re.compile(r"_(?:(\w)|\{(\w{1,8})\})")
-_MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
-_ASSIGNED_SET = re.compile(r"[a-zA-Z]\\in(?=[\[(\\])")
-_OPEN, _CLOSE = {"(": ")", "[": "]", r"\{": r"\}"}, {")", "]", r"\}"}
-_AMBIGUOUS_FUNCTIONS = frozenset("fghFGHPQT")  # a letter before a bracket that may be a function's name
+_REPEATING = re.compile(
+    r"\\overline\{?(\d{1,64})\}?|\((\d{1,64})\)|((?:\\dot\{?\d\}?\d{0,62})?\\dot\{?\d\}?)", re.ASCII
+)
+_DOTS = re.compile(r"\\dots")
+_SUBSCRIPT = re.compile(r"_(?:(\w)|\{([\w+,-]{1,24})\})")
+_INDEX = re.compile(r"_(?:([a-z])|\{((?:\d{0,3}[a-z]|\d{1,4})(?:[+-](?:\d{0,3}[a-z]|\d{1,4})){0,6})\})", re.ASCII)
+_DIGIT = re.compile(r"\d", re.ASCII)
+_MIXED = re.compile(r" (\d{1,64})/(\d{1,64})(?![\d.!^_/])", re.ASCII)
+_FUNCTION_NAMES = frozenset("fghFGHPQT")  # a letter before a bracket that may be a function's name
+_STOPS = frozenset(("", "+", "-", ")", "]", "}", r"\}", "|", r"\pm", r"\mp", "%", "!", "^", "_", "&", r"\\", ",", "=",
+                    ":", ";", "<", ">", r"\dots"))  # fmt: skip
 
 
-def parse_answer(plain: str) -> Answer:
-    """The tree of a canonical string. Raises Unreadable."""
-    if not plain:
-        raise Unreadable("nothing")
-    if plain.startswith(r"\approx"):
-        plain = plain[len(r"\approx") :].strip()
-    plain = _ASSIGNED_SET.sub("", plain, count=1) if _ASSIGNED_SET.match(plain) else plain
-    if _RELATIONS.search(plain) or _WORD.search(_COMMAND.sub(" ", plain)):
-        raise Unreadable("a relation other than an equation, or a word")
-    return _answer(plain, depth=0)
-
-
-def _answer(text: str, *, depth: int) -> Answer:
-    if depth > MAX_DEPTH:
-        raise Unreadable("too deep")
-    elements = _split(text, ",;")
-    if len(elements) > 1:
-        if len(elements) > MAX_ELEMENTS:
-            raise Unreadable("too many elements")
-        return Group("", "", tuple(_answer(element, depth=depth + 1) for element in elements))
-    sides = _split(text, "=")
-    if len(sides) > 1:
-        return Equation(tuple(_answer(side, depth=depth + 1) for side in sides))
-    parts = _split(text, r"\cup")
-    if len(parts) > 1:
-        return Union(tuple(_answer(part, depth=depth + 1) for part in parts))
-    matrix = _MATRIX.fullmatch(text)
-    if matrix:
-        return _matrix(matrix[2])
-    if text.endswith("%"):  # a percentage is the whole of an element, and no part of an expression
-        return Apply("%", (_Parser(text[:-1]).parse(),))
-    group = _group(text, depth=depth)
-    return _Parser(text).parse() if group is None else group
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """The parts between separators outside all brackets. `separator`: a command, or any one of these characters."""
-    parts, level, start, place = [], 0, 0, 0
-    while place < len(text):
-        character = text[place]
-        if character == "\\":
-            command = _COMMAND.match(text, place)
-            piece = command[0] if command else text[place : place + 2]
-        else:
-            piece = character
-        if piece in ("{", "(", "[", r"\{", r"\begin"):
-            level += 1
-        elif piece in ("}", ")", "]", r"\}", r"\end"):
-            level -= 1
-        elif level == 0 and (piece == separator or (separator[0] != "\\" and len(piece) == 1 and piece in separator)):
-            parts.append(text[start:place].strip())
-            start = place + len(piece)
-        place += len(piece)
-    parts.append(text[start:].strip())
-    if level != 0 or "" in parts:
-        raise Unreadable("unbalanced brackets, or an empty element")
-    return parts
-
-
-def _group(text: str, *, depth: int) -> Group | None:
-    """The text as one bracketed group with commas (or a set); None when it is none."""
-    opening = next((mark for mark in _OPEN if text.startswith(mark)), None)
-    closing = next((mark for mark in _CLOSE if text.endswith(mark)), None)
-    if opening is None or closing is None:
-        return None
-    inner = text[len(opening) : len(text) - len(closing)]
-    try:
-        elements = _split(inner, ",;")
-    except Unreadable:  # the two marks do not belong together: (a)(b)
-        return None
-    if len(elements) == 1 and opening != r"\{":
-        return None  # brackets around an expression
-    if len(elements) > MAX_ELEMENTS or (r"\{" in (opening,)) != (r"\}" in (closing,)):
-        raise Unreadable("too many elements, or marks that do not match")
-    return Group(opening[-1], closing[-1], tuple(_answer(element, depth=depth + 1) for element in elements))
-
-
-def _matrix(body: str) -> Matrix:
-    rows = [row for row in re.split(r"\\\\", body) if row.strip()]
-    cells = [[_Parser(cell.strip()).parse() for cell in row.split("&")] for row in rows]
-    if not rows or len({len(row) for row in cells}) != 1 or len(cells) * len(cells[0]) > MAX_CELLS:
-        raise Unreadable("not a matrix")
-    return Matrix(tuple(tuple(row) for row in cells))
+def parse_expression(text: str) -> Tree:
+    """Read one expression. Raises Unreadable."""
+    return _Parser(text).parse()
 
 
 class _Parser:
-    """Recursive descent over one expression."""
+    """Read one expression by recursive descent."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.place = 0
         self.depth = 0
         self.atoms = 0
+        self.bound: list[str] = []  # variables of the sums around this place
 
     def parse(self) -> Tree:
         tree = self.sum()
@@ -199,7 +60,7 @@ class _Parser:
         return tree
 
     def peek(self) -> str:
-        """The next piece: a command, an escaped character, or a character; "" at the end."""
+        """Look at the next piece: a command, an escaped character, or a character; "" at the end."""
         while self.place < len(self.text) and self.text[self.place] == " ":
             self.place += 1
         if self.place >= len(self.text):
@@ -219,11 +80,14 @@ class _Parser:
         if not self.take(piece):
             raise Unreadable(f"no {piece!r}")
 
-    def sum(self) -> Tree:
+    def enter(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("too deep")
-        if self.take(r"\pm"):
+
+    def sum(self) -> Tree:
+        self.enter()
+        if self.take(r"\pm") or self.take(r"\mp"):
             tree: Tree = Apply("pm", (Number(Fraction(0)), self.product()))
         else:
             tree = self.signed()
@@ -232,7 +96,7 @@ class _Parser:
                 tree = Apply("+", (tree, self.product()))
             elif self.take("-"):
                 tree = Apply("-", (tree, self.product()))
-            elif self.take(r"\pm"):
+            elif self.take(r"\pm") or self.take(r"\mp"):
                 tree = Apply("pm", (tree, self.product()))
             else:
                 self.depth -= 1
@@ -247,6 +111,7 @@ class _Parser:
     def product(self) -> Tree:
         tree = self.power()
         divided = False
+        bare = isinstance(tree, Number)  # a number written down, with nothing between it and what follows
         while True:
             piece = self.peek()
             if piece in (r"\cdot", "/"):
@@ -255,54 +120,68 @@ class _Parser:
                 factor = self.power()
                 factor = Apply("neg", (factor,)) if negative else factor
                 tree, divided = Apply("*" if piece == r"\cdot" else "/", (tree, factor)), piece == "/"
-            elif self._starts_factor(piece):
-                if divided or piece.isdigit() or piece == ".":
+                bare = isinstance(factor, Number)
+            elif piece not in _STOPS:
+                number = _DIGIT.match(piece) is not None or piece == "."
+                if divided or (number and bare):
                     raise Unreadable("a product without a sign behind a division, or two numbers side by side")
                 tree = self._mixed(tree, piece) or Apply("*", (tree, self.power()))
+                bare = number
             else:
                 return tree
 
-    def _starts_factor(self, piece: str) -> bool:
-        return piece not in ("", "+", "-", ")", "]", "}", r"\}", "|", r"\pm", "%", "!", "^", "_", "&", r"\\", ",", "=")
-
     def _mixed(self, tree: Tree, piece: str) -> Tree | None:
-        """A whole number before a fraction of numbers is a mixed number: their sum."""
+        """Read a whole number before a proper fraction of numbers, 1\\frac{4}{5}, as their sum."""
         if piece != r"\frac" or not isinstance(tree, Number) or tree.is_decimal:
             return None
         start = self.place
         fraction = self.power()
         if isinstance(fraction, Apply) and fraction.operation == "/":
-            if all(isinstance(a, Number) and not a.is_decimal for a in fraction.arguments):
+            over, under = fraction.arguments
+            if isinstance(over, Number) and isinstance(under, Number) and not (over.is_decimal or under.is_decimal):
+                if over.value >= under.value:
+                    raise Unreadable("a mixed number whose fraction is no proper one")
                 return Apply("+", (tree, fraction))
         self.place = start
         return None
 
     def power(self) -> Tree:
+        self.enter()
         tree = self.postfix(self.atom())
         if self.take("^"):
-            exponent = self.script()
+            exponent = self.script(is_exponent=True)
+            self._refuse_digit("an exponent of several digits without braces")
             tree = self.postfix(Apply("^", (tree, exponent)))
             if self.peek() == "^":
                 raise Unreadable("two exponents")
+        self.depth -= 1
         return tree
 
     def postfix(self, tree: Tree) -> Tree:
+        """Read the factorials behind an atom: `5!!` is a double factorial, `(5!)!` is not."""
+        signs = 0
         while self.take("!"):
-            tree = Apply("!", (tree,))
-        return tree
+            signs += 1
+        if signs > 2:
+            raise Unreadable("three factorial signs")
+        return Apply("!" * signs, (tree,)) if signs else tree
 
-    def script(self) -> Tree:
-        """An exponent or the argument of a command: a braced expression, or one digit, letter or command."""
+    def script(self, *, is_exponent: bool = False) -> Tree:
+        """Read an exponent or the argument of a command: a braced expression, or one digit, letter or command."""
         if self.take("{"):
             tree = self.sum()
             self.expect("}")
             return tree
         piece = self.peek()
-        if piece.isdigit() and piece.isascii():
+        if _DIGIT.match(piece):
             self.place += 1
             return Number(Fraction(int(piece)))
+        if piece == "(" and is_exponent:  # plain text's 2^(1/4)
+            return self.atom()
         if piece in ("(", "[", "") or piece.isspace():
             raise Unreadable("an argument in round brackets")
+        if is_exponent and piece == "-":
+            raise Unreadable("a sign without braces")
         return self.atom()
 
     def atom(self) -> Tree:
@@ -311,7 +190,7 @@ class _Parser:
             raise Unreadable("too long")
         piece = self.peek()
         number = _NUMBER.match(self.text, self.place)
-        if number and number[0].isascii():
+        if number:
             return self._number(number[0])
         if piece == "(" or piece == "[":
             self.place += 1
@@ -327,24 +206,90 @@ class _Parser:
             return self._letter(piece)
         raise Unreadable(f"{piece!r}")
 
-    def _number(self, literal: str) -> Number:
+    def _number(self, literal: str) -> Tree:
+        """Read a number, a mixed number with a slash (3 1/2), or a decimal with digits that repeat."""
         self.place += len(literal)
-        if len(literal) > MAX_DIGITS or self.peek() == "_":
-            raise Unreadable("a long number, or one with a subscript")
+        if len(literal) > MAX_DIGITS:
+            raise Unreadable("a long number")
+        if "." in literal:
+            repeating = _REPEATING.match(self.text, self.place)
+            if repeating:
+                self.place = repeating.end()
+                period = repeating[1] or repeating[2] or "".join(_DIGIT.findall(repeating[3]))
+                return Number(repeating_decimal(literal, period))
+            if _DOTS.match(self.text, self.place):
+                self.place += len(r"\dots")
+                return Number(repeating_decimal(*_guessed_period(literal)))
+        elif self.text.startswith(" ", self.place):
+            mixed = _MIXED.match(self.text, self.place)
+            if mixed:
+                self.place = mixed.end()
+                over, under = int(mixed[1]), int(mixed[2])
+                if not 0 < over < under:
+                    raise Unreadable("a mixed number whose fraction is no proper one")
+                return Apply("+", (Number(Fraction(literal)), Number(Fraction(over, under))))
+        if self.peek() == "_":
+            raise Unreadable("a number with a subscript")
         return Number(Fraction(literal.removesuffix(".")), "." in literal.removesuffix("."))
 
+    def _refuse_digit(self, why: str) -> None:
+        """Refuse a digit right behind a script of one digit: TeX sets 2^10 as 2 to the 1st beside 0, people do not."""
+        before, after = self.text[self.place - 1 : self.place], self.text[self.place : self.place + 1]
+        if _DIGIT.match(before) and _DIGIT.match(after):
+            raise Unreadable(why)
+
     def _letter(self, letter: str) -> Tree:
-        if letter in ("e", "i"):
+        if letter in ("e", "i") and letter not in self.bound and not self.text.startswith("_", self.place):
             return Name(letter, is_constant=True)
-        if letter in "EIj":
-            raise Unreadable("a letter that may be a constant")
+        if letter in self.bound:
+            return Name(letter)
+        index = self._index()
+        if index is not None:
+            return Apply("index", (Name(letter), index))
+        name = letter + self._subscript()
+        if self.peek() == "'" or (self.peek() == "(" and letter in _FUNCTION_NAMES):
+            raise Unreadable("a function, or a derivative")
+        return Name(name)
+
+    def _index(self) -> Tree | None:
+        """Read the index of a sequence, n-1 of a_{n-1}; None for subscripts that only tell names apart, x_1, v_max."""
+        match = _INDEX.match(self.text, self.place)
+        if match is None or not any(character.isalpha() for character in match[0]):
+            return None
+        self.place = match.end()
+        self._refuse_digit("a subscript of several digits without braces")
+        reader = _Parser(match[1] or match[2])
+        reader.bound, reader.depth = self.bound, self.depth + 1
+        return reader.parse()
+
+    def _great(self, operation: str) -> Tree:
+        """Read a sum or product: its variable with the first value, the last value, and the term behind it."""
+        self.expect("_")
+        self.expect("{")
+        letter = self.peek()
+        if not (letter.isalpha() and letter.isascii() and len(letter) == 1):
+            raise Unreadable("a sum without a variable")
+        self.place += 1
+        self.expect("=")
+        first = self.sum()
+        self.expect("}")
+        self.expect("^")
+        last = self.script(is_exponent=True)
+        self._refuse_digit("a last value of several digits without braces")
+        self.bound = [*self.bound, letter]
+        term = self.product()
+        self.bound = self.bound[:-1]
+        return Apply(operation, (Name(letter), first, last, term))
+
+    def _subscript(self) -> str:
         subscript = _SUBSCRIPT.match(self.text, self.place)
         if subscript:
             self.place = subscript.end()
-            return Name(f"{letter.lower()}_{subscript[1] or subscript[2]}")
-        if self.peek() in ("_", "'") or (self.peek() == "(" and letter in _AMBIGUOUS_FUNCTIONS):
-            raise Unreadable("a function, or a derivative")
-        return Name(letter.lower())
+            self._refuse_digit("a subscript of several digits without braces")
+            return f"_{subscript[1] or subscript[2]}"
+        if self.peek() == "_":
+            raise Unreadable("a subscript")
+        return ""
 
     def _command(self, piece: str) -> Tree:
         name = piece[1:]
@@ -352,29 +297,29 @@ class _Parser:
         if name in ("pi", "infty"):
             return Name("pi" if name == "pi" else "inf", is_constant=True)
         if name in _GREEK:
-            return self._letter_of_greek(name)
+            return Name(name + self._subscript())
         if name == "frac":
             return Apply("/", (self.script(), self.script()))
         if name == "binom":
             return Apply("binom", (self.script(), self.script()))
         if name == "sqrt":
             return self._root()
+        if name in GREAT:
+            return self._great(name)
         if name == "log":
             self.expect("_")
             base = self.script()
+            self._refuse_digit("a base of several digits without braces")
             return Apply("log", (base, self._argument()))
         if name in FUNCTIONS:
-            exponent = self.script() if self.take("^") else None
+            exponent = self.script(is_exponent=True) if self.take("^") else None
             if isinstance(exponent, Apply) and exponent.operation == "neg":
-                raise Unreadable("an inverse function, or a reciprocal")
+                if exponent.arguments != (Number(Fraction(1)),) or f"arc{name}" not in FUNCTIONS:
+                    raise Unreadable("a reciprocal, or an inverse function")
+                return Apply(f"arc{name}", (self._argument(),))
             tree = Apply(name, (self._argument(),))
             return tree if exponent is None else Apply("^", (tree, exponent))
         raise Unreadable(piece)
-
-    def _letter_of_greek(self, name: str) -> Tree:
-        if self.peek() == "_":
-            raise Unreadable("a subscript")
-        return Name(name)
 
     def _root(self) -> Tree:
         index: Tree = Number(Fraction(2))
@@ -386,11 +331,11 @@ class _Parser:
         return Apply("root", (index, self.script()))
 
     def _argument(self) -> Tree:
-        """The argument of a function: a bracket, or numbers and letters side by side, to the next sign."""
+        """Read the argument of a function: a bracket, or numbers and letters side by side, to the next sign."""
         piece = self.peek()
         if piece in ("(", "{"):
             tree = self.atom()
-            if self.peek() in ("^", "!") or self._starts_factor(self.peek()):
+            if self.peek() in ("^", "!") or self.peek() not in _STOPS:
                 if self.peek() not in (r"\cdot", "/") and not self.peek().startswith("\\"):
                     raise Unreadable("unclear where the argument ends")
             return tree
@@ -400,3 +345,29 @@ class _Parser:
         if self.peek() in ("(", "/", r"\frac"):
             raise Unreadable("unclear where the argument ends")
         return tree
+
+
+def repeating_decimal(literal: str, period: str) -> Fraction:
+    """Compute the value of a decimal whose last digits repeat for ever: ("0.1", "6") is 1/6."""
+    if not period or len(period) > MAX_PERIOD:
+        raise Unreadable("no digits that repeat")
+    places = len(literal.partition(".")[2])
+    fixed = Fraction(literal.removesuffix("."))  # 0.1 + 0.06 * (1 + 1/10 + ...) = 0.1 + 6/9/10
+    return fixed + Fraction(int(period), (10 ** len(period) - 1) * 10**places)
+
+
+def _guessed_period(literal: str) -> tuple[str, str]:
+    """Find what repeats in 0.333... or 0.1666...: at least three equal digits, or one group twice and more, at the end.
+
+    Raises Unreadable where nothing does: 3.14159... may go on in any way.
+    """
+    digits = literal.partition(".")[2]
+    for length in range(1, min(len(digits) // 2, 12) + 1):
+        times = 3 if length == 1 else 2
+        period = digits[-length:]
+        if len(digits) >= times * length and digits.endswith(period * times):
+            start = len(digits)
+            while digits[max(0, start - length) : start] == period:
+                start -= length
+            return literal[: len(literal) - (len(digits) - start)], period
+    raise Unreadable("dots behind a decimal that does not repeat")

@@ -23,6 +23,7 @@ from typing import Any
 PAIRS_PER_TASK = 8
 CHARACTERS_PER_TASK = 30_000  # a task fits into a pipe
 START_SECONDS = 60.0  # import of sympy on a busy machine
+STOP_SECONDS = 1.0  # for the workers to notice their end, then they are killed: Ctrl-C waits for them
 RESTARTS = 3
 
 
@@ -232,7 +233,7 @@ class Pool:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
             try:
-                process.wait(5.0)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:  # still importing, perhaps
                 process.kill()
                 process.wait()

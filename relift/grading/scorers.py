@@ -12,7 +12,8 @@ from relift.grading.base import Scorer
 from relift.grading.choice import ChoiceScorer
 from relift.grading.exact import ExactScorer
 from relift.grading.extract import THINKING_TAGS, TagPairs
-from relift.grading.math import MathScorer, NaiveScorer
+from relift.grading.math import MathScorer
+from relift.grading.others import LastBoxScorer, NaiveScorer, PaperScorer
 
 # By `questions.answer_kind`. All take `tags`.
 SCORERS: dict[str, Callable[..., Scorer]] = {
@@ -26,16 +27,20 @@ GRADERS: dict[str, Callable[..., Scorer]] = {
     "relift": MathScorer,
     "relift-1e-2": partial(MathScorer, tolerance=Fraction(1, 100)),
     "math-verify": NaiveScorer,
+    "math-verify-0.6": LastBoxScorer,
+    "qwen": partial(PaperScorer, "qwen"),
+    "oat": partial(PaperScorer, "oat"),
+    "prime": partial(PaperScorer, "prime"),
 }
 
 
 def require_kind(kind: str) -> None:
-    """Raises InputError for a kind of answer that no scorer reads."""
+    """Refuse a kind of answer that no scorer reads. Raises InputError."""
     _require(kind, SCORERS, "answer_kind")
 
 
 def require_grader(name: str) -> None:
-    """Raises InputError for a grader that is not in the table."""
+    """Refuse a grader that is not in the table. Raises InputError."""
     _require(name, GRADERS, "grader")
 
 
@@ -47,7 +52,7 @@ def make_scorer(
     limit_seconds: float = 2.0,
     tags: TagPairs = THINKING_TAGS,
 ) -> Scorer:
-    """The scorer of this kind of answer (`questions.answer_kind`). Raises InputError for one that is not in the table.
+    """Make the scorer of this kind of answer (`questions.answer_kind`). Raises InputError for an unknown one.
 
     `grader`, `workers` and `limit_seconds` are for the kind math.
     """

@@ -22,6 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from relift.grading.confirm import confirmed
+from relift.grading.papers import RULES
+
 MEMORY_BYTES = 2 * 1024**3
 GRACE_SECONDS = 0.5  # the kernel's timer behind the parent's clock
 GOLDS_KEPT = 20_000
@@ -126,7 +129,7 @@ def _say(writing: int, message: list[object]) -> None:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """What math-verify made of a text; `error`: it raised on the way."""
+    """Hold what math-verify made of a text; `error`: it raised on the way."""
 
     items: list[Any]
     error: bool
@@ -156,22 +159,32 @@ class Library:
     def judge(self, mode: str, gold: str, answers: list[str]) -> tuple[str, str]:
         """(verdict, reason); the reason says why it is undecided. `gold` alone (mode "gold") is only read."""
         try:
+            if mode in RULES:
+                return (CORRECT if RULES[mode](gold, answers[0], self._symbolic) else WRONG), ""
             parsed = self._gold(gold)
             if not parsed.readable:
                 return "undecided", "gold_unreadable"
             if mode == "gold":
                 return CORRECT, ""
-            failed = False
+            failed = rounded = False
             for answer in answers:  # several spellings of one answer
-                match, error = self._verified(parsed, self._parsed(answer))
-                if match:
+                read = self._parsed(answer)
+                match, error = self._verified(parsed, read)
+                if match and (mode == "naive" or self._holds(parsed, read)):
                     return CORRECT, ""
-                failed = failed or error
+                failed, rounded = failed or error, rounded or match
+            if rounded:
+                return "undecided", "rounded"
             return ("undecided", "error") if failed else (WRONG, "")
         except (MemoryError, RecursionError) as error:
             return "undecided", "memory" if isinstance(error, MemoryError) else "error"
         except Exception:  # whatever a library of this size raises on a hostile text
             return "undecided", "error"
+
+    def _symbolic(self, gold: str, answer: str) -> bool:
+        """Say whether two texts are one expression to math-verify's parser and sympy."""
+        parsed = self._parsed(f"${answer}$")
+        return self._verified(self._gold(f"${gold}$"), parsed)[0]
 
     def _gold(self, gold: str) -> _Parsed:
         if gold not in self._golds:
@@ -195,6 +208,10 @@ class Library:
         except Exception:
             match = bool(self._verify(gold.items, answer.items, strict=False))
             return match, not match
+
+    def _holds(self, gold: _Parsed, answer: _Parsed) -> bool:
+        """Whether a match is one without rounding."""
+        return confirmed(gold.items, answer.items)
 
 
 def _no_timeout(*_: object, **__: object) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

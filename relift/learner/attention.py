@@ -1,11 +1,14 @@
-"""Causal attention over sequences laid end to end, behind transformers' AttentionInterface.
+"""Attend causally over sequences laid end to end, behind transformers' AttentionInterface.
 
 Axes: N tokens of a micro-batch, S its sequences, H heads, K key-value heads, L longest row of a bucket, D head size.
 
 On a CPU rows of about equal length are gathered into a right-padded bucket [S, H, L, D]: causal attention never looks
 at the padding behind a row. A prompt that several sequences share stands once in N and in each of their rows; what
 it attends to is the same in all, so its output is taken from any one. On CUDA in half precision torch's
-variable-length kernel takes the sequences as they lie, prompts not shared.
+variable-length kernel takes the sequences as they lie, prompts not shared, windows included.
+
+Windows, chunks, soft caps and sinks are those of relift.engines.attention_rules. Scores that are capped, or that share
+weight with a sink, are computed with all of them in memory, one sequence at a time.
 """
 
 from __future__ import annotations
@@ -18,10 +21,15 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from relift.engines.attention_rules import Rule, attend_explicitly, rule_of
 from relift.errors import InputError
 
 NAME = "relift_packed"
 MAX_PADDING = 1.25  # a bucket's padded size over its tokens: beyond, another SDPA call is cheaper
+
+
+class NoSegments(InputError):
+    """The packed attention was called outside of a Learner, or by layers that hand no arguments on to it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the rows of a micro-batch are."""
+    """Locate the rows of a micro-batch."""
 
     longest: int
     bounds_S1: torch.Tensor  # int32, 0 and the end of every row: what variable-length kernels call cu_seqlens
@@ -77,29 +85,21 @@ def packed_attention(
     *,
     scaling: float | None = None,
     segments: Segments | None = None,
-    sliding_window: int | None = None,
-    **others: Any,
+    **arguments: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' attention function: ([1, N, H, D], None). Dropout is never applied.
+    """Attend as transformers' attention functions do: ([1, N, H, D], None). Dropout is never applied.
 
-    Raises InputError where a model asks for what is not covered: a window shorter than a sequence, soft-capped
-    scores, attention sinks.
+    Raises InputError where a model asks for attention that is not known.
     """
-    del module, attention_mask  # the segments say all
+    del attention_mask  # the segments say all
     if segments is None:
-        raise InputError("this model belongs to a Learner and only runs inside it; load a second copy to generate")
-    if sliding_window is not None and segments.longest > sliding_window:
-        raise InputError(
-            f"the model attends to {sliding_window} tokens only and a sequence has {segments.longest}: "
-            "sliding windows are not supported; shorten max_tokens or take another model"
-        )
-    for name in ("softcap", "s_aux"):
-        if others.get(name) is not None:
-            raise InputError(f"the model's attention uses {name}, which is not supported; take another model")
+        raise NoSegments("this model belongs to a Learner and only runs inside it; load a second copy to generate")
+    rule = rule_of(module, arguments)
     query, key, value = (x[0].transpose(0, 1) for x in (query_1HND, key_1KND, value_1KND))  # [N, heads, D]
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        return _by_kernel(query, key, value, segments, scaling)[None], None
-    rows = [_by_bucket(query, key, value, bucket, scaling) for bucket in segments.buckets]
+    by_kernel = rule.chunk is None and not rule.reweighs
+    if by_kernel and query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+        return _by_kernel(query, key, value, segments, scaling, rule)[None], None
+    rows = [_by_bucket(query, key, value, bucket, scaling, rule) for bucket in segments.buckets]
     return (rows[0] if len(rows) == 1 else torch.cat(rows)).index_select(0, segments.output_N)[None], None
 
 
@@ -109,6 +109,7 @@ def _by_kernel(
     value_NKD: torch.Tensor,
     segments: Segments,
     scaling: float | None,
+    rule: Rule,
 ) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn  # no CPU kernel; imported where it can run
 
@@ -121,7 +122,7 @@ def _by_kernel(
         segments.longest,
         segments.longest,
         scale=scaling,
-        window_size=(-1, 0),
+        window_size=(-1 if rule.window is None else rule.window - 1, 0),  # tokens before the query's own
         enable_gqa=query_NHD.shape[1] != key_NKD.shape[1],
     )
     assert isinstance(output, torch.Tensor)
@@ -134,16 +135,28 @@ def _by_bucket(
     value_NKD: torch.Tensor,
     bucket: Bucket,
     scaling: float | None,
+    rule: Rule,
 ) -> torch.Tensor:
-    """Outputs of a bucket's padded rows, end to end: [S * L, H, D]."""
+    """Attend in a bucket's padded rows, end to end: [S * L, H, D]."""
     query, key, value = (
         x.index_select(0, bucket.token_P).view(bucket.n_rows, bucket.longest, *x.shape[1:]).transpose(1, 2)
         for x in (query_NHD, key_NKD, value_NKD)
     )
-    output_SHLD = scaled_dot_product_attention(
-        query, key, value, is_causal=True, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
-    )
-    return output_SHLD.transpose(1, 2).reshape(bucket.n_rows * bucket.longest, *query_NHD.shape[1:])
+    grouped = query.shape[1] != key.shape[1]
+    if not (rule.limits(bucket.longest) or rule.reweighs):
+        output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+    else:
+        position_L = torch.arange(bucket.longest, device=query.device)
+        seen_LL = rule.sees(position_L[:, None], position_L)
+        if rule.reweighs:
+            rows = zip(query.split(1), key.split(1), value.split(1), strict=True)
+            output = torch.cat([attend_explicitly(q, k, v, seen_LL, scale=scaling, rule=rule) for q, k, v in rows])
+        else:
+            output = scaled_dot_product_attention(
+                query, key, value, attn_mask=seen_LL, scale=scaling, enable_gqa=grouped
+            )
+    # The width is that of the values: in latent attention (DeepSeek) it is not that of queries and keys.
+    return output.transpose(1, 2).reshape(bucket.n_rows * bucket.longest, query_NHD.shape[1], -1)
 
 
 AttentionInterface.register(NAME, packed_attention)

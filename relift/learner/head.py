@@ -1,10 +1,12 @@
-"""From the last hidden state to log-probability and entropy of each completion token, in chunks, keeping no logits.
+"""Go from the last hidden state to log-probability and entropy of each completion token, in chunks, keeping no logits.
 
 Axes: C completion tokens, D hidden size, V vocabulary.
 
 With z = (W h + b)/T, p = softmax(z), H = -sum_v p_v log p_v:
 
     d log p_y / d z_v = [v = y] - p_v          d H / d z_v = -p_v (log p_v + H)
+
+With soft-capped logits (Gemma 2) z = c tanh((W h + b)/c)/T, and d z / d (W h + b) = (1 - tanh^2)/T.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ CHUNK_ELEMENTS = 2**24  # logits computed at once: 64 MiB in float32
 
 
 class TokenScores(torch.autograd.Function):
-    """(hidden_CD, weight_VD, bias_V or None, target_C, temperature, entropy_grad) -> (logprob_C, entropy_C).
+    """Map (hidden_CD, weight_VD, bias_V, target_C, temperature, entropy_grad, softcap) to (logprob_C, entropy_C).
 
-    The backward pass computes the logits again, chunk by chunk; if all of them fit into one chunk they are kept.
-    Without `entropy_grad` the entropy is a number to record, not differentiable.
+    `bias_V` and `softcap` may be None; the temperature is one number or [C]. The backward pass computes the logits
+    again, chunk by chunk; if all of them fit into one chunk they are kept. Without `entropy_grad` the entropy is a
+    number to record, not differentiable.
     """
 
     @staticmethod
@@ -30,8 +33,9 @@ class TokenScores(torch.autograd.Function):
         weight_VD: torch.Tensor,
         bias_V: torch.Tensor | None,
         target_C: torch.Tensor,
-        temperature: float,
+        temperature: float | torch.Tensor,
         entropy_grad: bool,  # noqa: FBT001 - torch passes these by position
+        softcap: float | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chunks = _chunks(len(target_C), len(weight_VD))
         logprob_C = torch.empty(len(target_C), dtype=torch.float32, device=hidden_CD.device)
@@ -40,13 +44,12 @@ class TokenScores(torch.autograd.Function):
         entropy_C = torch.empty_like(logprob_C)
         logprobs_CV = None
         for chunk in chunks:
-            logprobs_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, temperature)
+            logprobs_CV, _ = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, _of(temperature, chunk), softcap)
             logprob_C[chunk] = logprobs_CV.gather(1, target_C[chunk, None])[:, 0]
             entropy_C[chunk] = -(logprobs_CV.exp() * logprobs_CV).sum(-1)
-        ctx.save_for_backward(
-            hidden_CD, weight_VD, bias_V, target_C, entropy_C, logprobs_CV if len(chunks) == 1 else None
-        )
-        ctx.temperature, ctx.entropy_grad = temperature, entropy_grad
+        keep = len(chunks) == 1 and softcap is None  # the slope of a cap cannot be had from log-probabilities
+        ctx.save_for_backward(hidden_CD, weight_VD, bias_V, target_C, entropy_C, logprobs_CV if keep else None)
+        ctx.temperature, ctx.entropy_grad, ctx.softcap = temperature, entropy_grad, softcap
         if not entropy_grad:
             ctx.mark_non_differentiable(entropy_C)
         return logprob_C, entropy_C
@@ -59,9 +62,10 @@ class TokenScores(torch.autograd.Function):
         grad_weight_VD = torch.zeros_like(weight_VD)
         grad_bias_V = None if bias_V is None else torch.zeros_like(bias_V)
         for chunk in _chunks(len(target_C), len(weight_VD)):
-            logprobs_CV = kept_CV
+            logprobs_CV, slope_CV = kept_CV, None
             if logprobs_CV is None:
-                logprobs_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, ctx.temperature)
+                temperature = _of(ctx.temperature, chunk)
+                logprobs_CV, slope_CV = _log_softmax(hidden_CD[chunk], weight_VD, bias_V, temperature, ctx.softcap)
             p_CV = logprobs_CV.exp()
             if ctx.entropy_grad and grad_entropy_C is not None:
                 factor_CV = (logprobs_CV + entropy_C[chunk, None]).mul_(-grad_entropy_C[chunk, None])
@@ -72,12 +76,14 @@ class TokenScores(torch.autograd.Function):
             grad_CV = p_CV.mul_(factor_CV)
             if grad_logprob_C is not None:
                 grad_CV.scatter_add_(1, target_C[chunk, None], grad_logprob_C[chunk, None])
-            grad_CV = grad_CV.div_(ctx.temperature).to(weight_VD.dtype)
+            if slope_CV is not None:
+                grad_CV.mul_(slope_CV)
+            grad_CV = grad_CV.div_(_of(ctx.temperature, chunk)).to(weight_VD.dtype)
             grad_hidden_CD[chunk] = grad_CV @ weight_VD
             grad_weight_VD.addmm_(grad_CV.T, hidden_CD[chunk])
             if grad_bias_V is not None:
                 grad_bias_V += grad_CV.sum(0)
-        return grad_hidden_CD, grad_weight_VD, grad_bias_V, None, None, None
+        return grad_hidden_CD, grad_weight_VD, grad_bias_V, None, None, None, None
 
 
 def _chunks(n_tokens: int, vocabulary: int) -> list[slice]:
@@ -85,13 +91,27 @@ def _chunks(n_tokens: int, vocabulary: int) -> list[slice]:
     return [slice(start, min(start + size, n_tokens)) for start in range(0, n_tokens, size)]
 
 
+def _of(temperature: float | torch.Tensor, chunk: slice) -> float | torch.Tensor:
+    """Cut the temperatures of a chunk's tokens, as a column."""
+    return temperature[chunk, None] if isinstance(temperature, torch.Tensor) else temperature
+
+
 def _log_softmax(
-    hidden_CD: torch.Tensor, weight_VD: torch.Tensor, bias_V: torch.Tensor | None, temperature: float
-) -> torch.Tensor:
-    """Float32 at least, whatever the weights are."""
+    hidden_CD: torch.Tensor,
+    weight_VD: torch.Tensor,
+    bias_V: torch.Tensor | None,
+    temperature: float | torch.Tensor,
+    softcap: float | None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Compute log-probabilities, in float32 at least, and the slope of the cap at each logit (None: no cap)."""
     logits_CV = torch.nn.functional.linear(hidden_CD, weight_VD, bias_V)
     if logits_CV.dtype in (torch.float16, torch.bfloat16):
         logits_CV = logits_CV.float()
-    if temperature != 1.0:
+    slope_CV = None
+    if softcap is not None:
+        tanh_CV = logits_CV.div_(softcap).tanh_()
+        slope_CV = 1 - tanh_CV.square()
+        logits_CV = tanh_CV.mul_(softcap)
+    if isinstance(temperature, torch.Tensor) or temperature != 1.0:
         logits_CV = logits_CV.div_(temperature)
-    return torch.log_softmax(logits_CV, dim=-1)
+    return torch.log_softmax(logits_CV, dim=-1), slope_CV

@@ -1,4 +1,4 @@
-"""The learner: it turns an Update into gradient, and gradient into a step. It knows nothing of algorithms.
+"""Turn an Update into gradient, and gradient into a step, knowing nothing of algorithms.
 
 Axes: S sequences of a micro-batch, N their input tokens laid end to end, C their completion tokens.
 """
@@ -17,8 +17,10 @@ from torch.utils.checkpoint import checkpoint
 
 from relift.errors import InputError
 from relift.learner import distributed
-from relift.learner.gradient import SUMS, token_gradients
-from relift.learner.model import Scorer, exchange_attention, run
+from relift.learner.exactness import exchange_attention
+from relift.learner.gradient import N_SUMS, SUMS, token_gradients
+from relift.learner.importance import GAP_SUMS, quantile
+from relift.learner.model import LogprobModel, run
 from relift.learner.optim import MOMENTS, NamedOptimizer, OptimizerSpec
 from relift.learner.packing import EMPTY, MicroBatch, lay_out, plan
 from relift.learner.update import TrainSequence, Update, UpdateStats
@@ -31,10 +33,10 @@ class Learner:
     exists (relift.learner.distributed) the weights are sharded over it: every process must then call every method
     with equal arguments, and works on its share of the micro-batches.
 
-    `temperature` divides the logits, everywhere: log-probabilities are those of the sampler at that temperature.
     `token_budget` bounds the input tokens of a micro-batch and changes nothing but rounding. `checkpoint_activations`
-    computes each layer twice and keeps only its input: for models whose activations do not fit. Raises InputError
-    for a model that cannot be trained exactly (no exchangeable attention, logits that are not a linear head).
+    computes each layer twice and keeps only its input: for models whose activations do not fit. `longest`: tokens of
+    the longest sequence to come; the model is checked at that length. Raises InputError for a model that cannot be
+    trained exactly (no exchangeable attention, logits that are not a linear head).
     """
 
     def __init__(
@@ -43,40 +45,68 @@ class Learner:
         optimizers: Mapping[str, OptimizerSpec],
         *,
         token_budget: int = 8192,
-        temperature: float = 1.0,
         device: str | torch.device = "cpu",
         checkpoint_activations: bool = False,
+        longest: int | None = None,
     ) -> None:
         self.rank, self.world_size = distributed.world()
         self.device = torch.device(device)
         self.token_budget = token_budget
         self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
-        exchange_attention(self.model, self.device)
+        exchange_attention(self.model, self.device, longest=longest)
         layers = [m for m in self.model.modules() if type(m).__name__ in (self.model._no_split_modules or ())]
         if checkpoint_activations:
             for layer in layers:
                 _checkpoint(layer)
-        self._scorer = Scorer(self.model, temperature=temperature)
+        self._logprobs = LogprobModel(self.model)
         if self.world_size > 1:
-            distributed.shard(self._scorer, layers, self.device)
+            distributed.shard(self._logprobs, layers, self.device)
         self._parameters = dict(self.model.named_parameters())  # a tied head appears once, as the embedding
         self._optimizers = {name: NamedOptimizer(name, spec, self._parameters) for name, spec in optimizers.items()}
+        self._reference: list[torch.Tensor] = []
         self._clear()
 
-    def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]:
-        """Log-probability (nats, float32, [T]) of every completion token; same numerics as `forward_backward`."""
+    def score(self, sequences: Sequence[TrainSequence], *, temperature: float = 1.0) -> list[np.ndarray]:
+        """Give the log-probability (nats, float32, [T]) of every completion token, logits over `temperature`; same
+        numerics as `forward_backward`."""
         bounds = np.cumsum([0] + [len(s.completion_ids_T) for s in sequences])
         flat = torch.zeros(int(bounds[-1]), device=self.device)
         kept = [ix for ix, s in enumerate(sequences) if len(s.completion_ids_T)]
         for batch in self._share([sequences[ix] for ix in kept]):
             with torch.no_grad():
-                logprob_C, _ = run(self._scorer, batch, self.device, entropy_grad=False)
+                logprob_C, _ = run(
+                    self._logprobs,
+                    batch,
+                    self.device,
+                    temperature_S=np.full(len(batch.index_S), temperature),
+                    entropy_grad=False,
+                )
             places = [np.arange(bounds[kept[s]], bounds[kept[s] + 1]) for s in batch.index_S]
             if places:
                 flat[torch.from_numpy(np.concatenate(places)).to(self.device)] = logprob_C.float()
-        distributed.forget_gathered(self._scorer)
+        distributed.forget_gathered(self._logprobs)
         scores = distributed.sum_over_ranks(flat).cpu().numpy()
         return np.split(scores, bounds[1:-1]) if len(sequences) else []
+
+    def keep_reference(self) -> None:
+        """Copy the weights as they are now to the CPU, each process its share, for `score_reference`."""
+        self._reference = [distributed.local(p.detach()).to("cpu", copy=True) for p in self._parameters.values()]
+
+    def score_reference(self, sequences: Sequence[TrainSequence], *, temperature: float = 1.0) -> list[np.ndarray]:
+        """Give what `score` gives under the weights of `keep_reference`. The learner's own come back bit for bit.
+
+        Two copies of the weights lie on the CPU meanwhile, and none more on the device.
+        """
+        distributed.forget_gathered(self._logprobs)
+        own = [distributed.local(p.detach()) for p in self._parameters.values()]
+        kept = [tensor.to("cpu", copy=True) for tensor in own]
+        try:
+            for tensor, value in zip(own, self._reference, strict=True):
+                tensor.copy_(value)
+            return self.score(sequences, temperature=temperature)
+        finally:
+            for tensor, value in zip(own, kept, strict=True):
+                tensor.copy_(value)
 
     def forward_backward(self, update: Update) -> None:
         """Accumulate the gradient of an update, or of a part of one: denominators are global and come with it.
@@ -85,15 +115,22 @@ class Learner:
         nothing. Values that are not finite (scores, old log-probabilities, advantages) stop the next `optim_step`.
         """
         started = time.perf_counter()
-        rows = [(k, s) for k, c in enumerate(update.components) for s in c.sequences if len(s.completion_ids_T)]
-        component_R = np.array([k for k, _ in rows], np.int64)
-        sequences = [s for _, s in rows]
-        entropy_grad = any(c.entropy_weight for c in update.components)
-        for batch in self._share(sequences):
-            logprob_C, entropy_C = run(self._scorer, batch, self.device, entropy_grad=entropy_grad)
-            members_S, component_S = [sequences[s] for s in batch.index_S], component_R[batch.index_S]
+        components = update.components
+        rows = [(k, p) for k, c in enumerate(components) for p, s in enumerate(c.sequences) if len(s.completion_ids_T)]
+        component_R, place_R = np.array(rows, np.int64).reshape(-1, 2).T
+        temperature_R = np.array([components[k].temperature for k, _ in rows])
+        entropy_grad = any(term.entropy_weight for c in components for term in c.terms)
+        for batch in self._share([components[k].sequences[p] for k, p in rows]):
+            row_S = batch.index_S
+            logprob_C, entropy_C = run(
+                self._logprobs,
+                batch,
+                self.device,
+                temperature_S=temperature_R[row_S],
+                entropy_grad=entropy_grad,
+            )
             gradient_C, entropy_gradient_C, sums = token_gradients(
-                update.components, component_S, members_S, logprob_C.detach(), entropy_C.detach()
+                components, component_R[row_S], place_R[row_S], logprob_C.detach(), entropy_C.detach()
             )
             self._sums += sums
             # FSDP2 averages the gradients of the processes, and the denominators are already global.
@@ -103,23 +140,27 @@ class Learner:
             torch.autograd.backward(outputs, seeds)
         self._seconds += time.perf_counter() - started
 
-    def optim_step(self, optimizer: str) -> UpdateStats:
+    def optim_step(self, optimizer: str, *, run_steps: int | None = None) -> UpdateStats:
         """Clip, step, clear the gradient. A loss, norm or learning rate that is not finite, or a norm above the
         optimizer's `skip_grad_norm`, makes no step: weights, moments and schedule stay, `skipped` is true.
 
         Without any token the gradient is exactly 0 and the step is made with it, as with the zeros of groups without
-        signal: moments decay, and old momentum still moves the weights.
+        signal: moments decay, and old momentum still moves the weights. `run_steps`: steps of the run that lie
+        behind, for a schedule that counts these.
         """
         started = time.perf_counter()
         chosen = self._optimizers[optimizer]
-        sums = dict(zip(SUMS, distributed.sum_over_ranks(self._sums).tolist(), strict=True))
+        values = distributed.sum_over_ranks(self._sums).tolist()
+        names = (*SUMS, *GAP_SUMS)
+        sums, gap_counts = dict(zip(names, values, strict=False)), values[len(names) :]
         loss = sums["loss"] if not sums["n_not_finite"] else math.nan
-        norm, lr, limit = self._grad_norm(), chosen.lr, chosen.spec.skip_grad_norm
+        norm, limit = self._grad_norm(), chosen.spec.skip_grad_norm
+        lr = chosen.spec.lr_at(chosen.steps if run_steps is None or not chosen.spec.over_run else run_steps)
         skipped = not all(map(math.isfinite, (loss, norm, lr))) or (limit is not None and norm > limit)
         if not skipped:
             if chosen.spec.max_grad_norm is not None:
                 self._scale_gradients(chosen.spec.max_grad_norm / (norm + 1e-6))
-            chosen.step()
+            chosen.step(lr)
         seconds = self._seconds + time.perf_counter() - started
         self._clear()
         return UpdateStats(
@@ -130,13 +171,17 @@ class Learner:
             n_tokens=int(sums["n_tokens"]),
             entropy=_mean(sums["entropy"], sums["n_tokens"]),
             sampler_kl=_mean(sums["kl"], sums["n_kl"]),
+            n_sampled_tokens=int(sums["n_kl"]) or None,
+            sampler_gap=_mean(sums["gap"], sums["n_kl"]),
+            sampler_gap_p99=quantile(gap_counts, 0.99),
+            effective_tokens=_mean(sums["weight"] ** 2, sums["weight_squared"]),
             clip_fraction=_mean(sums["removed"], sums["n_clippable"]),
             skipped=skipped,
             seconds=seconds,
         )
 
     def reset_optimizer(self, name: str) -> None:
-        """As after construction: fresh moments, schedule at its beginning."""
+        """Forget an optimizer's moments and steps, as after construction."""
         self._optimizers[name].reset()
 
     def model_state_dict(self) -> dict[str, torch.Tensor]:
@@ -219,7 +264,7 @@ class Learner:
         """Forget gradient and sums."""
         for parameter in self._parameters.values():
             parameter.grad = None
-        self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=self.device)
+        self._sums = torch.zeros(N_SUMS, dtype=torch.float64, device=self.device)
         self._seconds = 0.0
 
 

@@ -1,4 +1,4 @@
-"""Losses as pairs of small functions: a per-token objective and its coefficient c_t. Written for numpy and torch alike.
+"""Write losses as pairs of small functions, a per-token objective and its coefficient c_t, for numpy and torch alike.
 
     c_t = d objective / d log pi(y_t)                      (relift.learner.update has the form of the gradient)
 
@@ -20,6 +20,7 @@ the sequence. "Detached" factors count as constants in the derivative, as the au
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from relift.learner.update import Loss, TokenView
@@ -67,11 +68,12 @@ def ratio() -> Loss:
 def gspo(low: float, high: float) -> Loss:
     """The clip on the sequence's geometric-mean ratio s; a mean over the sequence (Zheng et al., arXiv 2507.18071).
 
-    ds/dl_t = s/|y|: the 1/|y| is the sequence mean's, so that the coefficient of every token is A s.
+    ds/dl_t = s/|y|: the 1/|y| is the sequence mean's, so that the coefficient of every token is A s. So it is to be
+    averaged over sequences (trainer/norms.py).
     """
 
     def sequence_ratio(xp: Any, view: TokenView) -> Any:
-        return xp.exp(view.by_sequence_mean(view.logprob - view.old_logprob))
+        return xp.exp(view.by_sequence_mean(view.logprob - view.old))
 
     def inside(xp: Any, view: TokenView) -> Any:
         s = sequence_ratio(xp, view)
@@ -86,7 +88,7 @@ def gspo(low: float, high: float) -> Loss:
     def removed(xp: Any, view: TokenView) -> Any:
         return (view.advantage != 0) & ~inside(xp, view)
 
-    return Loss("gspo", coefficient, objective, removed, per_sequence_mean=True)
+    return Loss("gspo", coefficient, objective, removed)
 
 
 def cispo(bound: float) -> Loss:
@@ -155,7 +157,7 @@ def srft_demo(sign: int) -> Loss:
     def coefficient(xp: Any, view: TokenView) -> Any:
         return 0.5 * xp.exp(sign * view.by_sequence_mean(view.entropy))
 
-    return _weighted_logprob("srft_demo", coefficient, needs_entropy=True)
+    return _weighted_logprob("srft_demo", coefficient)
 
 
 def srft_rollout() -> Loss:
@@ -166,37 +168,56 @@ def srft_rollout() -> Loss:
         negative = xp.where(view.advantage < 0, -xp.ones_like(view.logprob), 0.0)
         return xp.where(view.advantage > 0, positive, negative)
 
-    return _weighted_logprob("srft_rollout", coefficient, needs_entropy=True)
+    return _weighted_logprob("srft_rollout", coefficient)
 
 
 def k3_kl(beta: float) -> Loss:
     """-beta times the k3 estimate of KL(pi || pi_ref) (Schulman 2020; GRPO, arXiv 2402.03300, eq. 4).
 
-    `old_logprobs_T` of its sequences holds the reference model's log-probabilities.
+    Column `reference` holds the reference model's log-probabilities.
     """
 
     def coefficient(xp: Any, view: TokenView) -> Any:
-        return beta * (xp.exp(view.old_logprob - view.logprob) - 1)
+        return beta * (xp.exp(view.column("reference") - view.logprob) - 1)
 
     def objective(xp: Any, view: TokenView) -> Any:
-        log_rho = view.old_logprob - view.logprob
+        log_rho = view.column("reference") - view.logprob
         return -beta * (xp.exp(log_rho) - log_rho - 1)
 
     return Loss("k3_kl", coefficient, objective)
 
 
+# What a configuration may name, made from its section: [rl] for losses on rollouts, [sft] on demonstrations.
+LOSSES: dict[str, dict[str, Callable[[Any], Loss]]] = {
+    "rl": {
+        "ppo_clip": lambda rl: ppo_clip(rl.clip_low, rl.clip_high, dual=rl.dual_clip),
+        "ratio": lambda rl: ratio(),
+        "gspo": lambda rl: gspo(rl.clip_low, rl.clip_high),
+        "cispo": lambda rl: cispo(rl.ratio_cap),
+        "srft_rollout": lambda rl: srft_rollout(),
+    },
+    "sft": {
+        "sft": lambda section: sft(),
+        "dft": lambda section: dft(),
+        "luffy": lambda section: luffy(section.luffy_gamma),
+        "chord_phi": lambda section: chord_phi(section.chord_mu),
+        "srft_demo": lambda section: srft_demo(section.srft_sign),
+    },
+}
+
+
 def _ratio(xp: Any, view: TokenView) -> Any:
-    return xp.exp(view.logprob - view.old_logprob)
+    return xp.exp(view.logprob - view.old)
 
 
 def _clipped(xp: Any, ratio: Any, advantage: Any, low: float, high: float) -> Any:
     return xp.minimum(ratio * advantage, xp.clip(ratio, 1 - low, 1 + high) * advantage)
 
 
-def _weighted_logprob(name: str, coefficient: Any, *, needs_entropy: bool = False) -> Loss:
+def _weighted_logprob(name: str, coefficient: Any) -> Loss:
     """The objective whose weight is detached: weight times log-probability."""
 
     def objective(xp: Any, view: TokenView) -> Any:
         return coefficient(xp, view) * view.logprob
 
-    return Loss(name, coefficient, objective, needs_entropy=needs_entropy)
+    return Loss(name, coefficient, objective)

@@ -18,10 +18,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class OptimizerSpec:
     """AdamW (Loshchilov & Hutter, arXiv 1711.05101) with decoupled weight decay on *all* parameters, torch's default.
 
-    The schedule counts the steps that were made with this optimizer: linear warm-up to `lr` (the first step already
-    has lr/warmup_steps), then constant, or a linear or cosine descent that ends at final_ratio * lr after
-    `total_steps`. Clipping: the gradient is scaled by min(1, max_grad_norm/(norm + 1e-6)), as torch does; None does
-    not clip. A norm above `skip_grad_norm` makes no step at all.
+    The schedule counts the steps that were made with this optimizer, or those of the run (`over_run`): linear warm-up
+    to `lr` (the first step already has lr/warmup_steps), then constant, or a linear or cosine descent that ends at
+    final_ratio * lr after `total_steps`. Clipping: the gradient is scaled by min(1, max_grad_norm/(norm + 1e-6)), as
+    torch does; None does not clip. A norm above `skip_grad_norm` makes no step at all.
     """
 
     lr: float
@@ -32,6 +32,7 @@ class OptimizerSpec:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     total_steps: int | None = None
     final_ratio: float = 0.0
+    over_run: bool = False  # the schedule counts steps of the run, not of this optimizer
     max_grad_norm: float | None = 1.0
     skip_grad_norm: float | None = None
 
@@ -60,7 +61,7 @@ class NamedOptimizer:
         self.reset()
 
     def reset(self) -> None:
-        """As after construction: no moments, schedule at its beginning."""
+        """Go back to no moments and the beginning of the schedule."""
         self.steps = 0
         self._adamw = torch.optim.AdamW(
             list(self.parameters.values()),
@@ -71,18 +72,13 @@ class NamedOptimizer:
             fused=True,
         )
 
-    @property
-    def lr(self) -> float:
-        """Learning rate of the next step."""
-        return self.spec.lr_at(self.steps)
-
-    def step(self) -> None:
-        """One AdamW step on the gradients in place; a parameter without one takes part with gradient 0."""
+    def step(self, lr: float) -> None:
+        """Make one AdamW step on the gradients in place; a parameter without one takes part with gradient 0."""
         for parameter in self.parameters.values():
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         for group in self._adamw.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = lr
         self._adamw.step()
         self.steps += 1
 

@@ -1,57 +1,77 @@
-"""What a recipe hands to the learner: sequences, a loss per component, denominators from counts. Numpy only.
+"""Describe to the learner what to train on: sequences with per-token columns, and losses as sums of terms. Numpy only.
 
 The gradient of every recipe has one form (docs/method.md):
 
     grad loss = - sum_k scale_k/N_k * sum_{t in k} c_t * grad log pi(y_t)
-                - sum_k beta_k/N_k  * sum_{t in k} grad H_t               k in {rl, demo}
+                - sum_k beta_k/N_k  * sum_{t in k} grad H_t               k: the terms of rl and of demo
 
 with c_t detached. So the learner knows nothing of algorithms.
 
-Axes: T completion tokens of one sequence, N tokens of a micro-batch laid end to end.
+Axes: T completion tokens of one sequence, S sequences of a component, N tokens of a micro-batch laid end to end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from relift.schema import UpdateKind
 
+# Per-token values of a sequence, float32 [T]; a recipe gives those that its losses need:
+# advantage   absent: 0
+# old         log-probability under the policy at the start of this batch of rollouts; absent: this is the first
+#             optimizer step on them, so the ratio is exactly 1
+# sampler     log-probability as the engine reported it: for `updates.sampler_kl` and importance weights
+# reference   log-probability under a fixed model: for a KL term
+# teacher     log-probability under a teacher: for distillation
+# given       1 where the token was given (a prefix), 0 where the policy wrote it
+COLUMNS = ("advantage", "old", "sampler", "reference", "teacher", "given")
+
 
 @dataclass(frozen=True)
 class TrainSequence:
     """One prompt with one completion that is trained on; the loss sees the completion's tokens alone.
 
-    `old_logprobs_T`: log-probabilities under the policy at the start of this batch of rollouts; None says that
-    this is the first optimizer step on them, so the ratio is exactly 1. `sampler_logprobs_T`: as the engine
-    reported them; used for `updates.sampler_kl` alone.
+    Raises ValueError for a column that is not one of COLUMNS or not of the completion's length.
     """
 
     prompt_ids: tuple[int, ...]
     completion_ids_T: np.ndarray  # int32, the end token included
-    advantage: float = 0.0
-    old_logprobs_T: np.ndarray | None = None  # float32
-    sampler_logprobs_T: np.ndarray | None = None  # float32
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     attempt: tuple[int, int] | None = None  # (q, g) among the step's rollouts, for the record alone
     demo_id: str | None = None  # for the record alone
 
+    def __post_init__(self) -> None:
+        for name, values_T in self.columns.items():
+            if name not in COLUMNS or len(values_T) != len(self.completion_ids_T):
+                raise ValueError(f"column {name!r}: {len(values_T)} values for {len(self.completion_ids_T)} tokens")
+
+    def with_column(self, name: str, values_T: np.ndarray) -> TrainSequence:
+        """Add or replace one column."""
+        return replace(self, columns={**self.columns, name: values_T})
+
 
 class TokenView(Protocol):
-    """What a loss sees: one value per completion token, as numpy arrays or detached torch tensors, never the layout.
+    """Show a loss one value per completion token, as numpy arrays or detached torch tensors, never the layout.
 
-    All are of shape [N]; `by_sequence_mean(x_N)` replaces each token's value by the mean over its sequence (of the
-    whole sequence, whichever micro-batch it stands in).
+    All are of shape [N]. `column` gives any of COLUMNS and raises ValueError where a sequence lacks it;
+    `by_sequence_mean(x_N)` replaces each token's value by the mean over its sequence (of the whole sequence, whichever
+    micro-batch it stands in), `by_sequence_sum(x_N)` by the sum.
     """
 
     logprob: Any  # current log-probability, detached
-    old_logprob: Any
+    old: Any  # column old; the current log-probability where it is absent
     advantage: Any
-    entropy: Any  # current entropy of the next-token distribution, detached; None where no loss asked for it
+    entropy: Any  # current entropy of the next-token distribution, detached
+    sampler: Any  # column sampler; 0 where it is absent
+    sampled: Any  # whether it is there
 
+    def column(self, name: str, /) -> Any: ...
     def by_sequence_mean(self, x: Any, /) -> Any: ...
+    def by_sequence_sum(self, x: Any, /) -> Any: ...
 
 
 TokenFn = Callable[[Any, TokenView], Any]  # (xp, view) -> one value per token; xp is numpy or torch
@@ -70,35 +90,34 @@ class Loss:
     coefficient: TokenFn
     objective: TokenFn
     removed: TokenFn | None = None
-    needs_entropy: bool = False
-    per_sequence_mean: bool = False  # multiply every token by 1/|y|: the mean over the sequence's tokens
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What a denominator may depend on: global counts, known before the forward pass."""
+class Term:
+    """One summand of a component's loss: a loss per token, how it is averaged, and its weight.
 
-    n_tokens: int  # completion tokens of the component
-    n_sequences: int
-    n_groups: int
-    max_tokens: int  # L_max, the longest completion the sampler may write
+    A token of sequence s counts `per_token_S[s] / denominator`; None: every token 1 / denominator.
+    """
 
-
-NormFn = Callable[[Counts], float]
+    loss: Loss
+    denominator: float  # N_k > 0, from counts over all processes
+    per_token_S: np.ndarray | None = None  # float64
+    scale: float = 1.0
+    # beta_k: adds -beta * (the same average of H_t) to the loss; the scale does not apply; 0 spends no entropy gradient
+    entropy_weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class Component:
-    """The sequences of one kind (rl, demo) in one update, with their loss and their global denominator."""
+    """The sequences of one kind (rl, demo) in one update, and the terms of their loss: one forward pass for all.
+
+    `temperature` divides the logits: that of the sampler for rollouts, 1 for demonstrations.
+    """
 
     name: str
     sequences: tuple[TrainSequence, ...]
-    loss: Loss
-    denominator: float  # N_k > 0, from counts over all processes
-    scale: float = 1.0
-    # beta_k: adds -beta/N * sum_t H_t to the loss (each H_t over |y| too where the loss is a per-sequence mean; the
-    # scale does not apply); 0 spends no entropy gradient
-    entropy_weight: float = 0.0
+    terms: tuple[Term, ...]
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +131,7 @@ class Update:
 
 @dataclass(frozen=True)
 class UpdateStats:
-    """What one update did; a row of `updates` but for its key. None says "not measured"."""
+    """Report what one update did; a row of `updates` but for its key. None says "not measured"."""
 
     loss: float
     grad_norm: float
@@ -121,6 +140,10 @@ class UpdateStats:
     n_tokens: int
     entropy: float | None
     sampler_kl: float | None
+    n_sampled_tokens: int | None
+    sampler_gap: float | None
+    sampler_gap_p99: float | None
+    effective_tokens: float | None
     clip_fraction: float | None
     skipped: bool
     seconds: float

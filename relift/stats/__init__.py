@@ -1,9 +1,13 @@
-"""Intervals, bootstraps, pass@k and the beta-binomial prior: arrays in, arrays out.
+"""Compute intervals, bootstraps, pass@k and the beta-binomial prior: arrays in, arrays out.
 
 Axes: Q questions, N units of any kind, R bootstrap resamples, C columns (a run at a step, say), G groups of
-questions (bands, say). Counts are `n_correct` of `n_decided` attempts; undecided attempts are in neither.
-A rate of nothing is nan. scipy.stats is not imported: scipy.special holds the same functions in a third of
-the time.
+questions (bands, say), J numbers of successes (0 to the most). A name without axes takes any shape. Counts are
+`n_correct` of `n_decided` attempts; undecided attempts are in neither. A rate of nothing is nan.
+
+Broadcast, here and in no other docstring: functions of counts of any shape take arrays that numpy broadcasts against
+each other, and return that common shape. Functions over questions take one axis, [Q].
+
+scipy.stats is not imported: scipy.special holds the same functions in a third of the time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resampling of questions: weights, ratios of weighted sums, percentiles."""
+"""Resample questions: weights, ratios of weighted sums, percentiles."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _CHUNK_WEIGHTS = 1_000_000  # bootstrap weights made at once: 8 MB, three times 
 
 
 def bootstrap_weights(n_units: int, resamples: int, *, seed: int, cluster_N: ArrayLike | None = None) -> Iterator[Ints]:
-    """Weights ~ Multinomial(N, 1/N) of resampling the units with replacement, in blocks (r, N), r summing to R.
+    """Draw the weights Multinomial(N, 1/N) of resampling N units with replacement, in blocks [r, N], r summing to R.
 
-    With `cluster_N` (a label per unit) whole clusters are resampled. The same seed gives the same weights
+    `cluster_N`: a label for each unit; whole clusters are resampled then. The same seed gives the same weights
     whatever the block size, so that runs compared with the same weights are compared on the same questions.
     """
     if cluster_N is None:
@@ -45,11 +45,12 @@ def bootstrap_ratios(
     cluster_Q: ArrayLike | None = None,
     weights: Iterable[NDArray[np.integer]] | None = None,
 ) -> Floats:
-    """Resampled sum(w * numerator) / sum(w * denominator) of each group and column: (R, G, C).
+    """Resample sum(w * numerator) / sum(w * denominator) of each group and column: [R, G, C].
 
-    `group_Q` is the question's group, -1 for none. All questions are resampled together, so groups and
-    columns share their weights. A resample without any denominator is nan. `weights`: blocks of `bootstrap_weights`
-    of this seed, for a caller that needs them more than once.
+    `numerator_QC`, `denominator_QC`: [Q, C]. `group_Q` [Q] is the question's group, -1 for none; `cluster_Q` [Q] its
+    cluster. All questions are resampled together, so groups and columns share their weights. A resample without any
+    denominator is nan. `weights`: blocks [r, Q] of `bootstrap_weights` of this seed, for a caller that needs them more
+    than once.
     """
     estimates = np.full((resamples, n_groups, numerator_QC.shape[1]), np.nan)
     inside_G = [_slice_or_rows(np.flatnonzero(group_Q == group)) for group in range(n_groups)]
@@ -67,20 +68,23 @@ def bootstrap_ratios(
 
 
 def _slice_or_rows(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """Questions sorted by group need not be gathered."""
+    """Return a slice for rows that are adjacent: questions sorted by group need not be gathered."""
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 
 
 def small_weights(n_units: int, resamples: int, *, seed: int) -> list[NDArray[np.integer]]:
-    """The blocks of `bootstrap_weights` in the smallest integers that hold them, to be kept: about R * N bytes."""
+    """Collect the blocks of `bootstrap_weights` in the smallest integers that hold them: about R * N bytes."""
     blocks = bootstrap_weights(n_units, resamples, seed=seed)
     return [block.astype(np.min_scalar_type(int(block.max(initial=0)))) for block in blocks]
 
 
 def percentile_interval(estimate_R: Floats, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Percentile interval along the first axis, resamples that are nan left out; nan where all are."""
+    """Return the percentile interval along the first axis: `estimate_R` [R, ...] to (low, high), each [...].
+
+    Resamples that are nan are left out; nan where all are.
+    """
     if not len(estimate_R):
         empty = np.full(estimate_R.shape[1:], np.nan)
         return empty, empty

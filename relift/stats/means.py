@@ -1,4 +1,4 @@
-"""Means over questions, and what they are estimates of: these questions, or questions like these."""
+"""Estimate means over questions: of these very questions, or of questions like these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PSEUDO_QUESTION = 0.1  # weight of the question solved and of the one failed th
 
 @dataclass(frozen=True)
 class MeanEstimate:
-    """A mean over questions with its interval; `standard_error` is that of the plain mean."""
+    """Hold a mean over questions with its interval; `standard_error` is that of the plain mean."""
 
     value: float
     low: float
@@ -26,11 +26,11 @@ class MeanEstimate:
 
 
 def mean_over_questions(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
-    """Mean accuracy over Q questions with the interval that holds for questions like these.
+    """Estimate the mean accuracy over Q questions with the interval that holds for questions like these.
 
-    Several attempts a question: `logit_t`. One attempt each, or all questions equal: Wilson with n = Q; an interval
-    of width 0 would claim what nobody knows. Questions without a decided attempt are left out. Raises ValueError if
-    none is left.
+    `n_correct`, `n_decided`: [Q]. Several attempts a question: `logit_t`. One attempt each, or all questions equal:
+    Wilson with n = Q; an interval of width 0 would claim more than is known. Questions without a decided attempt are
+    left out. Raises ValueError if none is left.
     """
     correct, decided = np.asarray(n_correct, float), np.asarray(n_decided, float)
     measured = decided > 0
@@ -43,7 +43,7 @@ def mean_over_questions(n_correct: ArrayLike, n_decided: ArrayLike, *, level: fl
 
 
 def logit_t(rate_Q: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
-    """Mean of Q rates (accuracies, pass@k) with the interval for questions like these.
+    """Estimate the mean of Q rates [Q] (accuracies, pass@k) with the interval for questions like these.
 
     ln(A / (1 - A)) +- t * SE / (A (1 - A)), mapped back, with t of Q - 1 degrees of freedom. For the interval A and SE
     are taken with two questions more, of weight 0.1 each, one always and one never solved: without them a few solved
@@ -81,12 +81,13 @@ def _wilson_of_rates(rate_Q: Floats, *, level: float) -> MeanEstimate:
 def mean_over_these(
     rate_Q: ArrayLike, variance_Q: ArrayLike, *, n_decided: ArrayLike, k: int = 1, level: float = 0.95
 ) -> MeanEstimate:
-    """Mean of Q rates with the interval that holds for these very questions: sampling noise alone.
+    """Estimate the mean of Q rates [Q] with the interval for these very questions: sampling noise alone.
 
-    `variance_Q`: the unbiased variance of each rate under new attempts, p(1 - p) / (n - 1) of an accuracy; nan where
-    n = 1, which counts as the largest there is, 1/4. SE = sqrt(sum) / Q, and Wilson's interval at the n whose binomial
-    variance is SE^2. Where no question showed both outcomes SE is 0; then n * sum(p) of the outcomes not seen is at
-    most -ln(tail) ("none_seen": the rule of three; `k` times that for pass@k). All n = 1: "undefined", ends nan.
+    `variance_Q` [Q]: the unbiased variance of each rate under new attempts, p(1 - p) / (n - 1) of an accuracy; nan
+    where n = 1, which counts as the largest there is, 1/4. `n_decided` [Q]. SE = sqrt(sum) / Q, and Wilson's interval
+    at the n whose binomial variance is SE^2. Where no question showed both outcomes SE is 0; then n * sum(p) of the
+    outcomes not seen is at most -ln(tail) ("none_seen": the rule of three; `k` times that for pass@k). All n = 1:
+    "undefined", ends nan.
     """
     rates, variance, n = (np.asarray(x, float) for x in (rate_Q, variance_Q, n_decided))
     value, n_questions = float(rates.mean()), len(rates)

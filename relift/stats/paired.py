@@ -1,4 +1,4 @@
-"""Two runs on the same questions: the difference, its interval, and what could be told apart."""
+"""Compare two runs on the same questions: the difference, its interval, the least difference that shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relift.stats.rates import Floats, wilson
 
 @dataclass(frozen=True)
 class DifferenceEstimate:
-    """A mean paired difference with its interval and two-sided p value."""
+    """Hold a mean paired difference with its interval and two-sided p value."""
 
     value: float
     low: float
@@ -24,7 +24,7 @@ class DifferenceEstimate:
 
 
 def paired_t(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
-    """Mean of paired differences with Student's t interval; nan differences (not shared) are left out.
+    """Estimate the mean of paired differences [Q] with Student's t interval; nan (not shared) is left out.
 
     If all differences are equal and not 0 the t statistic is undefined: error, ends and p value are then nan,
     never a width of 0. Raises ValueError with fewer than two differences.
@@ -46,11 +46,12 @@ def paired_t(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstim
 
 
 def paired_rates(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
-    """`paired_t` for differences of rates, which lie in [-1, 1], so that there is always an interval and a p value.
+    """Estimate the mean of paired differences [Q] of rates, with an interval and a p value in every case.
 
-    Where all N differences are equal, to v: at most a share s of questions like these differs otherwise, s the upper
-    Wilson end of 0 of N, so the mean is in (1 - s) v +- s. The p value is then the sign test's, 2 / 2^N (1 if v is 0).
-    Raises ValueError without a difference.
+    Rates differ by at most 1, so `paired_t` can be completed where it is undefined. Where all N differences are equal,
+    to v: at most a share s of questions like these differs otherwise, s the upper Wilson end of 0 of N, so the mean is
+    in (1 - s) v +- s. The p value is then the sign test's, 2 / 2^N (1 if v is 0). Raises ValueError without a
+    difference.
     """
     difference = np.asarray(difference_Q, float)
     difference = difference[~np.isnan(difference)]
@@ -69,11 +70,11 @@ def paired_rates(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceE
 def paired_these(
     difference_Q: ArrayLike, variance_Q: ArrayLike, *, n_decided: ArrayLike, level: float = 0.95
 ) -> DifferenceEstimate:
-    """Mean paired difference with the interval and p value (z) for these very questions: sampling noise alone.
+    """Estimate the mean of paired differences [Q] for these very questions: sampling noise alone, p value of z.
 
-    `variance_Q`: the sum of both sides' variances as in `mean_over_these`, nan where a side has one attempt (1/4 then;
-    all nan: error, ends and p value nan). `n_decided`: the smaller of the two sides. Where SE is 0 the ends are those
-    of outcomes not seen on either side, and the p value is nan.
+    `variance_Q` [Q]: the sum of both sides' variances as in `mean_over_these`, nan where a side has one attempt (1/4
+    then; all nan: error, ends and p value nan). `n_decided` [Q]: the smaller of the two sides. Where SE is 0 the ends
+    are those of outcomes not seen on either side, and the p value is nan.
     """
     difference, variance, n = (np.asarray(x, float) for x in (difference_Q, variance_Q, n_decided))
     value, n_questions = float(difference.mean()), len(difference)
@@ -90,7 +91,7 @@ def paired_these(
 
 
 def detectable(standard_error: ArrayLike, *, level: float = 0.95, power: float = 0.8) -> Floats:
-    """The true difference that a two-sided test finds with `power`: (z of the level + z of the power) * SE = 2.8 SE."""
+    """Return the true difference that a two-sided test finds with `power`: (z of level + z of power) * SE = 2.8 SE."""
     return np.asarray(standard_error, float) * float(ndtri(0.5 + level / 2) + ndtri(power))
 
 
@@ -103,7 +104,7 @@ def minimum_detectable_difference(
     level: float = 0.95,
     power: float = 0.8,
 ) -> Floats:
-    """Least true difference between two models that a paired comparison finds, before anything is sampled.
+    """Return the least true difference that a paired comparison finds, before anything is sampled.
 
     SE^2 = (2 * sampling_variance / n_attempts + effect_sd^2) / n_questions, both models with so many attempts a
     question. `sampling_variance` is the mean of p(1 - p) over questions (at most .25; .12 where difficulty is

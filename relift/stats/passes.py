@@ -1,4 +1,4 @@
-"""pass@k without bias, its variance, and the binomial shares behind them."""
+"""Compute pass@k without bias, its variance, and the binomial shares behind them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from relift.stats.rates import Floats
 
 
 def log_binomial(n: Floats, k: Floats) -> Floats:
+    """Return ln C(n, k)."""
     return np.asarray(-betaln(n - k + 1, k + 1) - np.log1p(n), float)
 
 
 def pass_at_k(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
-    """Chance that k of the attempts, drawn without replacement, hold a correct one: 1 - C(n-c, k) / C(n, k).
+    """Return the chance that k attempts, drawn without replacement, hold a correct one: 1 - C(n-c, k) / C(n, k).
 
-    Unbiased (Chen et al. 2021, arXiv 2107.03374). Shaped like the inputs. Raises ValueError if any n < k:
-    padding such questions would bias the mean.
+    Unbiased (Chen et al. 2021, arXiv 2107.03374). Raises ValueError if any n < k: padding such questions would bias the
+    mean.
     """
     c, n = np.broadcast_arrays(np.asarray(n_correct, float), np.asarray(n_decided, float))
     if k < 1 or (n < k).any():
@@ -29,7 +30,7 @@ def pass_at_k(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
 
 
 def pass_variance(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floats:
-    """Variance of `pass_at_k` under n new attempts of the same question, nan where n = 1. Shaped like the inputs.
+    """Return the variance of `pass_at_k` under n new attempts of the same question, nan where n = 1.
 
     That of C ~ Binomial(n, c / n), times n / (n - 1): at k = 1 it is the unbiased p(1 - p) / (n - 1).
     """
@@ -46,7 +47,7 @@ def pass_variance(n_correct: ArrayLike, n_decided: ArrayLike, *, k: int) -> Floa
 
 
 def shares_of_binomial(n: int, p: float) -> Floats:
-    """P(j of n) for j = 0 to n."""
+    """Return P(j of n) for j = 0 to n: [J], J = n + 1."""
     j = np.arange(n + 1, dtype=float)
     with np.errstate(divide="ignore"):
         log_share = log_binomial(np.full(n + 1, float(n)), j) + xlogy(j, p) + xlog1py(n - j, -p)

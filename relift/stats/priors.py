@@ -1,4 +1,4 @@
-"""How able a model is over all questions: beta priors of counts, with and without a share never solved."""
+"""Fit beta priors of ability over all questions, with and without a share never solved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG_SHAPE_BOUNDS = (-8.0, 8.0)  # of ln a and ln b: beyond them the likelihood 
 
 @dataclass(frozen=True)
 class BetaPrior:
-    """Beta(a, b) over the questions' true rates; log_likelihood in nats, binomial coefficients left out."""
+    """Hold Beta(a, b) over the questions' true rates; log_likelihood in nats, binomial coefficients left out."""
 
     a: float
     b: float
@@ -30,11 +30,11 @@ def beta_binomial_fit(
     weights: ArrayLike | None = None,
     start: BetaPrior | None = None,
 ) -> BetaPrior:
-    """Beta(a, b) of largest likelihood: max over a, b of sum ln B(a + c, b + n - c) - ln B(a, b).
+    """Fit Beta(a, b) of largest likelihood: max over a, b of sum ln B(a + c, b + n - c) - ln B(a, b).
 
-    Questions without a decided attempt say nothing and are left out. ln a and ln b are kept within +-8, where
-    the maximum lies when all questions look alike. `weights` counts each question so often (bootstrap).
-    Raises ValueError if no question was measured.
+    `n_correct`, `n_decided`: [Q]. Questions without a decided attempt say nothing and are left out. ln a and ln b are
+    kept within +-8, where the maximum lies when all questions look alike. `weights` [Q] counts each question so often
+    (bootstrap). Raises ValueError if no question was measured.
     """
     from scipy.optimize import minimize  # late: it costs 0.1 s at import, and readers do not need it
 
@@ -58,7 +58,7 @@ def beta_binomial_fit(
 
 @dataclass(frozen=True)
 class InflatedPrior:
-    """A share `zero` of questions with rate 0, the others Beta(a, b); log_likelihood as of `BetaPrior`."""
+    """Hold a share `zero` of questions with rate 0, the others Beta(a, b); log_likelihood as of `BetaPrior`."""
 
     zero: float
     a: float
@@ -73,11 +73,12 @@ def inflated_fit(
     weights: ArrayLike | None = None,
     start: InflatedPrior | None = None,
 ) -> InflatedPrior:
-    """The largest likelihood of a beta-binomial with extra zeros: zero + (1 - zero) Beta(a, b), over all three.
+    """Fit a beta-binomial with extra zeros, zero + (1 - zero) Beta(a, b), of largest likelihood over all three.
 
-    Where many questions are never solved a plain beta distribution must let them be solved now and then, to fit the
-    others; this one need not. It predicts new attempts better, but it is not for calling single questions impossible:
-    the extra zeros are drawn from the very questions that scored 0. ValueError if no question was measured.
+    Arguments as of `beta_binomial_fit`. Where many questions are never solved a plain beta distribution must let them
+    be solved now and then, to fit the others; this one need not. It predicts new attempts better, but it is not for
+    calling single questions impossible: the extra zeros are drawn from the very questions that scored 0. Raises
+    ValueError if no question was measured.
     """
     from scipy.optimize import minimize
 
@@ -113,7 +114,7 @@ def inflated_fit(
 def _distinct_counts(
     n_correct: ArrayLike, n_decided: ArrayLike, weights: ArrayLike | None, *, name: str
 ) -> tuple[Floats, Floats, Floats]:
-    """Distinct (c, n) with how often each was seen: few, however many the questions. ValueError without any."""
+    """Count how often each distinct (c, n) was seen: few, however many the questions. ValueError without any."""
     c, n = np.asarray(n_correct, float), np.asarray(n_decided, float)
     weight = np.ones(len(c)) if weights is None else np.asarray(weights, float)
     measured = (n > 0) & (weight > 0)
@@ -125,6 +126,6 @@ def _distinct_counts(
 
 
 def beta_below(n_correct: ArrayLike, n_decided: ArrayLike, *, a: ArrayLike, b: ArrayLike, epsilon: float) -> Floats:
-    """Posterior P(p < epsilon | c of n) under Beta(a, b): I_epsilon(a + c, b + n - c), shaped like the inputs."""
+    """Return the posterior P(p < epsilon | c of n) under Beta(a, b): I_epsilon(a + c, b + n - c)."""
     c, n = np.asarray(n_correct, float), np.asarray(n_decided, float)
     return np.asarray(betainc(np.asarray(a) + c, np.asarray(b) + n - c, epsilon), float)

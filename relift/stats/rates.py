@@ -1,4 +1,4 @@
-"""Rates and their intervals: shares of correct attempts."""
+"""Compute rates, shares of correct attempts, and their intervals."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Ints = NDArray[np.int64]
 
 
 def rate(n_correct: ArrayLike, n_decided: ArrayLike) -> Floats:
-    """n_correct / n_decided, nan where nothing was decided. Any shapes that broadcast."""
+    """Divide n_correct by n_decided; nan where nothing was decided."""
     correct, decided = np.broadcast_arrays(np.asarray(n_correct, float), np.asarray(n_decided, float))
     return np.divide(correct, decided, out=np.full(correct.shape, np.nan), where=decided > 0)
 
 
 def wilson(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Wilson's score interval of a proportion (E. B. Wilson 1927); counts may be fractional sums of rates.
+    """Return Wilson's score interval (low, high) of a proportion (E. B. Wilson 1927); nan where n_decided is 0.
 
-    Returns (low, high), shaped like the inputs; nan where n_decided is 0.
+    Counts may be fractional sums of rates.
     """
     n = np.asarray(n_decided, float)
     p = rate(n_correct, n)
@@ -32,9 +32,9 @@ def wilson(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -
 
 
 def clopper_pearson(n_correct: ArrayLike, n_decided: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Exact interval of a proportion (Clopper and Pearson 1934), as quantiles of beta distributions.
+    """Return the exact interval (low, high) of a proportion (Clopper and Pearson 1934); nan where n_decided is 0.
 
-    Returns (low, high), shaped like the inputs; nan where n_decided is 0.
+    Its ends are quantiles of beta distributions.
     """
     c, n = np.broadcast_arrays(np.asarray(n_correct, float), np.asarray(n_decided, float))
     tail = (1 - level) / 2

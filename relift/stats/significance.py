@@ -1,4 +1,4 @@
-"""p values: exact tests of paired and unpaired counts, and corrections for many tests."""
+"""Compute p values: exact tests of paired and unpaired counts, corrections for many tests."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from relift.stats.rates import Floats
 
 
 def mcnemar_exact(n_only_a: ArrayLike, n_only_b: ArrayLike) -> Floats:
-    """Exact two-sided McNemar test: questions solved only by A against only by B, as a fair coin.
+    """Return p values of the exact two-sided McNemar test, 1 where there is no discordant question.
 
-    Returns p values, 1 where there is no discordant question.
+    Questions solved only by A (`n_only_a`) stand against those solved only by B, as a fair coin.
     """
     a, b = np.asarray(n_only_a, int), np.asarray(n_only_b, int)
     return np.minimum(1.0, 2 * bdtr(np.minimum(a, b).astype(float), a + b, 0.5))
 
 
 def holm(p_value_N: ArrayLike) -> Floats:
-    """Holm's step-down adjustment (Holm 1979): adjusted p values in the order given."""
+    """Adjust p values [N] for many tests, step-down (Holm 1979); in the order given."""
     p = np.asarray(p_value_N, float)
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
@@ -30,7 +30,7 @@ def holm(p_value_N: ArrayLike) -> Floats:
 
 
 def benjamini_hochberg(p_value_N: ArrayLike) -> Floats:
-    """Step-up adjustment for the false discovery rate (Benjamini and Hochberg 1995), in the order given."""
+    """Adjust p values [N] for the false discovery rate, step-up (Benjamini and Hochberg 1995); in the order given."""
     p = np.asarray(p_value_N, float)
     order = np.argsort(-p, kind="stable")
     stepped = np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1))
@@ -40,10 +40,10 @@ def benjamini_hochberg(p_value_N: ArrayLike) -> Floats:
 
 
 def shares_of_split(n_correct: ArrayLike, *, n_a: ArrayLike, n_b: ArrayLike) -> Floats:
-    """Chance that A has j of the `n_correct` right attempts if A and B are equally good: (Q, 1 + most n_a).
+    """Return the chance that A has j of the `n_correct` right attempts if A and B are equally good: [Q, J].
 
-    Hypergeometric: C(n_a, j) C(n_b, c - j) / C(n_a + n_b, c), exact for each question whatever its rate. It is what
-    chance alone makes of one question's attempts (Fisher 1935).
+    All counts are [Q]; J = 1 + the largest n_a. Hypergeometric: C(n_a, j) C(n_b, c - j) / C(n_a + n_b, c), exact for
+    each question whatever its rate: the split that chance alone makes of one question's attempts (Fisher 1935).
     """
     c, a, b = (np.asarray(x, float)[..., None] for x in (n_correct, n_a, n_b))
     j = np.arange(int(a.max(initial=0)) + 1, dtype=float)
@@ -53,9 +53,10 @@ def shares_of_split(n_correct: ArrayLike, *, n_a: ArrayLike, n_b: ArrayLike) -> 
 
 
 def fisher_exact(n_correct_a: ArrayLike, n_a: ArrayLike, n_correct_b: ArrayLike, n_b: ArrayLike) -> Floats:
-    """Fisher's exact two-sided p values of "A and B are equally good at this question", for Q questions.
+    """Return Fisher's exact two-sided p values [Q] of "A and B are equally good at this question".
 
-    The shares of all splits of the right attempts that are no likelier than the one seen.
+    All counts are [Q]. Summed are the shares of all splits of the right attempts that are no likelier than the one
+    seen.
     """
     right_a, right_b = np.asarray(n_correct_a, int), np.asarray(n_correct_b, int)
     share_QJ = shares_of_split(right_a + right_b, n_a=n_a, n_b=n_b)

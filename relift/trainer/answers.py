@@ -1,4 +1,4 @@
-"""Graded answers: what sampling and grading hand to the recipe and to the record. Numpy only.
+"""Hold graded answers: what sampling and grading hand to the recipe and to the record. Numpy only.
 
 Axes: Q questions, G attempts at each.
 """
@@ -8,44 +8,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from relift.engines.tokens import Completion
 from relift.grading.base import Judgement
-from relift.schema import Verdict
+from relift.schema import Assistance, Verdict
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """Counts of each question's unassisted attempts: what the model can do without help. int64 [Q] each."""
+
+    question_ix_Q: np.ndarray
+    n_correct_Q: np.ndarray
+    n_decided_Q: np.ndarray
+    n_attempts_Q: np.ndarray
+
+    def rows(self) -> list[tuple[int, int, int, int]]:
+        """List (question_ix, n_correct, n_decided, n_attempts), without the questions that had help every time."""
+        columns = (self.question_ix_Q, self.n_correct_Q, self.n_decided_Q, self.n_attempts_Q)
+        return [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[3]]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The graded answers of one sampling: answer [q][g] is the g-th attempt at question q."""
+    """The graded answers of one sampling: answer [q][g] is the g-th attempt at question q. Possibly of no question."""
 
     question_ix_Q: np.ndarray  # int32
-    prompt_ids_Q: Sequence[tuple[int, ...]]
+    prompt_ids_QG: Sequence[Sequence[tuple[int, ...]]]
     completions_QG: Sequence[Sequence[Completion]]
     judgements_QG: Sequence[Sequence[Judgement]]
     texts_QG: Sequence[Sequence[str]]
     version: int  # of the weights that wrote them
+    assistance_QG: Sequence[Sequence[Assistance]]
+
+    def __len__(self) -> int:
+        """Count the questions."""
+        return len(self.question_ix_Q)
 
     @cached_property
     def decided_QG(self) -> np.ndarray:
         """bool: the grader said correct or wrong."""
-        return np.array([[j.verdict is not Verdict.undecided for j in row] for row in self.judgements_QG], dtype=bool)
+        return self._array([[j.verdict is not Verdict.undecided for j in row] for row in self.judgements_QG], bool)
 
     @cached_property
     def reward_QG(self) -> np.ndarray:
         """float64: 1 correct, 0 wrong; meaningless where undecided."""
-        return np.array([[float(j.verdict is Verdict.correct) for j in row] for row in self.judgements_QG])
+        return self._array([[j.verdict is Verdict.correct for j in row] for row in self.judgements_QG], np.float64)
 
-    @property
-    def n_correct_Q(self) -> np.ndarray:
-        return (self.decided_QG & (self.reward_QG > 0)).sum(axis=1)
-
-    @property
-    def n_decided_Q(self) -> np.ndarray:
-        return self.decided_QG.sum(axis=1)
+    @cached_property
+    def counts(self) -> GroupCounts:
+        """Counts of the unassisted attempts: gates and accuracy look at these alone."""
+        alone_QG = self._array([[a is Assistance.none for a in row] for row in self.assistance_QG], bool)
+        decided_QG = self.decided_QG & alone_QG
+        correct_QG = decided_QG & (self.reward_QG > 0)
+        return GroupCounts(self.question_ix_Q, correct_QG.sum(axis=1), decided_QG.sum(axis=1), alone_QG.sum(axis=1))
 
     def accuracy_of(self, n_questions: int) -> float | None:
         """Correct among decided attempts at the first n questions; None when nothing was decided."""
-        n = int(self.decided_QG[:n_questions].sum())
-        return float(self.n_correct_Q[:n_questions].sum() / n) if n else None
+        n = int(self.counts.n_decided_Q[:n_questions].sum())
+        return float(self.counts.n_correct_Q[:n_questions].sum() / n) if n else None
+
+    def _array(self, rows: Sequence[Sequence[bool]], dtype: Any) -> np.ndarray:
+        return np.array(rows, dtype=dtype) if len(self) else np.zeros((0, 0), dtype)

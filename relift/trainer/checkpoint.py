@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and how a run is put back to it. The files' protocol is the store's (relift.store).
+"""Save the state of a run, and put a run back to it. The files' protocol is the store's (relift.store).
 
 weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
@@ -52,7 +52,8 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
         "learner": scalars,
         "random": {"python": random.getstate(), "numpy": _numpy_state()},
     }
-    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row()}
+    kl = run.record.kl_to_base
+    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row(), "kl_to_base": kl}
 
     def write(folder: Path) -> None:
         try:
@@ -77,7 +78,7 @@ def keep_row(run: Run, row: dict[str, Any]) -> None:
     writer = run.record.writer
     table = writer.read_whole("checkpoints")
     table = table[table["step"] < row["step"]]
-    frame = pd.concat([table, pd.DataFrame([{"run_id": writer.run_json["run_id"], **row}])], ignore_index=True)
+    frame = pd.concat([table, pd.DataFrame([{"run_id": writer.run.run_id, **row}])], ignore_index=True)
     protect = frame.loc[frame["kind"] != "train", "step"].tolist()
     writer.retire_checkpoints(keep=run.config.checkpoint.keep, protect=protect)
     kept = {p.name for p in (writer.folder / "weights").glob("step-*")}
@@ -87,7 +88,8 @@ def keep_row(run: Run, row: dict[str, Any]) -> None:
 
 
 def restore(run: Run, folder: Path) -> None:
-    """Put learner, buffer, totals and random states back to a verified checkpoint, and publish its weights."""
+    """Put learner, buffer, totals and random states back to a verified checkpoint. Its weights are published before
+    the engine is next asked."""
     assert isinstance(run.learner, Learner)
     state = json.loads((folder / "state.json").read_text())
     # A tied head is in the files, but no parameter of its own. Of several processes the first alone has the names.
@@ -108,7 +110,6 @@ def restore(run: Run, folder: Path) -> None:
     if cuda is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda)
     run.learner.load_state_dict(tensors, state["learner"])
-    run.engine.publish(run.learner.model_state_dict(), version=run.step)
 
 
 def names_in(path: Path) -> list[str]:

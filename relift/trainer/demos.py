@@ -1,4 +1,4 @@
-"""The demonstration buffer: who is beyond reach now, and whose demonstration is trained on next. Numpy only.
+"""Keep the demonstrations that wait: of questions beyond reach now, in the order of their training. Numpy only.
 
 An entry is (demonstration, question, step, counts), never tensors. Every change is an event for `demo_events`.
 Its whole state, order included, is `state_dict()`: the same questions come next after a resume.
@@ -14,18 +14,29 @@ import numpy as np
 
 from relift.config import BufferConfig
 from relift.schema import DemoEvent, seed_of
-from relift.trainer.recipes import Demo
+from relift.trainer.answers import GroupCounts
+
+
+@dataclass(frozen=True)
+class Demo:
+    """An accepted demonstration, rendered: the rollout's prompt token for token, the text's tokens with end token."""
+
+    demo_id: str
+    question_ix: int
+    prompt_ids: tuple[int, ...]
+    completion_ids_T: np.ndarray  # int32
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A demonstration that waits: when it came in, and the counts of the group that brought it."""
+    """A demonstration that waits: when it came in, when its question last qualified, and the counts of that group."""
 
     demo_id: str
     question_ix: int
     step: int
     n_correct: int
     n_attempts: int
+    seen: int  # step in which the question last qualified
 
 
 @dataclass(frozen=True)
@@ -73,13 +84,9 @@ class DemoBuffer:
         below = n_correct / n_decided <= self.config.threshold  # a quotient: 0.29 * 100 is less than 29
         return {"at_or_below": below, "above": not below, "any": True}[self.config.select]
 
-    def offer(
-        self, step: int, question_ix_Q: np.ndarray, n_correct_Q: np.ndarray, n_decided_Q: np.ndarray, *, n_attempts: int
-    ) -> None:
-        """Take in a step's counts [Q]: re-check what waits, let questions in, drop what is too old or too many."""
-        for question_ix, n_correct, n_decided in zip(
-            question_ix_Q.tolist(), n_correct_Q.tolist(), n_decided_Q.tolist(), strict=True
-        ):
+    def offer(self, step: int, counts: GroupCounts) -> None:
+        """Take in a step's counts: re-check what waits, let questions in, drop what is too old or too many."""
+        for question_ix, n_correct, n_decided, n_attempts in counts.rows():
             qualifies = self.qualifies(n_correct, n_decided, n_attempts)
             waiting = [e for e in self.entries if e.question_ix == question_ix]
             if self._is_solved(qualifies=qualifies, decided=n_decided == n_attempts):
@@ -87,6 +94,8 @@ class DemoBuffer:
                     self._remove(entry, step, DemoEvent.evict, reason="solved")
             if qualifies and (not waiting or self.config.dedup == "allow"):
                 self._enqueue(step, question_ix, n_correct, n_attempts)
+            elif qualifies:
+                self._refresh(waiting, step, n_correct, n_attempts)
         self._drop_old(step)
 
     def due(self, step: int) -> list[list[Demo]]:
@@ -105,20 +114,20 @@ class DemoBuffer:
         """question_ix of the questions in the buffer."""
         return {e.question_ix for e in self.entries}
 
-    def train_now(self, step: int, question_ix: int, n_correct: int, n_decided: int, *, n_attempts: int) -> Demo | None:
-        """Gate `now` (HPT): the demonstration of a question that qualifies, trained on at once, never queued."""
-        demo = self._next_demo(question_ix)
-        if demo is None or not self.qualifies(n_correct, n_decided, n_attempts):
-            return None
-        self.record_use(step, demo, n_correct, n_attempts)
-        return demo
+    def train_now(self, step: int, counts: GroupCounts) -> dict[int, Demo]:
+        """Take the demonstrations of the questions that qualify, by question_ix: trained on at once, never queued."""
+        taken: dict[int, Demo] = {}
+        for question_ix, n_correct, n_decided, n_attempts in counts.rows():
+            demo = self._next_demo(question_ix)
+            if demo is not None and self.qualifies(n_correct, n_decided, n_attempts):
+                self._record_use(step, demo, n_correct, n_attempts)
+                taken[question_ix] = demo
+        return taken
 
-    def record_use(self, step: int, demo: Demo, n_correct: int | None = None, n_attempts: int | None = None) -> None:
-        """A demonstration is trained on without having waited (SFT phases, HPT)."""
-        self.uses[demo.demo_id] += 1
-        self._events.append(
-            Event(step, demo.demo_id, demo.question_ix, "train", None, len(self.entries), None, n_correct, n_attempts)
-        )
+    def record_uses(self, step: int, demos: Iterable[Demo]) -> None:
+        """Note that demonstrations of a stream are trained on, which no rollouts called for."""
+        for demo in demos:
+            self._record_use(step, demo, None, None)
 
     def refuse(self, demo_ids: Iterable[str]) -> None:
         """The update with these demonstrations was not made: their events say so, and they were not used."""
@@ -140,7 +149,7 @@ class DemoBuffer:
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         entries, uses = state["entries"], state["uses"]
         assert isinstance(entries, list) and isinstance(uses, dict)
-        self.entries = [Entry(**e) for e in entries]
+        self.entries = [Entry(**{"seen": e["step"], **e}) for e in entries]  # older versions refreshed nothing
         self.uses = Counter(uses)
         self._events = []
 
@@ -180,14 +189,26 @@ class DemoBuffer:
         demo = self._next_demo(question_ix)
         if demo is None:
             return
-        self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts))
+        self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts, seen=step))
         self._events.append(
             Event(step, demo.demo_id, question_ix, "enqueue", None, len(self.entries), 0, n_correct, n_attempts)
         )
 
+    def _record_use(self, step: int, demo: Demo, n_correct: int | None, n_attempts: int | None) -> None:
+        self.uses[demo.demo_id] += 1
+        self._events.append(
+            Event(step, demo.demo_id, demo.question_ix, "train", None, len(self.entries), None, n_correct, n_attempts)
+        )
+
+    def _refresh(self, waiting: Sequence[Entry], step: int, n_correct: int, n_attempts: int) -> None:
+        """Note that a waiting question qualified again: it keeps its place, and its age counts anew."""
+        for entry in waiting:
+            place = self.entries.index(entry)
+            self.entries[place] = replace(entry, seen=step, n_correct=n_correct, n_attempts=n_attempts)
+
     def _drop_old(self, step: int) -> None:
         if self.config.max_age_steps is not None:
-            for entry in [e for e in self.entries if step - e.step > self.config.max_age_steps]:
+            for entry in [e for e in self.entries if step - e.seen > self.config.max_age_steps]:
                 self._remove(entry, step, DemoEvent.evict, reason="age")
         while self.config.capacity is not None and len(self.entries) > self.config.capacity:
             self._remove(self.entries[0], step, DemoEvent.evict, reason="capacity")

@@ -1,4 +1,4 @@
-"""What makes a run this run: fingerprints of configuration, data, model and surroundings, and their comparison."""
+"""Tell runs apart: fingerprints of configuration, data, model and surroundings, and their comparison."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ import platform
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from relift.config import Config, field_changes, flatten
+from relift.config import Config, field_changes, flatten, with_new_names
 from relift.errors import ResumeRefused
 from relift.fingerprints import differences
-from relift.fingerprints import digest as digest
-from relift.fingerprints import files_fingerprint as files_fingerprint
-from relift.fingerprints import plain_name as plain_name
-from relift.fingerprints import versions as versions
+from relift.prompts import template_identity
 
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
 
 
 def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
-    """What must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
+    """List what must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
     values = flatten(config.model_dump())
+    values["data.prompt"] = template_identity(str(values["data.prompt"]))
     fields = {name: values[name] for name, change in field_changes() if change == "identity" and name not in PATHS}
     return json.loads(json.dumps({"config": fields, **fingerprints}))
 
 
 def surroundings(config: Config, *, world_size: int, torch_version: str, isa: str) -> dict[str, object]:
-    """What changes bits but not what is computed: another value resumes with `exact = false`."""
+    """List what changes bits but not what is computed: another value resumes with `exact = false`."""
     values = flatten(config.model_dump())
     numeric = {name: values[name] for name, change in field_changes() if change == "numeric"}
     return {**numeric, "world_size": world_size, "torch": torch_version, "isa": isa, "machine": platform.machine()}
@@ -49,10 +47,10 @@ def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: 
 
 def changed_tunables(
     stored: Mapping[str, object], config: Config, *, folder: Path, allowed: Collection[str]
-) -> dict[str, object]:
+) -> dict[str, tuple[object, object]]:
     """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
     values = tunables(config)
-    changed: dict[str, object] = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
+    changed = {n: (stored[n], values[n]) for n in values if n in stored and stored[n] != values[n]}
     refused = [name for name in changed if name not in allowed]
     if refused:
         what = "; ".join(f"{name} was {stored[name]!r} and is now {values[name]!r}" for name in refused)
@@ -62,11 +60,13 @@ def changed_tunables(
 
 
 def _completed(config: object) -> dict[str, object]:
-    """Add the fields that a run's version did not have yet, at the values it worked with: the defaults.
-
-    A field whose default leaves its first value needs that value here.
+    """Give a recorded configuration today's names, and the fields that its version did not have at the values it
+    worked with: the defaults. A field whose default leaves its first value needs that value here.
     """
     assert isinstance(config, Mapping)
     defaults = flatten(Config().model_dump())
     known = {name for name, change in field_changes() if change == "identity" and name not in PATHS}
-    return json.loads(json.dumps({name: defaults[name] for name in known})) | dict(config)
+    then = {name: defaults[name] for name in known}
+    if config.get("recipe") == "hpt":  # one optimizer for both parts was the recipe's, not a setting
+        then["sft.moments"] = "shared"
+    return json.loads(json.dumps(then)) | with_new_names(config)

@@ -1,8 +1,8 @@
-"""What a run is made of: questions, probes, demonstrations and prompts, read and checked before a model is loaded."""
+"""Read and check questions, probes, demonstrations and prompts of a run, before a model is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,24 @@ import pandas as pd
 
 from relift.config import Config
 from relift.data.questions import QuestionSet, read_questions
+from relift.engines.context import context_limit, limit_words
 from relift.errors import InputError
-from relift.grading import Scorer, require_kind
-from relift.prompts import completion_ids, render
-from relift.schema import Question, question_row
+from relift.grading import require_kind
+from relift.grading.extract import THINKING_TAGS
+from relift.grading.gold_check import Judge, kind_of_golds, require_readable_golds
+from relift.prompts import completion_ids, opens_thoughts, render
+from relift.schema import Question
+from relift.store.rows import question_row
 from relift.trainer.admission import admit
-from relift.trainer.base_model import context_of, load_tokenizer, stop_tokens
-from relift.trainer.recipes import Demo, Recipe
-from relift.trainer.run import Item
+from relift.trainer.base_model import load_tokenizer, stop_tokens
+from relift.trainer.demos import Demo
+from relift.trainer.recipe import Demonstrations, Recipe
+from relift.trainer.step import Item
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run is made of, read and checked, without the model's weights."""
+    """Everything a run is made of but the model's weights, read and checked."""
 
     train: QuestionSet
     probe: QuestionSet
@@ -38,20 +43,21 @@ class Inputs:
 
     @property
     def sets(self) -> dict[str, QuestionSet]:
-        """The files, by the key of the configuration that names them."""
+        """List the files, by the key of the configuration that names them."""
         return {"data.questions": self.train, "probe.questions": self.probe, "probe.ends_only": self.ends}
 
 
-def read_inputs(config: Config, recipe: Recipe, *, grader: Scorer) -> Inputs:
+def read_inputs(
+    config: Config, recipe: Recipe, *, grader: Judge, warn: Callable[[str], None] = lambda line: None
+) -> Inputs:
     """Read questions, demonstrations and tokenizer, render prompts, let demonstrations through the door."""
     if not config.model.path:
         raise InputError("model.path is empty: name a folder or hub id of a transformers causal LM")
     if not config.data.questions:
         raise InputError("data.questions is empty: name a .jsonl or .parquet file, or hf:owner/name/split")
-    columns = config.data.columns
-    train = read_questions(config.data.questions, demonstrations=config.data.demonstrations, columns=columns)
-    probe = read_questions(config.probe.questions, columns=columns) if config.probe.questions else QuestionSet.empty()
-    ends = read_questions(config.probe.ends_only, columns=columns) if config.probe.ends_only else QuestionSet.empty()
+    train = _read(config, config.data.questions, demonstrations=config.data.demonstrations, warn=warn)
+    probe = _read(config, config.probe.questions, warn=warn)
+    ends = _read(config, config.probe.ends_only, warn=warn)
     overlap = {q.question_id for q in probe.questions} & {q.question_id for q in ends.questions}
     if overlap:
         raise InputError(
@@ -62,10 +68,12 @@ def read_inputs(config: Config, recipe: Recipe, *, grader: Scorer) -> Inputs:
     kinds = sorted({q.answer_kind for q in questions})
     for kind in kinds:
         require_kind(kind)
-    place: dict[str, int] = {}
+    for source, s in ((config.data.questions, train), (config.probe.questions, probe), (config.probe.ends_only, ends)):
+        require_readable_golds(str(source), s.questions, grader, row_of=s.row_of, warn=warn)
+    ix_of: dict[str, int] = {}
     skipped: dict[str, int] = {}
     train_items, probe_items, ends_items = (
-        make_items(config, s.questions, tokenizer, model_config, place=place, name=name, skipped=skipped)
+        make_items(config, s.questions, tokenizer, model_config, ix_of=ix_of, name=name, skipped=skipped)
         for name, s in (("data.questions", train), ("probe.questions", probe), ("probe.ends_only", ends))
     )
     end_token = stop_tokens(tokenizer, config)[0]
@@ -73,22 +81,41 @@ def read_inputs(config: Config, recipe: Recipe, *, grader: Scorer) -> Inputs:
     offered = [d for d in train.demonstrations if d.question_id in by_id]
     try:
         demos, rows = admit(
-            offered if recipe.demo else [],
+            offered if recipe.sft else [],
             by_id,
             grader,
             encode=lambda text, prompt_ids: completion_ids(text, prompt_ids, tokenizer),
             end_token=end_token,
             max_tokens=config.data.max_demo_tokens,
             bad=config.data.bad_demonstrations,
-            context=context_of(model_config),
+            context=context_limit(model_config),
         )
     except InputError as error:
         raise InputError(f"{config.data.demonstrations or config.data.questions}: {error}") from None
-    if recipe.demo and not demos:
+    if recipe.sft and not demos:
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
     return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, kinds, demos, rows, skipped)
+
+
+def _read(
+    config: Config, source: str | None, *, demonstrations: str | None = None, warn: Callable[[str], None]
+) -> QuestionSet:
+    """Read a file of questions; a file that holds every question equally often is taken once, with a line."""
+    if not source:
+        return QuestionSet.empty()
+    kind = config.data.answer_kind
+    read = read_questions(
+        source,
+        demonstrations=demonstrations,
+        columns=config.data.columns,
+        answer_kind=kind_of_golds if kind == "auto" else lambda golds: kind,
+        repeats="collapse",
+    )
+    if read.repeats > 1:
+        warn(f"{source}: each of its {len(read.questions)} questions stands there {read.repeats} times: taken once")
+    return read
 
 
 def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: Sequence[Demo]) -> None:
@@ -100,7 +127,8 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
             "set that lower, or bring more questions"
         )
     n_waiting = len({demo.question_ix for demo in demos})  # more never wait at a time, one entry per question
-    waits = recipe.gate == "buffer" and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
+    buffered = recipe.method.demonstrations is Demonstrations.buffered
+    waits = buffered and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
     n_demos = len(demos) if recipe.sft_steps else n_waiting if waits else batch
     if n_demos < batch:
         raise InputError(
@@ -115,51 +143,59 @@ def make_items(
     tokenizer: Any,
     model_config: Any,
     *,
-    place: dict[str, int],
+    ix_of: dict[str, int],
     name: str,
     skipped: dict[str, int],
 ) -> list[Item]:
-    """Questions with their rendered prompts, numbered in `place` as they come.
+    """Render the prompts of questions, numbered in `ix_of` as they come.
 
     Over-long prompts are refused or, if so configured, counted in `skipped` and left out.
     """
-    prompts = [tuple(render(q.problem, config.data.prompt, tokenizer)) for q in questions]
-    context = context_of(model_config) or 2**31
+    prompts = [render(q.problem, config.data.prompt, tokenizer, system=config.data.system) for q in questions]
+    context = context_limit(model_config) or 2**31
     longest_answer = max(config.rollout.max_tokens, config.probe.max_tokens or 0)
     limit = min(config.data.max_prompt_tokens, context - longest_answer)
     if limit < 1:
         raise InputError(
-            f"rollout.max_tokens = {longest_answer} leaves no room for a prompt: the model reads {context} tokens"
+            f"rollout.max_tokens = {longest_answer} leaves no room for a prompt: {limit_words(model_config)}; lower "
+            "it, or stretch the model: model.max_positions, with a larger model.rope_theta"
         )
-    long = [(prompt, q) for prompt, q in zip(prompts, questions, strict=True) if len(prompt) > limit]
+    long = [
+        (prompt.token_ids, q) for prompt, q in zip(prompts, questions, strict=True) if len(prompt.token_ids) > limit
+    ]
     if long and (config.data.overlong_prompts == "refuse" or len(long) == len(prompts)):
         prompt, question = max(long, key=lambda pair: len(pair[0]))
         raise InputError(
             f"{name}: {len(long)} of {len(prompts)} prompts are longer than {limit} tokens, the longest has "
-            f"{len(prompt)} ({question.problem[:40]!r}); raise data.max_prompt_tokens (the model reads {context}, "
+            f"{len(prompt)} ({question.problem[:40]!r}); raise data.max_prompt_tokens ({limit_words(model_config)}, "
             f'answers take {longest_answer}), or set data.overlong_prompts = "skip" to leave them out'
         )
     if long:
         skipped[name] = len(long)
     return [
-        Item(q, place.setdefault(q.question_id, len(place)), prompt)
+        Item(
+            q,
+            ix_of.setdefault(q.question_id, len(ix_of)),
+            prompt.token_ids,
+            opens_thoughts(prompt.text, (opening for opening, _ in THINKING_TAGS)),
+        )
         for q, prompt in zip(questions, prompts, strict=True)
-        if len(prompt) <= limit
+        if len(prompt.token_ids) <= limit
     ]
 
 
 def questions_frame(inputs: Inputs) -> pd.DataFrame:
-    """The rows of `questions`: every question of the run once, by question_ix."""
+    """Make the rows of `questions`: every question of the run once, by question_ix."""
     with_demo = {demo.question_ix for demo in inputs.demos}
     rows: dict[int, dict[str, Any]] = {}
     for item in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items):
         rows.setdefault(
             item.question_ix,
-            {
-                **question_row(item.question),
-                "question_ix": item.question_ix,
-                "prompt_tokens": len(item.prompt_ids),
-                "has_demo": item.question_ix in with_demo,
-            },
+            question_row(
+                item.question,
+                item.question_ix,
+                prompt_tokens=len(item.prompt_ids),
+                has_demo=item.question_ix in with_demo,
+            ),
         )
     return pd.DataFrame([rows[ix] for ix in sorted(rows)])

@@ -1,4 +1,4 @@
-"""What the loop writes down: frames of `attempts`, `trajectories`, `updates`, `demo_events`, and running totals.
+"""Write down what the loop does: frames of `attempts`, `trajectories`, `updates`, `demo_events`, and running totals.
 
 Axes: Q questions, G attempts at each.
 """
@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from relift.learner.update import Update, UpdateStats
-from relift.schema import Origin, UpdateKind, Verdict
-from relift.store import RunWriter, trajectories_of
+from relift.schema import Origin, UpdateKind
+from relift.store import RunWriter, split_responses, trajectories_of
+from relift.store.rows import attempt_row
+from relift.store.rows import attempts_frame as frame_of
 from relift.trainer.answers import Answers
 from relift.trainer.demos import DemoBuffer
 
@@ -56,6 +58,8 @@ class Record:
     totals: Totals = field(default_factory=Totals)
     rl_exposures: np.ndarray = field(init=False)  # by question_ix
     sft_exposures: np.ndarray = field(init=False)
+    base_gap_nats: float = 0.0
+    base_gap_tokens: int = 0
 
     def __post_init__(self) -> None:
         self.rl_exposures = np.zeros(self.n_questions, dtype=np.int32)
@@ -72,7 +76,7 @@ class Record:
         self.totals.trained_tokens += stats.n_tokens
         self.totals.demonstration_tokens += sum(len(s.completion_ids_T) for s in demo)
 
-    def updates(self, step: int, done: Sequence[tuple[Update, UpdateStats]]) -> None:
+    def write_updates(self, step: int, done: Sequence[tuple[Update, UpdateStats]]) -> None:
         """The optimizer steps of a step, in order; totals already count them."""
         first = self.totals.updates - len(done)
         rows = [
@@ -82,7 +86,7 @@ class Record:
         if rows:
             self.writer.write("updates", pd.DataFrame(rows), step=step)
 
-    def demo_events(self, step: int, buffer: DemoBuffer) -> None:
+    def write_demo_events(self, step: int, buffer: DemoBuffer) -> None:
         """The buffer's events since the last step."""
         events = [asdict(e) for e in buffer.take_events()]
         for event in events:
@@ -98,41 +102,52 @@ class Record:
             self.totals.events += len(events)
             self.writer.write("demo_events", frame, step=step)
 
-    def rollouts(
+    def write_rollouts(
         self,
         step: int,
         answers: Answers,
+        done: Sequence[tuple[Update, UpdateStats]],
         *,
-        advantage_QG: np.ndarray,
-        used_QG: np.ndarray,
         texts: bool,
         waiting: Collection[int],
     ) -> None:
-        """The training samples of a step and how they were used; the exposures count this step."""
+        """Write the training samples of a step and how they were used; the exposures count this step."""
         frame = attempts_frame(answers, decoding="rollout")
-        frame["advantage"] = np.where(answers.decided_QG, advantage_QG, np.nan).ravel()
+        advantage_QG, used_QG = uses_of(answers, done)
+        frame["advantage"] = advantage_QG.ravel()
         frame["used_in_update"] = used_QG.ravel()
         self.totals.samples += len(frame)
         self.totals.generated_tokens += int(frame["n_tokens"].sum())
         self.rl_exposures[answers.question_ix_Q[used_QG.any(axis=1)]] += 1
         self.write_attempts(step, Origin.rollout, 0, frame, texts=texts, waiting=waiting)
 
+    def note_kl_to_base(self, frame: pd.DataFrame) -> None:
+        """Add probe answers, scored under policy and base, to the estimate of the step's KL(policy || base)."""
+        self.base_gap_nats += float((frame["sum_logprob"] - frame["sum_logprob_base"]).sum())
+        self.base_gap_tokens += int(frame["n_tokens"].sum())
+
+    def forget_kl_to_base(self) -> None:
+        """Begin the estimate of another step."""
+        self.base_gap_nats, self.base_gap_tokens = 0.0, 0
+
+    @property
+    def kl_to_base(self) -> float | None:
+        """Mean over tokens of log p_policy - log p_base on this step's probe answers, nats; None without a probe."""
+        return self.base_gap_nats / self.base_gap_tokens if self.base_gap_tokens else None
+
     def write_attempts(
         self, step: int, origin: Origin, draw: int, frame: pd.DataFrame, *, texts: bool, waiting: Collection[int] = ()
     ) -> None:
         """Attempts, the texts that are kept, and the trajectories they make. `waiting`: questions in the buffer."""
-        frame = frame.sort_values(["question_ix", "attempt"], kind="stable", ignore_index=True)
-        text = frame.pop("text")
+        attempts, responses = split_responses(frame if texts else frame.assign(text=None))
         place: dict[str, Any] = {"step": step, "origin": str(origin), "draw": draw}
         if texts:
-            frame["response_id"] = np.arange(len(frame))
-            kept = frame[["response_id", "question_ix", "attempt"]].assign(text=text)
-            self.writer.write("responses", kept, **place)
-        self.writer.write("attempts", frame, **place)
+            self.writer.write("responses", responses, **place)
+        self.writer.write("attempts", attempts, **place)
         in_buffer = np.zeros(self.n_questions, dtype=bool)
         in_buffer[list(waiting)] = True
         trajectories = trajectories_of(
-            frame.assign(**place),
+            attempts.assign(**place),
             rl_exposures=self.rl_exposures,
             sft_exposures=self.sft_exposures,
             in_buffer=in_buffer,
@@ -140,28 +155,48 @@ class Record:
         self.writer.write("trajectories", trajectories, **place)
 
 
+def uses_of(answers: Answers, done: Sequence[tuple[Update, UpdateStats]]) -> tuple[np.ndarray, np.ndarray]:
+    """Find (advantage_QG, used_QG): each attempt's mean advantage, and whether an optimizer step was made with it.
+
+    An attempt that no update took had nothing to teach: advantage 0; an undecided one was none: null.
+    """
+    advantage_QG = np.where(answers.decided_QG, 0.0, np.nan)
+    used_QG = np.zeros(answers.decided_QG.shape, dtype=bool)
+    for update, stats in done:
+        for sequence in (s for component in update.components for s in component.sequences if s.attempt):
+            advantage_T = sequence.columns["advantage"]
+            advantage_QG[sequence.attempt] = advantage_T.mean(dtype=np.float64) if len(advantage_T) else 0.0
+            used_QG[sequence.attempt] |= not stats.skipped
+    return advantage_QG, used_QG
+
+
 def attempts_frame(answers: Answers, *, decoding: str) -> pd.DataFrame:
     """A row per attempt: the columns of `attempts` that sampling and grading give, and `text`."""
     rows = [
-        {
-            "question_ix": int(question_ix),
-            "attempt": g,
-            "verdict": str(judgement.verdict),
-            "verdict_rule": judgement.rule,
-            "reward": None if judgement.verdict is Verdict.undecided else float(judgement.verdict is Verdict.correct),
-            "finish": str(completion.finish),
-            "n_tokens": len(completion.token_ids_T),
-            "answer": judgement.answer,
-            "sum_logprob": float(np.sum(completion.logprobs_T, dtype=np.float64)),
-            "mean_entropy": completion.mean_entropy,
-            "policy_version": answers.version,
-            "decoding_id": decoding,
-            "seed": completion.seed,
-            "text": text,
-        }
-        for question_ix, completions, judgements, texts in zip(
-            answers.question_ix_Q, answers.completions_QG, answers.judgements_QG, answers.texts_QG, strict=True
+        attempt_row(
+            question_ix=int(question_ix),
+            attempt=g,
+            assistance=assistance,
+            verdict=judgement.verdict,
+            rule=judgement.rule,
+            answer=judgement.answer,
+            finish=completion.finish,
+            n_tokens=len(completion.token_ids_T),
+            policy_version=answers.version,
+            decoding_id=decoding,
+            seed=completion.seed,
+            text=text,
+            sum_logprob=float(np.sum(completion.logprobs_T, dtype=np.float64)),
+            mean_entropy=completion.mean_entropy,
         )
-        for g, (completion, judgement, text) in enumerate(zip(completions, judgements, texts, strict=True))
+        for question_ix, *row in zip(
+            answers.question_ix_Q,
+            answers.completions_QG,
+            answers.judgements_QG,
+            answers.texts_QG,
+            answers.assistance_QG,
+            strict=True,
+        )
+        for g, (completion, judgement, text, assistance) in enumerate(zip(*row, strict=True))
     ]
-    return pd.DataFrame(rows)
+    return frame_of(rows)

@@ -1,8 +1,8 @@
-"""The parts of a running training, as the loop sees them. Numpy only: tests script any of them by hand."""
+"""Hold the parts of a running training. Numpy only: tests script any of them by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,34 +12,27 @@ from relift.config import Config
 from relift.engines.tokens import Engine
 from relift.grading.base import Scorer
 from relift.learner.update import TrainSequence, Update, UpdateStats
-from relift.schema import Question
-from relift.trainer.demos import DemoBuffer
-from relift.trainer.recipes import Demo, Recipe
+from relift.trainer.demos import Demo, DemoBuffer
+from relift.trainer.recipe import Recipe
 from relift.trainer.record import Record
+from relift.trainer.step import Item, Step
 from relift.trainer.stream import Stream
 
 
 class LearnerLike(Protocol):
-    """What the loop asks of a learner; relift.learner.learner.Learner is the one that trains."""
+    """Describe what the loop asks of a learner; relift.learner.learner.Learner is the one that trains."""
 
-    def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]: ...
+    def score(self, sequences: Sequence[TrainSequence], *, temperature: float) -> list[np.ndarray]: ...
+    def score_reference(self, sequences: Sequence[TrainSequence], *, temperature: float) -> list[np.ndarray]: ...
     def forward_backward(self, update: Update) -> None: ...
-    def optim_step(self, optimizer: str) -> UpdateStats: ...
+    def optim_step(self, optimizer: str, *, run_steps: int | None) -> UpdateStats: ...
+    def reset_optimizer(self, name: str) -> None: ...
     def model_state_dict(self) -> Any: ...
 
 
 @dataclass(frozen=True)
-class Item:
-    """A question of the run with its place in the tables and its rendered prompt."""
-
-    question: Question
-    question_ix: int
-    prompt_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class StepReport:
-    """What a progress display may show of a finished step."""
+    """Tell a progress display what it may show of a finished step."""
 
     step: int
     reward: float | None  # mean over the decided rollouts
@@ -76,3 +69,30 @@ class Run:
     stop_requested: Callable[[], bool] = lambda: False
     step: int | None = None  # last finished step; None: not even the base was probed
     skipped_in_a_row: int = 0
+
+    def steps(self) -> Iterator[Step]:
+        """Give the steps that are still to be made, in order, as a recipe sees them."""
+        assert self.step is not None
+        for number in range(self.step + 1, self.config.steps + 1):
+            yield Step(
+                number,
+                self.buffer,
+                questions=lambda k: [self.train_items[i] for i in _batch(self.question_stream, k)],
+                demonstrations=lambda k: [self.demos[i] for i in _batch(self.demo_stream, k)],
+                score=lambda sequences, temperature: self.learner.score(sequences, temperature=temperature),
+                score_reference=lambda sequences, temperature: self.learner.score_reference(
+                    sequences, temperature=temperature
+                ),
+                forget_moments=self.learner.reset_optimizer,
+            )
+
+    def publish(self) -> None:
+        """Give the engine the weights of the last finished step, unless it has them: before it is asked."""
+        assert self.step is not None
+        if self.engine.policy_version != self.step:
+            self.engine.publish(self.learner.model_state_dict(), version=self.step)
+
+
+def _batch(stream: Stream | None, k: int) -> np.ndarray:
+    assert stream is not None, "the recipe's method says that it needs no such stream"
+    return stream.batch(k)

@@ -1,4 +1,4 @@
-"""Asking questions: prompts to an engine, texts to a grader, both back as one object.
+"""Ask questions: prompts to an engine, texts to a grader, both back as one object.
 
 Axes: Q questions, G attempts at each.
 """
@@ -10,55 +10,85 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from relift.engines.tokens import Request, Sampling
+from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import GuardStop
 from relift.grading.base import Submission
-from relift.schema import Origin, Verdict, seed_of
+from relift.schema import WARN_UNDECIDED, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
-from relift.trainer.run import Item, Run
+from relift.trainer.run import Run
+from relift.trainer.step import Ask, Step
 
-WARN_UNDECIDED = 0.02  # share of undecided verdicts that is worth a line
+
+def answer(run: Run, step: Step, plan: Sequence[Ask]) -> Answers:
+    """Sample and grade what a recipe planned for a step: training rollouts, possibly none."""
+    config = run.config.rollout
+    sampling = Sampling(config.max_tokens, config.temperature, config.top_p, config.top_k, run.stop_token_ids)
+    return ask(run, plan, sampling, origin=Origin.rollout, draw=0, step=step.number)
 
 
-def ask(
-    run: Run, items: Sequence[Item], sampling: Sampling, *, n: int, origin: Origin, draw: int, step: int
-) -> Answers:
-    """n graded answers to each question. The seed of an attempt depends on nothing but what names it."""
-    requests = [
-        Request(
-            item.prompt_ids,
-            tuple(seed_of(run.config.seed, str(origin), draw, step, item.question.question_id, g) for g in range(n)),
-        )
-        for item in items
-    ]
-    completions_QG = run.engine.generate(requests, sampling)
+def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, draw: int, step: int) -> Answers:
+    """Give graded answers [q][g]. The seed of an attempt depends on nothing but what names it."""
+    completions_QG: list[list[Completion]] = []
+    if asked:
+        run.publish()
+        requests, place_R = _requests(run, asked, origin=origin, draw=draw, step=step)
+        completions_QG = _in_place(run.engine.generate(requests, sampling), place_R, asked)
     texts = iter(run.decode([c.token_ids_T for row in completions_QG for c in row]))
     texts_QG = [[next(texts) for _ in row] for row in completions_QG]
-    judged = iter(
-        run.grader.judge(
-            [
-                Submission(
-                    item.question.answer,
-                    text,
-                    c.finish,
-                    kind=item.question.answer_kind,
-                    options=item.question.options,
-                )
-                for item, row, completions in zip(items, texts_QG, completions_QG, strict=True)
-                for text, c in zip(row, completions, strict=True)
-            ]
+    submissions = [
+        Submission(
+            one.item.question.answer,
+            text,
+            completion.finish,
+            kind=one.item.question.answer_kind,
+            options=one.item.question.options,
+            opened=one.item.thoughts_opened,
         )
-    )
+        for one, row, completions in zip(asked, texts_QG, completions_QG, strict=True)
+        for text, completion in zip(row, completions, strict=True)
+    ]
+    judged = iter(run.grader.judge(submissions) if submissions else [])
     answers = Answers(
-        question_ix_Q=np.array([item.question_ix for item in items], dtype=np.int32),
-        prompt_ids_Q=[item.prompt_ids for item in items],
+        question_ix_Q=np.array([one.item.question_ix for one in asked], dtype=np.int32),
+        prompt_ids_QG=[one.prompt_ids_G for one in asked],
         completions_QG=completions_QG,
         judgements_QG=[[next(judged) for _ in row] for row in texts_QG],
         texts_QG=texts_QG,
         version=run.engine.policy_version,
+        assistance_QG=[one.assistance_G for one in asked],
     )
-    guard_undecided(run, answers, where=f"step {step}, {origin}")
+    if asked:
+        guard_undecided(run, answers, where=f"step {step}, {origin}")
     return answers
+
+
+Place = tuple[int, tuple[int, ...]]  # q, and the attempts [g] that a request stands for
+
+
+def _requests(
+    run: Run, asked: Sequence[Ask], *, origin: Origin, draw: int, step: int
+) -> tuple[list[Request], list[Place]]:
+    """Make one request of the attempts at a question that share a prompt, and say where its answers belong."""
+    requests, place_R = [], []
+    for q, one in enumerate(asked):
+        question_id = one.item.question.question_id
+        attempts_of: dict[tuple[int, ...], list[int]] = {}
+        for g, prompt_ids in enumerate(one.prompt_ids_G):
+            attempts_of.setdefault(prompt_ids, []).append(g)
+        for prompt_ids, attempts in attempts_of.items():
+            seeds = tuple(seed_of(run.config.seed, str(origin), draw, step, question_id, g) for g in attempts)
+            requests.append(Request(prompt_ids, seeds))
+            place_R.append((q, tuple(attempts)))
+    return requests, place_R
+
+
+def _in_place(
+    answered: Sequence[Sequence[Completion]], place_R: Sequence[Place], asked: Sequence[Ask]
+) -> list[list[Completion]]:
+    completions: dict[tuple[int, int], Completion] = {}
+    for row, (q, attempts) in zip(answered, place_R, strict=True):
+        completions |= {(q, g): completion for g, completion in zip(attempts, row, strict=True)}
+    return [[completions[q, g] for g in range(len(one.prompt_ids_G))] for q, one in enumerate(asked)]
 
 
 def guard_undecided(run: Run, answers: Answers, *, where: str) -> None:

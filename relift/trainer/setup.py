@@ -9,6 +9,7 @@ import platform
 import random
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,27 @@ import numpy as np
 import torch
 import transformers
 
-from relift.config import Config, OptimizerConfig, to_toml
-from relift.engines.tokens import Engine
-from relift.engines.torch_sampler import TorchSampler
+from relift.config import Config, to_toml
+from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import world
 from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
+from relift.run_record import Change, RunRecord
+from relift.schema import RunKind, RunStatus
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
 from relift.trainer import identity, parallel
 from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
+from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.inputs import Inputs, questions_frame, read_inputs
-from relift.trainer.recipes import Recipe, build
+from relift.trainer.recipe import Demonstrations, Recipe
+from relift.trainer.recipes import build
 from relift.trainer.record import Record
+from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
@@ -60,10 +65,11 @@ def open_run(
         device_of(config)
         recipe = build(config)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
-        inputs = read_inputs(config, recipe, grader=grader)
+        inputs = read_inputs(config, recipe, grader=grader, warn=warn)
+        warn_of_truncation(config, recipe, warn)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, grader=grader, warn=warn)
+        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, warn=warn)
         seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
@@ -72,6 +78,16 @@ def open_run(
         else:
             resume(run, facts, allow_changes=allow_changes)
         yield run
+
+
+def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], None]) -> None:
+    """Warn of rollouts that are drawn from another distribution than the learner weighs."""
+    rollout = config.rollout
+    if recipe.rl is not None and (rollout.top_p < 1 or rollout.top_k != -1):
+        warn(
+            f"rollout.top_p = {rollout.top_p}, top_k = {rollout.top_k}: answers are drawn from a truncated "
+            "distribution and trained on with log-probabilities of the whole one; 1 and -1 make exact policy gradients"
+        )
 
 
 def seed_global_states(seed: int) -> None:
@@ -100,20 +116,27 @@ def assemble(
     writer: RunWriter,
     model: Any,
     *,
+    stack: ExitStack,
     grader: Scorer,
     warn: Callable[[str], None],
 ) -> Run:
-    """The parts of a run, put together at the base model."""
-    engine: Engine = TorchSampler(model, batch_rows=config.rollout.batch_rows)  # takes a copy, before the learner
-    sources = {"rl": config.rl.optimizer, "sft": config.sft.optimizer}
-    steps = {"rl": config.steps * config.rl.updates_per_batch, "sft": config.sft.phase_steps or config.steps}
+    """Put the parts of a run together at the base model. `stack` ends the engine."""
+    # Before the learner, which takes the model over; a publication asks the learner.
+    engine = stack.enter_context(
+        rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
+    )
+    device = device_of(config)
+    activations = config.model.checkpoint_activations
     learner = Learner(
         model,
-        {name: optimizer_spec(sources[name], steps[name]) for name in recipe.optimizers},
+        {name: optimizer_spec(config, recipe, name) for name in recipe.optimizers},
         token_budget=config.runtime.token_budget,
-        temperature=config.rollout.temperature,
-        device=device_of(config),
+        device=device,
+        checkpoint_activations=device.type == "cuda" if activations is None else activations,
+        longest=longest_sequence(inputs, recipe, config),
     )
+    if needs_reference(config, recipe, inputs):
+        learner.keep_reference()
     if world()[1] > 1:
         engine = parallel.SharedEngine(engine)
     n_questions = 1 + max(i.question_ix for i in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items))
@@ -139,6 +162,13 @@ def assemble(
     )
 
 
+def longest_sequence(inputs: Inputs, recipe: Recipe, config: Config) -> int:
+    """Count the tokens of the longest sequence that the run can train on."""
+    prompts = [len(item.prompt_ids) for item in inputs.train_items]
+    rollouts = max(prompts, default=0) + config.rollout.max_tokens if recipe.rl else 0
+    return max([rollouts, *(len(demo.prompt_ids) + len(demo.completion_ids_T) for demo in inputs.demos)])
+
+
 def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
     """The order of the training questions; None for a run that samples none."""
     if recipe.rl is None or recipe.sft_steps >= config.steps:
@@ -149,48 +179,68 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
 
 def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
     """The order of the demonstrations in phases of fine-tuning alone; None without such a phase."""
-    if not recipe.sft_steps or not config.steps:
+    if recipe.method.demonstrations is not Demonstrations.stream or not config.steps:
         return None
     return Stream(len(inputs.demos), per_batch=config.sft.batch, seed=config.seed, purpose="demonstrations")
 
 
-def optimizer_spec(config: OptimizerConfig, steps: int) -> OptimizerSpec:
-    values = config.model_dump()
-    return OptimizerSpec(**{**values, "total_steps": config.total_steps or max(steps, 1)})
+def optimizer_spec(config: Config, recipe: Recipe, name: str) -> OptimizerSpec:
+    """Describe the optimizer of this name. A schedule of no given length ends with its phase."""
+    section = config.rl.optimizer if name == "rl" else config.sft.optimizer
+    values = section.model_dump(exclude={"over", "warmup_share"})
+    n_sft = int(min(recipe.sft_steps, config.steps))
+    if section.over == "run":
+        phase = config.steps
+    elif name == "rl":
+        phase = (config.steps - n_sft) * config.rl.updates_per_batch
+    else:
+        phase = n_sft  # a buffer's steps are not known before: recipes/__init__.py asks for total_steps there
+    total = section.total_steps or max(phase, 1)
+    warmup = section.warmup_steps or round(section.warmup_share * total)
+    over_run = section.over == "run"
+    return OptimizerSpec(**{**values, "total_steps": total, "warmup_steps": warmup, "over_run": over_run})
 
 
-def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str, Any]:
-    """run.json of this configuration as of now: identity, surroundings, decoding, versions."""
+def needs_reference(config: Config, recipe: Recipe, inputs: Inputs) -> bool:
+    """Whether anything is scored under the base model, so that a copy of its weights is to be kept."""
+    probes = bool(inputs.probe_items or inputs.ends_items) and config.probe.score_base and config.probe.temperature > 0
+    return probes or (recipe.rl is not None and recipe.rl.kl is not None) or config.data.score_base
+
+
+def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecord:
+    """Gather the record of this configuration as of now: identity, surroundings, decoding, versions."""
     fingerprints = {
         "data": inputs.train.fingerprint,
         "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
-        "tokenizer": identity.digest(sorted(inputs.tokenizer.get_vocab().items())),
+        "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": model_fingerprint(config),
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
-    return {
-        "run_id": f"{identity.plain_name(folder)}-{identity.digest(ident)[:8]}",
-        "name": config.name or config.recipe,
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "identity": ident,
-        "tunable": identity.tunables(config),
-        "surroundings": identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
-        "decodings": decodings(config, run),
-        "engine": run.engine.describe(),
-        "graders": {
-            kind: described for kind, described in run.grader.describe().items() if kind in inputs.answer_kinds
+    return RunRecord(
+        run_id=f"{plain_name(folder)}-{digest(ident)[:8]}",
+        kind=RunKind.train,
+        name=config.name or config.recipe,
+        recipe=config.recipe,
+        seed=config.seed,
+        status=RunStatus.running,
+        identity=ident,
+        tunable=identity.tunables(config),
+        surroundings=identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
+        decodings=decodings(config, run),
+        engine=run.engine.describe(),
+        graders={
+            kind: said for kind, said in plain_values(run.grader.describe()).items() if kind in inputs.answer_kinds
         },
-        "versions": identity.versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
-        "hardware": {"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
-        "skipped_prompts": inputs.skipped,
-        "repairs": {name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
-    }
+        versions=versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
+        hardware={"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
+        skipped_prompts=inputs.skipped,
+        repairs={name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
+    )
 
 
 def decodings(config: Config, run: Run) -> dict[str, Any]:
-    """What `attempts.decoding_id` stands for."""
+    """Spell out what `attempts.decoding_id` stands for."""
     rollout, probe = config.rollout, config.probe
     stop = list(run.stop_token_ids)
     return {
@@ -211,32 +261,35 @@ def decodings(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def begin(run: Run, inputs: Inputs, facts: dict[str, Any], model: Any) -> None:
+def begin(run: Run, inputs: Inputs, facts: RunRecord, model: Any) -> None:
     """Lay a new run folder."""
-    n_parameters = model.num_parameters()
+    demonstrations = inputs.demonstration_rows
+    if run.config.data.score_base and inputs.demos:
+        scores = score_demonstrations(run.learner, inputs.demos)
+        demonstrations = demonstrations.assign(sum_logprob_base=demonstrations["demo_id"].map(scores))
     run.record.writer.start(
-        run_json={**facts, "status": "running", "exact": True, "changes": [], "n_parameters": n_parameters},
+        replace(facts, n_parameters=model.num_parameters()),
         config_toml=to_toml(run.config),
         questions=questions_frame(inputs),
-        demonstrations=inputs.demonstration_rows if len(inputs.demonstration_rows) else None,
+        demonstrations=demonstrations if len(demonstrations) else None,
     )
 
 
-def resume(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> None:
+def resume(run: Run, facts: RunRecord, *, allow_changes: Collection[str]) -> None:
     """Compare identities, roll back to the newest good checkpoint, restore it."""
     step = parallel.on_first(partial(roll_back, run, facts, allow_changes=allow_changes))
     if world()[0]:
-        run.record.writer.run_json = facts  # of the first process alone it is the file
+        run.record.writer.run = facts  # type: ignore[misc]  # of the first process alone it is the file
     if step is not None:
         restore(run, checkpoint_folder(run.record.writer.folder, step))
 
 
-def roll_back(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> int | None:
+def roll_back(run: Run, facts: RunRecord, *, allow_changes: Collection[str]) -> int | None:
     """The step of the newest good checkpoint, after everything past it was set aside; None: begin again."""
-    writer, stored = run.record.writer, run.record.writer.run_json
-    identity.compare(stored["identity"], facts["identity"], folder=writer.folder)
-    changed = identity.changed_tunables(stored["tunable"], run.config, folder=writer.folder, allowed=allow_changes)
-    same = stored["surroundings"] == facts["surroundings"]
+    writer, stored = run.record.writer, run.record.writer.run
+    identity.compare(stored.identity, facts.identity, folder=writer.folder)
+    changed = identity.changed_tunables(stored.tunable, run.config, folder=writer.folder, allowed=allow_changes)
+    same = stored.surroundings == facts.surroundings
     if not same:
         run.warn(
             "threads, micro-batches, versions or hardware differ from the last start: resumed, but not bit for bit"
@@ -246,11 +299,12 @@ def roll_back(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]
     writer.roll_back(step)
     if checkpoint is not None and checkpoint.info["row"] is not None:
         keep_row(run, checkpoint.info["row"])  # the run may have died between the checkpoint and its row
-    writer.update_run_json(
-        status="running",
-        tunable=facts["tunable"],
-        surroundings=facts["surroundings"],
-        exact=stored["exact"] and same and not changed,
-        changes=[*stored["changes"], *([{"from_step": step, "fields": changed}] if changed else [])],
+    change = Change(from_step=step, fields={name: (old, new) for name, (old, new) in changed.items()})
+    writer.update_run(
+        status=RunStatus.running,
+        tunable=facts.tunable,
+        surroundings=facts.surroundings,
+        exact=stored.exact and same and not changed,
+        changes=(*stored.changes, change) if changed else stored.changes,
     )
     return step

@@ -126,7 +126,7 @@ QUESTIONS: dict[str, tuple[Callable[[Rows], str], tuple[str, ...]]] = {
     "an unknown kind of answer": (
         lambda rows: lines([{**rows[0], "answer_kind": "exakt"}]), ("unknown answer_kind 'exakt'", "nearest: exact")),
     "all at once": (
-        lambda rows: lines([{"problem": "", "answer": "1"}, rows[0], rows[0]]),
+        lambda rows: lines([{"problem": "", "answer": "1"}, rows[0], rows[0], rows[1]]),
         ("row 1: problem is empty", "row 3: the same question as in row 2", "(2 problems)")),
 }  # fmt: skip
 
@@ -151,7 +151,7 @@ def test_a_damaged_parquet_file(config: Path, rows: Rows, tmp_path: Path) -> Non
 
 
 def prompt_tokens(finished: Path) -> list[int]:
-    """Of every training question of the finished run: the lengths that the limits are about."""
+    """Return the lengths that the limits are about, of every training question of the finished run."""
     questions = pq.read_table(finished / "questions.parquet").to_pandas()
     return questions["prompt_tokens"].tolist()
 

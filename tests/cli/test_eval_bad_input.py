@@ -29,7 +29,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("-b", ","): ("no benchmark is named",),
     (*ARITH, "--protocol", "luffi"): ("no protocol 'luffi'; nearest: luffy; known: relift",),
     (*ARITH, "--engine", "vlm"): ("no engine 'vlm'; there are torch", "nearest: vllm"),
-    (*ARITH, "--engine-option", "dtpye=x"): ("--engine-option 'dtpye=x': unknown key 'dtpye'; nearest: dtype",),
+    (*ARITH, "--engine-option", "dtpye=x"): (
+        "--engine-option 'dtpye=x': engine torch has no option 'dtpye'; nearest: dtype",
+    ),
     (*ARITH, "--engine-option", "dtype"): ("--engine-option 'dtype': write it as key=value",),
     (*ARITH, "--engine-option", "batch_rows=x"): ("--engine-option 'batch_rows=x': Input should be a valid integer",),
     (*ARITH, "--engine-option", "dtype=float7"): ("float7", "auto, float32, bfloat16 or float16"),
@@ -139,7 +141,7 @@ def test_secrets_stay_out(inputs: Path, tmp_path: Path, monkeypatch: pytest.Monk
         address = server.base_url.replace("://", f"://user:{CANARY}@")
         arguments = (
             "eval", "tiny", *ARITH, "--engine", "openai", "--tokenizer", inputs / "base",
-            "--engine-option", "api_key_env=SOME_KEY", "--engine-option", "max_model_len=256",
+            "--engine-option", "api_key_env=SOME_KEY",
         )  # fmt: skip
         for number, url in enumerate((server.base_url, address)):
             run = tmp_path / f"run{number}"
@@ -148,7 +150,7 @@ def test_secrets_stay_out(inputs: Path, tmp_path: Path, monkeypatch: pytest.Monk
             if number == 0:
                 assert ended.status == 0, ended.err
                 assert any(CANARY in str(headers) for _, headers, _ in server.requests)  # the key was in use
-                assert RunReader(run).run_json["model"]["name"] == "tiny"
+                assert RunReader(run).run.model.name == "tiny"
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 5
     assert not [path for path in written if CANARY.encode() in path.read_bytes()]

@@ -1,4 +1,4 @@
-"""Whose folder is it: other runs', other people's, somebody else's just now, and one on a full disk."""
+"""Refuse folders of other runs, folders without a run, one that another process writes in, one on a full disk."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_damaged_run_json(config: Path, run: Path) -> None:
 
 
 def test_a_base_run(config: Path, finished: Path, run: Path, tmp_path: Path) -> None:
-    """What is taken over is what would have been sampled; another one, or one without its step 0, is refused."""
+    """Take over a base's step 0 as it would have been sampled; refuse another base, or one without a step 0."""
     taken = tmp_path / "taken" / "run"
     assert train(config, taken, f"probe.base_run={finished}").status == 0
     assert contents(taken) == contents(finished)

@@ -13,18 +13,17 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from relift.config import (
-    RECIPE_DEFAULTS,
     Change,
     Config,
-    RecipeName,
     field_changes,
     flatten,
-    load_config,
     parse_config,
     preset_names,
     to_toml,
 )
 from relift.errors import InputError
+from relift.trainer.configuration import load_config
+from relift.trainer.recipes import RECIPES
 
 # docs/method.md, the three presets (its table names every source); "relift" is ours. A value that the paper does not
 # give is that of relift-iclr2026 unless the table fills in another (500 steps, symmetric clip of 0.2).
@@ -32,6 +31,8 @@ ICLR2026: dict[str, Any] = {
     "recipe": "relift",
     "steps": 1785,  # 5 epochs of 45764 // 128 = 357 steps
     "model.path": "Qwen/Qwen2.5-Math-7B",
+    "model.max_positions": 16384,
+    "model.rope_theta": 40000.0,
     "data.max_prompt_tokens": 1024,
     "data.max_demo_tokens": 8192,
     "rollout.questions_per_step": 128,
@@ -41,7 +42,7 @@ ICLR2026: dict[str, Any] = {
     "rollout.top_k": -1,
     "rollout.max_tokens": 8192,
     "rl.advantage": "mean",
-    "rl.clip": True,
+    "rl.loss": "ppo_clip",
     "rl.clip_low": 0.2,
     "rl.clip_high": 0.28,
     "rl.dual_clip": 3.0,
@@ -57,7 +58,7 @@ ICLR2026: dict[str, Any] = {
     "rl.optimizer.schedule": "constant",
     "rl.optimizer.max_grad_norm": 0.5,
     "sft.batch": 64,
-    "sft.mean": "tokens",
+    "sft.denominator": "tokens",
     "sft.entropy_weight": 1e-4,
     "sft.loss_scale": 1.0,
     "sft.optimizer.lr": 1e-6,
@@ -77,6 +78,51 @@ ICLR2026: dict[str, Any] = {
     "probe.every": 30,
     "probe.attempts": 8,
 }
+# Limozin et al., arXiv 2604.23747; HPT's script (its limit and weight in units of the mean, recipes/hpt.py).
+SHAPE = {k: v for k, v in ICLR2026.items() if k.partition(".")[0] in ("model", "data", "rollout")}
+LIMOZIN: dict[str, Any] = SHAPE | {
+    "recipe": "sft_rl",
+    "steps": 3 * (45764 // 64) + 500,
+    "sft.phase_steps": 3 * (45764 // 64),
+    "sft.batch": 64,
+    "sft.loss": "sft",
+    "sft.denominator": "tokens",
+    "sft.entropy_weight": 0.0,
+    "sft.optimizer.lr": 5e-5,
+    "sft.optimizer.schedule": "cosine",
+    "sft.optimizer.final_ratio": 0.1,
+    "sft.optimizer.warmup_share": 0.1,
+    "sft.optimizer.betas": [0.9, 0.999],
+    "sft.optimizer.weight_decay": 0.01,
+    "rl.optimizer.lr": 1e-6,
+    "rl.optimizer.schedule": "constant",
+    "rl.optimizer.warmup_share": 0.0,
+    "rl.loss": "ppo_clip",
+    "rl.clip_low": 0.2,
+    "rl.clip_high": 0.28,
+    "rl.dual_clip": None,
+    "rl.advantage": "mean",
+    "rl.denominator": "tokens",
+    "rl.entropy_weight": 0.0,
+    "rl.kl_weight": 0.0,
+    "rl.updates_per_batch": 2,
+}
+HPT: dict[str, Any] = SHAPE | {
+    "recipe": "hpt",
+    "steps": 500,
+    "rl.loss": "ratio",
+    "rl.advantage": "mean",
+    "rl.denominator": "questions_max_tokens",
+    "rl.entropy_weight": 0.001,
+    "rl.loss_scale": 1.0,
+    "rl.optimizer.lr": 5e-6,
+    "rl.optimizer.skip_grad_norm": 80 / 64,
+    "rl.updates_per_batch": 2,
+    "sft.denominator": "questions",
+    "sft.loss_scale": 1.0 / 8,
+    "sft.moments": "shared",
+    "buffer.threshold": 0.0,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "relift-iclr2026": ICLR2026,
     "relift-paper": ICLR2026
@@ -85,13 +131,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "rl.advantage": "std",
         "rl.clip_high": 0.2,
         "rl.dual_clip": None,
-        "sft.mean": "sequences",
+        "rl.denominator": "group_tokens",
+        "sft.denominator": "sequences",
         "buffer.order": "random",
     },
     "relift-june2025": ICLR2026
     | {
         "steps": 1071,  # 3 epochs of 357 steps
-        "rl.clip": False,
+        "rl.loss": "ratio",
         "rl.denominator": "max_tokens",
         "rl.loss_scale": 64.0,
         "rl.entropy_weight": 0.001,
@@ -104,6 +151,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "buffer.order": "lifo",
     },
     "relift": ICLR2026 | {"buffer.dedup": "refresh", "buffer.recheck": "latest"},
+    "sft-rl-limozin": LIMOZIN,
+    "sft-rl-limozin-50": LIMOZIN | {"steps": 2195, "rl.optimizer.lr": 5e-6},
+    "hpt-7b": HPT,
+    "hpt-1.5b": HPT | {"model.path": "Qwen/Qwen2.5-Math-1.5B", "sft.loss_scale": 0.3 / 8},
 }
 
 
@@ -149,14 +200,19 @@ NOT_IDENTITY = {
         f"{k}.optimizer.{field}"
         for k in ("rl", "sft")
         for field in (
-            "lr", "betas", "eps", "weight_decay", "warmup_steps", "schedule", "total_steps", "final_ratio",
-            "max_grad_norm", "skip_grad_norm",
+            "lr", "betas", "eps", "weight_decay", "warmup_steps", "warmup_share", "schedule", "over", "total_steps",
+            "final_ratio", "max_grad_norm", "skip_grad_norm",
         )
     },
-    "numeric": {"model.device", "rollout.batch_rows", "runtime.threads", "runtime.token_budget"},
+    "numeric": {
+        "model.device", "model.checkpoint_activations", "rollout.batch_rows", "runtime.threads", "runtime.token_budget",
+        "vllm.max_sequences", "vllm.tensor_parallel", "server.concurrency",
+    },
     "runtime": {
-        "name", "probe.base_run", "checkpoint.every", "checkpoint.keep", "guard.max_skipped", "guard.max_undecided",
-        "runtime.rollout_texts",
+        "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
+        "guard.max_skipped", "guard.max_undecided",
+        "runtime.rollout_texts", "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
+        "server.folder", "server.deadline_seconds",
     },
 }  # fmt: skip
 
@@ -210,23 +266,24 @@ def test_a_file_of_ones_own_needs_no_preset(tmp_path: Path) -> None:
 
 # docs/method.md, table of recipes: (advantage, clip, low, high, dual, denominator, drop_flat_groups), alpha.
 LOSSES: dict[str, tuple[Any, ...]] = {
-    "sft_rl": ("mean", True, 0.2, 0.28, None, "tokens", False, 0.0),
-    "grpo": ("std", True, 0.2, 0.2, None, "sequences", False, 0.0),
-    "drgrpo": ("mean", True, 0.2, 0.2, None, "max_tokens", False, 0.0),
-    "dapo": ("std", True, 0.2, 0.28, None, "tokens", True, 0.0),
-    "relift": ("mean", True, 0.2, 0.28, 3.0, "tokens", False, 1e-4),
-    "hpt": ("mean", False, 0.2, 0.2, None, "max_tokens", False, 0.0),
+    "sft_rl": ("mean", "ppo_clip", 0.2, 0.28, None, "tokens", False, 0.0),
+    "grpo": ("std", "ppo_clip", 0.2, 0.2, None, "sequences", False, 0.0),
+    "drgrpo": ("mean", "ppo_clip", 0.2, 0.2, None, "max_tokens", False, 0.0),
+    "dapo": ("std", "ppo_clip", 0.2, 0.28, None, "tokens", True, 0.0),
+    "relift": ("mean", "ppo_clip", 0.2, 0.28, 3.0, "tokens", False, 1e-4),
+    "frozen": ("std", "ppo_clip", 0.2, 0.2, None, "sequences", False, 0.0),
+    "hpt": ("mean", "ratio", 0.2, 0.2, None, "questions_max_tokens", False, 0.0),
 }
 
 
 def losses(config: Config) -> tuple[Any, ...]:
     rl = config.rl
-    clip = (rl.clip, rl.clip_low, rl.clip_high, rl.dual_clip)
+    clip = (rl.loss, rl.clip_low, rl.clip_high, rl.dual_clip)
     return (rl.advantage, *clip, rl.denominator, rl.drop_flat_groups, config.sft.entropy_weight)
 
 
-def test_every_recipe_has_defaults() -> None:
-    assert set(RECIPE_DEFAULTS) == set(get_args(RecipeName)) == {*LOSSES, "sft"}
+def test_every_recipe_is_in_the_table() -> None:
+    assert set(RECIPES) == {*LOSSES, "sft"}
 
 
 OVER = ["hpt", "relift", "relift-paper", "relift-june2025"]  # hpt: a file that names it; the others: presets
@@ -238,15 +295,22 @@ def test_a_recipe_is_the_same_over_any_other(recipe: str, over: str, tmp_path: P
     source = write(tmp_path, 'recipe = "hpt"\nsft.entropy_weight = 0.1\n') if over == "hpt" else over
     config = load_config(source, overrides=["sft.phase_steps=1", f"recipe={recipe}"])
     assert losses(config) == LOSSES[recipe]
-    assert (config.rl.entropy_weight, config.rl.loss_scale, config.sft.loss_scale) == (0.0, 1.0, 1.0)
-    assert config.sft.mean == "tokens"
-    assert config.rl.optimizer.skip_grad_norm == (80.0 if recipe == "hpt" else None)
+    hpt = recipe == "hpt"
+    assert (config.rl.entropy_weight, config.rl.loss_scale) == (0.001 if hpt else 0.0, 1.0)
+    assert config.sft.loss_scale == (1 / 8 if hpt else 1.0)
+    assert config.sft.denominator == ("questions" if hpt else "tokens")
+    assert config.rl.optimizer.skip_grad_norm == (80 / 64 if hpt else None)
+    assert config.rl.optimizer.max_grad_norm == 1.0  # the clip of another recipe is in its units
+    assert config.rl.optimizer.lr == {"hpt": 5e-6, "frozen": 0.0}.get(recipe, 1e-6)
+    if recipe in ("relift", "sft_rl"):
+        assert config.sft.optimizer.lr == {"relift": 1e-6, "sft_rl": 5e-5}[recipe]
 
 
 @pytest.mark.parametrize("source", ["relift", "relift-june2025"])
 def test_plain_fine_tuning_has_no_entropy_bonus(source: str) -> None:
     sft = load_config(source, overrides=["recipe=sft"]).sft
-    assert (sft.entropy_weight, sft.loss_scale, sft.mean) == (0.0, 1.0, "tokens")
+    assert (sft.entropy_weight, sft.loss_scale, sft.denominator) == (0.0, 1.0, "tokens")
+    assert (sft.optimizer.lr, sft.optimizer.schedule, sft.optimizer.warmup_share) == (5e-5, "cosine", 0.1)
 
 
 def test_naming_the_recipe_in_force_changes_nothing(tmp_path: Path) -> None:
@@ -257,7 +321,7 @@ def test_naming_the_recipe_in_force_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_layers_own_values_win_over_its_recipe(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, 'recipe = "grpo"\n[rl]\nclip_high = 0.3\n'), overrides=["rl.advantage=mean"])
-    assert losses(config) == ("mean", True, 0.2, 0.3, None, "sequences", False, 0.0)
+    assert losses(config) == ("mean", "ppo_clip", 0.2, 0.3, None, "sequences", False, 0.0)
 
 
 # ---- --set -----------------------------------------------------------------------------------------------------
@@ -268,7 +332,7 @@ def test_a_layers_own_values_win_over_its_recipe(tmp_path: Path) -> None:
     [
         ("rl.optimizer.lr=2e-6", "rl.optimizer.lr", 2e-6),
         ("rl.optimizer.betas=[0.9, 0.95]", "rl.optimizer.betas", [0.9, 0.95]),
-        ("rl.clip=false", "rl.clip", False),
+        ("rl.drop_flat_groups=true", "rl.drop_flat_groups", True),
         ("name=my run", "name", "my run"),  # no TOML value: a string
         ("name= my run ", "name", "my run"),
         ('name="007"', "name", "007"),
@@ -309,14 +373,14 @@ def refusal(source: str | Path, *overrides: str) -> str:
         ("stps=3", "relift: unknown key 'stps'; nearest: steps"),
         ("zzz=3", "relift: unknown key 'zzz'"),
         ("extends=relift", "unknown key 'extends'"),
-        ("recipe=grop", "recipe = 'grop': Input should be 'sft', 'sft_rl', 'grpo'"),
+        ("recipe=grop", "relift: no recipe 'grop'; nearest: grpo; known: sft, sft_rl, grpo"),
         ("rl=3", "rl = 3: Input should be a valid dictionary"),
         ("steps=many", "steps = 'many'"),
         ("steps=-1", "steps = -1"),
         ("probe.attempts=none", "probe.attempts = 'none'"),  # None may not stand there
         ("rl.optimizer.lr=nan", "rl.optimizer.lr = nan"),
         ("rl.optimizer.lr=inf", "rl.optimizer.lr = inf"),
-        ("rl.optimizer.lr=0", "rl.optimizer.lr = 0"),
+        ("rl.optimizer.lr=-1", "rl.optimizer.lr = -1"),
         ("rl.optimizer.betas=[0.9, nan]", "rl.optimizer.betas.1 = nan"),
         ("rl.optimizer.betas=[0.9, 1.0]", "rl.optimizer.betas.1 = 1.0"),  # AdamW divides by 1 - beta**t
         ("buffer.threshold=-inf", "buffer.threshold = -inf"),
@@ -404,3 +468,15 @@ def test_a_hub_id_stays(tmp_path: Path) -> None:
 def test_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().steps = 3  # type: ignore[misc]
+
+
+def test_engines_of_rollouts_ask_for_what_they_need() -> None:
+    for values, message in (
+        ({"rollout": {"engine": "server"}}, "server.url, server.folder"),
+        ({"rollout": {"engine": "vllm", "top_p": 0.9}}, "rollout.top_p, rollout.top_k"),
+        ({"rollout": {"engine": "vllm", "top_k": 40}}, "rollout.top_p, rollout.top_k"),
+        ({"rollout": {"engine": "sglang"}}, "rollout.engine"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse_config(values, where="test")
+    assert parse_config({"rollout": {"engine": "torch", "top_p": 0.9}}, where="test").rollout.top_p == 0.9

@@ -336,3 +336,79 @@ def test_an_unwritable_place_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot write questions to"):
         write_questions(tmp_path / "no" / "q.jsonl", [], [])
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_without_a_kind_have_the_kind_of_their_golds(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def kind(golds: Any) -> str:
+        seen.append(list(golds))
+        return "math"
+
+    rows = [row("a?", "1"), row("b?", "2", answer_kind="exact"), row("c?", "B", options=["x", "y"]), row("d?", "x")]
+    read = read_questions(lay(tmp_path / "q.jsonl", *rows), answer_kind=kind)
+    assert [q.answer_kind for q in read.questions] == ["math", "exact", "choice", "math"]
+    assert seen == [["1", "x"]]  # asked once, for the rows that name none
+    assert [q.answer_kind for q in read_questions(tmp_path / "q.jsonl").questions] == [
+        "exact",
+        "exact",
+        "choice",
+        "exact",
+    ]
+
+
+def test_the_row_of_a_question_is_its_first(tmp_path: Path) -> None:
+    a, b = row("a?", "1"), row("b?", "2")
+    read = read_questions(lay(tmp_path / "q.jsonl", b"", a, b, a, b), repeats="collapse")
+    assert [read.row_of[q.question_id] for q in read.questions] == [2, 3]  # line 1 is empty
+
+
+def test_demonstrations_of_repeated_rows_are_taken_once(tmp_path: Path) -> None:
+    both = row("a?", "1", demonstration="so 1"), row("a?", "1", demonstration="so 1")
+    assert len(read_questions(lay(tmp_path / "q.jsonl", *both), repeats="collapse").demonstrations) == 1
+
+
+def test_many_repeats_are_read_in_no_time(tmp_path: Path) -> None:
+    """20,000 questions three times: comparing each row with all before it would take minutes."""
+    rows = [row(f"{i}?", "1") for i in range(20_000)] * 3
+    read = read_questions(lay(tmp_path / "q.jsonl", *rows), repeats="collapse")
+    assert read.repeats == 3 and len(read.questions) == 20_000
+    with pytest.raises(InputError, match="the same question as in row 1;.*40000 problems"):
+        read_questions(tmp_path / "q.jsonl")
+
+
+# The training file of ReLIFT and LUFFY (Elliott/Openr1-Math-46k-8192), its columns.
+NESTED: dict[str, Any] = {
+    "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1+1?"}],
+    "target": [{"role": "assistant", "content": "So 2."}],
+    "reward_model": {"ground_truth": "2", "style": "rule"},
+}
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "parquet"])
+def test_a_column_may_be_a_path(tmp_path: Path, format_: str) -> None:
+    file = lay(tmp_path / "q.jsonl", NESTED)
+    if format_ == "parquet":
+        file = tmp_path / "q.parquet"
+        pq.write_table(pa.Table.from_pylist([NESTED]), file)
+    columns = {
+        "problem": "prompt.1.content", "answer": "reward_model.ground_truth", "demonstration": "target.0.content",
+    }  # fmt: skip
+    read = read_questions(file, columns=columns)
+    assert [(q.problem, q.answer) for q in read.questions] == [("1+1?", "2")]
+    assert [d.text for d in read.demonstrations] == ["So 2."]
+
+
+def test_a_list_for_a_text_says_how_to_name_the_text_in_it(tmp_path: Path) -> None:
+    file = lay(tmp_path / "q.jsonl", NESTED)
+    with pytest.raises(InputError) as caught:
+        read_questions(file, columns={"problem": "prompt", "answer": "reward_model"})
+    assert (
+        "prompt is of type list, not text; name the text in it, as in data.columns.problem = 'prompt.0.content'"
+        in str(caught.value)
+    )
+    assert "data.columns.answer = 'reward_model.ground_truth'" in str(caught.value)
+    with pytest.raises(InputError, match="prompt.7.content is missing"):
+        read_questions(file, columns={"problem": "prompt.7.content", "answer": "reward_model.ground_truth"})
+    with pytest.raises(InputError, match="it has no column 'promt.0.content'"):
+        read_questions(file, columns={"problem": "promt.0.content", "answer": "reward_model.ground_truth"})

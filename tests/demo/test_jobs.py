@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.demo.jobs import Job, JobFailed, Process
+from relift.demo.jobs import DemoJob, JobFailed, Process
 from relift.demo.jobs import run_jobs as run_jobs_with
 
 
@@ -30,10 +30,10 @@ def python(*arguments: str) -> list[str]:
 run_jobs = partial(run_jobs_with, launch=start)
 
 
-def touching(name: str, folder: Path, **more: object) -> Job:
+def touching(name: str, folder: Path, **more: object) -> DemoJob:
     """A job that appends its name to a file."""
     code = f"open({str(folder / 'order')!r}, 'a').write({name + ' '!r})"
-    return Job(name, lambda: python("-c", code), folder / f"{name}.log", **more)  # type: ignore[arg-type]
+    return DemoJob(name, lambda: python("-c", code), folder / f"{name}.log", **more)  # type: ignore[arg-type]
 
 
 def test_jobs_wait_for_those_before_them(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_finished_jobs_are_not_started(tmp_path: Path) -> None:
 
 
 def test_a_failure_ends_the_others_and_is_told_with_its_last_line(tmp_path: Path) -> None:
-    bad = Job("bad", lambda: python("-c", "import sys; print('it broke'); sys.exit(5)"), tmp_path / "bad.log")
-    endless = Job("endless", lambda: python("-c", "import time; time.sleep(60)"), tmp_path / "endless.log")
+    bad = DemoJob("bad", lambda: python("-c", "import sys; print('it broke'); sys.exit(5)"), tmp_path / "bad.log")
+    endless = DemoJob("endless", lambda: python("-c", "import time; time.sleep(60)"), tmp_path / "endless.log")
     began = time.monotonic()
     with pytest.raises(JobFailed, match="bad: it broke") as failure:
         run_jobs([bad, endless], workers=2)
@@ -59,7 +59,7 @@ def test_a_failure_ends_the_others_and_is_told_with_its_last_line(tmp_path: Path
 
 
 def test_sigterm_stops_the_jobs(tmp_path: Path) -> None:
-    endless = Job("endless", lambda: python("-c", "import time; time.sleep(60)"), tmp_path / "endless.log")
+    endless = DemoJob("endless", lambda: python("-c", "import time; time.sleep(60)"), tmp_path / "endless.log")
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
     with pytest.raises(SystemExit) as stop:
         run_jobs([endless], workers=1)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
+from relift.engines.options import ReplayOptions
 from relift.engines.replay import ReplayAnswers, open_recording
 from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
@@ -19,7 +20,7 @@ from relift.schema import Finish, question_id_of
 from relift.store import RunWriter, split_responses
 from tests.engines.answer_contract import CHECKS, WARM, Case, answers
 from tests.engines.tiny import character_tokenizer, prompts, tiny_model
-from tests.store.rows import RUN_JSON, attempts, questions
+from tests.store.rows import RUN, attempts, questions
 
 
 def write_lines(path: Path, rows: list[Any]) -> Path:
@@ -53,7 +54,7 @@ def test_contract(check: Any, lines: Path) -> None:
 def write_run(folder: Path, *, steps: tuple[int, ...] = (0,), origin: str = "benchmark") -> pd.DataFrame:
     frame = attempts()
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         for step in steps:
             rows, responses = split_responses(frame)
             writer.write("attempts", rows, step=step, origin=origin)
@@ -89,7 +90,7 @@ def test_of_several_steps_one_is_named(tmp_path: Path) -> None:
 
 def test_attempts_without_a_text_are_missing(tmp_path: Path) -> None:
     with RunWriter(tmp_path) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         writer.write("attempts", attempts().drop(columns="text").assign(response_id=None), step=0, origin="probe")
         writer.commit(0)
     assert open_recording(tmp_path).replies == {}
@@ -147,7 +148,7 @@ def test_tokens_that_nobody_counted(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path / "model")
     character_tokenizer(tmp_path / "model")
     source = ModelSource("", None, "")
-    options = EngineOptions(recorded=path, tokenizer=str(tmp_path / "model"))
+    options = ReplayOptions(recorded=path, tokenizer=str(tmp_path / "model"))
     with open_answerer("replay", source, options=options) as engine:
         assert [(r.text, r.n_tokens) for r in answers(engine, asks, Sampling(max_tokens=9))] == [
             ("abc", 4),

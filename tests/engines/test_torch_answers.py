@@ -130,11 +130,12 @@ def test_an_answerer_is_entered_first(case: Case) -> None:
 
 def test_a_folder_is_loaded_when_entered(tmp_path: Path) -> None:
     from relift.engines.model_source import resolve_model
-    from relift.engines.open import EngineOptions, open_answerer
+    from relift.engines.open import open_answerer
+    from relift.engines.options import TorchOptions
     from tests.engines.tiny import write_checkpoint
 
     source = resolve_model(str(write_checkpoint(tmp_path / "model")))
-    engine = open_answerer("torch", source, options=EngineOptions(batch_rows=16))
+    engine = open_answerer("torch", source, options=TorchOptions(batch_rows=16))
     (tmp_path / "model" / "model.safetensors").rename(tmp_path / "aside")
     with pytest.raises(ReliftError, match="no .safetensors file"), engine:
         pass

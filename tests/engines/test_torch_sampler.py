@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel
+from transformers import LlamaForCausalLM, PreTrainedModel
 
-from relift.engines import decoding_batch, torch_sampler
+from relift.engines import decoding_batch, first_layers, torch_sampler
 from relift.engines.kv_cache import KVCache
 from relift.engines.llama_decoder import can_fuse
 from relift.engines.tokens import Completion, Request, Sampling
@@ -18,6 +18,7 @@ from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish
 from tests.engines import contract
+from tests.engines.families import tiny_family
 from tests.engines.tiny import VOCAB, prompts, tiny_model
 
 LAYOUTS = ("llama", "qwen2", "qwen3", "gpt2")
@@ -137,7 +138,9 @@ def test_each_prompt_runs_once_for_all_of_its_answers(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(KVCache, "begin_prefill", watched)
     requests = [Request((3 + q,) * 9, tuple(range(8))) for q in range(12)]
-    TorchSampler(tiny_model(), batch_rows=32).generate(requests, Sampling(max_tokens=3))
+    sampler = TorchSampler(tiny_model(), batch_rows=32)
+    seen.clear()  # of the check at its construction
+    sampler.generate(requests, Sampling(max_tokens=3))
     # 32 rows hold 4 questions of 8 answers; all end at once, three times over
     assert seen == [[0] * 8 + [1] * 8 + [2] * 8 + [3] * 8] * 3
 
@@ -214,10 +217,10 @@ def test_published_weights_are_all_taken_or_none() -> None:
 def test_logits_that_are_not_finite_are_an_error_and_leave_no_trace() -> None:
     model = tiny_model("qwen2")
     good = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    requests = [Request((3, 4, 5), (1,)), Request((3, 4, 9), (2,))]
+    requests = [Request((3, 4, 5), (1,)), Request((3, 4, 60), (2,))]
     clean = flat(TorchSampler(model, batch_rows=16).generate(requests, Sampling(max_tokens=4)))
     with torch.no_grad():
-        model.get_input_embeddings().weight[9] = math.nan  # one token of the second prompt
+        model.get_input_embeddings().weight[60] = math.nan  # one token of the second prompt
     sampler = TorchSampler(model, batch_rows=16)
     with pytest.raises(ReliftError, match="not finite at token 0 of answer 1 "):
         sampler.generate(requests, Sampling(max_tokens=4))
@@ -239,13 +242,51 @@ def test_answers_end_at_the_edge_of_the_context() -> None:
 
 
 def test_models_with_other_attention_are_refused() -> None:
-    sizes = {"vocab_size": 32, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
-    config = MistralConfig(**sizes, num_attention_heads=4, num_key_value_heads=4, sliding_window=8)
-    sampler = TorchSampler(MistralForCausalLM(config), batch_rows=16)
-    with pytest.raises(InputError, match="context of 8 tokens"):  # inside of the window attention is the plain one
-        sampler.generate([Request((3,), (1,))], Sampling(max_tokens=8))
-    config.layer_types = ["sliding_attention"]
-    with pytest.raises(InputError, match="sliding_attention"):
-        TorchSampler(MistralForCausalLM(config), batch_rows=16)
+    with pytest.raises(InputError, match="model lfm2 has layers of type conv"):
+        TorchSampler(tiny_family("lfm2"), batch_rows=16)
     with pytest.raises(InputError, match="multiple of 16"):
         TorchSampler(tiny_model(), batch_rows=20)
+
+
+def test_a_model_that_does_more_than_the_sampler_knows_is_refused() -> None:
+    """Its own code adds to the logits of every token but the first: a cached step cannot know that."""
+
+    class Drifting(LlamaForCausalLM):
+        def forward(self, *args: object, **kwargs: object) -> object:
+            out = super().forward(*args, **kwargs)
+            out.logits = out.logits + torch.arange(out.logits.shape[1])[:, None] * torch.arange(VOCAB)
+            return out
+
+    model = Drifting(tiny_model().config)
+    model.load_state_dict(tiny_model().state_dict())
+    with pytest.raises(InputError, match="cannot run model llama: a log-probability differs by"):
+        TorchSampler(model, batch_rows=16)
+
+
+def test_weights_that_are_not_finite_are_found_at_the_start() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.model.norm.weight[0] = math.nan
+    with pytest.raises(InputError, match="model llama: its logits are not finite; check the weights"):
+        TorchSampler(model, batch_rows=16)
+
+
+def test_a_large_model_is_checked_on_its_first_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half precision too: the copy is in float32, has a layer of each kind, and the model's own numbers."""
+    model = tiny_family("gemma3_text").bfloat16()
+    small = first_layers.first_layers(model)
+    assert small.dtype == torch.float32 and small.config.num_hidden_layers == 2
+    ids = torch.tensor([[3, 4, 5]])
+    wide = tiny_family("gemma3_text").bfloat16().float()
+    with torch.no_grad():
+        # buffers that no checkpoint holds (rotary frequencies) are exact in the copy alone
+        torch.testing.assert_close(small(input_ids=ids).logits, wide(input_ids=ids).logits, atol=5e-3, rtol=0)
+    four = tiny_family("llama")
+    four.config.num_hidden_layers = 4
+    deep = type(four)(four.config)
+    monkeypatch.setattr(first_layers, "SMALL", 0)
+    assert first_layers.checkable(deep).config.num_hidden_layers == 2 and deep.config.num_hidden_layers == 4
+    requests = [Request((3, 4, 5), (1, 2))]
+    sampled = flat(TorchSampler(deep, batch_rows=16).generate(requests, Sampling(max_tokens=4)))
+    monkeypatch.undo()
+    assert sampled == flat(TorchSampler(deep, batch_rows=16).generate(requests, Sampling(max_tokens=4)))

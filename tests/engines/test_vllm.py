@@ -15,7 +15,8 @@ import pytest
 
 from relift.engines import vllm
 from relift.engines.model_source import ModelSource
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
+from relift.engines.options import VLLMOptions
 from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
 from relift.engines.vllm import VLLMAnswers
@@ -41,7 +42,7 @@ def without_vllm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def engine_of(parts: tuple[Any, Any], mode: str = "good", **options: Any) -> VLLMAnswers:
     tokenizer, config = parts
-    chosen = EngineOptions(**{"data_parallel": 1, "stall_seconds": 5.0, **options})
+    chosen = VLLMOptions(**{"data_parallel": 1, "stall_seconds": 5.0, **options})
     command = (sys.executable, "-S", str(SCRIPT), mode)
     return VLLMAnswers(ModelSource("m", None, "m"), tokenizer, config, chosen, dtype="float32", command=command)
 

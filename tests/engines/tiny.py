@@ -28,9 +28,14 @@ def tiny_model(layout: str = "llama", *, seed: int = 0, scale: float = 0.2) -> P
     """A model in float32. `scale` is the spread of the weights: .2 gives distributions that depend on the prompt."""
     if layout == "llama":
         config = LlamaConfig(**_SIZES, num_key_value_heads=4, tie_word_embeddings=True)
-    elif layout in ("wide", "odd"):  # heads of 32, as vLLM has a kernel for on a CPU, and of 24, as it has not
-        head_dim = 32 if layout == "wide" else 24
-        config = LlamaConfig(**_SIZES, num_key_value_heads=2, head_dim=head_dim, tie_word_embeddings=True)
+    elif layout in (
+        "wide",
+        "untied",
+        "odd",
+    ):  # heads of 32, for which vLLM has a kernel on a CPU; 24: none
+        head_dim = 24 if layout == "odd" else 32
+        tied = layout != "untied"
+        config = LlamaConfig(**_SIZES, num_key_value_heads=2, head_dim=head_dim, tie_word_embeddings=tied)
     elif layout == "qwen2":  # grouped queries, biases, untied
         config = Qwen2Config(**_SIZES, num_key_value_heads=2, tie_word_embeddings=False)
     elif layout == "qwen3":  # norms of queries and keys, a head wider than hidden size over heads

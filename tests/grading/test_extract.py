@@ -81,7 +81,8 @@ def test_the_tags_are_an_argument() -> None:
         ("The final answer is $5$. I hope it is correct.", "line", "5"),
         ("The answer is $1$, $2$ and $3$.", "line", "1,2,3"),
         (r"The answer is $\$36$.", "line", r"\$36"),
-        ("**Answer:** 3.5 because of it", "none.no_answer", None),  # prose behind it
+        ("**Answer:** 3.5 because of it", "line", "3.5"),  # prose behind it
+        ("The answer is 3.5 more than that", "none.no_answer", None),
         ("**Answer:** 3.5\nbecause", "line", "3.5"),
         ("The answer is 3.5. It was hard to find.", "line", "3.5"),
         ("Answer: x = 5", "line", "x = 5"),

@@ -41,6 +41,17 @@ def test_values_and_gradients_are_autograds(bias: bool, chunk_elements: int, mon
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
+def test_each_token_may_have_its_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column of .7 is the number .7, in chunks too."""
+    monkeypatch.setattr(head, "CHUNK_ELEMENTS", 2 * V)
+    results = []
+    for temperature in (0.7, torch.full((C,), 0.7, dtype=torch.float64)):
+        hidden, weight, _, target = inputs(bias=False)
+        got = TokenScores.apply(hidden, weight, None, target, temperature, True)  # noqa: FBT003
+        results.append((*got, *torch.autograd.grad((got[0] + 2 * got[1]).sum(), (hidden, weight))))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=1e-14)
+
+
 def test_without_entropy_gradient_the_entropy_is_a_number() -> None:
     hidden, weight, _, target = inputs(bias=False)
     logprob, entropy = TokenScores.apply(hidden, weight, None, target, 0.7, False)  # noqa: FBT003

@@ -9,14 +9,14 @@ import torch
 from relift.learner.learner import Learner
 from relift.learner.losses import ppo_clip
 from relift.learner.optim import OptimizerSpec
-from relift.learner.update import Component, Update
+from relift.learner.update import Update
 from relift.schema import UpdateKind
-from tests.learner.tiny import gradients, relative_difference, some_sequences, tiny_model
+from tests.learner.tiny import component, gradients, relative_difference, some_sequences, tiny_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 SPECS = {"rl": OptimizerSpec(lr=1e-2)}
 SEQUENCES = some_sequences(12)
-UPDATE = Update(UpdateKind.rl, "rl", (Component("rl", SEQUENCES, ppo_clip(0.2, 0.28), 60.0, entropy_weight=0.01),))
+UPDATE = Update(UpdateKind.rl, "rl", (component("rl", SEQUENCES, ppo_clip(0.2, 0.28), 60.0, entropy_weight=0.01),))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])

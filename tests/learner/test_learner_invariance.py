@@ -1,4 +1,4 @@
-"""What the gradient must not depend on: packing, token budget, order, accumulation. And planted bugs that must show.
+"""Check what the gradient must not depend on: packing, token budget, order, accumulation; planted bugs must show.
 
 The planted bugs are those of two upstream codes: losses averaged per micro-batch, only one micro-batch's gradient
 handed on, one schedule for two optimizers.
@@ -17,9 +17,9 @@ from relift.learner import learner as learner_module
 from relift.learner.learner import Learner
 from relift.learner.losses import gspo, ppo_clip, sft
 from relift.learner.optim import OptimizerSpec
-from relift.learner.update import Component, TrainSequence, Update
+from relift.learner.update import TrainSequence, Update
 from relift.schema import UpdateKind
-from tests.learner.tiny import gradients, relative_difference, some_sequences, tiny_model
+from tests.learner.tiny import component, gradients, relative_difference, some_sequences, tiny_model
 
 SPECS = {"rl": OptimizerSpec(lr=1e-2), "sft": OptimizerSpec(lr=3e-2, warmup_steps=5)}
 SEQUENCES = some_sequences(24)
@@ -33,8 +33,8 @@ def mixed(sequences: tuple[TrainSequence, ...] = SEQUENCES, demos: tuple[TrainSe
         UpdateKind.mixed,
         "rl",
         (
-            Component("rl", sequences, ppo_clip(0.2, 0.28), N_TOKENS, entropy_weight=0.01),
-            Component("demo", demos, replace(sft(), per_sequence_mean=True), 8.0, scale=0.3, entropy_weight=0.1),
+            component("rl", sequences, ppo_clip(0.2, 0.28), N_TOKENS, entropy_weight=0.01),
+            component("demo", demos, sft(), 8.0, scale=0.3, entropy_weight=0.1, per_sequence=True),
         ),
     )
 
@@ -62,14 +62,17 @@ def test_order_changes_only_rounding() -> None:
 
 
 def test_sequence_level_ratio_does_not_depend_on_packing() -> None:
-    update = Update(UpdateKind.rl, "rl", (Component("rl", SEQUENCES, gspo(0.2, 0.28), 24.0),))
+    update = Update(UpdateKind.rl, "rl", (component("rl", SEQUENCES, gspo(0.2, 0.28), 24.0, per_sequence=True),))
     assert relative_difference(gradient(update, token_budget=30), gradient(update)) < 1e-6
 
 
 def test_equal_lengths_and_single_tokens() -> None:
     """Buckets without padding, and rows of one token, take the same way."""
     equal = tuple(s for s in SEQUENCES if len(s.prompt_ids) + len(s.completion_ids_T) > 8)
-    equal = tuple(TrainSequence(s.prompt_ids[:1], s.completion_ids_T[:1], s.advantage) for s in equal)
+    equal = tuple(
+        TrainSequence(s.prompt_ids[:1], s.completion_ids_T[:1], {"advantage": s.columns["advantage"][:1]})
+        for s in equal
+    )
     assert relative_difference(gradient(mixed(equal), token_budget=3), gradient(mixed(equal))) < 1e-6
 
 
@@ -121,13 +124,12 @@ def plant_micro_batch_denominators(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every micro-batch averages over its own tokens (verl 0.1, LLaMA-Factory: mean of means)."""
     original = learner_module.token_gradients
 
-    def planted(components: Any, component_S: Any, members_S: Any, *scores: Any) -> Any:
-        n = [
-            sum(len(s.completion_ids_T) for s, k in zip(members_S, component_S, strict=True) if k == ix)
-            for ix in (0, 1)
-        ]
-        local = [replace(c, denominator=float(max(1, n_k))) for c, n_k in zip(components, n, strict=True)]
-        return original(local, component_S, members_S, *scores)
+    def planted(components: Any, component_S: Any, place_S: Any, *scores: Any) -> Any:
+        local = []
+        for ix, c in enumerate(components):
+            n = sum(len(c.sequences[p].completion_ids_T) for p, k in zip(place_S, component_S, strict=True) if k == ix)
+            local.append(replace(c, terms=tuple(replace(t, denominator=float(max(1, n))) for t in c.terms)))
+        return original(local, component_S, place_S, *scores)
 
     monkeypatch.setattr(learner_module, "token_gradients", planted)
 

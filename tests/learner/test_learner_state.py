@@ -16,9 +16,9 @@ from relift.errors import InputError
 from relift.learner.learner import Learner
 from relift.learner.losses import ppo_clip, ratio, sft
 from relift.learner.optim import OptimizerSpec
-from relift.learner.update import Component, TrainSequence, Update
+from relift.learner.update import TrainSequence, Update
 from relift.schema import UpdateKind
-from tests.learner.tiny import gradients, some_sequences, tiny_model
+from tests.learner.tiny import component, constant, gradients, some_sequences, tiny_model
 
 SPECS = {
     "rl": OptimizerSpec(lr=1e-2, warmup_steps=3, max_grad_norm=0.1),
@@ -28,11 +28,11 @@ SEQUENCES = some_sequences(12)
 
 
 def rl(sequences: tuple[TrainSequence, ...] = SEQUENCES, *, denominator: float = 50.0) -> Update:
-    return Update(UpdateKind.rl, "rl", (Component("rl", sequences, ppo_clip(0.2, 0.28), denominator),))
+    return Update(UpdateKind.rl, "rl", (component("rl", sequences, ppo_clip(0.2, 0.28), denominator),))
 
 
 def demo() -> Update:
-    return Update(UpdateKind.sft, "sft", (Component("demo", SEQUENCES[:4], sft(), 30.0, entropy_weight=0.01),))
+    return Update(UpdateKind.sft, "sft", (component("demo", SEQUENCES[:4], sft(), 30.0, entropy_weight=0.01),))
 
 
 def trained(steps: int = 2) -> Learner:
@@ -61,7 +61,7 @@ def equal(a: tuple[dict[str, torch.Tensor], Any], b: tuple[dict[str, torch.Tenso
 NOTHING = {
     "no component": Update(UpdateKind.rl, "rl", ()),
     "no sequence": rl((), denominator=1.0),
-    "no token": rl((TrainSequence((1, 2), np.zeros(0, np.int32), 1.0),), denominator=1.0),
+    "no token": rl((TrainSequence((1, 2), np.zeros(0, np.int32)),), denominator=1.0),
 }
 
 
@@ -78,7 +78,7 @@ def test_nothing_to_train_on_is_gradient_zero(name: str) -> None:
 
 def test_equal_rewards_are_gradient_zero() -> None:
     """A group whose advantages are 0 gives exactly what no sequence gives, also as a step with old moments."""
-    flat = tuple(replace(s, advantage=0.0) for s in SEQUENCES)
+    flat = tuple(s.with_column("advantage", np.zeros_like(s.columns["advantage"])) for s in SEQUENCES)
     learners = trained(), trained()
     for learner, update in zip(learners, (rl(flat), rl(())), strict=True):
         learner.forward_backward(update)
@@ -90,19 +90,16 @@ def test_equal_rewards_are_gradient_zero() -> None:
 def with_value(field: str, value: float, token: int) -> Callable[[], tuple[TrainSequence, ...]]:
     def build() -> tuple[TrainSequence, ...]:
         s = SEQUENCES[5]
-        if field == "advantage":
-            return (*SEQUENCES[:5], replace(s, advantage=value), *SEQUENCES[6:])
-        assert s.old_logprobs_T is not None
-        old = s.old_logprobs_T.copy()
-        old[token] = value
-        return (*SEQUENCES[:5], replace(s, old_logprobs_T=old), *SEQUENCES[6:])
+        values_T = s.columns[field].copy()
+        values_T[token] = value
+        return (*SEQUENCES[:5], s.with_column(field, values_T), *SEQUENCES[6:])
 
     return build
 
 
 INPUTS = [
     (field, value, token)
-    for field, tokens in (("advantage", (0,)), ("old_logprob", (0, -1)))
+    for field, tokens in (("advantage", (0,)), ("old", (0, -1)))
     for value in (math.nan, math.inf, -math.inf)
     for token in tokens
 ]  # 9 points
@@ -157,10 +154,11 @@ def test_a_model_that_is_not_finite_makes_no_step(value: float) -> None:
 def test_a_huge_loss_makes_no_step() -> None:
     """The ratio e^(l - l_old) overflows without a clip: loss and gradient are infinite."""
     s = SEQUENCES[0]
-    far = replace(s, old_logprobs_T=np.full(len(s.completion_ids_T), -1e3, np.float32), advantage=1.0)
+    n = len(s.completion_ids_T)
+    far = replace(s, columns=constant(1.0, n) | {"old": np.full(n, -1e3, np.float32)})
     learner = trained()
     before = snapshot(learner)
-    learner.forward_backward(Update(UpdateKind.rl, "rl", (Component("rl", (far,), ratio(), 1.0),)))
+    learner.forward_backward(Update(UpdateKind.rl, "rl", (component("rl", (far,), ratio(), 1.0),)))
     stats = learner.optim_step("rl")
     assert (stats.skipped, stats.loss) == (True, -math.inf)
     assert equal(snapshot(learner), before)

@@ -23,10 +23,15 @@ class FakeView:
     """A TokenView over eight tokens, in numpy or in torch."""
 
     logprob: Any
-    old_logprob: Any
+    old: Any
     advantage: Any
     entropy: Any
     by_sequence_mean: Callable[[Any], Any]
+
+    def column(self, name: str) -> Any:
+        """The old log-probabilities stand in for those of the reference."""
+        assert name == "reference"
+        return self.old
 
 
 def mean_numpy(x: np.ndarray) -> np.ndarray:
@@ -47,7 +52,7 @@ def draw(seed: int) -> dict[str, np.ndarray]:
     logprob = -rng.exponential(1.0, N)
     old = logprob - rng.normal(0, 0.5, N)
     advantage = rng.normal(size=len(LENGTHS))[SEQUENCE]
-    return {"logprob": logprob, "old_logprob": old, "advantage": advantage, "entropy": rng.exponential(1.0, N)}
+    return {"logprob": logprob, "old": old, "advantage": advantage, "entropy": rng.exponential(1.0, N)}
 
 
 def views(values: dict[str, np.ndarray]) -> tuple[FakeView, FakeView]:
@@ -121,10 +126,10 @@ def test_coefficient_is_the_derivative_of_the_authors_formula(
     values = draw(seed)
     in_numpy, in_torch = views(values)
     logprob = torch.from_numpy(values["logprob"]).requires_grad_()
-    value = formula(logprob, in_torch.old_logprob, in_torch.advantage, in_torch.entropy)
+    value = formula(logprob, in_torch.old, in_torch.advantage, in_torch.entropy)
     (gradient,) = torch.autograd.grad(value, logprob)
     coefficient = loss.coefficient(np, in_numpy)
-    share = 1 / np.array(LENGTHS)[SEQUENCE] if loss.per_sequence_mean else 1.0
+    share = 1 / np.array(LENGTHS)[SEQUENCE] if loss.name == "gspo" else 1.0
     np.testing.assert_allclose(-gradient.numpy(), coefficient * share, rtol=0, atol=1e-12)
     np.testing.assert_allclose((loss.objective(np, in_numpy) * share).sum(), -value.item(), rtol=0, atol=1e-12)
 
@@ -146,7 +151,7 @@ def test_beside_a_clip_bound(bound: float, offset: float, advantage: float, dual
     """The side decides: kept inside, silenced outside, for both signs of the advantage."""
     ratio = bound + offset
     values = {name: np.zeros(N) for name in ("logprob", "entropy")}
-    values |= {"old_logprob": np.full(N, -np.log(ratio)), "advantage": np.full(N, advantage)}
+    values |= {"old": np.full(N, -np.log(ratio)), "advantage": np.full(N, advantage)}
     loss = losses.ppo_clip(0.2, 0.28, dual=dual)
     got = loss.coefficient(np, views(values)[0])
     kept = ratio <= 1.28 if advantage > 0 else 0.8 <= ratio <= (dual or np.inf)
@@ -156,7 +161,7 @@ def test_beside_a_clip_bound(bound: float, offset: float, advantage: float, dual
 
 
 def test_ratio_of_one_keeps_the_plain_policy_gradient() -> None:
-    values = draw(0) | {"old_logprob": draw(0)["logprob"]}
+    values = draw(0) | {"old": draw(0)["logprob"]}
     for loss in (losses.ppo_clip(0.2, 0.28, dual=3.0), losses.ratio(), losses.gspo(0.2, 0.28), losses.cispo(1.28)):
         np.testing.assert_array_equal(loss.coefficient(np, views(values)[0]), values["advantage"])
 

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from relift.learner.learner import Learner
-from relift.learner.update import TrainSequence
+from relift.learner.update import Component, Loss, Term, TrainSequence
 
 VOCABULARY = 29
 ARCHITECTURES: dict[str, tuple[Any, Any]] = {
@@ -59,12 +59,33 @@ def some_sequences(n: int = 9, *, seed: int = 0, old: bool = True, longest: int 
             TrainSequence(
                 prompt_ids=tuple(int(t) for t in rng.integers(0, VOCABULARY, n_prompt)),
                 completion_ids_T=rng.integers(0, VOCABULARY, n_completion).astype(np.int32),
-                advantage=float(rng.normal()),
-                old_logprobs_T=rng.normal(-4, 1, n_completion).astype(np.float32) if old else None,
-                sampler_logprobs_T=rng.normal(-4, 1, n_completion).astype(np.float32),
+                columns=constant(float(rng.normal()), n_completion)
+                | ({"old": rng.normal(-4, 1, n_completion).astype(np.float32)} if old else {})
+                | {"sampler": rng.normal(-4, 1, n_completion).astype(np.float32)},
             )
         )
     return tuple(out)
+
+
+def constant(advantage: float, n_tokens: int) -> dict[str, np.ndarray]:
+    """The column of an advantage that is the same for every token."""
+    return {"advantage": np.full(n_tokens, advantage, np.float32)}
+
+
+def component(
+    name: str,
+    sequences: tuple[TrainSequence, ...],
+    loss: Loss,
+    denominator: float,
+    *,
+    scale: float = 1.0,
+    entropy_weight: float = 0.0,
+    per_sequence: bool = False,
+    temperature: float = 1.0,
+) -> Component:
+    """A component of one term; `per_sequence`: each token counts 1/|y| of its sequence."""
+    per_token_S = np.array([1 / max(len(s.completion_ids_T), 1) for s in sequences]) if per_sequence else None
+    return Component(name, sequences, (Term(loss, denominator, per_token_S, scale, entropy_weight),), temperature)
 
 
 def gradients(learner: Learner) -> dict[str, torch.Tensor]:

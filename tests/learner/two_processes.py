@@ -1,4 +1,4 @@
-"""What each of two processes does in test_learner_processes: train, save, load, and write down what came of it."""
+"""Train, save, load and write down what came of it, in each of the two processes of test_learner_processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from relift.learner.learner import Learner
 from relift.learner.losses import gspo, sft
 from relift.learner.optim import OptimizerSpec
-from relift.learner.update import Component, Update
+from relift.learner.update import Update
 from relift.schema import UpdateKind
-from tests.learner.tiny import some_sequences, tiny_model
+from tests.learner.tiny import component, some_sequences, tiny_model
 
 SPECS = {"rl": OptimizerSpec(lr=1e-2, max_grad_norm=0.1), "sft": OptimizerSpec(lr=1e-2)}
 
@@ -24,8 +24,10 @@ SPECS = {"rl": OptimizerSpec(lr=1e-2, max_grad_norm=0.1), "sft": OptimizerSpec(l
 def update(step: int) -> Update:
     """Three components' worth of everything; step 2 has one sequence only, so that one process has none."""
     n = 1 if step == 2 else 14
-    rl = Component("rl", some_sequences(n, seed=step), gspo(0.2, 0.28), float(n), entropy_weight=0.01)
-    demo = Component("demo", some_sequences(5, seed=50 + step, old=False), sft(), 60.0)
+    rl = component(
+        "rl", some_sequences(n, seed=step), gspo(0.2, 0.28), float(n), entropy_weight=0.01, per_sequence=True
+    )
+    demo = component("demo", some_sequences(5, seed=50 + step, old=False), sft(), 60.0)
     return Update(UpdateKind.mixed, "rl", (rl,) if step == 2 else (rl, demo))
 
 

@@ -53,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def saved(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one evaluation with our engine wrote."""
+    """Return the files of one evaluation with our engine."""
     needs_lighteval()
     folder = tmp_path_factory.mktemp("lighteval")
     done = lighteval(
@@ -65,7 +65,7 @@ def saved(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answers_of(questions: list[Question], model: Path) -> dict[tuple[str, int], Any]:
-    """What the engine answers outside of lighteval, by question and attempt."""
+    """Return the engine's answers outside of lighteval, by question and attempt."""
     from relift.engines import hf_model as checkpoint
     from relift.engines.model_source import resolve_model
     from relift.engines.open import open_answerer

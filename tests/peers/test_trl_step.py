@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,10 @@ from safetensors.torch import load_file
 from relift.learner.learner import Learner
 from relift.learner.losses import cispo, gspo, ppo_clip
 from relift.learner.optim import OptimizerSpec
-from relift.learner.update import Component, Counts, Loss, NormFn, TrainSequence, Update
+from relift.learner.update import Component, Loss, Term, TrainSequence, Update
 from relift.schema import UpdateKind
-from relift.trainer.recipes import sequences as mean_of_sequences
-from relift.trainer.recipes import sequences_times_max
-from relift.trainer.recipes import tokens as mean_of_tokens
-from tests.learner.tiny import VOCABULARY, tiny_model
+from relift.trainer.norms import NORMS, Counts
+from tests.learner.tiny import VOCABULARY, constant, tiny_model
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("RELIFT_TRL_PYTHON", ROOT / ".venv-trl/bin/python"))
@@ -35,22 +32,22 @@ STEPS, MAX_TOKENS, N_QUESTIONS, N_SAMPLES = 2, 12, 4, 4
 CLIP = {"epsilon": 0.2, "epsilon_high": 0.28}
 SPEC = OptimizerSpec(lr=5e-3, betas=(0.9, 0.99), eps=1e-3, weight_decay=0.0, max_grad_norm=0.3)
 
-# Ours: loss, denominator, advantage over the standard deviation. TRL's: loss_type and what goes with it.
-CASES: dict[str, tuple[Loss, NormFn, bool, dict[str, Any]]] = {
+# Ours: loss, norm, advantage over the standard deviation. TRL's: loss_type and what goes with it.
+CASES: dict[str, tuple[Loss, str, bool, dict[str, Any]]] = {
     "grpo": (
-        replace(ppo_clip(0.2, 0.28), per_sequence_mean=True), mean_of_sequences, True,
+        ppo_clip(0.2, 0.28), "sequences", True,
         {"loss_type": "grpo", "scale_rewards": "group", **CLIP},
     ),
     "dr_grpo": (
-        ppo_clip(0.2, 0.28), sequences_times_max, False, {"loss_type": "dr_grpo", "scale_rewards": "none", **CLIP},
+        ppo_clip(0.2, 0.28), "max_tokens", False, {"loss_type": "dr_grpo", "scale_rewards": "none", **CLIP},
     ),
-    "dapo": (ppo_clip(0.2, 0.28), mean_of_tokens, True, {"loss_type": "dapo", "scale_rewards": "group", **CLIP}),
+    "dapo": (ppo_clip(0.2, 0.28), "tokens", True, {"loss_type": "dapo", "scale_rewards": "group", **CLIP}),
     "cispo": (
-        cispo(1.1), mean_of_tokens, True,  # TRL's bound of the ratio is epsilon_high itself
+        cispo(1.1), "tokens", True,  # TRL's bound of the ratio is epsilon_high itself
         {"loss_type": "cispo", "scale_rewards": "group", "epsilon_high": 1.1},
     ),
     "gspo": (
-        gspo(0.02, 0.03), mean_of_sequences, True,
+        gspo(0.02, 0.03), "sequences", True,
         {"loss_type": "grpo", "importance_sampling_level": "sequence", "scale_rewards": "group",
          "epsilon": 0.02, "epsilon_high": 0.03},
     ),
@@ -103,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def our_steps(name: str) -> tuple[list[Any], dict[str, torch.Tensor]]:
-    loss, denominator, over_std, _ = CASES[name]
+    loss, norm, over_std, _ = CASES[name]
     rows = []
     for rollout in ROLLOUTS:
         reward = np.array(rollout["rewards"])
@@ -111,13 +108,17 @@ def our_steps(name: str) -> tuple[list[Any], dict[str, torch.Tensor]]:
         if over_std:
             advantage_G = advantage_G / (reward.std(ddof=1) + 1e-4)  # TRL's epsilon
         for ids, a in zip(rollout["completions"], advantage_G, strict=True):
-            rows.append(TrainSequence(tuple(rollout["prompt_ids"]), np.array(ids, np.int32), float(a)))
-    counts = Counts(sum(len(r.completion_ids_T) for r in rows), len(rows), N_QUESTIONS, MAX_TOKENS)
-    learner = Learner(tiny_model(), {"rl": SPEC}, temperature=0.9, token_budget=70)
-    with_old = tuple(replace(r, old_logprobs_T=old) for r, old in zip(rows, learner.score(rows), strict=True))
+            columns = constant(float(a), len(ids))
+            rows.append(TrainSequence(tuple(rollout["prompt_ids"]), np.array(ids, np.int32), columns))
+    length_S = np.array([len(r.completion_ids_T) for r in rows])
+    counts = Counts(length_S, np.repeat(np.arange(N_QUESTIONS), N_SAMPLES), N_QUESTIONS, MAX_TOKENS)
+    learner = Learner(tiny_model(), {"rl": SPEC}, token_budget=70)
+    old = learner.score(rows, temperature=0.9)
+    with_old = tuple(r.with_column("old", old_T) for r, old_T in zip(rows, old, strict=True))
+    component = Component("rl", with_old, (Term(loss, *NORMS[norm](counts)),), temperature=0.9)
     stats = []
     for _ in range(STEPS):
-        learner.forward_backward(Update(UpdateKind.rl, "rl", (Component("rl", with_old, loss, denominator(counts)),)))
+        learner.forward_backward(Update(UpdateKind.rl, "rl", (component,)))
         stats.append(learner.optim_step("rl"))
     return stats, {n: p.detach() for n, p in learner.model.named_parameters()}
 

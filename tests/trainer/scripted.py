@@ -14,17 +14,20 @@ import numpy as np
 import pandas as pd
 import tomli_w
 
-from relift.config import Config, load_config, to_toml
+from relift.config import Config, to_toml
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.grading import Grader, Scorer
 from relift.learner.update import TrainSequence, Update, UpdateStats
+from relift.run_record import RunRecord
 from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
 from relift.store import RunWriter
-from relift.trainer.demos import DemoBuffer
+from relift.trainer.configuration import load_config
+from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.loop import Interrupted, train
-from relift.trainer.recipes import Demo, build
+from relift.trainer.recipes import build
 from relift.trainer.record import Record
-from relift.trainer.run import Item, Run
+from relift.trainer.run import Run
+from relift.trainer.step import Item
 from relift.trainer.stream import Stream
 
 __all__ = ["Interrupted", "ScriptedEngine", "ScriptedLearner", "items", "scripted_run", "train"]
@@ -61,6 +64,7 @@ class ScriptedEngine:
     def __init__(self, asked: Sequence[Item], n_right: Callable[[int, int], int]) -> None:
         self.policy_version = -1
         self.calls: list[list[Request]] = []
+        self.published: list[int] = []
         self._by_prompt = {item.prompt_ids: item for item in asked}
         self._n_right = n_right
 
@@ -78,6 +82,7 @@ class ScriptedEngine:
 
     def publish(self, state_dict: object, *, version: int) -> None:
         self.policy_version = version
+        self.published.append(version)
 
     def describe(self) -> dict[str, object]:
         return {"name": "scripted"}
@@ -92,15 +97,19 @@ class ScriptedLearner:
         self.scored: list[int] = []  # sequences of each call of score
         self._refuses = refuses
 
-    def score(self, sequences: Sequence[TrainSequence]) -> list[np.ndarray]:
+    def score(self, sequences: Sequence[TrainSequence], *, temperature: float) -> list[np.ndarray]:
         self.scored.append(len(sequences))
         return [np.full(len(s.completion_ids_T), -0.5, np.float32) for s in sequences]
+
+    def score_reference(self, sequences: Sequence[TrainSequence], *, temperature: float) -> list[np.ndarray]:
+        """A quarter of a nat a token below what the policy gives."""
+        return [np.full(len(s.completion_ids_T), -0.75, np.float32) for s in sequences]
 
     def forward_backward(self, update: Update) -> None:
         self.updates.append(update)
 
-    def optim_step(self, optimizer: str) -> UpdateStats:
-        skipped = len(self.stepped) in self._refuses
+    def optim_step(self, optimizer: str, *, run_steps: int | None = None) -> UpdateStats:
+        skipped = sum("forgot" not in s for s in self.stepped) in self._refuses
         self.stepped.append(optimizer)
         trained = [s for c in self.updates[-1].components for s in c.sequences]
         return UpdateStats(
@@ -111,10 +120,17 @@ class ScriptedLearner:
             n_tokens=sum(len(s.completion_ids_T) for s in trained),
             entropy=None,
             sampler_kl=None,
+            n_sampled_tokens=None,
+            sampler_gap=None,
+            sampler_gap_p99=None,
+            effective_tokens=None,
             clip_fraction=None,
             skipped=skipped,
             seconds=0.0,
         )
+
+    def reset_optimizer(self, name: str) -> None:
+        self.stepped.append(f"forgot {name}")
 
     def model_state_dict(self) -> Any:
         return {}
@@ -145,7 +161,7 @@ def scripted_run(
     demos = [demo_of(asked[ix]) for ix in with_demo]
     writer = RunWriter(folder)
     writer.start(
-        run_json={"run_id": "scripted"},
+        RunRecord(run_id="scripted"),
         config_toml=to_toml(config),
         questions=questions_frame(asked, with_demo),
         demonstrations=demonstrations_frame(asked, with_demo) if with_demo else None,
@@ -178,7 +194,7 @@ def scripted_run(
 
 
 def config_of(path: Path, values: Mapping[str, Any]) -> Config:
-    """As `relift train` reads it, the recipe's defaults beneath the values."""
+    """Read values as `relift train` does, the recipe's numbers beneath them."""
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
     return load_config(path)
 

@@ -14,7 +14,7 @@ from relift.grading import Grader, Judgement, Submission
 from relift.grading.exact import ExactScorer
 from relift.schema import Demonstration, Verdict, demo_id_of
 from relift.trainer.admission import admit
-from relift.trainer.run import Item
+from relift.trainer.step import Item
 from tests.trainer.scripted import END, items
 
 ITEM = items(3)  # answers 1, 2, 3; prompts of 11 tokens ("question 0?")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from relift.config import BufferConfig
-from relift.trainer.demos import DemoBuffer, Event
-from relift.trainer.recipes import Demo
+from relift.trainer.answers import GroupCounts
+from relift.trainer.demos import Demo, DemoBuffer, Event
 
 N = 4  # attempts of every group
 
@@ -35,13 +35,16 @@ def buffer_of(*question_ixs: int, batch: int = 2, seed: int = 0, **options: Any)
 
 def offer(buffer: DemoBuffer, step: int, counts: dict[int, int | tuple[int, int]]) -> None:
     """counts: question -> correct of 4, or (correct, decided)."""
+    buffer.offer(step, counts_of(counts))
+
+
+def counts_of(counts: dict[int, int | tuple[int, int]], *, n_attempts: int = N) -> GroupCounts:
     pairs = {ix: c if isinstance(c, tuple) else (c, N) for ix, c in counts.items()}
-    buffer.offer(
-        step,
+    return GroupCounts(
         np.array(list(pairs), np.int32),
-        np.array([c for c, _ in pairs.values()]),
-        np.array([d for _, d in pairs.values()]),
-        n_attempts=N,
+        np.array([c for c, _ in pairs.values()], np.int64),
+        np.array([d for _, d in pairs.values()], np.int64),
+        np.full(len(pairs), n_attempts),
     )
 
 
@@ -92,7 +95,7 @@ def test_an_undecided_attempt_keeps_a_question_out(select: str, counts: tuple[in
     buffer = buffer_of(0, select=select, threshold=0.5)
     offer(buffer, 1, {0: counts})
     assert not buffer.entries and not buffer.take_events()
-    assert buffer.train_now(1, 0, *counts, n_attempts=N) is None
+    assert buffer.train_now(1, counts_of({0: counts})) == {}
 
 
 def test_no_group_at_all_qualifies_nobody() -> None:
@@ -189,8 +192,29 @@ def test_refresh_keeps_the_place_and_one_entry() -> None:
     offer(buffer, 2, {1: 0})
     offer(buffer, 3, {0: 0})
     assert waits(buffer) == ["d0", "d1"]
-    assert buffer.entries[0].step == 1  # its age counts from when it came in
+    assert (buffer.entries[0].step, buffer.entries[0].seen) == (1, 3)
     assert [e[1] for e in short(buffer.take_events())] == ["enqueue", "enqueue"]
+
+
+def test_refresh_counts_the_age_anew_and_takes_the_new_counts() -> None:
+    """Qualified last in step 3, two steps at most: still there in 4 and 5, gone in 6."""
+    buffer = buffer_of(0, 1, batch=9, threshold=0.25, max_age_steps=2)
+    offer(buffer, 1, {0: 0})
+    for step in (2, 3):
+        offer(buffer, step, {0: 1})
+    assert (buffer.entries[0].n_correct, buffer.entries[0].n_attempts) == (1, N)
+    for step, there in ((4, ["d0"]), (5, ["d0"]), (6, [])):
+        offer(buffer, step, {})
+        assert waits(buffer) == there
+    assert short(buffer.take_events())[-1] == (6, "evict", "d0", "age", 0, 5)  # five steps since it was enqueued
+
+
+def test_a_checkpoint_of_a_version_that_refreshed_nothing_loads() -> None:
+    buffer = buffer_of(0)
+    buffer.load_state_dict(
+        {"entries": [{"demo_id": "d0", "question_ix": 0, "step": 4, "n_correct": 0, "n_attempts": 4}], "uses": {}}
+    )
+    assert buffer.entries[0].seen == 4
 
 
 def test_allow_takes_an_entry_per_visit() -> None:
@@ -344,15 +368,15 @@ def test_flush_never() -> None:
 
 def test_train_now() -> None:
     buffer = buffer_of(0, 1, max_uses=1)
-    now = [buffer.train_now(1, ix, n_correct, N, n_attempts=N) for ix, n_correct in ((0, 0), (1, 2), (2, 0))]
-    assert [d and d.demo_id for d in now] == ["d0", None, None]
-    assert buffer.train_now(2, 0, 0, N, n_attempts=N) is None  # used up
+    now = buffer.train_now(1, counts_of({0: 0, 1: 2, 2: 0}))
+    assert {ix: d.demo_id for ix, d in now.items()} == {0: "d0"}
+    assert buffer.train_now(2, counts_of({0: 0})) == {}  # used up
     assert buffer.take_events() == [Event(1, "d0", 0, "train", None, 0, None, 0, 4)]
 
 
 def test_use_in_a_phase_of_fine_tuning() -> None:
     buffer = buffer_of(0)
-    buffer.record_use(3, buffer.demos_of[0][0])
+    buffer.record_uses(3, buffer.demos_of[0])
     assert buffer.take_events() == [Event(3, "d0", 0, "train", None, 0, None, None, None)]
     assert buffer.uses == {"d0": 1}
 
@@ -446,7 +470,7 @@ class InterruptedBuffer(RuleBasedStateMachine):
         if config.capacity is not None:
             assert len(entries) <= config.capacity
         if config.max_age_steps is not None:
-            assert all(self.step - e.step <= config.max_age_steps for e in entries)
+            assert all(self.step - e.seen <= config.max_age_steps for e in entries)
         if config.max_uses is not None:
             assert max(self.whole.uses.values(), default=0) <= config.max_uses
 

@@ -1,4 +1,4 @@
-"""What makes a run this run: nothing that decides data, losses or sampling changes without a word."""
+"""Tell runs apart: nothing that decides data, losses or sampling changes without a word."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from relift.config import Config, field_changes, flatten, load_config, parse_config
+from relift.config import Config, field_changes, flatten, parse_config
 from relift.data.questions import fingerprint_of
 from relift.errors import ResumeRefused
+from relift.fingerprints import digest, files_fingerprint
 from relift.schema import Demonstration, Question
 from relift.trainer import identity
+from relift.trainer.configuration import load_config
 
 BASE = load_config("relift", overrides=["data.questions=a.jsonl", "model.path=m"])
 QUESTIONS = [Question(f"q{i}", f"problem {i}", str(i)) for i in range(5)]
@@ -24,16 +26,23 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
-    "model.max_positions": 16384, "model.rope_theta": 40000.0,
+    "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "exact", "data.system": "x",
+    "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
     "data.prompt": "plain", "data.max_prompt_tokens": 9, "data.max_demo_tokens": 9, "data.overlong_prompts": "refuse",
     "data.bad_demonstrations": "refuse",
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
-    "rl.advantage": "std", "rl.clip": False, "rl.clip_low": 0.1, "rl.clip_high": 0.1, "rl.dual_clip": 2.0,
+    "rollout.engine": "vllm", "vllm.dtype": "float32", "vllm.max_sequences": 9, "vllm.gpus": "1",
+    "vllm.gpu_memory": 0.3, "vllm.tensor_parallel": 2, "vllm.stall_seconds": 9.0, "vllm.restarts": 0, "server.url": "http://127.0.0.1:1/v1",
+    "server.folder": "w", "server.dtype": "float32", "server.concurrency": 9, "server.deadline_seconds": 9.0,
+    "model.checkpoint_activations": True, "data.score_base": True, "probe.score_base": False,
+    "rl.loss": "ratio", "rl.ratio_cap": 5.0, "rl.kl_weight": 0.1,
+    "rl.advantage": "std", "rl.clip_low": 0.1, "rl.clip_high": 0.1, "rl.dual_clip": 2.0,
     "rl.denominator": "sequences", "rl.updates_per_batch": 4, "rl.drop_flat_groups": True, "rl.entropy_weight": 0.1,
-    "rl.loss_scale": 2.0,
-    "sft.batch": 9, "sft.mean": "sequences", "sft.entropy_weight": 0.1, "sft.loss_scale": 2.0, "sft.phase_steps": 1,
+    "rl.loss_scale": 2.0, "rl.importance": "token", "rl.importance_cap": 3.0, "rl.importance_mask": True,
+    "sft.batch": 9, "sft.denominator": "sequences", "sft.loss": "dft", "sft.luffy_gamma": 0.2, "sft.chord_mu": 0.2,
+    "sft.srft_sign": 1, "sft.moments": "shared", "sft.entropy_weight": 0.1, "sft.loss_scale": 2.0, "sft.phase_steps": 1,
     "buffer.flush": "all", "buffer.every": 3, "buffer.select": "any", "buffer.threshold": 0.5, "buffer.order": "lifo",
     "buffer.dedup": "allow", "buffer.recheck": "none", "buffer.max_age_steps": 9, "buffer.capacity": 99,
     "buffer.max_uses": 9, "buffer.drain": "all",
@@ -46,7 +55,8 @@ for _kind in ("rl", "sft"):
     OTHER |= {
         f"{_kind}.optimizer.{name}": value
         for name, value in {
-            "lr": 1e-3, "betas": (0.5, 0.6), "eps": 1e-3, "weight_decay": 0.5, "warmup_steps": 9, "schedule": "linear",
+            "lr": 1e-3, "betas": (0.5, 0.6), "eps": 1e-3, "weight_decay": 0.5, "warmup_steps": 9, "warmup_share": 0.5,
+            "over": "run", "schedule": "linear",
             "total_steps": 9, "final_ratio": 0.5, "max_grad_norm": 9.0, "skip_grad_norm": 9.0,
         }.items()
     }  # fmt: skip
@@ -65,7 +75,7 @@ def changed(name: str) -> Config:
 
 
 def seen_by(name: str) -> set[str]:
-    """Which comparisons notice the change."""
+    """List the comparisons that notice the change."""
     other = changed(name)
     around: dict[str, Any] = {"world_size": 1, "torch_version": "2", "isa": "avx2"}
     pairs = {
@@ -115,11 +125,40 @@ def test_a_run_of_a_version_without_a_field_goes_on(tmp_path: Path) -> None:
     """A field it does not know had the default; another value now is another run."""
     older = identity.identity_of(BASE, {})
     assert isinstance(older["config"], dict)
-    del older["config"]["model.max_positions"]
+    del older["config"]["rl.kl_weight"]
+    older["config"] = renamed_back(older["config"])
     identity.compare(older, identity.identity_of(BASE, {}), folder=tmp_path)
-    edited = identity.identity_of(changed("model.max_positions"), {})
-    with pytest.raises(ResumeRefused, match="model.max_positions is None there, 16384 here"):
+    edited = identity.identity_of(changed("rl.kl_weight"), {})
+    with pytest.raises(ResumeRefused, match="rl.kl_weight is 0.1 there, 0.0 here"):
+        identity.compare(edited, identity.identity_of(BASE, {}), folder=tmp_path)
+    with pytest.raises(ResumeRefused, match="rl.kl_weight is 0.0 there, 0.1 here"):
         identity.compare(older, edited, folder=tmp_path)
+
+
+def renamed_back(config: dict[str, Any]) -> dict[str, Any]:
+    """Write names as versions did that knew a clip, true or false, and a mean of fine-tuning."""
+    older = dict(config)
+    older["rl.clip"] = older.pop("rl.loss") == "ppo_clip"
+    older["sft.mean"] = older.pop("sft.denominator")
+    return older
+
+
+@pytest.mark.parametrize("loss", ["ppo_clip", "ratio"])
+def test_a_run_of_a_version_with_other_names_goes_on(tmp_path: Path, loss: str) -> None:
+    now = identity.identity_of(load_config("relift", overrides=[f"rl.loss={loss}"]), {})
+    assert isinstance(now["config"], dict)
+    then = {**now, "config": renamed_back(now["config"])}
+    identity.compare(then, now, folder=tmp_path)
+    other = identity.identity_of(load_config("relift", overrides=["rl.loss=gspo", "rl.denominator=sequences"]), {})
+    with pytest.raises(ResumeRefused, match=f"rl.loss is '{loss}' there, 'gspo' here"):
+        identity.compare(then, other, folder=tmp_path)
+
+
+def test_a_run_of_hpt_before_moments_were_a_setting_shared_them(tmp_path: Path) -> None:
+    now = identity.identity_of(load_config("hpt-7b"), {})
+    assert isinstance(now["config"], dict) and now["config"]["sft.moments"] == "shared"
+    then = {**now, "config": {k: v for k, v in now["config"].items() if k != "sft.moments"}}
+    identity.compare(then, now, folder=tmp_path)
 
 
 def test_identity_survives_the_file() -> None:
@@ -185,7 +224,7 @@ def test_any_permutation_is_noticed() -> None:
 
 def test_files_fingerprint(tmp_path: Path) -> None:
     def now() -> str:
-        return identity.files_fingerprint(tmp_path, ("*.safetensors", "config.json"))
+        return files_fingerprint(tmp_path, ("*.safetensors", "config.json"))
 
     seen = [now()]
     for name, content in (
@@ -202,10 +241,10 @@ def test_files_fingerprint(tmp_path: Path) -> None:
 
 
 def test_digest() -> None:
-    assert identity.digest({"a": 1, "b": 2}) == identity.digest({"b": 2, "a": 1})
-    assert identity.digest(["ab", "c"]) != identity.digest(["a", "bc"])
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest(["ab", "c"]) != digest(["a", "bc"])
     with pytest.raises(ValueError, match="not JSON compliant"):
-        identity.digest(float("nan"))
+        digest(float("nan"))
 
 
 def test_surroundings_hold_what_changes_bits() -> None:

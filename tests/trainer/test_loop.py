@@ -113,24 +113,25 @@ def test_relift_trains_on_the_rollouts_prompt_and_the_whole_demonstration(tmp_pa
     learner = ScriptedLearner()
     finish(scripted_run(tmp_path / "run", config("relift", 2), with_demo=range(4), n_right=RELIFT, learner=learner))
     sft = learner.updates[2].components[0]
+    (term,) = sft.terms
     asked = items(2)
     assert [s.prompt_ids for s in sft.sequences] == [item.prompt_ids for item in asked]
     assert [s.completion_ids_T.tolist() for s in sft.sequences] == [demo_of(i).completion_ids_T.tolist() for i in asked]
-    assert (sft.denominator, sft.entropy_weight, sft.loss.name) == (28.0, 1e-4, "sft")
+    assert (term.denominator, term.entropy_weight, term.loss.name) == (28.0, 1e-4, "sft")
     rl = learner.updates[0].components[0]
-    assert rl.denominator == 3 * 14 + 5 * 10  # all eight answers of step 1, though two were trained on
+    assert rl.terms[0].denominator == 3 * 14 + 5 * 10  # all eight answers of step 1, though two were trained on
 
 
 def test_old_log_probabilities_are_asked_for_when_a_batch_is_used_twice(tmp_path: Path) -> None:
-    """One update: the ratio is 1 and nothing is scored. Two: all eight answers once, before the first."""
-    for n, scored in ((1, []), (2, [8, 8])):
+    """One update: the ratio is 1 and nothing is scored. Two: the four answers that are trained on, before the first."""
+    for n, scored in ((1, []), (2, [4, 4])):
         learner = ScriptedLearner()
         values = config("grpo", 2, rl={"updates_per_batch": n})
         finish(scripted_run(tmp_path / str(n), values, n_right=script((0, 1, 2, 1)), learner=learner))
         assert learner.scored == scored
         assert len(learner.updates) == 2 * n
         sequences = [s for u in learner.updates for c in u.components for s in c.sequences]
-        assert len(sequences) == 2 * 4 and all((s.old_logprobs_T is None) == (n == 1) for s in sequences)
+        assert len(sequences) == 2 * 4 and all(("old" not in s.columns) == (n == 1) for s in sequences)
 
 
 @pytest.mark.parametrize("recipe", ["grpo", "drgrpo", "dapo"])
@@ -138,6 +139,7 @@ def test_pure_rl(tmp_path: Path, recipe: str) -> None:
     """The all-wrong question is never fine-tuned on, though a demonstration is there."""
     run = scripted_run(tmp_path / "run", config(recipe, 2), with_demo=[0], n_right=script((0, 1, 2, 1)))
     reader = finish(run)
+    assert run.engine.published == [0, 1]  # type: ignore[attr-defined]  # nobody asks after the last step
     assert rows(reader, "updates", *UPDATE) == [[0, 1, "rl", "rl", 4, 48], [1, 2, "rl", "rl", 4, 48]]
     assert reader.files("demo_events") == []
     assert rows(reader, "trajectories", *EXPOSURE, steps=[2]) == [
@@ -151,7 +153,9 @@ def test_pure_rl(tmp_path: Path, recipe: str) -> None:
 def test_hpt(tmp_path: Path) -> None:
     """Question 0 is all wrong and has a demonstration: trained on at once, in the same update, its answers unused.
     Question 1 is all wrong and has none."""
-    run = scripted_run(tmp_path / "run", config("hpt", 1), with_demo=[0, 2], n_right=script((0, 0, 1, 2)))
+    run = scripted_run(
+        tmp_path / "run", config("hpt", 1, rl={"entropy_weight": 0.0}), with_demo=[0, 2], n_right=script((0, 0, 1, 2))
+    )
     reader = finish(run)
     assert rows(reader, "updates", *UPDATE) == [[0, 1, "mixed", "rl", 3, 24 + 14]]
     assert rows(reader, "demo_events", *EVENT) == [[0, 1, 0, "train", None, 0, None, 0, 2]]
@@ -159,7 +163,9 @@ def test_hpt(tmp_path: Path) -> None:
         [1, 0, 0, 0, 1, False], [1, 1, 0, 0, 0, False], [1, 2, 1, 1, 0, False], [1, 3, 2, 0, 0, False]
     ]  # fmt: skip
     (rl, demo) = run.learner.updates[0].components  # type: ignore[attr-defined]
-    assert rl.denominator == 6 * 50.0 and demo.denominator == 14.0  # question 0's two answers are not counted
+    # Four questions, whichever part trains them: 1/(4 * 50) for a question's two answers, 1/4 for one demonstration.
+    assert rl.terms[0].denominator == 4 * 50.0 and set(rl.terms[0].per_token_S) == {1 / 2}
+    assert demo.terms[0].denominator == 4.0 and demo.terms[0].per_token_S.tolist() == [1 / 14]
     assert (run.record.totals.rl_updates, run.record.totals.sft_updates) == (1, 1)
 
 
@@ -175,6 +181,7 @@ def test_sft(tmp_path: Path) -> None:
     assert all(len({e[1] for e in events[i : i + 4]}) == 4 for i in (0, 4))  # no repeats within an epoch
     assert set(reader.read("attempts")["origin"]) == {"probe"}
     assert len(run.engine.calls) == 4  # type: ignore[attr-defined]  # two draws at step 0, one at 2 and at 4
+    assert run.engine.published == [0, 2, 4]  # type: ignore[attr-defined]  # weights are handed over when asked for
     totals = run.record.totals
     assert (totals.samples, totals.sft_updates, totals.demonstrations) == (0, 4, 8)
     assert totals.distinct_demonstrations == len({e[1] for e in events})
@@ -184,6 +191,7 @@ def test_sft_then_rl(tmp_path: Path) -> None:
     """Two steps of fine-tuning, then RL from the beginning of the questions' order."""
     run = scripted_run(tmp_path / "run", config("sft_rl", 4), with_demo=range(4), n_right=script((1, 1, 0, 2)))
     reader = finish(run)
+    assert run.learner.stepped == ["sft", "sft", "forgot sft", "rl", "rl"]  # type: ignore[attr-defined]
     assert rows(reader, "updates", *UPDATE) == [
         [0, 1, "sft", "sft", 2, 28], [1, 2, "sft", "sft", 2, 28], [2, 3, "rl", "rl", 4, 48], [3, 4, "rl", "rl", 4, 48]
     ]  # fmt: skip
@@ -247,6 +255,24 @@ def test_step_0_may_be_taken_over(tmp_path: Path) -> None:
     run = scripted_run(tmp_path / "run", config("grpo", 1), n_probe=1, take_over_base=lambda run: True)
     reader = finish(run)
     assert reader.steps("attempts", origin="probe") == [1] and reader.committed_step == 1
+
+
+def test_probe_answers_are_scored_under_the_base(tmp_path: Path) -> None:
+    """-.75 a token there, -.5 under the policy: 14 tokens wrong, 10 right, and a KL of .25 a token."""
+    for on in (True, False):
+        seen: list[float | None] = []
+        run = scripted_run(
+            tmp_path / str(on),
+            config("grpo", 3, probe={"score_base": on}),
+            n_probe=1,
+            n_right=script((0, 1, 2, 2)),
+            save=lambda run, kind, seen=seen: seen.append(run.record.kl_to_base),
+        )
+        reader = finish(run)
+        base = rows(reader, "attempts", "attempt", "sum_logprob_base", origin="probe", draws=[0], steps=[2])
+        assert base == ([[0, -7.5], [1, -10.5]] if on else [[0, None], [1, None]])
+        assert seen == ([0.25, 0.25] if on else [None, None])  # step 0 and the end
+        assert reader.read("attempts", columns=["sum_logprob_base"], origin="rollout").isna().all(axis=None)
 
 
 def test_checkpoints(tmp_path: Path) -> None:
@@ -347,7 +373,7 @@ def test_an_undecided_answer_is_as_if_never_sampled(tmp_path: Path) -> None:
     counts = rows(reader, "trajectories", "n_attempts", "n_correct", "n_undecided", "in_buffer", question_ixs=[first])
     assert counts == [[2, 0, 1, False]]
     (rl,) = run.learner.updates[0].components  # type: ignore[attr-defined]
-    assert rl.denominator == 7 * 14.0
+    assert rl.terms[0].denominator == 7 * 14.0
 
 
 def test_three_refused_updates_in_a_row_stop_the_run(tmp_path: Path) -> None:
@@ -418,7 +444,7 @@ def contents(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def taken_up(run: Run) -> Run:
-    """What a checkpoint keeps of the loop's state, through JSON, in a run that starts again in the same folder."""
+    """Carry what a checkpoint keeps of the loop's state, through JSON, into a run that starts again in the folder."""
     kept = json.dumps({"totals": vars(run.record.totals), "buffer": run.buffer.state_dict()}, allow_nan=False)
     state = json.loads(kept)
     fresh = scripted_run(

@@ -1,7 +1,9 @@
-"""How graded answers become updates: advantages, counts, mini-batches, and what is left out."""
+"""Turn graded answers into updates: advantages, counts, mini-batches, and what is left out."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,25 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relift.config import load_config
+from relift.config import BufferConfig
 from relift.engines.tokens import Completion
+from relift.errors import InputError
 from relift.grading import Judgement
-from relift.learner.update import Counts, TrainSequence, Update
-from relift.schema import Finish, UpdateKind, Verdict
+from relift.learner.losses import LOSSES
+from relift.learner.update import TrainSequence, Update
+from relift.schema import Assistance, Finish, UpdateKind, Verdict
+from relift.trainer.advantages import ADVANTAGES
 from relift.trainer.answers import Answers
-from relift.trainer.recipes import (
-    RECIPES,
-    Demo,
-    Recipe,
-    advantages,
-    build,
-    demo_update,
-    mixed_updates,
-    rl_updates,
-    sequences,
-    sequences_times_max,
-    tokens,
-)
+from relift.trainer.components import fine_tune, reinforce
+from relift.trainer.configuration import load_config
+from relift.trainer.demos import Demo, DemoBuffer
+from relift.trainer.norms import NORMS, Counts
+from relift.trainer.recipe import Demonstrations, Recipe
+from relift.trainer.recipes import RECIPES, build
+from relift.trainer.step import Step
 
 LETTERS = {"+": Verdict.correct, "-": Verdict.wrong, "?": Verdict.undecided}
 
@@ -37,7 +36,7 @@ def answers_of(*groups: str, lengths: list[list[int]] | None = None) -> Answers:
     lengths = lengths or [[1] * len(g) for g in groups]
     return Answers(
         question_ix_Q=np.arange(len(groups), dtype=np.int32),
-        prompt_ids_Q=[(100 + q,) for q in range(len(groups))],
+        prompt_ids_QG=[[(100 + q,)] * len(g) for q, g in enumerate(groups)],
         completions_QG=[
             [Completion(np.full(n, 7, np.int32), np.full(n, -1.0, np.float32), Finish.stop, None, 0) for n in row]
             for row in lengths
@@ -45,6 +44,7 @@ def answers_of(*groups: str, lengths: list[list[int]] | None = None) -> Answers:
         judgements_QG=[[Judgement(LETTERS[letter], "rule") for letter in g] for g in groups],
         texts_QG=[["x"] * len(g) for g in groups],
         version=0,
+        assistance_QG=[[Assistance.none] * len(g) for g in groups],
     )
 
 
@@ -52,10 +52,27 @@ def recipe_of(name: str, *overrides: str) -> Recipe:
     return build(load_config("relift", overrides=["sft.phase_steps=2", f"recipe={name}", *overrides]))
 
 
-def updates_of(recipe: Recipe, answers: Answers, old: Any = None) -> list[Update]:
+def step_of(*, demos: list[Demo] | None = None, scores: dict[int, float] | None = None) -> Step:
+    """Step 1. Scores are -.5 a token, or `scores[prompt]` of the sequence's only prompt token."""
+
+    def score(sequences: Any, temperature: float) -> list[np.ndarray]:
+        values = scores or {}
+        return [np.full(len(s.completion_ids_T), values.get(s.prompt_ids[0], -0.5), np.float32) for s in sequences]
+
+    def none(k: int) -> Any:
+        raise AssertionError("no recipe's updates ask for that here")
+
+    buffer = DemoBuffer(BufferConfig(), demos or [], batch=2, seed=0)
+    return Step(1, buffer, none, none, score, score, forget_moments=none)  # type: ignore[arg-type]
+
+
+def updates_of(recipe: Recipe, answers: Answers, step: Step | None = None) -> list[Update]:
     assert recipe.rl is not None
-    advantage_QG = advantages(answers.reward_QG, answers.decided_QG, kind=recipe.rl.advantage)
-    return list(rl_updates(recipe.rl, answers, advantage_QG, old))
+    return list(reinforce(recipe.rl, step or step_of(), answers))
+
+
+def advantages(reward_QG: np.ndarray, decided_QG: np.ndarray, *, kind: str) -> np.ndarray:
+    return ADVANTAGES[kind](reward_QG, decided_QG)
 
 
 def demo(ix: int, n_tokens: int = 3) -> Demo:
@@ -79,6 +96,15 @@ def test_advantage_std() -> None:
     np.testing.assert_allclose(got, [[0.25 / 0.500001] * 3 + [-0.75 / 0.500001]], rtol=1e-15)
 
 
+def test_advantage_over_mean_and_leave_one_out() -> None:
+    """+++-: mean .75, so .25/.75 and -1. Without itself: a correct one sees 2/3, the wrong one 1."""
+    answers = answers_of("+++-", "----")
+    got = advantages(answers.reward_QG, answers.decided_QG, kind="over_mean")
+    np.testing.assert_allclose(got, [[1 / 3, 1 / 3, 1 / 3, -1], [0, 0, 0, 0]], rtol=1e-15)
+    got = advantages(answers.reward_QG, answers.decided_QG, kind="leave_one_out")
+    np.testing.assert_allclose(got, [[1 / 3, 1 / 3, 1 / 3, -1], [0, 0, 0, 0]], rtol=1e-15)
+
+
 def test_undecided_leaves_the_group() -> None:
     """+-?? is +- with two attempts that were never made: mean .5, std (ddof 1) sqrt(.5)."""
     answers = answers_of("+-??", "?+?-")
@@ -90,19 +116,19 @@ def test_undecided_leaves_the_group() -> None:
     assert std == pytest.approx(0.5 / (0.5**0.5 + 1e-6), rel=1e-15)
 
 
-@pytest.mark.parametrize("kind", ["mean", "std"])
+@pytest.mark.parametrize("kind", ADVANTAGES)
 @pytest.mark.parametrize("group", ["++++", "----", "+???", "????", "?-?-"])
 def test_no_signal_is_exactly_zero(group: str, kind: str) -> None:
     answers = answers_of(group)
     assert not advantages(answers.reward_QG, answers.decided_QG, kind=kind).any()
 
 
-@pytest.mark.parametrize("kind", ["mean", "std"])
+@pytest.mark.parametrize("kind", ADVANTAGES)
 def test_group_of_one_is_zero(kind: str) -> None:
     assert advantages(np.array([[1.0]]), np.array([[True]]), kind=kind).tolist() == [[0.0]]
 
 
-@pytest.mark.parametrize("kind", ["mean", "std"])
+@pytest.mark.parametrize("kind", ADVANTAGES)
 def test_equal_rewards_are_zero_though_their_mean_rounds(kind: str) -> None:
     reward_QG = np.full((1, 3), 0.1)  # .1 + .1 + .1 = .30000000000000004, and a third of that is not .1
     assert reward_QG.sum() / 3 != 0.1
@@ -123,7 +149,7 @@ rewards = st.integers(-2000, 2000).map(lambda n: n / 1000)
     rows=st.integers(1, 9).flatmap(
         lambda g: st.lists(st.lists(st.tuples(rewards, st.booleans()), min_size=g, max_size=g), min_size=1, max_size=4)
     ),
-    kind=st.sampled_from(["mean", "std"]),
+    kind=st.sampled_from(["mean", "std", "leave_one_out"]),
 )
 def test_advantages_are_finite_and_sum_to_zero(rows: list[list[tuple[float, bool]]], kind: str) -> None:
     """Rounding of a mean is below 1e-15; beside a standard deviation of at least 0.0005/3 that stays below 1e-10."""
@@ -149,9 +175,31 @@ def test_advantages_of_any_rewards_are_finite(reward_G: list[float]) -> None:
 # ---- denominators ----------------------------------------------------------------------------------------------
 
 
-def test_denominators_from_counts() -> None:
-    counts = Counts(n_tokens=120, n_sequences=7, n_groups=2, max_tokens=50)
-    assert (tokens(counts), sequences(counts), sequences_times_max(counts)) == (120.0, 7.0, 350.0)
+COUNTS = Counts(np.array([3, 5, 10, 20]), np.array([0, 0, 1, 1]), n_questions=4, max_tokens=50)
+SHARES: dict[str, list[float]] = {  # what a token of each sequence counts
+    "tokens": [1 / 38] * 4,
+    "sequences": [1 / (4 * 3), 1 / (4 * 5), 1 / (4 * 10), 1 / (4 * 20)],
+    "max_tokens": [1 / (4 * 50)] * 4,
+    "group_tokens": [1 / (2 * 8)] * 2 + [1 / (2 * 30)] * 2,
+    "questions": [1 / (4 * 2 * 3), 1 / (4 * 2 * 5), 1 / (4 * 2 * 10), 1 / (4 * 2 * 20)],
+    "questions_max_tokens": [1 / (4 * 2 * 50)] * 4,
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_by_hand(name: str) -> None:
+    denominator, per_token_S = NORMS[name](COUNTS)
+    np.testing.assert_allclose((np.ones(4) if per_token_S is None else per_token_S) / denominator, SHARES[name])
+    assert NORMS[name](Counts(np.zeros(0, int), np.zeros(0, int), 0, 50))[0] == 1.0  # of nothing: the sum is 0
+
+
+def share_of(update: Update, name: str = "rl") -> list[float]:
+    """Give what a token of each sequence that is trained on counts, the scale included."""
+    (component,) = (c for c in update.components if c.name == name)
+    (term,) = component.terms
+    per_token_S = np.ones(len(component.sequences)) if term.per_token_S is None else term.per_token_S
+    assert len(per_token_S) == len(component.sequences)
+    return (term.scale * per_token_S / term.denominator).tolist()
 
 
 MIXED = ("+-", "++", "-?")  # signal; flat; one decided attempt, so flat too
@@ -159,20 +207,21 @@ LENGTHS = [[3, 5], [10, 20], [100, 1000]]
 
 
 @pytest.mark.parametrize(
-    ("recipe", "denominator"),
+    ("recipe", "shares"),
     [
-        ("relift", 138.0),  # 3 + 5 + 10 + 20 + 100 tokens: flat groups count, the undecided 1000 were never sampled
-        ("grpo", 5.0),  # sequences
-        ("drgrpo", 5 * 8192.0),  # sequences x L_max
-        ("dapo", 8.0),  # flat groups are dropped before counting: 3 + 5
-        ("sft_rl", 138.0),
-        ("hpt", 5 * 8192.0),
+        ("relift", [1 / 138] * 2),  # 3 + 5 + 10 + 20 + 100 tokens: flat groups count, the undecided 1000 do not
+        ("grpo", [1 / (5 * 3), 1 / (5 * 5)]),  # five sequences
+        ("drgrpo", [1 / (5 * 8192)] * 2),
+        ("dapo", [1 / 8] * 2),  # flat groups are dropped before counting: 3 + 5
+        ("sft_rl", [1 / 138] * 2),
+        ("hpt", [1 / (3 * 2 * 8192)] * 2),  # three questions, two attempts
     ],
 )
-def test_what_the_denominator_counts(recipe: str, denominator: float) -> None:
-    (update,) = updates_of(recipe_of(recipe, "rl.updates_per_batch=1"), answers_of(*MIXED, lengths=LENGTHS))
+def test_what_a_token_counts(recipe: str, shares: list[float]) -> None:
+    made = recipe_of(recipe, "rl.updates_per_batch=1", "rl.entropy_weight=0.0")
+    (update,) = updates_of(made, answers_of(*MIXED, lengths=LENGTHS))
     (component,) = update.components
-    assert component.denominator == denominator
+    np.testing.assert_allclose(share_of(update), shares, rtol=1e-15)
     assert [s.attempt for s in component.sequences] == [(0, 0), (0, 1)]  # no forward pass without signal
     assert (update.kind, update.optimizer) == (UpdateKind.rl, "rl")
 
@@ -181,14 +230,21 @@ def test_an_entropy_bonus_needs_every_decided_attempt() -> None:
     recipe = recipe_of("relift", "rl.updates_per_batch=1", "rl.entropy_weight=0.001")
     (update,) = updates_of(recipe, answers_of(*MIXED, lengths=LENGTHS))
     assert [s.attempt for s in update.components[0].sequences] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
-    assert update.components[0].denominator == 138.0
+    assert share_of(update) == [1 / 138] * 5
 
 
-@pytest.mark.parametrize("recipe", ["dapo", "grpo", "relift"])
+@pytest.mark.parametrize("recipe", ["grpo", "relift"])
 def test_nothing_to_learn_is_an_empty_update(recipe: str) -> None:
     """A denominator of 0 would be NaN; with nothing in the sum any positive one gives exactly 0."""
     (update,) = updates_of(recipe_of(recipe, "rl.updates_per_batch=1"), answers_of("????", "????"))
-    assert update.components[0].sequences == () and update.components[0].denominator == 1.0
+    assert update.components[0].sequences == () and update.components[0].terms[0].denominator == 1.0
+
+
+def test_dapo_makes_no_step_of_flat_groups_alone() -> None:
+    """The first of two mini-batches has nothing to teach."""
+    assert updates_of(recipe_of("dapo", "rl.updates_per_batch=1"), answers_of("++", "--", "??")) == []
+    (update,) = updates_of(recipe_of("dapo", "rl.updates_per_batch=2"), answers_of("++", "--", "+-", "++"))
+    assert [s.attempt for s in update.components[0].sequences] == [(2, 0), (2, 1)]
 
 
 def test_a_sequence_is_its_attempt() -> None:
@@ -196,25 +252,23 @@ def test_a_sequence_is_its_attempt() -> None:
     (update,) = updates_of(recipe_of("relift", "rl.updates_per_batch=1"), answers)
     first, second = update.components[0].sequences
     assert first.prompt_ids == (100,) and first.completion_ids_T is answers.completions_QG[0][0].token_ids_T
-    assert first.sampler_logprobs_T is answers.completions_QG[0][0].logprobs_T
-    assert (first.advantage, second.advantage) == (0.5, -0.5)
-    assert first.old_logprobs_T is None  # the first step on its batch: the ratio is 1
+    assert first.columns["sampler"] is answers.completions_QG[0][0].logprobs_T
+    assert first.columns["advantage"].tolist() == [0.5] * 3 and second.columns["advantage"].tolist() == [-0.5] * 5
+    assert (
+        "old" not in first.columns and update.components[0].temperature == 1.0
+    )  # the first step on its batch: the ratio is 1
 
 
-@pytest.mark.parametrize(
-    ("recipe", "loss", "per_sequence"),
-    [
-        ("grpo", "ppo_clip", True),
-        ("drgrpo", "ppo_clip", False),
-        ("dapo", "ppo_clip", False),
-        ("relift", "ppo_clip", False),
-        ("hpt", "ratio", False),
-    ],
-)
-def test_loss_of_a_recipe(recipe: str, loss: str, per_sequence: bool) -> None:  # noqa: FBT001
-    part = recipe_of(recipe).rl
-    assert part is not None
-    assert (part.loss.name, part.loss.per_sequence_mean) == (loss, per_sequence)
+def test_a_kl_to_the_base_is_a_second_term() -> None:
+    """It needs every decided attempt, flat groups too."""
+    recipe = recipe_of("grpo", "rl.updates_per_batch=1", "rl.kl_weight=0.04", "rollout.temperature=0.6")
+    (update,) = updates_of(recipe, answers_of("+-", "++"), step_of(scores={100: -0.7, 101: -0.9}))
+    (component,) = update.components
+    assert [t.loss.name for t in component.terms] == ["ppo_clip", "k3_kl"]
+    assert [s.columns["reference"].tolist() for s in component.sequences] == [[-np.float32(0.7)]] * 2 + [
+        [-np.float32(0.9)]
+    ] * 2
+    assert component.temperature == 0.6
 
 
 # ---- several updates on one batch ------------------------------------------------------------------------------
@@ -223,39 +277,41 @@ def test_loss_of_a_recipe(recipe: str, loss: str, per_sequence: bool) -> None:  
 def test_updates_per_batch_split_the_questions_in_order() -> None:
     """Four questions in two mini-batches: 1 + 2 and 3 + 4 tokens a pair, each with its own denominator."""
     answers = answers_of("+-", "+-", "+-", "+-", lengths=[[1, 1], [2, 2], [3, 3], [4, 4]])
-    old = {(q, g): np.full(n, -0.1 * q, np.float32) for q, n in enumerate((1, 2, 3, 4)) for g in (0, 1)}
-    first, second = updates_of(recipe_of("relift", "rl.updates_per_batch=2"), answers, old)
+    step = step_of(scores={100 + q: -0.1 * q for q in range(4)})
+    first, second = updates_of(recipe_of("relift", "rl.updates_per_batch=2"), answers, step)
     assert [s.attempt for s in first.components[0].sequences] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert [s.attempt for s in second.components[0].sequences] == [(2, 0), (2, 1), (3, 0), (3, 1)]
-    assert (first.components[0].denominator, second.components[0].denominator) == (6.0, 14.0)
+    assert share_of(first) == [1 / 6] * 4 and share_of(second) == [1 / 14] * 4
     for sequence in (*first.components[0].sequences, *second.components[0].sequences):
         assert sequence.attempt is not None
-        assert sequence.old_logprobs_T is old[sequence.attempt]
+        assert set(sequence.columns["old"].tolist()) == {np.float32(-0.1 * sequence.attempt[0])}
 
 
 # ---- demonstrations --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mean", "denominator"), [("tokens", 12.0), ("sequences", 2.0)])
-def test_fine_tuning_update(mean: str, denominator: float) -> None:
-    part = recipe_of("relift", f"sft.mean={mean}", "sft.loss_scale=0.5", "sft.entropy_weight=0.01").demo
+@pytest.mark.parametrize(("norm", "shares"), [("tokens", [1 / 12] * 2), ("sequences", [1 / (2 * 3), 1 / (2 * 9)])])
+def test_fine_tuning_update(norm: str, shares: list[float]) -> None:
+    overrides = ("sft.loss_scale=0.5", "sft.entropy_weight=0.01", "rollout.temperature=0.6")
+    part = recipe_of("relift", f"sft.denominator={norm}", *overrides).sft
     assert part is not None
-    update = demo_update(part, [demo(0, 3), demo(4, 9)])
+    update = fine_tune(part, [demo(0, 3), demo(4, 9)])
     (component,) = update.components
     assert (update.kind, update.optimizer, component.name) == (UpdateKind.sft, "sft", "demo")
-    assert (component.denominator, component.scale, component.entropy_weight) == (denominator, 0.5, 0.01)
-    assert component.loss.per_sequence_mean == (mean == "sequences")
+    np.testing.assert_allclose(share_of(update, "demo"), 0.5 * np.array(shares), rtol=1e-15)
+    assert component.terms[0].entropy_weight == 0.01
+    assert component.temperature == 1.0  # whatever rollouts are sampled at
     assert [(s.prompt_ids, len(s.completion_ids_T), s.attempt) for s in component.sequences] == [
         ((100,), 3, None),
         ((104,), 9, None),
     ]
 
 
-def mixed(*groups: str, demos: list[Demo | None], updates_per_batch: int = 1) -> list[Update]:
-    recipe = recipe_of("hpt", f"rl.updates_per_batch={updates_per_batch}", "sft.loss_scale=0.3")
-    answers = answers_of(*groups)
-    advantage_QG = advantages(answers.reward_QG, answers.decided_QG, kind="mean")
-    return list(mixed_updates(recipe, answers, advantage_QG, demos, None))
+def mixed(*groups: str, demos: list[int], updates_per_batch: int = 1) -> list[Update]:
+    """HPT's updates where the questions in `demos` have a demonstration of 3 tokens."""
+    overrides = (f"rl.updates_per_batch={updates_per_batch}", "rl.entropy_weight=0.0")
+    recipe = recipe_of("hpt", *overrides)
+    return list(recipe.updates(step_of(demos=[demo(ix) for ix in demos]), answers_of(*groups)))
 
 
 def attempts(sequences: tuple[TrainSequence, ...]) -> list[tuple[int, int] | None]:
@@ -263,49 +319,143 @@ def attempts(sequences: tuple[TrainSequence, ...]) -> list[tuple[int, int] | Non
 
 
 def test_hpt_replaces_the_rollouts_of_a_gated_question() -> None:
-    """Question 0 and 2 by RL (4 sequences x 8192), question 1 by its demonstration of 3 tokens; one optimizer."""
-    (update,) = mixed("+-", "--", "-+", demos=[None, demo(1), None])
+    """Questions 0 and 2 by RL, question 1 by its demonstration of 3 tokens; one optimizer."""
+    (update,) = mixed("+-", "--", "-+", demos=[0, 1, 2])
     assert (update.kind, update.optimizer) == (UpdateKind.mixed, "rl")
     rl, sft = update.components
     assert attempts(rl.sequences) == [(0, 0), (0, 1), (2, 0), (2, 1)]
-    assert (rl.denominator, rl.scale) == (4 * 8192.0, 1.0)
+    np.testing.assert_allclose(share_of(update), [1 / (3 * 2 * 8192)] * 4, rtol=1e-15)
     assert attempts(sft.sequences) == [None] and sft.sequences[0].prompt_ids == (101,)
-    assert (sft.denominator, sft.scale) == (3.0, 0.3)
+    np.testing.assert_allclose(share_of(update, "demo"), [1 / 8 / (3 * 3)], rtol=1e-15)  # w/8, 3 questions, 3 tokens
+
+
+@pytest.mark.parametrize("gated", [1, 8, 32, 63])
+def test_hpts_demonstrations_weigh_as_many_as_they_are(gated: int) -> None:
+    """64 questions of 8 attempts: a token of a demonstration of 4,000 against one of a rollout at A = 1. In the
+    authors' code 1/4000 against 1/8192 while it is alone in its micro-batch: 2.048, however many are gated."""
+    groups = ["--------"] * gated + ["+-------"] * (64 - gated)
+    recipe = recipe_of("hpt", "rl.updates_per_batch=1", "rl.entropy_weight=0.0")
+    step = step_of(demos=[demo(ix, 4000) for ix in range(gated)])
+    (update,) = recipe.updates(step, answers_of(*groups))
+    demos, rollouts = share_of(update, "demo"), share_of(update)
+    assert len(demos) == gated and len(rollouts) == 8 * (64 - gated)
+    np.testing.assert_allclose(np.array(demos) / rollouts[0], 8192 / 4000, rtol=1e-12)
+    np.testing.assert_allclose(sum(demos) * 4000, gated / 64 / 8, rtol=1e-12)  # proportional to the gated questions
 
 
 def test_hpt_kinds() -> None:
-    assert [u.kind for u in mixed("+-", "-+", demos=[None, None])] == [UpdateKind.rl]
-    assert [u.kind for u in mixed("--", "--", demos=[demo(0), demo(1)])] == [UpdateKind.sft]
-    both = mixed("--", "-+", demos=[demo(0), None], updates_per_batch=2)
+    assert [u.kind for u in mixed("+-", "-+", demos=[])] == [UpdateKind.rl]
+    assert [u.kind for u in mixed("--", "--", demos=[0, 1])] == [UpdateKind.sft]
+    both = mixed("--", "-+", demos=[0], updates_per_batch=2)
     assert [(u.kind, u.optimizer) for u in both] == [(UpdateKind.sft, "rl"), (UpdateKind.rl, "rl")]
 
 
 def test_hpt_trains_an_all_wrong_question_without_a_demonstration_by_rl() -> None:
-    (update,) = mixed("--", "-+", demos=[None, None])
-    assert update.components[0].denominator == 4 * 8192.0  # it counts, with nothing to learn from
+    (update,) = mixed("--", "-+", demos=[])
     assert attempts(update.components[0].sequences) == [(1, 0), (1, 1)]
+    np.testing.assert_allclose(share_of(update), [1 / (2 * 2 * 8192)] * 2, rtol=1e-15)  # it counts
+
+
+# ---- assistance ------------------------------------------------------------------------------------------------
+
+kinds_of_help = st.sampled_from([a for a in Assistance if a is not Assistance.none])
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    own=st.lists(st.text("+-?", min_size=2, max_size=2), min_size=1, max_size=5),
+    helped=st.text("+-?", min_size=1, max_size=4),
+    kind=kinds_of_help,
+    recipe=st.sampled_from(["relift", "hpt"]),
+)
+def test_assisted_attempts_change_no_count_and_no_gate(
+    own: list[str], helped: str, kind: Assistance, recipe: str
+) -> None:
+    """The same questions with further attempts that were given help: counts, accuracy and the buffer are the same."""
+    alone = answers_of(*own)
+    more = answers_of(*[g + helped for g in own])
+    given_QG = [[Assistance.none] * 2 + [kind] * len(helped)] * len(own)
+    more = replace(more, assistance_QG=given_QG)
+    for name in ("n_correct_Q", "n_decided_Q", "n_attempts_Q"):
+        np.testing.assert_array_equal(getattr(more.counts, name), getattr(alone.counts, name))
+    assert more.accuracy_of(len(own)) == alone.accuracy_of(len(own))
+    made = recipe_of(recipe)
+    events = []
+    for answers in (alone, more):
+        step = step_of(demos=[demo(ix) for ix in range(len(own))])
+        demos = [s.demo_id for u in made.updates(step, answers) for c in u.components for s in c.sequences if s.demo_id]
+        events.append((demos, step.buffer.entries, step.buffer.take_events()))
+    assert events[0] == events[1]
+
+
+def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
+    answers = replace(answers_of("--"), assistance_QG=[[Assistance.hint] * 2])
+    assert answers.counts.rows() == [] and answers.accuracy_of(1) is None
 
 
 # ---- phases and optimizers -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "gate", "optimizers", "phases"),
+    ("name", "use", "optimizers", "sft_steps"),
     [
-        ("sft", "stream", ("sft",), [True, True, True, True]),
-        ("sft_rl", "stream", ("rl", "sft"), [True, True, False, False]),  # phase_steps = 2
-        ("grpo", "never", ("rl",), [False] * 4),
-        ("drgrpo", "never", ("rl",), [False] * 4),
-        ("dapo", "never", ("rl",), [False] * 4),
-        ("relift", "buffer", ("rl", "sft"), [False] * 4),
-        ("hpt", "now", ("rl",), [False] * 4),
+        ("sft", Demonstrations.stream, ("sft",), math.inf),
+        ("sft_rl", Demonstrations.stream, ("rl", "sft"), 2),  # phase_steps = 2
+        ("grpo", Demonstrations.never, ("rl",), 0),
+        ("drgrpo", Demonstrations.never, ("rl",), 0),
+        ("dapo", Demonstrations.never, ("rl",), 0),
+        ("frozen", Demonstrations.never, ("rl",), 0),
+        ("relift", Demonstrations.buffered, ("rl", "sft"), 0),
+        ("hpt", Demonstrations.at_once, ("rl",), 0),
     ],
 )
-def test_phases_and_optimizers(name: str, gate: str, optimizers: tuple[str, ...], phases: list[bool]) -> None:
+def test_phases_and_optimizers(name: str, use: str, optimizers: tuple[str, ...], sft_steps: float) -> None:
     recipe = recipe_of(name)
-    assert (recipe.name, recipe.gate, recipe.optimizers) == (name, gate, optimizers)
-    assert [recipe.sft_phase(step) for step in (1, 2, 3, 4)] == phases
+    assert (recipe.name, recipe.method.demonstrations, recipe.optimizers) == (name, use, optimizers)
+    assert recipe.sft_steps == sft_steps
 
 
-def test_every_recipe_is_listed() -> None:
-    assert set(RECIPES) == {"sft", "sft_rl", "grpo", "drgrpo", "dapo", "relift", "hpt"}
+def test_one_optimizer_may_take_both_parts() -> None:
+    recipe = recipe_of("relift", "sft.moments=shared")
+    assert recipe.sft is not None and recipe.sft.optimizer == "rl" and recipe.optimizers == ("rl",)
+    alone = recipe_of("sft", "sft.moments=shared")
+    assert alone.optimizers == ("sft",)  # there is no other to share
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_numbers_and_builds(name: str) -> None:
+    recipe = recipe_of(name)
+    assert RECIPES[name].defaults
+    assert (recipe.rl is not None) == ("rl" in RECIPES[name].defaults)
+    assert (recipe.sft is not None) == ("sft" in RECIPES[name].defaults)
+
+
+@pytest.mark.parametrize(("section", "loss"), [(section, loss) for section, table in LOSSES.items() for loss in table])
+def test_every_loss_can_be_named(section: str, loss: str) -> None:
+    recipe = recipe_of("relift", f"{section}.loss={loss}", "rl.denominator=sequences", "rl.ratio_cap=5.0")
+    part = recipe.rl if section == "rl" else recipe.sft
+    assert part is not None and part.loss.name == loss
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["recipe=grop"], "no recipe 'grop'; nearest: grpo; known: sft, sft_rl, grpo"),
+        (["rl.loss=ppo_clp"], 'rl.loss = "ppo_clp": unknown; nearest: ppo_clip; known: ppo_clip, ratio'),
+        (["rl.advantage=anything"], 'rl.advantage = "anything": unknown; known: mean, std'),
+        (["rl.denominator=token"], 'rl.denominator = "token": unknown; nearest: tokens'),
+        (["sft.loss=ppo_clip"], 'sft.loss = "ppo_clip": unknown'),
+        (["sft.denominator=means"], 'sft.denominator = "means": unknown'),
+        (["rl.loss=gspo"], "set rl.denominator to sequences or questions"),
+        (["rl.loss=cispo"], "needs rl.ratio_cap"),
+        (["recipe=sft_rl", "sft.phase_steps=0"], "sft.phase_steps: recipe sft_rl needs at least one"),
+        (["buffer.capacity=63"], "buffer.capacity = 63: less than sft.batch = 64"),
+        (["sft.optimizer.schedule=cosine"], 'set sft.optimizer.over = "run", or sft.optimizer.total_steps'),
+        (["rl.clip=false"], 'rl.clip has another name now: write rl.loss = "ratio"'),
+        (["sft.mean=sequences"], 'sft.mean has another name now: write sft.denominator = "sequences"'),
+    ],
+)
+def test_what_no_table_has_is_refused_in_one_line(overrides: list[str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config("relift", overrides=overrides)
+    assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the loop writes down: frames from answers, exposures, running numbers and totals."""
+"""Write down what the loop does: frames from answers, exposures, running numbers and totals."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from relift.config import BufferConfig
 from relift.engines.tokens import Completion
 from relift.grading import Judgement
 from relift.learner.losses import sft
-from relift.learner.update import Component, TrainSequence, Update, UpdateStats
-from relift.schema import Finish, Origin, UpdateKind, Verdict
+from relift.learner.update import Component, Term, TrainSequence, Update, UpdateStats
+from relift.schema import Assistance, Finish, Origin, UpdateKind, Verdict
 from relift.store import RunReader, RunWriter, check_run
-from relift.trainer.answers import Answers
+from relift.trainer.answers import Answers, GroupCounts
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.record import Record, Totals, attempts_frame
 from tests.trainer.scripted import demo_of, items, scripted_run, tokens
@@ -33,7 +33,7 @@ def completion(n: int, *, entropy: float | None = 0.5, finish: Finish = Finish.s
 # Question 2 comes before question 0 in the batch; its first attempt is undecided, its second was cut off.
 ANSWERS = Answers(
     question_ix_Q=np.array([2, 0], np.int32),
-    prompt_ids_Q=[(1,), (2,)],
+    prompt_ids_QG=[[(1,)] * 2, [(2,)] * 2],
     completions_QG=[
         [completion(4, seed=1), completion(8, finish=Finish.length, seed=2)],
         [completion(2, entropy=None, seed=3), completion(6, seed=4)],
@@ -44,6 +44,7 @@ ANSWERS = Answers(
     ],
     texts_QG=[["two a", "two b"], ["nought a", "nought b"]],
     version=5,
+    assistance_QG=[[Assistance.none] * 2] * 2,
 )
 
 
@@ -55,7 +56,7 @@ def stats(n_tokens: int = 10, *, skipped: bool = False) -> UpdateStats:
 def update(kind: UpdateKind, *components: tuple[str, int]) -> Update:
     """components: (name, sequences of 3 tokens)."""
     made = [
-        Component(name, tuple(TrainSequence((1,), tokens("ab")) for _ in range(n)), sft(), 1.0)
+        Component(name, tuple(TrainSequence((1,), tokens("ab")) for _ in range(n)), (Term(sft(), 1.0),))
         for name, n in components
     ]
     return Update(kind, "rl", tuple(made))
@@ -80,24 +81,29 @@ def test_a_row_per_attempt() -> None:
     frame = attempts_frame(ANSWERS, decoding="rollout")
     rows = frame.astype(object).where(frame.notna(), None)
     assert rows.drop(columns=["policy_version", "decoding_id"]).to_numpy().tolist() == [
-        # question, attempt, verdict, rule, reward, finish, tokens, answer, log-probability, entropy, seed, text
-        [2, 0, "undecided", "none.crash", None, "stop", 4, None, -1.0, 0.5, 1, "two a"],
-        [2, 1, "wrong", "none.truncated", 0.0, "length", 8, None, -2.0, 0.5, 2, "two b"],
-        [0, 0, "correct", "box.text", 1.0, "stop", 2, "1", -0.5, None, 3, "nought a"],
-        [0, 1, "wrong", "box.number", 0.0, "stop", 6, "3", -1.5, 0.5, 4, "nought b"],
+        # question, attempt, help, verdict, rule, reward, finish, tokens, answer, log-probability, entropy, seed, text
+        [2, 0, "none", "undecided", "none.crash", None, "stop", 4, None, -1.0, 0.5, 1, "two a"],
+        [2, 1, "none", "wrong", "none.truncated", 0.0, "length", 8, None, -2.0, 0.5, 2, "two b"],
+        [0, 0, "none", "correct", "box.text", 1.0, "stop", 2, "1", -0.5, None, 3, "nought a"],
+        [0, 1, "none", "wrong", "box.number", 0.0, "stop", 6, "3", -1.5, 0.5, 4, "nought b"],
     ]
     assert set(frame["policy_version"]) == {5} and set(frame["decoding_id"]) == {"rollout"}
 
 
 def write_rollouts(record: Record, *, step: int = 1, texts: bool = True, used: list[list[bool]] | None = None) -> None:
-    record.rollouts(
-        step,
-        ANSWERS,
-        advantage_QG=np.array([[9.0, 0.0], [0.5, -0.5]]),
-        used_QG=np.array(used or [[False, False], [True, True]]),
-        texts=texts,
-        waiting={2},
-    )
+    """An update with the attempts of question 0 at advantages .5 and -.5; those not in `used` were refused."""
+    used = used or [[False, False], [True, True]]
+    done = []
+    for g, advantage in ((0, 0.5), (1, -0.5)):
+        n = len(ANSWERS.completions_QG[1][g].token_ids_T)
+        ids_T, columns = np.zeros(n, np.int32), {"advantage": np.full(n, advantage, np.float32)}
+        sequence = TrainSequence((2,), ids_T, columns, attempt=(1, g))
+        component = Component("rl", (sequence,), (Term(sft(), 1.0),))
+        done.append((Update(UpdateKind.rl, "rl", (component,)), stats(skipped=not used[1][g])))
+    if used[0][1]:
+        sequence = TrainSequence((1,), np.zeros(8, np.int32), {"advantage": np.zeros(8, np.float32)}, attempt=(0, 1))
+        done.append((Update(UpdateKind.rl, "rl", (Component("rl", (sequence,), (Term(sft(), 1.0),)),)), stats()))
+    record.write_rollouts(step, ANSWERS, done, texts=texts, waiting={2})
 
 
 def test_rollouts_land_in_order_of_question(record: Record) -> None:
@@ -147,11 +153,12 @@ def test_answers_without_entropy_or_final_answer(record: Record) -> None:
     """Columns of nothing but null have no type of their own."""
     bare = Answers(
         ANSWERS.question_ix_Q,
-        ANSWERS.prompt_ids_Q,
+        ANSWERS.prompt_ids_QG,
         [[completion(1, entropy=None)] * 2] * 2,
         [[Judgement(UNDECIDED, "none.crash")] * 2] * 2,
         [[""] * 2] * 2,
         version=0,
+        assistance_QG=ANSWERS.assistance_QG,
     )
     record.write_attempts(1, Origin.probe, 0, attempts_frame(bare, decoding="probe"), texts=True)
     reader = written(record)
@@ -184,7 +191,7 @@ def test_updates_are_numbered_through_and_keep_what_is_not_finite(record: Record
         done = [(update(UpdateKind.rl, ("rl", 1)), stats(skipped=skipped)) for skipped in skips]
         for pair in done:
             record.count_update(*pair)
-        record.updates(step, done)
+        record.write_updates(step, done)
         record.writer.commit(step)
     table = RunReader(record.writer.folder).read("updates")
     assert table[["update", "step", "skipped"]].to_numpy().tolist() == [[0, 1, False], [1, 1, True], [2, 2, False]]
@@ -193,7 +200,7 @@ def test_updates_are_numbered_through_and_keep_what_is_not_finite(record: Record
 
 
 def test_no_updates_no_file(record: Record) -> None:
-    record.updates(1, [])
+    record.write_updates(1, [])
     assert written(record).files("updates") == []
 
 
@@ -202,16 +209,15 @@ def test_no_updates_no_file(record: Record) -> None:
 
 def test_events_are_numbered_through(record: Record) -> None:
     run_buffer = buffer_with(record)
-    offer = {"question_ix_Q": np.array([0]), "n_correct_Q": np.array([0]), "n_decided_Q": np.array([2])}
-    run_buffer.offer(1, **offer, n_attempts=2)
-    record.demo_events(1, run_buffer)
+    run_buffer.offer(1, GroupCounts(*(np.array([n]) for n in (0, 0, 2, 2))))
+    record.write_demo_events(1, run_buffer)
     record.writer.commit(1)
     (second,) = (d for d in run_buffer.demo_by_id.values() if d.question_ix == 2)
-    run_buffer.record_use(2, second)
+    run_buffer.record_uses(2, [second])
     run_buffer.due(2)
-    record.demo_events(2, run_buffer)
+    record.write_demo_events(2, run_buffer)
     record.writer.commit(2)
-    record.demo_events(3, run_buffer)  # nothing happened
+    record.write_demo_events(3, run_buffer)  # nothing happened
     record.writer.commit(3)
     reader = RunReader(record.writer.folder)
     table = reader.read("demo_events")
@@ -237,8 +243,8 @@ def test_repeats_count_as_uses_and_not_as_demonstrations(record: Record) -> None
     buffer = buffer_with(record)
     demo = next(iter(buffer.demo_by_id.values()))
     for _ in range(3):
-        buffer.record_use(3, demo)
-    record.demo_events(3, buffer)
+        buffer.record_uses(3, [demo])
+    record.write_demo_events(3, buffer)
     assert (record.totals.demonstrations, record.totals.distinct_demonstrations) == (3, 1)
     assert record.sft_exposures[demo.question_ix] == 3
 

@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from relift.engines.tokens import Sampling
+from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import GuardStop
 from relift.grading import Grader, Judgement, Submission
 from relift.grading.exact import ExactScorer
-from relift.schema import Origin, Verdict, seed_of
+from relift.schema import Finish, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
 from relift.trainer.sampling import ask
-from tests.trainer.scripted import items, scripted_run
+from relift.trainer.step import ask_plainly
+from tests.trainer.scripted import items, scripted_run, tokens
 
 SAMPLING = Sampling(max_tokens=99, stop_token_ids=(0,))
 CONFIG = {"recipe": "grpo", "seed": 7, "rollout": {"questions_per_step": 4}}
@@ -27,6 +30,7 @@ CONFIG = {"recipe": "grpo", "seed": 7, "rollout": {"questions_per_step": 4}}
 @contextmanager
 def a_run(folder: Path, **parts: Any) -> Iterator[Run]:
     run = scripted_run(folder, CONFIG, **parts)
+    run.step = 0
     try:
         yield run
     finally:
@@ -35,7 +39,7 @@ def a_run(folder: Path, **parts: Any) -> Iterator[Run]:
 
 def asked(run: Run, ixs: Sequence[int] = (0, 1, 2, 3), *, n: int = 5, **place: Any) -> Answers:
     where: dict[str, Any] = {"origin": Origin.rollout, "draw": 0, "step": 3} | place
-    return ask(run, [run.train_items[ix] for ix in ixs], SAMPLING, n=n, **where)
+    return ask(run, [ask_plainly(run.train_items[ix], n=n) for ix in ixs], SAMPLING, **where)
 
 
 def seeds(run: Run, **options: Any) -> dict[tuple[int, int], int]:
@@ -65,13 +69,13 @@ def test_a_seed_depends_on_what_names_the_attempt_and_nothing_else(tmp_path: Pat
 def test_answers_line_up(tmp_path: Path) -> None:
     """Question i has i right answers of 5, asked in another order."""
     with a_run(tmp_path / "run", n_right=lambda ix, version: ix) as run:
-        run.engine.publish({}, version=12)
+        run.step = 12
         answers = asked(run, ixs=(3, 0, 2))
     assert answers.question_ix_Q.tolist() == [3, 0, 2]
-    assert answers.n_correct_Q.tolist() == [3, 0, 2] and answers.n_decided_Q.tolist() == [5, 5, 5]
+    assert answers.counts.n_correct_Q.tolist() == [3, 0, 2] and answers.counts.n_decided_Q.tolist() == [5, 5, 5]
     assert answers.reward_QG.tolist() == [[1, 1, 1, 0, 0], [0] * 5, [1, 1, 0, 0, 0]]
     assert answers.texts_QG[0][2:4] == [r"\boxed{4}", r"hm \boxed{-4}"]
-    assert answers.prompt_ids_Q[1] == items(1)[0].prompt_ids
+    assert answers.prompt_ids_QG[1] == (items(1)[0].prompt_ids,) * 5
     assert answers.version == 12
     assert answers.accuracy_of(3) == pytest.approx(5 / 15)
     assert answers.accuracy_of(1) == pytest.approx(3 / 5)  # of the first questions alone
@@ -200,3 +204,53 @@ def test_questions_of_kind_math_are_graded_like_exact_ones(tmp_path: Path) -> No
         verdicts.append([[(j.verdict, j.answer) for j in row] for row in answers.judgements_QG])
     assert verdicts[0] == verdicts[1]
     assert {verdict for row in verdicts[0] for verdict, _ in row} == {Verdict.correct, Verdict.wrong}
+
+
+def test_thoughts_opened_by_the_prompt_are_graded_as_in_evaluation(tmp_path: Path) -> None:
+    """A box inside thoughts that never close is no answer, in training as in evaluation; behind them it is one."""
+    from relift.benchmarks.benchmark import Benchmark, Protocol
+    from relift.benchmarks.prompting import render_prompt
+    from relift.trainer.configuration import load_config
+    from relift.trainer.inputs import make_items
+    from tests.test_prompts import make_tokenizer
+
+    template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]<think>\n"
+    tokenizer = make_tokenizer(tmp_path / "tokenizer", chat_template=template)
+    question = replace(items(1)[0].question, answer="5")
+    config = load_config("relift", overrides=["rollout.max_tokens=64", "data.prompt=chat"])
+    model_config = SimpleNamespace(max_position_embeddings=1024)
+    model_config.get_text_config = lambda: model_config
+    (item,) = make_items(config, [question], tokenizer, model_config, ix_of={}, name="q", skipped={})
+    evaluated = render_prompt(
+        question,
+        protocol=Protocol("p", SAMPLING, template="chat"),
+        benchmark=Benchmark("b", "b", "exact", 1),
+        tokenizer=tokenizer,
+    )
+    assert item.prompt_ids == evaluated.token_ids and item.thoughts_opened and evaluated.thoughts_opened
+    texts = [r"maybe \boxed{5}?", r"maybe \boxed{4}? no</think>\boxed{5}", r"so</think>\boxed{4}"]
+    with a_run(tmp_path / "run") as run:
+        run.engine = Fixed(texts)
+        (trained,) = ask(run, [ask_plainly(item, n=3)], SAMPLING, origin=Origin.rollout, draw=0, step=1).judgements_QG
+        submissions = [Submission("5", text, opened=evaluated.thoughts_opened) for text in texts]
+        assert list(trained) == run.grader.judge(submissions)
+    assert [j.verdict for j in trained] == [Verdict.wrong, Verdict.correct, Verdict.wrong]
+    assert trained[0].rule == "none.unclosed_thought"
+
+
+class Fixed:
+    """An engine that answers every request with these texts, as code points."""
+
+    policy_version = 0
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        return [
+            [
+                Completion(tokens(text), np.zeros(len(text) + 1, np.float32), Finish.stop, 0.0, seed)
+                for text, seed in zip(self.texts, request.seeds, strict=True)
+            ]
+            for request in requests
+        ]

@@ -15,7 +15,8 @@ import pytest
 from relift.arith.world import make_questions
 from relift.engines.hf_model import load_tokenizer, stop_tokens
 from relift.engines.model_source import resolve_model
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
+from relift.engines.options import VLLMOptions
 from relift.engines.texts import Answerer, Ask, Prompt
 from relift.engines.tokens import Sampling
 from relift.schema import Question, seed_of
@@ -39,7 +40,7 @@ def base() -> Path:
 
 def both(base: Path) -> tuple[Answerer, Answerer]:
     source = resolve_model(str(base))
-    options = EngineOptions(dtype="float32", logprobs=True)
+    options = VLLMOptions(dtype="float32", logprobs=True)
     return open_answerer("torch", source, options=options), open_answerer("vllm", source, options=options)
 
 

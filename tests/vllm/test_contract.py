@@ -13,8 +13,9 @@ import pytest
 
 from relift.engines import vllm
 from relift.engines.model_source import ModelSource, resolve_model
-from relift.engines.open import EngineOptions, open_answerer
+from relift.engines.open import open_answerer
 from relift.engines.openai import OpenAIAnswers
+from relift.engines.options import OpenAIOptions, VLLMOptions
 from relift.engines.texts import Answerer, Ask, Prompt, Reply
 from relift.engines.tokens import Sampling
 from relift.engines.vllm import VLLMAnswers
@@ -62,13 +63,13 @@ def test_vllm(check: Any, vllm_engine: Answerer) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_served(check: Any, served: Served) -> None:
-    options = EngineOptions(base_url=served.base_url, api="completions")
+    options = OpenAIOptions(base_url=served.base_url, api="completions")
     check(Case(make=lambda: OpenAIAnswers("tiny", options), prompts=PROMPTS, too_long=Prompt((5,) * 120)))
 
 
 def test_served_and_in_process_write_the_same(vllm_engine: Answerer, served: Served) -> None:
     asks = asks_for(Case(lambda: vllm_engine, PROMPTS, None), attempts=8)
-    with OpenAIAnswers("tiny", EngineOptions(base_url=served.base_url, api="completions")) as engine:
+    with OpenAIAnswers("tiny", OpenAIOptions(base_url=served.base_url, api="completions")) as engine:
         described = engine.describe()
         theirs = texts(answers(engine, asks, MIXED))
     assert theirs == texts(answers(vllm_engine, asks, MIXED))
@@ -81,14 +82,14 @@ def test_in_turns(served: Served, vllm_engine: Answerer) -> None:
     turns = (("user", "abcabc"),)
     ids = tuple(3 + ord(c) - ord("?") for c in "abcabc")
     asks = [Ask(f"q/0/{g}", Prompt(ids, turns), 1000 + g) for g in range(8)]
-    with OpenAIAnswers("tiny", EngineOptions(base_url=served.base_url, api="chat")) as engine:
+    with OpenAIAnswers("tiny", OpenAIOptions(base_url=served.base_url, api="chat")) as engine:
         theirs = texts(answers(engine, asks, MIXED))
     assert theirs == texts(answers(vllm_engine, asks, MIXED))
 
 
 def test_two_processes_and_a_fresh_start_write_the_same(source: ModelSource, vllm_engine: Answerer) -> None:
     asks = asks_for(Case(lambda: vllm_engine, PROMPTS, None), attempts=30)
-    with open_answerer("vllm", source, options=EngineOptions(data_parallel=2)) as engine:
+    with open_answerer("vllm", source, options=VLLMOptions(data_parallel=2)) as engine:
         assert texts(answers(engine, asks, MIXED)) == texts(answers(vllm_engine, asks, MIXED))
         numbers = [worker.number for worker in engine._workers]  # type: ignore[attr-defined]
     assert numbers == [0, 1]

@@ -1,0 +1,62 @@
+"""Copy the first layers of a model in float32, for checks that half precision would blur and a whole model make slow.
+
+Enough layers are copied that each kind of the model's layers occurs: full and windowed attention, dense and experts.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+SMALL = 50_000_000  # parameters; a float32 model up to this size is checked whole
+
+
+def body_of(model: Any) -> Any:
+    """Find the part of a causal LM that gives hidden states, without the head."""
+    body = model.base_model
+    if body is model:  # Llama 4 declares another name for its body than it has
+        body = getattr(model, "model", None) or getattr(model, "transformer", model)
+    return body
+
+
+def checkable(model: Any) -> Any:
+    """Give the model itself where it is small and exact, else a float32 copy of its first layers."""
+    exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
+    if exact and model.num_parameters() <= SMALL:
+        return model
+    return first_layers(model)
+
+
+def first_layers(model: Any) -> Any:
+    """Copy embedding, head and as many of the first layers as show every kind of layer, in float32, on its device."""
+    n = _needed(model)
+    config = copy.deepcopy(model.config)
+    text = config.get_text_config()
+    total = text.num_hidden_layers
+    for name, value in list(vars(text).items()):
+        if isinstance(value, (list, tuple)) and len(value) == total:  # a setting for each layer
+            setattr(text, name, value[:n])
+    text.num_hidden_layers = n
+    device = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten, and nobody else's state moves
+        small = type(model)(config).to(device=device, dtype=torch.float32).eval()
+    weights = model.state_dict()
+    small.load_state_dict({name: weights[name].float() for name in small.state_dict()})
+    return small.requires_grad_(requires_grad=False)
+
+
+def _needed(model: Any) -> int:
+    """Count the layers up to the first of the last new kind, two at least."""
+    text = model.config.get_text_config()
+    total = int(text.num_hidden_layers)
+    stack = next(
+        (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == total), torch.nn.ModuleList()
+    )
+    types = getattr(text, "layer_types", None) or [None] * total
+    kinds = [
+        (types[i], tuple((name, p.shape) for name, p in layer.named_parameters())) for i, layer in enumerate(stack)
+    ]
+    new = [i for i, kind in enumerate(kinds) if kind not in kinds[:i]]
+    return max(new[-1] + 1 if new else total, min(2, total))

@@ -1,0 +1,109 @@
+"""Define a recipe: a plan of attempts, the updates they make, and its parts as a configuration sets them. Numpy only.
+
+One file per recipe stands in relift/trainer/recipes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from relift.learner.update import Loss, Update
+from relift.trainer.advantages import Advantage
+from relift.trainer.answers import Answers
+from relift.trainer.norms import Norm
+from relift.trainer.step import Ask, Step, ask_plainly
+
+
+class Demonstrations(StrEnum):
+    """When a recipe trains on demonstrations."""
+
+    never = "never"
+    stream = "stream"  # in steps of fine-tuning alone, from a shuffled stream
+    buffered = "buffered"  # when enough of them wait
+    at_once = "at_once"  # in the step whose rollouts call for them
+
+
+@dataclass(frozen=True)
+class RLPart:
+    """The RL component of a recipe."""
+
+    loss: Loss
+    norm: Norm
+    advantage: Advantage
+    attempts: int  # at each question
+    updates_per_batch: int
+    drop_flat_groups: bool
+    entropy_weight: float
+    scale: float
+    kl: Loss | None  # beside the loss, to the base model
+    max_tokens: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class SFTPart:
+    """The fine-tuning component of a recipe."""
+
+    loss: Loss
+    norm: Norm
+    entropy_weight: float
+    scale: float
+    max_tokens: int
+    optimizer: str  # "sft": moments of its own; "rl": one optimizer for both
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe with the numbers of a configuration. `rl`, `sft`: None where it has no such part."""
+
+    name: str
+    method: Method
+    rl: RLPart | None
+    sft: SFTPart | None
+    phase_steps: int
+
+    def plan(self, step: Step) -> list[Ask]:
+        """Plan the attempts of a step; none in a step of fine-tuning alone."""
+        return self.method.plan(self, step)
+
+    def updates(self, step: Step, answers: Answers) -> Iterator[Update]:
+        """Make the optimizer steps of a step, each when the one before has been taken."""
+        return self.method.updates(self, step, answers)
+
+    @property
+    def sft_steps(self) -> float:
+        """Number of first steps that fine-tune alone and sample nothing; inf: all."""
+        if self.method.demonstrations is not Demonstrations.stream:
+            return 0
+        return self.phase_steps if self.rl else math.inf
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Names of the optimizers it needs."""
+        used = {"rl"} if self.rl else set()
+        return tuple(sorted(used | ({self.sft.optimizer} if self.sft else set())))
+
+
+def step_questions(recipe: Recipe, step: Step) -> list[Ask]:
+    """Plan n plain attempts at each of the step's questions."""
+    assert recipe.rl is not None
+    items = step.questions(step.number - 1 - int(recipe.sft_steps))
+    return [ask_plainly(item, n=recipe.rl.attempts) for item in items]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Hold what the file of a recipe says.
+
+    `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
+    names a section rl, a fine-tuning part if it names sft.
+    """
+
+    defaults: Mapping[str, Mapping[str, Any]]
+    updates: Callable[[Recipe, Step, Answers], Iterator[Update]]
+    plan: Callable[[Recipe, Step], list[Ask]] = step_questions
+    demonstrations: Demonstrations = Demonstrations.never

@@ -1,0 +1,118 @@
+"""List the recipes, one file each, and build the one that a configuration names.
+
+Adding a recipe is one file and one line in RECIPES (docs/add-a-recipe.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from relift.config import Config
+from relift.errors import InputError
+from relift.learner.importance import weighted
+from relift.learner.losses import LOSSES, k3_kl
+from relift.suggest import hint
+from relift.trainer.advantages import ADVANTAGES
+from relift.trainer.norms import NORMS, PER_SEQUENCE
+from relift.trainer.recipe import Demonstrations, Method, Recipe, RLPart, SFTPart
+from relift.trainer.recipes import dapo, drgrpo, frozen, grpo, hpt, relift, sft, sft_rl
+
+RECIPES: dict[str, Method] = {
+    "sft": sft.METHOD,
+    "sft_rl": sft_rl.METHOD,
+    "grpo": grpo.METHOD,
+    "drgrpo": drgrpo.METHOD,
+    "dapo": dapo.METHOD,
+    "relift": relift.METHOD,
+    "hpt": hpt.METHOD,
+    "frozen": frozen.METHOD,
+}
+
+Named = TypeVar("Named")
+
+
+def build(config: Config) -> Recipe:
+    """Make the recipe that a configuration names, with its numbers.
+
+    Raises InputError for a name that no table has (recipe, loss, advantage, norm) and for settings that do not fit
+    each other.
+    """
+    method = look_up(RECIPES, config.recipe, key="recipe")
+    rl = _rl_part(config) if "rl" in method.defaults else None
+    shared = rl is not None and config.sft.moments == "shared"
+    sft_part = _sft_part(config, optimizer="rl" if shared else "sft") if "sft" in method.defaults else None
+    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps)
+    require_agreement(config, recipe)
+    return recipe
+
+
+def look_up(table: Mapping[str, Named], name: str, *, key: str) -> Named:
+    """Find the entry of a table. Raises InputError with the nearest name."""
+    if name not in table:
+        raise InputError(f'{key} = "{name}": unknown{hint(name, table)}; known: {", ".join(table)}')
+    return table[name]
+
+
+def require_agreement(config: Config, recipe: Recipe) -> None:
+    """Refuse settings of a recipe that contradict each other."""
+    buffer, batch = config.buffer, config.sft.batch
+    use = recipe.method.demonstrations
+    if use is Demonstrations.stream and recipe.rl and config.sft.phase_steps == 0:
+        raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
+    if use is not Demonstrations.buffered or recipe.sft is None:
+        return
+    if buffer.flush == "adaptive" and buffer.capacity is not None and buffer.capacity < batch:
+        raise InputError(
+            f"buffer.capacity = {buffer.capacity}: less than sft.batch = {batch}, no batch would ever fill"
+        )
+    optimizer = config.sft.optimizer
+    if recipe.sft.optimizer == "sft" and (optimizer.schedule != "constant" or optimizer.warmup_share):
+        if optimizer.over == "own" and optimizer.total_steps is None:
+            raise InputError(
+                f"sft.optimizer.schedule = {optimizer.schedule}: how many fine-tuning steps there will be is not known "
+                'before the run: set sft.optimizer.over = "run", or sft.optimizer.total_steps'
+            )
+
+
+def _rl_part(config: Config) -> RLPart:
+    rl = config.rl
+    loss = look_up(LOSSES["rl"], rl.loss, key="rl.loss")
+    norm = look_up(NORMS, rl.denominator, key="rl.denominator")
+    if rl.loss == "gspo" and rl.denominator not in PER_SEQUENCE:
+        raise InputError(f"rl.loss = gspo is a mean over each sequence: set rl.denominator to {_any_of(PER_SEQUENCE)}")
+    if rl.loss == "cispo" and rl.ratio_cap is None:
+        raise InputError("rl.loss = cispo needs rl.ratio_cap, the largest ratio")
+    own = loss(rl)
+    by = rl.importance if rl.importance != "auto" else "none" if config.rollout.engine == "torch" else "token"
+    if by != "none":
+        own = weighted(own, by=by, cap=rl.importance_cap, masked=rl.importance_mask)
+    return RLPart(
+        loss=own,
+        norm=norm,
+        advantage=look_up(ADVANTAGES, rl.advantage, key="rl.advantage"),
+        attempts=config.rollout.attempts_per_question,
+        updates_per_batch=rl.updates_per_batch,
+        drop_flat_groups=rl.drop_flat_groups,
+        entropy_weight=rl.entropy_weight,
+        scale=rl.loss_scale,
+        kl=k3_kl(rl.kl_weight) if rl.kl_weight else None,
+        max_tokens=config.rollout.max_tokens,
+        temperature=config.rollout.temperature,
+    )
+
+
+def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
+    sft_config = config.sft
+    return SFTPart(
+        loss=look_up(LOSSES["sft"], sft_config.loss, key="sft.loss")(sft_config),
+        norm=look_up(NORMS, sft_config.denominator, key="sft.denominator"),
+        entropy_weight=sft_config.entropy_weight,
+        scale=sft_config.loss_scale,
+        max_tokens=config.data.max_demo_tokens,
+        optimizer=optimizer,
+    )
+
+
+def _any_of(names: tuple[str, ...]) -> str:
+    return " or ".join(names)

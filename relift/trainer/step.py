@@ -1,0 +1,54 @@
+"""Hold what a recipe sees of one step of training: its number, its data, the buffer, and scores. Numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from relift.learner.update import TrainSequence
+from relift.schema import Assistance, Question
+from relift.trainer.demos import Demo, DemoBuffer
+
+Score = Callable[[Sequence[TrainSequence], float], list[np.ndarray]]  # (sequences, temperature) -> [T] each
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of the run with its number in the tables and its rendered prompt.
+
+    `thoughts_opened`: the prompt has opened the thoughts, so that an answer begins inside them.
+    """
+
+    question: Question
+    question_ix: int
+    prompt_ids: tuple[int, ...]
+    thoughts_opened: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Attempts to be made at one question, each with its prompt and with what it is given beside the question."""
+
+    item: Item
+    prompt_ids_G: tuple[tuple[int, ...], ...]
+    assistance_G: tuple[Assistance, ...]
+
+
+def ask_plainly(item: Item, *, n: int) -> Ask:
+    """Plan n attempts with the question's own prompt and nothing else."""
+    return Ask(item, (item.prompt_ids,) * n, (Assistance.none,) * n)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step as its recipe sees it. The batches are numbered from 0 and the same on every call."""
+
+    number: int  # from 1
+    buffer: DemoBuffer
+    questions: Callable[[int], list[Item]]  # a batch of the shuffled training questions
+    demonstrations: Callable[[int], list[Demo]]  # a batch of the shuffled demonstrations
+    score: Score  # log-probabilities under the weights as they are when it is called
+    score_reference: Score  # the same under the base model
+    forget_moments: Callable[[str], None]  # of an optimizer by name

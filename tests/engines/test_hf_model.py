@@ -1,0 +1,96 @@
+"""Checkpoints of strangers: what is wrong with them is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from relift.engines.hf_model import load_model, load_tokenizer, stop_tokens
+from relift.errors import InputError
+from tests.engines.tiny import write_checkpoint
+
+CHATML = (
+    "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+)
+
+
+def edit(folder: Path, name: str, **changes: Any) -> None:
+    """Change entries of a JSON file of the checkpoint."""
+    path = folder / name
+    values = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("config.json", {"hidden_size": "abc"}, "hidden_size"),
+        ("config.json", {"hidden_size": -5}, "hidden"),
+        ("config.json", {"num_attention_heads": 7}, "multiple"),
+        ("config.json", {"hidden_act": "evil"}, "evil"),
+        ("config.json", {"dtype": "evil"}, "evil"),
+        ("config.json", {"rope_parameters": "x"}, "rope_parameters"),
+        ("config.json", {"quantization_config": [1]}, "list"),
+        ("tokenizer_config.json", {"eos_token": 3}, "eos_token"),
+        ("tokenizer_config.json", {"tokenizer_class": 3}, "tokenizer"),
+    ],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, changes: dict[str, Any], words: str) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    edit(folder, name, **changes)
+    with pytest.raises(InputError) as caught:
+        load_tokenizer(str(folder))
+        load_model(str(folder), device=torch.device("cpu"))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_adapter_is_named_with_its_base(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
+    with pytest.raises(InputError, match="an adapter of owner/base: merge it into its base first"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_an_index_of_pickles_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"lm_head.weight": "pytorch_model.bin"}}')
+    with pytest.raises(InputError, match="names files that are no .safetensors"):
+        load_model(str(folder), device=torch.device("cpu"))
+
+
+def test_sampling_defaults_that_cannot_be_saved_are_left_out(tmp_path: Path) -> None:
+    """transformers loads a temperature without do_sample and refuses to save it: found at the first checkpoint."""
+    folder = write_checkpoint(tmp_path / "model")
+    edit(folder, "generation_config.json", temperature=0.9, top_p=0.6, eos_token_id=[2, 5])
+    model = load_model(str(folder), device=torch.device("cpu"))
+    model.save_pretrained(tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "generation_config.json").read_text())
+    assert saved["eos_token_id"] == [2, 5] and "temperature" not in saved
+
+
+def test_an_answer_ends_with_the_end_token_the_declared_ones_and_the_end_of_a_turn(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    tokenizer, _ = load_tokenizer(str(folder))
+    assert stop_tokens(tokenizer, str(folder)) == (2,)
+    edit(folder, "generation_config.json", eos_token_id=[5, 2])
+    assert stop_tokens(tokenizer, str(folder)) == (2, 5)  # the tokenizer's own comes first
+    # A base model whose template closes turns with another token than its end token, as Qwen2.5-Math's does.
+    edit(folder, "tokenizer_config.json", chat_template=CHATML, eos_token="<unk>")
+    tokenizer, _ = load_tokenizer(str(folder))
+    assert stop_tokens(tokenizer, str(folder)) == (0, 5, 2)
+    assert stop_tokens(tokenizer, str(folder), more=()) == (0, 5, 2)  # 2 is declared
+    edit(folder, "generation_config.json", eos_token_id=0)
+    assert stop_tokens(tokenizer, str(folder)) == (0, 2)
+    assert stop_tokens(tokenizer, str(folder), more=()) == (0,)
+    assert stop_tokens(tokenizer, str(folder), more=("A", "</s>")) == (0, tokenizer.convert_tokens_to_ids("A"), 2)
+
+
+def test_a_stop_token_that_is_none_names_the_nearest(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    tokenizer, _ = load_tokenizer(str(folder))
+    with pytest.raises(InputError, match="rollout.stop_tokens: '</s' is no token.*nearest: </s>"):
+        stop_tokens(tokenizer, str(folder), more=("</s",))
