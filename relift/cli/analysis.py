@@ -59,6 +59,10 @@ def analyze(
     base: Annotated[
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option("--control", help="run that was probed and never trained; default: the one called frozen"),
+    ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
     resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
@@ -75,7 +79,9 @@ def analyze(
     refuse_run_file(out / "index.md")
     runs = _sound_runs(runs)
     tell = None if quiet else lambda line: print(line, flush=True)
-    result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
+    result = run_analysis(
+        runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, control=control, tell=tell
+    )
     counts = {kind: sum(one.kind == kind for one in result.made) for kind in ("figure", "table")}
     print(f"{counts['figure']} figures, {counts['table']} tables, {len(result.left_out)} left out: {out / 'index.md'}")
 
