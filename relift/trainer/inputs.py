@@ -128,7 +128,8 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
     n_waiting = len({demo.question_ix for demo in demos})  # more never wait at a time, one entry per question
     buffered = recipe.method.demonstrations is Demonstrations.buffered
     waits = buffered and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
-    n_demos = len(demos) if recipe.sft_steps else n_waiting if waits else batch
+    streamed = recipe.sft_steps or recipe.method.demonstrations is Demonstrations.beside
+    n_demos = len(demos) if streamed else n_waiting if waits else batch
     if n_demos < batch:
         raise InputError(
             f"{config.data.demonstrations or config.data.questions}: demonstrations for {n_demos} questions are fewer "

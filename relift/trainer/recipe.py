@@ -25,6 +25,8 @@ class Demonstrations(StrEnum):
     stream = "stream"  # in steps of fine-tuning alone, from a shuffled stream
     buffered = "buffered"  # when enough of them wait
     at_once = "at_once"  # in the step whose rollouts call for them
+    joined = "joined"  # as one more answer to a question of the step, beside its rollouts
+    beside = "beside"  # a batch of a shuffled stream in every update, beside the rollouts
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class SFTPart:
     scale: float
     max_tokens: int
     optimizer: str  # "sft": moments of its own; "rl": one optimizer for both
+    mu: Callable[[int], float]  # share of the loss that demonstrations have in a step, where they share one (CHORD)
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,10 @@ class Recipe:
 
 
 def step_questions(recipe: Recipe, step: Step) -> list[Ask]:
-    """Plan n plain attempts at each of the step's questions."""
+    """Plan n plain attempts at each of the step's questions, less those whose place a demonstration takes."""
     assert recipe.rl is not None
     items = step.questions(step.number - 1 - int(recipe.sft_steps))
-    return [ask_plainly(item, n=recipe.rl.attempts) for item in items]
+    return [ask_plainly(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,4 @@ class Method:
     updates: Callable[[Recipe, Step, Answers], Iterator[Update]]
     plan: Callable[[Recipe, Step], list[Ask]] = step_questions
     demonstrations: Demonstrations = Demonstrations.never
+    places_of_demos: int = 0  # of a question's n answers

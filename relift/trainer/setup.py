@@ -175,8 +175,9 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
 
 
 def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
-    """The order of the demonstrations in phases of fine-tuning alone; None without such a phase."""
-    if recipe.method.demonstrations is not Demonstrations.stream or not config.steps:
+    """Make the order of the demonstrations that come in a stream; None for a recipe without one."""
+    streamed = (Demonstrations.stream, Demonstrations.beside)
+    if recipe.method.demonstrations not in streamed or not config.steps:
         return None
     return Stream(len(inputs.demos), per_batch=config.sft.batch, seed=config.seed, purpose="demonstrations")
 

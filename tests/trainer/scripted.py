@@ -23,6 +23,7 @@ from relift.store import RunWriter
 from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.loop import Interrupted, train
+from relift.trainer.recipe import Demonstrations
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
 from relift.trainer.run import Run
@@ -178,7 +179,7 @@ def scripted_run(
         if recipe.rl
         else None,
         "demo_stream": Stream(len(demos), per_batch=batch, seed=config.seed, purpose="demonstrations")
-        if recipe.sft_steps
+        if recipe.method.demonstrations in (Demonstrations.stream, Demonstrations.beside)
         else None,
         "engine": ScriptedEngine(asked, n_right),
         "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),

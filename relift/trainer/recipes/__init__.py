@@ -14,9 +14,25 @@ from relift.learner.importance import weighted
 from relift.learner.losses import LOSSES, k3_kl
 from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
+from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
 from relift.trainer.recipe import Demonstrations, Method, Recipe, RLPart, SFTPart
-from relift.trainer.recipes import dapo, drgrpo, frozen, grpo, hpt, relift, sft, sft_rl
+from relift.trainer.recipes import (
+    chord,
+    cispo,
+    dapo,
+    dft,
+    drgrpo,
+    frozen,
+    grpo,
+    gspo,
+    hpt,
+    luffy,
+    relift,
+    sft,
+    sft_rl,
+    srft,
+)
 
 RECIPES: dict[str, Method] = {
     "sft": sft.METHOD,
@@ -26,6 +42,12 @@ RECIPES: dict[str, Method] = {
     "dapo": dapo.METHOD,
     "relift": relift.METHOD,
     "hpt": hpt.METHOD,
+    "gspo": gspo.METHOD,
+    "cispo": cispo.METHOD,
+    "dft": dft.METHOD,
+    "luffy": luffy.METHOD,
+    "srft": srft.METHOD,
+    "chord": chord.METHOD,
     "frozen": frozen.METHOD,
 }
 
@@ -57,6 +79,11 @@ def look_up(table: Mapping[str, Named], name: str, *, key: str) -> Named:
 def require_agreement(config: Config, recipe: Recipe) -> None:
     """Refuse settings of a recipe that contradict each other."""
     buffer, batch = config.buffer, config.sft.batch
+    if recipe.rl and recipe.rl.attempts <= recipe.method.places_of_demos:
+        raise InputError(
+            f"rollout.attempts_per_question = {recipe.rl.attempts}: a demonstration takes the place of one attempt "
+            f"under recipe {recipe.name}: set it to 2 at least"
+        )
     use = recipe.method.demonstrations
     if use is Demonstrations.stream and recipe.rl and config.sft.phase_steps == 0:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
@@ -111,6 +138,12 @@ def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
         scale=sft_config.loss_scale,
         max_tokens=config.data.max_demo_tokens,
         optimizer=optimizer,
+        mu=warm_then_cosine(
+            warmup=sft_config.mu_warmup_steps,
+            decay=sft_config.mu_decay_steps,
+            peak=sft_config.mu_peak,
+            valley=sft_config.mu_valley,
+        ),
     )
 
 

@@ -1,0 +1,183 @@
+"""Recipes whose demonstrations train beside rollouts in one update: LUFFY, SRFT, CHORD."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relift.learner.update import Component, Update
+from relift.schema import Assistance, UpdateKind
+from relift.store import RunReader, check_run
+from relift.trainer.demos import Demo
+from relift.trainer.mu import warm_then_cosine
+from relift.trainer.recipes import RECIPES
+from relift.trainer.step import Step
+from tests.trainer.scripted import scripted_run, train
+from tests.trainer.test_recipes import answers_of, demo, recipe_of, step_of
+
+L_MAX = 8192
+
+
+def part(update: Update, name: str) -> Component:
+    (component,) = (c for c in update.components if c.name == name)
+    return component
+
+
+def shares(component: Component, term: int = 0) -> list[float]:
+    """Weight of a token of each sequence in one term, the scale included."""
+    own = component.terms[term]
+    per_token_S = np.ones(len(component.sequences)) if own.per_token_S is None else own.per_token_S
+    return (own.scale * per_token_S / own.denominator).tolist()
+
+
+def advantages(component: Component) -> list[float]:
+    return [float(s.columns["advantage"][0]) for s in component.sequences]
+
+
+def plain(name: str, *overrides: str) -> list[str]:
+    return [name, "rl.updates_per_batch=1", "rl.entropy_weight=0.0", *overrides]
+
+
+# ---- LUFFY -----------------------------------------------------------------------------------------------------
+
+
+def test_luffys_demonstration_is_one_answer_of_its_group() -> None:
+    """+-- and the demonstration: mean 1/2, so A = .5, -.5, -.5 and .5. Question 1 has no demonstration: +-- alone,
+    mean 1/3. Seven answers in all, of both kinds: 1 / (7 L_max) a token."""
+    recipe = recipe_of(*plain("luffy"))
+    step = step_of(demos=[demo(0, 5)])
+    (update,) = recipe.updates(step, answers_of("+--", "+--"))
+    rl, demos = part(update, "rl"), part(update, "demo")
+    assert (update.kind, update.optimizer) == (UpdateKind.mixed, "rl")
+    np.testing.assert_allclose(advantages(rl), [0.5, -0.5, -0.5, 2 / 3, -1 / 3, -1 / 3], rtol=1e-6)
+    assert advantages(demos) == [0.5] and [s.demo_id for s in demos.sequences] == ["demo 0"]
+    np.testing.assert_allclose(shares(rl), [1 / (7 * L_MAX)] * 6, rtol=1e-15)
+    np.testing.assert_allclose(shares(demos), [1 / (7 * L_MAX)], rtol=1e-15)
+    assert (rl.terms[0].loss.name, demos.terms[0].loss.name) == ("ratio", "luffy")
+    assert [(e.demo_id, e.event) for e in step.buffer.take_events()] == [("demo 0", "train")]
+
+
+def test_luffy_trains_on_no_demonstration_of_a_solved_question() -> None:
+    """++ and the demonstration are equal rewards: advantage 0 for all, yet counted: 6 answers."""
+    step = step_of(demos=[demo(0), demo(1)])
+    (update,) = recipe_of(*plain("luffy")).updates(step, answers_of("++", "--"))
+    assert [s.attempt for s in part(update, "rl").sequences] == [(1, 0), (1, 1)]
+    assert [s.demo_id for s in part(update, "demo").sequences] == ["demo 1"]
+    np.testing.assert_allclose(shares(part(update, "demo")), [1 / (6 * L_MAX)], rtol=1e-15)
+    assert [e.demo_id for e in step.buffer.take_events()] == ["demo 1"]  # the other was not used
+
+
+def test_luffys_two_components_share_every_denominator() -> None:
+    """With means over tokens and flat groups dropped: 2 + 3 tokens of rollouts and 7 of the demonstration."""
+    recipe = recipe_of(*plain("luffy", "rl.denominator=tokens", "sft.denominator=tokens", "rl.drop_flat_groups=true"))
+    step = step_of(demos=[demo(0, 7), demo(1, 100)])
+    (update,) = recipe.updates(step, answers_of("+-", "++", lengths=[[2, 3], [50, 60]]))
+    assert shares(part(update, "rl")) == [1 / 12] * 2 and shares(part(update, "demo")) == [1 / 12]
+
+
+def test_luffys_mini_batches_have_denominators_of_their_own() -> None:
+    recipe = recipe_of("luffy", "rl.updates_per_batch=2", "rl.entropy_weight=0.0")
+    step = step_of(demos=[demo(ix) for ix in range(2)])
+    first, second = recipe.updates(step, answers_of("+-", "--"))
+    assert [s.demo_id for u in (first, second) for s in part(u, "demo").sequences] == ["demo 0", "demo 1"]
+    np.testing.assert_allclose(shares(part(second, "rl")), [1 / (3 * L_MAX)] * 2, rtol=1e-15)
+    assert "old" not in part(first, "demo").sequences[0].columns  # nobody's policy: no ratio
+
+
+def test_undecided_attempts_leave_luffys_group() -> None:
+    """+? and the demonstration is ++: no signal, nothing trained, no use noted."""
+    step = step_of(demos=[demo(0)])
+    (update,) = recipe_of(*plain("luffy")).updates(step, answers_of("+?"))
+    assert [len(c.sequences) for c in update.components] == [0] and step.buffer.take_events() == []
+
+
+def test_luffy_samples_one_attempt_less() -> None:
+    recipe = recipe_of("luffy", "rollout.attempts_per_question=8")
+    assert recipe.rl is not None and recipe.rl.attempts - recipe.method.places_of_demos == 7
+    assert RECIPES["srft"].places_of_demos == 0
+
+
+# ---- SRFT ------------------------------------------------------------------------------------------------------
+
+
+def test_srft_trains_on_every_decided_answer_and_twice_on_a_demonstration() -> None:
+    """Rollouts by their verdict (+1, -1), flat groups too, over 1 + 1 + 1 + 4 + 6 tokens; the demonstrations' first
+    term over their own 10. Group ++ and its demonstration: A = 0. Group -? and its: rewards 0, 1, std sqrt(.5)."""
+    step = step_of(demos=[demo(0, 4), demo(1, 6)])
+    (update,) = recipe_of(*plain("srft")).updates(step, answers_of("++", "-?"))
+    rl, demos = part(update, "rl"), part(update, "demo")
+    assert advantages(rl) == [1, 1, -1] and shares(rl) == [1 / 13] * 3
+    assert [t.loss.name for t in demos.terms] == ["srft_demo", "probability"]
+    assert shares(demos, 0) == [1 / 10] * 2 and shares(demos, 1) == [1 / 13] * 2
+    np.testing.assert_allclose(advantages(demos), [0, 0.5 / (0.5**0.5 + 1e-6)], rtol=1e-6)
+
+
+# ---- CHORD -----------------------------------------------------------------------------------------------------
+
+
+def beside(step: Step, batches: list[int]) -> Step:
+    """Give demonstrations of 3 and 5 tokens as every batch of the stream, noting which was asked for."""
+
+    def demonstrations(k: int) -> list[Demo]:
+        batches.append(k)
+        return [demo(7, 3), demo(8, 5)]
+
+    return replace(step, demonstrations=demonstrations)
+
+
+def test_chord_shares_the_update_by_mu() -> None:
+    """Step 1 of a cosine from .9 to .05 over 200 steps; rollouts over 2 tokens, demonstrations over 8."""
+    mu = 0.05 + 0.85 * (1 + math.cos(math.pi / 200)) / 2
+    batches: list[int] = []
+    (update,) = recipe_of(*plain("chord")).updates(beside(step_of(), batches), answers_of("+-"))
+    np.testing.assert_allclose(shares(part(update, "rl")), [(1 - mu) / 2] * 2, rtol=1e-15)
+    np.testing.assert_allclose(shares(part(update, "demo")), [mu / 8] * 2, rtol=1e-15)
+    assert (update.kind, update.optimizer, batches) == (UpdateKind.mixed, "rl", [0])
+
+
+def test_every_update_of_chord_has_a_batch_of_its_own() -> None:
+    batches: list[int] = []
+    step = replace(beside(step_of(), batches), number=5)
+    updates = list(recipe_of("chord", "rl.updates_per_batch=2").updates(step, answers_of("+-", "--")))
+    assert batches == [8, 9] and len(updates) == 2
+    assert part(updates[1], "rl").sequences == ()  # nothing to learn from: exactly 0, beside the demonstrations
+
+
+def test_mu_by_hand() -> None:
+    """Up to .5 in 4 steps, down to .1 in 2: half way it is .3. Without warm-up and decay it is the last value."""
+    mu = warm_then_cosine(warmup=4, decay=2, peak=0.5, valley=0.1)
+    np.testing.assert_allclose([mu(s) for s in range(1, 9)], [0.125, 0.25, 0.375, 0.5, 0.3, 0.1, 0.1, 0.1], rtol=1e-15)
+    assert warm_then_cosine(warmup=0, decay=0, peak=0.1, valley=0.1)(1) == 0.1
+
+
+# ---- all -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_scripted_run_of_every_recipe(name: str, tmp_path: Path) -> None:
+    """Two steps, four questions of which one is never solved: sound tables, and no attempt that was helped."""
+    values = {
+        "recipe": name,
+        "steps": 2,
+        "rollout": {"questions_per_step": 4, "attempts_per_question": 3, "max_tokens": 50},
+        "sft": {"batch": 2, "phase_steps": 1 if name == "sft_rl" else 0},
+        "probe": {"every": 2, "attempts": 2},
+    }
+    run = scripted_run(
+        tmp_path / "run", values, n_probe=1, with_demo=[0, 1], n_right=lambda ix, version: 0 if ix == 0 else 1
+    )
+    try:
+        train(run)
+    finally:
+        run.record.writer.close()
+    assert check_run(tmp_path / "run").problems == []
+    reader = RunReader(tmp_path / "run")
+    assert len(reader.read("updates")) == (8 if name == "gspo" else 2)  # four mini-batches a step
+    sampled = {"sft": 0, "dft": 0, "sft_rl": 12, "luffy": 16}.get(name, 24)
+    attempts = reader.read("attempts", columns=["assistance", "origin"])
+    assert (attempts["origin"] == "rollout").sum() == sampled
+    assert set(attempts["assistance"]) == {str(Assistance.none)}
