@@ -196,6 +196,17 @@ class SFTConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
+class PrefixConfig(Section):
+    """The attempts that are given the start of a demonstration (recipe prefix_rl)."""
+
+    questions: Literal["all", "waiting"] = _field(
+        "all", "identity", "whose: all with a demonstration, or those whose last unassisted attempts were all wrong"
+    )
+    attempts: int | None = _field(None, "identity", "of the n at a question; None: half of them", ge=1)
+    low: float = _field(0.25, "identity", "least share of a demonstration's tokens that is given", ge=0, lt=1)
+    high: float = _field(0.75, "identity", "largest share", ge=0, lt=1)
+
+
 class BufferConfig(Section):
     """The demonstrations that wait to be trained on (docs/method.md, Demonstrations)."""
 
@@ -270,6 +281,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
+    prefix: PrefixConfig = PrefixConfig()
     buffer: BufferConfig = BufferConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

@@ -35,9 +35,12 @@ class Groups:
         return [(q, self.demos[q]) for q in questions if q in self.demos]
 
 
-def reinforce(part: RLPart, step: Step, answers: Answers) -> Iterator[Update]:
-    """Make the RL updates of a step: `updates_per_batch` mini-batches of questions, in batch order."""
-    for _, component in rl_components(part, step, answers):
+def reinforce(part: RLPart, step: Step, answers: Answers, *, groups: Groups | None = None) -> Iterator[Update]:
+    """Make the RL updates of a step: `updates_per_batch` mini-batches of questions, in batch order.
+
+    `groups`: advantages in place of those that the part makes of each question's attempts.
+    """
+    for _, component in rl_components(part, step, answers, groups=groups):
         if component is not None:
             yield Update(UpdateKind.rl, "rl", (component,))
 

@@ -80,7 +80,7 @@ def read_inputs(
     offered = [d for d in train.demonstrations if d.question_id in by_id]
     try:
         demos, rows = admit(
-            offered if recipe.sft else [],
+            offered if recipe.takes_demonstrations else [],
             by_id,
             grader,
             encode=lambda text, prompt_ids: completion_ids(text, prompt_ids, tokenizer),
@@ -91,10 +91,11 @@ def read_inputs(
         )
     except InputError as error:
         raise InputError(f"{config.data.demonstrations or config.data.questions}: {error}") from None
-    if recipe.sft and not demos:
+    if recipe.takes_demonstrations and not demos:
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
+    require_room(config, recipe, demos, model_config)
     return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, kinds, demos, rows, skipped)
 
 
@@ -134,6 +135,19 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
         raise InputError(
             f"{config.data.demonstrations or config.data.questions}: demonstrations for {n_demos} questions are fewer "
             f"than sft.batch = {batch}, no batch would ever fill: set that lower, or bring more demonstrations"
+        )
+
+
+def require_room(config: Config, recipe: Recipe, demos: Sequence[Demo], model_config: Any) -> None:
+    """Refuse prefixes that leave no room for an answer."""
+    context = context_limit(model_config)
+    if recipe.prefix is None or context is None:
+        return
+    longest = max(len(demo.prompt_ids) + int(config.prefix.high * len(demo.completion_ids_T)) for demo in demos)
+    if longest + config.rollout.max_tokens > context:
+        raise InputError(
+            f"prefix.high = {config.prefix.high}: the longest prompt with its prefix takes {longest} tokens and an "
+            f"answer {config.rollout.max_tokens} (rollout.max_tokens), but {limit_words(model_config)}: lower either"
         )
 
 

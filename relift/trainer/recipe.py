@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from relift.learner.update import Loss, Update
 from relift.trainer.advantages import Advantage
@@ -26,6 +26,7 @@ class Demonstrations(StrEnum):
     buffered = "buffered"  # when enough of them wait
     at_once = "at_once"  # in the step whose rollouts call for them
     joined = "joined"  # as one more answer to a question of the step, beside its rollouts
+    given = "given"  # never: their start is given to attempts
     beside = "beside"  # a batch of a shuffled stream in every update, beside the rollouts
 
 
@@ -60,14 +61,25 @@ class SFTPart:
 
 
 @dataclass(frozen=True)
+class PrefixPart:
+    """The attempts that are given the start of a demonstration."""
+
+    questions: Literal["all", "waiting"]  # waiting: those in the buffer, all of whose last attempts were wrong
+    attempts: int  # of a question's n
+    low: float  # least share of the demonstration's tokens
+    high: float
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A recipe with the numbers of a configuration. `rl`, `sft`: None where it has no such part."""
+    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`: None where it has no such part."""
 
     name: str
     method: Method
     rl: RLPart | None
     sft: SFTPart | None
     phase_steps: int
+    prefix: PrefixPart | None = None
 
     def plan(self, step: Step) -> list[Ask]:
         """Plan the attempts of a step; none in a step of fine-tuning alone."""
@@ -83,6 +95,11 @@ class Recipe:
         if self.method.demonstrations is not Demonstrations.stream:
             return 0
         return self.phase_steps if self.rl else math.inf
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether it needs demonstrations at all."""
+        return self.method.demonstrations is not Demonstrations.never
 
     @property
     def optimizers(self) -> tuple[str, ...]:
@@ -103,7 +120,7 @@ class Method:
     """What the file of a recipe says.
 
     `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
-    names a section rl, a fine-tuning part if it names sft.
+    names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix.
     """
 
     defaults: Mapping[str, Mapping[str, Any]]

@@ -162,6 +162,8 @@ def assemble(
 def longest_sequence(inputs: Inputs, recipe: Recipe, config: Config) -> int:
     """Count the tokens of the longest sequence that the run can train on."""
     prompts = [len(item.prompt_ids) for item in inputs.train_items]
+    if recipe.prefix:
+        prompts += [len(d.prompt_ids) + int(recipe.prefix.high * len(d.completion_ids_T)) for d in inputs.demos]
     rollouts = max(prompts, default=0) + config.rollout.max_tokens if recipe.rl else 0
     return max([rollouts, *(len(demo.prompt_ids) + len(demo.completion_ids_T) for demo in inputs.demos)])
 

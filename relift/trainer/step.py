@@ -34,11 +34,21 @@ class Ask:
     item: Item
     prompt_ids_G: tuple[tuple[int, ...], ...]
     assistance_G: tuple[Assistance, ...]
+    given_ids_G: tuple[tuple[int, ...], ...] | None = (
+        None  # starts of the answers, at the end of the prompts; None: none
+    )
 
 
 def ask_plainly(item: Item, *, n: int) -> Ask:
     """Plan n attempts with the question's own prompt and nothing else."""
     return Ask(item, (item.prompt_ids,) * n, (Assistance.none,) * n)
+
+
+def ask_with_prefix(item: Item, given: Sequence[int], *, n_plain: int, n_given: int) -> Ask:
+    """Plan attempts with the question's own prompt, then attempts that continue the answer begun with these tokens."""
+    prompts = (item.prompt_ids,) * n_plain + ((*item.prompt_ids, *given),) * n_given
+    assistance = (Assistance.none,) * n_plain + (Assistance.prefix,) * n_given
+    return Ask(item, prompts, assistance, ((),) * n_plain + (tuple(given),) * n_given)
 
 
 @dataclass(frozen=True)

@@ -280,6 +280,7 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "gspo": ("std", "gspo", 3e-4, 4e-4, None, "sequences", False, 0.0),
     "cispo": ("std", "cispo", 0.2, 0.2, None, "tokens", False, 0.0),
     "luffy": ("mean", "ratio", 0.2, 0.2, None, "max_tokens", False, 0.0),
+    "prefix_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
     "srft": ("std", "srft_rollout", 0.2, 0.2, None, "tokens", False, 0.0),
     "chord": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }

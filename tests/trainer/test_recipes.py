@@ -366,7 +366,7 @@ kinds_of_help = st.sampled_from([a for a in Assistance if a is not Assistance.no
     own=st.lists(st.text("+-?", min_size=2, max_size=2), min_size=1, max_size=5),
     helped=st.text("+-?", min_size=1, max_size=4),
     kind=kinds_of_help,
-    recipe=st.sampled_from(["relift", "hpt"]),  # those with a gate
+    recipe=st.sampled_from(["relift", "hpt", "prefix_rl"]),  # those with a gate
 )
 def test_assisted_attempts_change_no_count_and_no_gate(
     own: list[str], helped: str, kind: Assistance, recipe: str
@@ -412,6 +412,7 @@ def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
         ("dft", Demonstrations.stream, ("sft",), math.inf),
         ("luffy", Demonstrations.joined, ("rl",), 0),
         ("srft", Demonstrations.joined, ("rl",), 0),
+        ("prefix_rl", Demonstrations.given, ("rl",), 0),
         ("chord", Demonstrations.beside, ("rl",), 0),
     ],
 )
@@ -454,6 +455,8 @@ def test_every_loss_can_be_named(section: str, loss: str) -> None:
         (["sft.denominator=means"], 'sft.denominator = "means": unknown'),
         (["rl.loss=gspo"], "set rl.denominator to sequences or questions"),
         (["rl.loss=cispo"], "needs rl.ratio_cap"),
+        (["recipe=prefix_rl", "prefix.attempts=8"], "at least one is to be given a prefix and at least one none"),
+        (["recipe=prefix_rl", "prefix.low=0.8"], "prefix.low = 0.8: more than prefix.high"),
         (["recipe=luffy", "rollout.attempts_per_question=1"], "a demonstration takes the place of one attempt"),
         (["recipe=sft_rl", "sft.phase_steps=0"], "sft.phase_steps: recipe sft_rl needs at least one"),
         (["buffer.capacity=63"], "buffer.capacity = 63: less than sft.batch = 64"),

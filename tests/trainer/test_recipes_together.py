@@ -8,15 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import Qwen2Config
 
+from relift.engines.tokens import Completion, Request
+from relift.errors import InputError
 from relift.learner.update import Component, Update
 from relift.schema import Assistance, UpdateKind
 from relift.store import RunReader, check_run
+from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo
+from relift.trainer.inputs import require_room
 from relift.trainer.mu import warm_then_cosine
-from relift.trainer.recipes import RECIPES
+from relift.trainer.recipes import RECIPES, build
+from relift.trainer.run import Run
 from relift.trainer.step import Step
-from tests.trainer.scripted import scripted_run, train
+from tests.trainer.scripted import ScriptedEngine, items, scripted_run, train
 from tests.trainer.test_recipes import answers_of, demo, recipe_of, step_of
 
 L_MAX = 8192
@@ -154,6 +160,86 @@ def test_mu_by_hand() -> None:
     assert warm_then_cosine(warmup=0, decay=0, peak=0.1, valley=0.1)(1) == 0.1
 
 
+# ---- prefixes --------------------------------------------------------------------------------------------------
+
+
+def test_a_prefix_stands_in_the_prompt_and_has_no_gradient(tmp_path: Path) -> None:
+    """Four questions, two with a demonstration of 14 tokens: two of their four attempts begin with 3 to 10 of them.
+    The first attempt with each prompt is right, the others are wrong."""
+    run = scripted_run(tmp_path / "run", prefixed(1), with_demo=[0, 1], n_right=lambda ix, version: 1)
+    reader = finished(run)
+    attempts = reader.read("attempts", columns=["question_ix", "attempt", "assistance", "n_tokens", "advantage"])
+    assert attempts["assistance"].tolist() == ["none", "none", "prefix", "prefix"] * 2 + ["none"] * 8
+    a = 0.5 / (0.5**0.5 + 1e-6)  # one right of two: reward - mean = +-.5, std (ddof 1) sqrt(.5)
+    np.testing.assert_allclose(attempts["advantage"].to_numpy(float)[:8], [a, -a] * 4, rtol=1e-6)
+    assert attempts["n_tokens"].tolist()[:8] == [10, 14] * 4  # what was written
+    (update,) = run.learner.updates  # type: ignore[attr-defined]
+    sequences = {s.attempt: s for s in part(update, "rl").sequences}
+    texts = reader.read("responses")["text"].tolist()
+    for q in (0, 1):
+        item = run.train_items[q]
+        row = next(row for row in range(4) if sequences[row, 0].prompt_ids == item.prompt_ids)
+        whole = run.demos[q].completion_ids_T.tolist()
+        for g in (2, 3):
+            prompt = sequences[row, g].prompt_ids
+            given = list(prompt[len(item.prompt_ids) :])
+            assert 3 <= len(given) <= 10 and given == whole[: len(given)]
+            assert len(sequences[row, g].completion_ids_T) == (10, 14)[g - 2]
+            assert texts[4 * q + g].startswith("".join(map(chr, given)))
+
+
+def test_attempts_with_a_prefix_are_no_accuracy(tmp_path: Path) -> None:
+    """Without help all wrong, with a prefix one of two is right: 0 of 2 in the trajectories, and the question waits."""
+    run = scripted_run(tmp_path / "run", prefixed(1), with_demo=[0, 1], engine=RightWithHelp(items(4), lambda ix, v: 1))
+    reader = finished(run)
+    found = reader.read("trajectories", origin="rollout")
+    assert found["n_correct"].tolist() == [0] * 4 and found["n_attempts"].tolist() == [2, 2, 4, 4]
+    assert sorted(run.buffer.waiting) == [0, 1]
+
+
+def test_only_questions_that_wait_are_given_a_prefix(tmp_path: Path) -> None:
+    """Question 1 is solved in step 1; in step 2 the other one with a demonstration is helped."""
+    values = prefixed(2) | {"prefix": {"questions": "waiting"}}
+    run = scripted_run(tmp_path / "run", values, with_demo=[0, 1], n_right=lambda ix, version: int(ix == 1))
+    attempts = finished(run).read("attempts", columns=["step", "question_ix", "assistance"], origin="rollout")
+    helped = attempts[attempts["assistance"] == "prefix"]
+    assert set(zip(helped["step"], helped["question_ix"], strict=True)) == {(2, 0)}
+
+
+def test_a_prefix_that_leaves_no_room_is_refused() -> None:
+    """A prompt of 1 token, 15 of 20 given, 8,192 to be written: 8,208, one more than the model reads."""
+    config = load_config("relift", overrides=["recipe=prefix_rl"])
+    demos = [demo(0, 20)]
+    require_room(config, build(config), demos, Qwen2Config(max_position_embeddings=8208))
+    with pytest.raises(InputError) as caught:
+        require_room(config, build(config), demos, Qwen2Config(max_position_embeddings=8207))
+    assert "takes 16 tokens and an answer 8192" in str(caught.value) and "\n" not in str(caught.value)
+
+
+class RightWithHelp(ScriptedEngine):
+    """Answers right only to a prompt that is more than a question's own."""
+
+    def _answer(self, request: Request, g: int) -> Completion:
+        self._n_right = lambda ix, version: int(request.prompt_ids not in self._by_prompt)
+        return super()._answer(request, g)
+
+
+def prefixed(steps: int) -> dict[str, object]:
+    """All four questions in every step, four attempts at each."""
+    rollout = {"questions_per_step": 4, "attempts_per_question": 4, "max_tokens": 50}
+    return {"recipe": "prefix_rl", "steps": steps, "rollout": rollout}
+
+
+def finished(run: Run) -> RunReader:
+    """Train to the end; the folder must be sound."""
+    try:
+        train(run)
+    finally:
+        run.record.writer.close()
+    assert check_run(run.record.writer.folder).problems == []
+    return RunReader(run.record.writer.folder)
+
+
 # ---- all -------------------------------------------------------------------------------------------------------
 
 
@@ -170,14 +256,10 @@ def test_a_scripted_run_of_every_recipe(name: str, tmp_path: Path) -> None:
     run = scripted_run(
         tmp_path / "run", values, n_probe=1, with_demo=[0, 1], n_right=lambda ix, version: 0 if ix == 0 else 1
     )
-    try:
-        train(run)
-    finally:
-        run.record.writer.close()
-    assert check_run(tmp_path / "run").problems == []
-    reader = RunReader(tmp_path / "run")
+    reader = finished(run)
     assert len(reader.read("updates")) == (8 if name == "gspo" else 2)  # four mini-batches a step
     sampled = {"sft": 0, "dft": 0, "sft_rl": 12, "luffy": 16}.get(name, 24)
     attempts = reader.read("attempts", columns=["assistance", "origin"])
     assert (attempts["origin"] == "rollout").sum() == sampled
-    assert set(attempts["assistance"]) == {str(Assistance.none)}
+    helped = {str(Assistance.prefix)} if name == "prefix_rl" else set()
+    assert set(attempts["assistance"]) == {str(Assistance.none)} | helped

@@ -340,6 +340,14 @@ def recipe_srft(start: Start) -> None:
     assert started.recipe.sft is not None and started.recipe.sft.loss.name == "srft_demo"
 
 
+def recipe_prefix_rl(start: Start) -> None:
+    """Guided and unguided one to one."""
+    started = start("prefix_rl")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens") and started.recipe.sft is None
+    assert started.recipe.prefix is not None and started.recipe.rl is not None
+    assert 2 * started.recipe.prefix.attempts == started.recipe.rl.attempts
+
+
 def recipe_chord(start: Start) -> None:
     sft = start("chord").recipe.sft
     assert rl_loss(start("chord")) == ("ppo_clip", "over_std", "tokens")
@@ -365,6 +373,7 @@ BY_NAME: dict[str, Callable[[Start], None]] = {
     "luffy": recipe_luffy,
     "srft": recipe_srft,
     "chord": recipe_chord,
+    "prefix_rl": recipe_prefix_rl,
     "frozen": recipe_frozen,
 }
 

@@ -16,7 +16,7 @@ from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
 from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
-from relift.trainer.recipe import Demonstrations, Method, Recipe, RLPart, SFTPart
+from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe, RLPart, SFTPart
 from relift.trainer.recipes import (
     chord,
     cispo,
@@ -28,6 +28,7 @@ from relift.trainer.recipes import (
     gspo,
     hpt,
     luffy,
+    prefix_rl,
     relift,
     sft,
     sft_rl,
@@ -48,6 +49,7 @@ RECIPES: dict[str, Method] = {
     "luffy": luffy.METHOD,
     "srft": srft.METHOD,
     "chord": chord.METHOD,
+    "prefix_rl": prefix_rl.METHOD,
     "frozen": frozen.METHOD,
 }
 
@@ -64,7 +66,8 @@ def build(config: Config) -> Recipe:
     rl = _rl_part(config) if "rl" in method.defaults else None
     shared = rl is not None and config.sft.moments == "shared"
     sft_part = _sft_part(config, optimizer="rl" if shared else "sft") if "sft" in method.defaults else None
-    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps)
+    prefix = _prefix_part(config) if "prefix" in method.defaults else None
+    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix)
     require_agreement(config, recipe)
     return recipe
 
@@ -127,6 +130,19 @@ def _rl_part(config: Config) -> RLPart:
         max_tokens=config.rollout.max_tokens,
         temperature=config.rollout.temperature,
     )
+
+
+def _prefix_part(config: Config) -> PrefixPart:
+    prefix, n = config.prefix, config.rollout.attempts_per_question
+    attempts = n // 2 if prefix.attempts is None else prefix.attempts
+    if not 0 < attempts < n:
+        raise InputError(
+            f"prefix.attempts = {attempts}: of {n} attempts (rollout.attempts_per_question) at least one is to be "
+            "given a prefix and at least one none"
+        )
+    if prefix.low > prefix.high:
+        raise InputError(f"prefix.low = {prefix.low}: more than prefix.high = {prefix.high}")
+    return PrefixPart(prefix.questions, attempts, prefix.low, prefix.high)
 
 
 def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
