@@ -197,8 +197,11 @@ class SFTConfig(Section):
 
 
 class PrefixConfig(Section):
-    """The attempts that are given the start of a demonstration (recipe prefix_rl)."""
+    """The attempts that are given the start of a demonstration (recipes prefix_rl, hint_rl)."""
 
+    place: Literal["answer", "prompt"] = _field(
+        "answer", "identity", "as the start of the answer, or as a hint after the problem"
+    )
     questions: Literal["all", "waiting"] = _field(
         "all", "identity", "whose: all with a demonstration, or those whose last unassisted attempts were all wrong"
     )

@@ -139,16 +139,22 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
 
 
 def require_room(config: Config, recipe: Recipe, demos: Sequence[Demo], model_config: Any) -> None:
-    """Refuse prefixes that leave no room for an answer."""
-    context = context_limit(model_config)
-    if recipe.prefix is None or context is None:
+    """Refuse prefixes that leave no room for an answer, or that an engine was not told of."""
+    if recipe.prefix is None or recipe.prefix.place == "prompt":  # a hint that does not fit is not given
         return
+    limit = longest_prompt(config, model_config)
     longest = max(len(demo.prompt_ids) + int(config.prefix.high * len(demo.completion_ids_T)) for demo in demos)
-    if longest + config.rollout.max_tokens > context:
+    if longest > limit:
         raise InputError(
-            f"prefix.high = {config.prefix.high}: the longest prompt with its prefix takes {longest} tokens and an "
-            f"answer {config.rollout.max_tokens} (rollout.max_tokens), but {limit_words(model_config)}: lower either"
+            f"prefix.high = {config.prefix.high}: the longest prompt with its prefix takes {longest} tokens, more than "
+            f"{limit}: lower it, or raise data.max_prompt_tokens ({limit_words(model_config)})"
         )
+
+
+def longest_prompt(config: Config, model_config: Any) -> int:
+    """Count the tokens that a prompt may have: as configured, and so that an answer still fits."""
+    context = context_limit(model_config) or 2**31
+    return min(config.data.max_prompt_tokens, context - max(config.rollout.max_tokens, config.probe.max_tokens or 0))
 
 
 def make_items(
@@ -166,9 +172,8 @@ def make_items(
     Over-long prompts are refused or, if so configured, counted in `skipped` and left out.
     """
     prompts = [render(q.problem, config.data.prompt, tokenizer, system=config.data.system) for q in questions]
-    context = context_limit(model_config) or 2**31
     longest_answer = max(config.rollout.max_tokens, config.probe.max_tokens or 0)
-    limit = min(config.data.max_prompt_tokens, context - longest_answer)
+    limit = longest_prompt(config, model_config)
     if limit < 1:
         raise InputError(
             f"rollout.max_tokens = {longest_answer} leaves no room for a prompt: {limit_words(model_config)}; lower "

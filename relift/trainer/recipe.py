@@ -64,6 +64,7 @@ class SFTPart:
 class PrefixPart:
     """The attempts that are given the start of a demonstration."""
 
+    place: Literal["answer", "prompt"]  # as the start of the answer, or as a hint in the user's words
     questions: Literal["all", "waiting"]  # waiting: those in the buffer, all of whose last attempts were wrong
     attempts: int  # of a question's n
     low: float  # least share of the demonstration's tokens

@@ -281,6 +281,7 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "cispo": ("std", "cispo", 0.2, 0.2, None, "tokens", False, 0.0),
     "luffy": ("mean", "ratio", 0.2, 0.2, None, "max_tokens", False, 0.0),
     "prefix_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "hint_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
     "srft": ("std", "srft_rollout", 0.2, 0.2, None, "tokens", False, 0.0),
     "chord": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }

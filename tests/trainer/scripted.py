@@ -188,6 +188,7 @@ def scripted_run(
         "stop_token_ids": (END,),
         "record": Record(writer, len(asked)),
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
+        "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
         "save": lambda run, kind: saved.append((run.step, kind)),
     }
     return Run(**{**fields, **parts})

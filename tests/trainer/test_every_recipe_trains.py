@@ -27,11 +27,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_it_trains(name: str, inputs: Path, tmp_path: Path) -> None:
     source = tmp_path / "run.toml"
     source.write_text(f'recipe = "{name}"\nsteps = 3\n')
+    more = {"sft_rl": ["sft.phase_steps=1"], "hint_rl": ["prefix.questions=all"]}.get(name, [])
     sets = [f"model.path={inputs / 'base'}", f"data.questions={inputs / 'train.jsonl'}", "data.prompt=plain",
             "rollout.questions_per_step=8", "rollout.attempts_per_question=4", "rollout.max_tokens=12", "sft.batch=4",
-            "checkpoint.every=3", *(["sft.phase_steps=1"] if name == "sft_rl" else [])]  # fmt: skip
+            "checkpoint.every=3", *more]  # fmt: skip
     run_here(load_config(source, overrides=sets), tmp_path / "run")
     assert check_run(tmp_path / "run").problems == []
+    if name in ("prefix_rl", "hint_rl"):
+        attempts = RunReader(tmp_path / "run").read("attempts", columns=["assistance"], origin="rollout")
+        assert (attempts["assistance"] != "none").mean() == 0.5
     updates = RunReader(tmp_path / "run").read("updates")
     assert len(updates) >= 3 and np.isfinite(updates["loss"]).all() and not updates["skipped"].any()
     assert (updates["grad_norm"] > 0).any()

@@ -63,7 +63,7 @@ def step_of(*, demos: list[Demo] | None = None, scores: dict[int, float] | None 
         raise AssertionError("no recipe's updates ask for that here")
 
     buffer = DemoBuffer(BufferConfig(), demos or [], batch=2, seed=0)
-    return Step(1, buffer, none, none, score, score, forget_moments=none)  # type: ignore[arg-type]
+    return Step(1, buffer, none, none, score, score, none, forget_moments=none)  # type: ignore[arg-type]
 
 
 def updates_of(recipe: Recipe, answers: Answers, step: Step | None = None) -> list[Update]:
@@ -366,7 +366,7 @@ kinds_of_help = st.sampled_from([a for a in Assistance if a is not Assistance.no
     own=st.lists(st.text("+-?", min_size=2, max_size=2), min_size=1, max_size=5),
     helped=st.text("+-?", min_size=1, max_size=4),
     kind=kinds_of_help,
-    recipe=st.sampled_from(["relift", "hpt", "prefix_rl"]),  # those with a gate
+    recipe=st.sampled_from(["relift", "hpt", "prefix_rl", "hint_rl"]),  # those with a gate
 )
 def test_assisted_attempts_change_no_count_and_no_gate(
     own: list[str], helped: str, kind: Assistance, recipe: str
@@ -413,6 +413,7 @@ def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
         ("luffy", Demonstrations.joined, ("rl",), 0),
         ("srft", Demonstrations.joined, ("rl",), 0),
         ("prefix_rl", Demonstrations.given, ("rl",), 0),
+        ("hint_rl", Demonstrations.given, ("rl",), 0),
         ("chord", Demonstrations.beside, ("rl",), 0),
     ],
 )

@@ -13,15 +13,18 @@ from transformers import Qwen2Config
 from relift.engines.tokens import Completion, Request
 from relift.errors import InputError
 from relift.learner.update import Component, Update
+from relift.prompts import render
 from relift.schema import Assistance, UpdateKind
 from relift.store import RunReader, check_run
 from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo
+from relift.trainer.hints import hinted_prompt
 from relift.trainer.inputs import require_room
 from relift.trainer.mu import warm_then_cosine
 from relift.trainer.recipes import RECIPES, build
 from relift.trainer.run import Run
 from relift.trainer.step import Step
+from tests.test_prompts import make_tokenizer
 from tests.trainer.scripted import ScriptedEngine, items, scripted_run, train
 from tests.trainer.test_recipes import answers_of, demo, recipe_of, step_of
 
@@ -206,14 +209,47 @@ def test_only_questions_that_wait_are_given_a_prefix(tmp_path: Path) -> None:
     assert set(zip(helped["step"], helped["question_ix"], strict=True)) == {(2, 0)}
 
 
+def test_a_hint_stands_in_the_prompt_of_a_question_that_was_all_wrong(tmp_path: Path) -> None:
+    """Step 1 has no help; in step 2 question 0, never solved, has two of four attempts with a hint. The scripted prompt
+    with a hint is the prompt, a 1 and the start of the demonstration; the answer is what the policy wrote."""
+    values = prefixed(2) | {"recipe": "hint_rl"}
+    run = scripted_run(tmp_path / "run", values, with_demo=[0, 1], n_right=lambda ix, version: int(ix == 1))
+    reader = finished(run)
+    attempts = reader.read("attempts", columns=["step", "question_ix", "attempt", "assistance"], origin="rollout")
+    helped = attempts[attempts["assistance"] == "hint"]
+    assert helped[["step", "question_ix", "attempt"]].to_numpy().tolist() == [[2, 0, 2], [2, 0, 3]]
+    asked = [r for r in run.engine.calls[-1] if r.prompt_ids not in {i.prompt_ids for i in run.train_items}]  # type: ignore[attr-defined]
+    (prompt,) = {request.prompt_ids for request in asked}
+    own, whole = run.train_items[0].prompt_ids, tuple(run.demos[0].completion_ids_T.tolist())
+    given = prompt[len(own) + 1 :]
+    assert prompt[: len(own) + 1] == (*own, 1) and given == whole[: len(given)] and 3 <= len(given) <= 10
+
+
+def test_a_hint_that_does_not_fit_is_not_given(tmp_path: Path) -> None:
+    values = prefixed(2) | {"recipe": "hint_rl"}
+    run = scripted_run(tmp_path / "run", values, with_demo=[0], hinted=lambda item, given: None)
+    assert set(finished(run).read("attempts", columns=["assistance"])["assistance"]) == {"none"}
+
+
+def test_the_words_of_a_hint(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(tmp_path)
+    config = load_config("relift", overrides=["recipe=hint_rl", "data.prompt=plain"])
+    (item,) = items(1)
+    given = tokenizer("so 2 + 2", add_special_tokens=False)["input_ids"]
+    prompt_ids = hinted_prompt(config, tokenizer, item, given, longest=100)
+    expected = render("question 0?\n\nA solution begins like this:\nso 2 + 2", "plain", tokenizer).token_ids
+    assert prompt_ids == expected
+    assert hinted_prompt(config, tokenizer, item, given, longest=len(expected) - 1) is None
+
+
 def test_a_prefix_that_leaves_no_room_is_refused() -> None:
-    """A prompt of 1 token, 15 of 20 given, 8,192 to be written: 8,208, one more than the model reads."""
+    """A prompt of 1 token and 15 of 20 that are given: 16. With 8,192 to be written the model has to read 8,208."""
     config = load_config("relift", overrides=["recipe=prefix_rl"])
     demos = [demo(0, 20)]
     require_room(config, build(config), demos, Qwen2Config(max_position_embeddings=8208))
     with pytest.raises(InputError) as caught:
         require_room(config, build(config), demos, Qwen2Config(max_position_embeddings=8207))
-    assert "takes 16 tokens and an answer 8192" in str(caught.value) and "\n" not in str(caught.value)
+    assert "takes 16 tokens, more than 15" in str(caught.value) and "\n" not in str(caught.value)
 
 
 class RightWithHelp(ScriptedEngine):
@@ -261,5 +297,5 @@ def test_a_scripted_run_of_every_recipe(name: str, tmp_path: Path) -> None:
     sampled = {"sft": 0, "dft": 0, "sft_rl": 12, "luffy": 16}.get(name, 24)
     attempts = reader.read("attempts", columns=["assistance", "origin"])
     assert (attempts["origin"] == "rollout").sum() == sampled
-    helped = {str(Assistance.prefix)} if name == "prefix_rl" else set()
+    helped = {"prefix_rl": {str(Assistance.prefix)}, "hint_rl": {str(Assistance.hint)}}.get(name, set())
     assert set(attempts["assistance"]) == {str(Assistance.none)} | helped

@@ -348,6 +348,15 @@ def recipe_prefix_rl(start: Start) -> None:
     assert 2 * started.recipe.prefix.attempts == started.recipe.rl.attempts
 
 
+def recipe_hint_rl(start: Start) -> None:
+    started = start("hint_rl")
+    assert rl_loss(started) == rl_loss(start("prefix_rl"))
+    prefix = started.recipe.prefix
+    assert prefix is not None and (prefix.questions, prefix.place, prefix.low, prefix.high) == (
+        "waiting", "prompt", 0.25, 0.75,
+    )  # fmt: skip
+
+
 def recipe_chord(start: Start) -> None:
     sft = start("chord").recipe.sft
     assert rl_loss(start("chord")) == ("ppo_clip", "over_std", "tokens")
@@ -374,6 +383,7 @@ BY_NAME: dict[str, Callable[[Start], None]] = {
     "srft": recipe_srft,
     "chord": recipe_chord,
     "prefix_rl": recipe_prefix_rl,
+    "hint_rl": recipe_hint_rl,
     "frozen": recipe_frozen,
 }
 

@@ -26,6 +26,7 @@ from relift.trainer.recipes import (
     frozen,
     grpo,
     gspo,
+    hint_rl,
     hpt,
     luffy,
     prefix_rl,
@@ -50,6 +51,7 @@ RECIPES: dict[str, Method] = {
     "srft": srft.METHOD,
     "chord": chord.METHOD,
     "prefix_rl": prefix_rl.METHOD,
+    "hint_rl": hint_rl.METHOD,
     "frozen": frozen.METHOD,
 }
 
@@ -142,7 +144,7 @@ def _prefix_part(config: Config) -> PrefixPart:
         )
     if prefix.low > prefix.high:
         raise InputError(f"prefix.low = {prefix.low}: more than prefix.high = {prefix.high}")
-    return PrefixPart(prefix.questions, attempts, prefix.low, prefix.high)
+    return PrefixPart(prefix.place, prefix.questions, attempts, prefix.low, prefix.high)
 
 
 def _sft_part(config: Config, *, optimizer: str) -> SFTPart:

@@ -25,8 +25,8 @@ from relift.learner.update import Update
 from relift.schema import Assistance, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.components import Groups, reinforce
-from relift.trainer.recipe import Demonstrations, Method, Recipe
-from relift.trainer.step import Ask, Item, Step, ask_plainly, ask_with_prefix
+from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe
+from relift.trainer.step import Ask, Item, Step, ask_plainly, ask_with_hint, ask_with_prefix
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "rl": {
@@ -37,29 +37,30 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "denominator": "tokens",
         "optimizer": {"lr": 1e-6},
     },
-    "prefix": {"questions": "all", "low": 0.25, "high": 0.75},
+    "prefix": {"place": "answer", "questions": "all", "low": 0.25, "high": 0.75},
 }
 
 
 def plan(recipe: Recipe, step: Step) -> list[Ask]:
-    """Plan n attempts at each question, some of them with a prefix where its demonstration is to be given."""
+    """Plan n attempts at each question, some of them helped where its demonstration is to be given."""
     assert recipe.rl is not None and recipe.prefix is not None
-    part, n = recipe.prefix, recipe.rl.attempts
+    n, n_given = recipe.rl.attempts, recipe.prefix.attempts
     asked = []
     for item in step.questions(step.number - 1):
-        given = _prefix_of(recipe, step, item)
-        asked.append(
-            ask_with_prefix(item, given, n_plain=n - part.attempts, n_given=part.attempts)
-            if given
-            else ask_plainly(item, n=n)
-        )
+        given = _start_of(recipe.prefix, step, item)
+        hinted = step.hinted(item, given) if given and recipe.prefix.place == "prompt" else None
+        if hinted:
+            asked.append(ask_with_hint(item, hinted, n_plain=n - n_given, n_given=n_given))
+        elif given and recipe.prefix.place == "answer":
+            asked.append(ask_with_prefix(item, given, n_plain=n - n_given, n_given=n_given))
+        else:
+            asked.append(ask_plainly(item, n=n))
     return asked
 
 
-def _prefix_of(recipe: Recipe, step: Step, item: Item) -> list[int]:
+def _start_of(part: PrefixPart, step: Step, item: Item) -> list[int]:
     """Cut the start of the question's demonstration that is given in this step; empty: none."""
-    part, demo = recipe.prefix, step.buffer.next_demo(item.question_ix)
-    assert part is not None
+    demo = step.buffer.next_demo(item.question_ix)
     if demo is None or (part.questions == "waiting" and item.question_ix not in step.buffer.waiting):
         return []
     rng = np.random.default_rng(seed_of(step.buffer.seed, "prefix", 0, step.number, item.question.question_id, 0))
