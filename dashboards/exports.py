@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -11,11 +13,28 @@ import streamlit as st
 
 from relift.analysis.style import save_figure
 from relift.dashboards.frames import Draw, Ready
+from relift.dashboards.runs import RunInfo
+
+MOST_NAMED = 3  # runs that a file's name holds
 
 
-def downloads(made: Ready) -> None:
+def file_name(name: str, runs: Iterable[str], about: str = "") -> str:
+    """Name a file by what it holds and of which runs; `about`: a question, a step, a cell."""
+    named = list(dict.fromkeys(runs))
+    of = "-".join(named) if len(named) <= MOST_NAMED else f"{len(named)}-runs"
+    return re.sub(r"[^\w.+=-]+", "_", "-".join(part for part in ("relift", name, of, about) if part))
+
+
+def data_menu(frame: pd.DataFrame, name: str, runs: Iterable[RunInfo]) -> None:
+    """Show a small menu that gives a frame of these runs as CSV and as Parquet."""
+    with st.popover("Download", width="content"):
+        data_buttons(frame, file_name(name, (run.name for run in runs)))
+
+
+def downloads(made: Ready, *, about: str = "") -> None:
     """Show a small menu: data as CSV and Parquet, the figure for print as PNG and SVG, each made when asked for."""
-    name = f"relift-{made.name}"
+    runs = made.frame["run"].dropna().astype(str).unique() if "run" in made.frame else ()
+    name = file_name(made.name, runs, about)
     with st.popover("Download", width="content"):
         data_buttons(made.frame, name)
         if made.draw is not None:

@@ -68,8 +68,8 @@ def sentence(counts: pd.DataFrame) -> str:
     held = counts[counts["n_everywhere"] > 0]
     which = f" ({_by_split(held, 'n_everywhere')})" if len(counts) > 1 and len(held) else ""
     return (
-        f"{said}. Figures over steps, bands and classes are about the {everywhere:,} probed at every step of every "
-        f"run{which}; differences of first and last probe, and lists, about all."
+        f"{said}. Over steps, by band and class: the {everywhere:,} probed at every step of every run{which}; "
+        "first against last probe, and lists: all."
     )
 
 

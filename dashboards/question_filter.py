@@ -273,8 +273,19 @@ def listed_ids(choice: Choice, run: RunInfo, wanted: Filter) -> tuple[list[str],
 
 @kept(4)
 def listed_facts(choice: Choice, run: RunInfo, wanted: Filter) -> pd.DataFrame:
-    """Take the rows of `facts` that the filter keeps in its order."""
-    return facts(choice, run).frame.iloc[listed(choice, run, wanted)].drop(columns="row")
+    """Take the rows of `facts` that the filter keeps in its order, to take away.
+
+    Columns that are about one run name it (`by_run`); rate_NAME is the last rate of each run.
+    """
+    rows = facts(choice, run).frame.iloc[listed(choice, run, wanted)].drop(columns="row").assign(by_run=run.name)
+    ids = pd.Index(rows["question_id"].astype(object))
+    for one in choice.runs:
+        counts = counts_of(one)
+        if counts is not None:
+            row_N = rows_of(one, ids)
+            rates = ends_of(counts)["rate_last"].reindex(row_N).to_numpy(float)  # a row of -1 is not there: null
+            rows = rows.assign(**{f"rate_{one.name}": rates})
+    return rows
 
 
 @kept(16)

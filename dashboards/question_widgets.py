@@ -63,12 +63,14 @@ def show_head(choice: Choice, question_id: str, facts: dict[str, Any], *, render
     return True
 
 
-def show_trajectory(choice: Choice, frame: pd.DataFrame, events: pd.DataFrame, at: Sequence[tuple[str, int]]) -> None:
+def show_trajectory(
+    choice: Choice, question_id: str, frame: pd.DataFrame, events: pd.DataFrame, at: Sequence[tuple[str, int]]
+) -> None:
     """Show the curve of the question in every run, its events below."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Trajectory", anchor=False)
         draw = partial(plot_question_trajectory, events=events)
-        downloads(Ready("question", frame, draw=draw))
+        downloads(Ready("question", frame, draw=draw), about=question_id[:12])
     if frame.empty:
         st.info("This question was never probed in these runs.", icon=":material/inbox:")
         return

@@ -24,6 +24,8 @@ from relift.analysis.runs.read import label_of
 from relift.analysis.style import shorten
 from relift.dashboards.kept import kept
 from relift.errors import ReliftError, StoreError
+from relift.run_record import RunRecord
+from relift.schema import RunKind, RunStatus
 from relift.store import RunReader, runs_below
 
 State = Literal["empty", "base only", "running", "interrupted", "done", "evaluation", "imported", "unreadable"]
@@ -62,6 +64,7 @@ class RunInfo:
     base_draws: tuple[int, ...] = ()  # draws at step 0
     n_questions: int = 0
     n_rows: int = 0  # of trajectories of probes
+    seconds_per_step: float | None = None  # over the last commits
     changed_seconds: float = 0.0  # of the clock, when the folder was last written in
 
     @property
@@ -183,7 +186,7 @@ def _described(folder: str, marks: tuple[int, ...]) -> RunInfo:
 
 
 def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
-    run = reader.run_json
+    run = reader.run
     files = [f for f in reader.files("trajectories") if f.origin in ("probe", "benchmark")]
     probed = [f for f in files if f.origin == "probe"] or files
     n_questions = len(reader.read("questions", columns=["question_ix"]))
@@ -195,27 +198,43 @@ def _describe(reader: RunReader, marks: tuple[int, ...]) -> RunInfo:
         state=_state(reader, run, [f.step for f in probed]),
         fingerprint=marks,
         run_id=reader.run_id,
-        kind=str(run.get("kind") or ""),
-        recipe=_text(run.get("recipe")),
+        kind=str(run.kind),
+        recipe=run.recipe,
         model=model,
         data=data,
-        seed=run.get("seed") if isinstance(run.get("seed"), int) else None,
+        seed=run.seed,
         committed_step=reader.committed_step,
         origin=str(probed[0].origin) if probed else "probe",
-        planned_steps=(run.get("tunable") or {}).get("steps"),
+        planned_steps=run.tunable.get("steps"),
         probe_steps=tuple(sorted({f.step for f in probed})),
         base_draws=tuple(sorted({f.draw for f in probed if f.step == 0 and f.draw is not None})),
         n_questions=n_questions,
         n_rows=n_questions * len(probed),
+        seconds_per_step=_pace(reader.folder) if run.status is RunStatus.running else None,
         changed_seconds=max(written, default=0) / 1e9,
     )
 
 
-def _model_and_data(reader: RunReader, run: dict[str, Any]) -> tuple[str | None, str | None]:
+def _pace(folder: Path, *, last: int = 10) -> float | None:
+    """Measure the seconds of a step by when the last commit records were written; None with fewer than two."""
+    found: dict[int, int] = {}
+    for path in (folder / "commits").glob("step-*.json"):
+        step = re.match(r"step-(\d+)", path.name)
+        try:
+            if step:
+                found[int(step[1])] = max(found.get(int(step[1]), 0), path.stat().st_mtime_ns)
+        except OSError:  # gone with a resume
+            continue
+    steps = sorted(found)[-last:]
+    if len(steps) < 2 or steps[-1] == steps[0]:
+        return None
+    return max(0.0, (found[steps[-1]] - found[steps[0]]) / 1e9 / (steps[-1] - steps[0]))
+
+
+def _model_and_data(reader: RunReader, run: RunRecord) -> tuple[str | None, str | None]:
     """Read what the run started from and was asked: of evaluations in run.json, else in config.toml."""
-    model, benchmarks = run.get("model"), run.get("benchmarks")
-    if isinstance(model, dict):
-        return _text(model.get("name")), ", ".join(benchmarks) if isinstance(benchmarks, dict) else None
+    if run.model is not None:
+        return run.model.name, ", ".join(run.benchmarks) or None
     try:
         config = tomllib.loads(reader.config_toml)
     except (ReliftError, tomllib.TOMLDecodeError):  # a run can be looked at without it
@@ -224,23 +243,18 @@ def _model_and_data(reader: RunReader, run: dict[str, Any]) -> tuple[str | None,
     return (Path(str(path)).name if path else None), (Path(str(questions)).name if questions else None)
 
 
-def _state(reader: RunReader, run: dict[str, Any], probed: Sequence[int]) -> State:
+def _state(reader: RunReader, run: RunRecord, probed: Sequence[int]) -> State:
     if reader.committed_step is None:
         return "empty"
-    if "imported" in (run.get("identity") or {}):
+    if run.imported_from is not None:
         return "imported"
-    status = run.get("status")
-    if status == "running":
+    if run.status is RunStatus.running:
         return "running"
-    if status == "interrupted":
+    if run.status is RunStatus.interrupted:
         return "interrupted"
-    if run.get("kind") in ("eval", "probe"):
+    if run.kind is not RunKind.train:
         return "evaluation"
     return "base only" if not any(probed) and reader.committed_step == 0 else "done"
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def silent(run: RunInfo) -> bool:

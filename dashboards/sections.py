@@ -25,12 +25,13 @@ def section(
     key: str | None = None,
     legend: Mapping[str, str] | None = None,
     term: str | None = None,
+    **options: Any,
 ) -> Any:
     """Show a heading, a sentence, the chart of a frame, its caption and downloads; of what cannot be made, the reason.
 
     `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
     as a table. `legend`: names and colours in place of the runs. `term`, of TERMS, is explained beside the heading.
-    With `key` returns what st.altair_chart gave, for
+    `options` go to the table. With `key` returns what st.altair_chart gave, for
     selections.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -46,7 +47,7 @@ def section(
         st.info("There is nothing to show: no row of these runs belongs here.", icon=":material/inbox:")
         return None
     if chart is None:
-        event = table(made.frame, key=key)
+        event = table(made.frame, key=key, **options)
     else:
         event = _show_charts(made, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
     if made.caption:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -18,7 +19,15 @@ from relift.dashboards.cubes import damaged
 from relift.dashboards.runs import STATES, Choice, RunInfo, fingerprint, folders, probed_splits, silent, survey
 
 POLL_SECONDS = 5
+SHORTCUTS = {
+    "N P": "next and previous question of the list (page Question)",
+    "J K": "earlier and later step (page Question)",
+    "M": "raw text or mathematics (page Question)",
+    "Tab": "from control to control; Enter or Space presses",
+    "arrows": "among cells of a table that has the focus; Space chooses its row",
+}
 _BANNER = "damage-banner"
+_PAGE, _ENTERED = "page-shown", "page-entered"
 NO_RUN = "No run was named. Start the dashboard with the folders of runs: `relift dashboard RUN...`"
 
 
@@ -35,9 +44,48 @@ def plain(text: object) -> str:
 def start_page(name: str) -> None:
     """Show the heading of a page with its sentence."""
     page = next(page for page in pages.PAGES if page.name == name)
+    st.set_page_config(page_title=f"{page.title} - relift")
+    st.session_state[_ENTERED] = st.session_state.get(_PAGE) != name
+    st.session_state[_PAGE] = name
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.title(page.title, anchor=False, width="content")
         st.markdown(f":gray[{page.sentence}]")
+        _link_and_keys()
+
+
+def _link_and_keys() -> None:
+    """Offer the address of what is shown, and the list of keys."""
+    with st.popover(":material/link:", width="content", help="A link to what is shown, and the keys"):
+        address = str(st.context.url or "")
+        query = urlencode(st.query_params.to_dict(), doseq=True)
+        st.caption("This address opens the page as it is, with all that is chosen on it:")
+        st.code(f"{address.partition('?')[0]}{'?' if query else ''}{query}", language=None, wrap_lines=True)
+        st.caption("Keys")
+        for keys, meaning in SHORTCUTS.items():
+            st.markdown(f"`{keys}` {meaning}")
+
+
+def restore_choices(name: str, options: Mapping[str, Iterable[Any] | None]) -> None:
+    """Bring back what was chosen on a page when it is entered again by an address that says none of it.
+
+    `options`: by the key of each widget the values it may have, None for any text. Call it before the widgets.
+    """
+    chosen = st.session_state.get(f"kept-{name}")
+    if not chosen or not st.session_state.get(_ENTERED) or any(key in st.query_params for key in options):
+        return
+    for key, known in options.items():
+        value = chosen.get(key)
+        if known is not None:
+            held = set(known)
+            value = [v for v in value if v in held] if isinstance(value, list) else value if value in held else None
+        if value:
+            st.session_state[key] = value
+
+
+def keep_choices(name: str, keys: Iterable[str]) -> None:
+    """Note what is chosen on a page, for `restore_choices`."""
+    state = st.session_state
+    st.session_state[f"kept-{name}"] = {key: state[key] for key in keys if key in state and state[key]}
 
 
 def choose_runs(*, splits: bool = True) -> Choice | None:
@@ -68,7 +116,7 @@ def choose_runs(*, splits: bool = True) -> Choice | None:
         return None
     said: set[str] = set()
     st.session_state[_BANNER] = (st.container(), said)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         chosen = _runs_row(filled)
         base = _base_row(filled)
         wanted = _splits_row(chosen) if splits else ()
@@ -100,12 +148,13 @@ def _base_row(filled: tuple[RunInfo, ...]) -> str | None:
     able = [run for run in filled if 0 in run.probe_steps]
     if len(able) < 2:
         return None
-    name = st.selectbox(
-        "Base of the bands", [run.name for run in able], index=None, key="base", bind="query-params",
-        placeholder="found by itself", width=180,
-        help="Whose first probe sorts the questions into bands. Not chosen: the run called base, else the only one "
-        "that has step 0 alone, else the first.",
-    )  # fmt: skip
+    with st.popover("Base", width="content"):  # seldom changed
+        name = st.selectbox(
+            "Base of the bands", [run.name for run in able], index=None, key="base", bind="query-params",
+            placeholder="found by itself",
+            help="Whose first probe sorts the questions into bands. Not chosen: the run called base, else the only one "
+            "that has step 0 alone, else the first.",
+        )  # fmt: skip
     return next((run.run_id for run in able if run.name == name), None)
 
 
@@ -156,6 +205,24 @@ def age_of(run: RunInfo, *, now: float) -> str:
             n = int(seconds // length)
             return f"{n} {unit}{'s' * (n > 1)} ago"
     return "just now"
+
+
+def remaining(run: RunInfo) -> str | None:
+    """Say how fast a run goes and how long it has left, by its last commits; None where that is not known."""
+    if run.state != "running" or silent(run) or run.seconds_per_step is None:
+        return None
+    rate = f"{run.seconds_per_step:,.3g} s a step"
+    if not run.planned_steps or run.committed_step is None:
+        return rate
+    seconds = run.seconds_per_step * max(0, run.planned_steps - run.committed_step)
+    return f"{rate}, about {_long(seconds)} left"
+
+
+def _long(seconds: float) -> str:
+    for unit, length in (("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def state_text(run: RunInfo) -> str:

@@ -1,20 +1,36 @@
-"""Write docs/schema.md from relift/schema.py. With --check: fail if the file is not current, and write nothing."""
+"""Write docs/schema.md from relift/schema.py and relift/run_record.py; with --check fail if it is not current."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 from generated_page import keep_current
 
-from relift import schema
-from relift.schema import TABLES, Assistance, Column, DemoEvent, Finish, Origin, Table, UpdateKind, Verdict
+from relift import run_record, schema
+from relift.schema import (
+    TABLES,
+    Assistance,
+    Column,
+    DemoEvent,
+    Finish,
+    Origin,
+    RunKind,
+    RunStatus,
+    Table,
+    UpdateKind,
+    Verdict,
+)
 
 TARGET = Path(__file__).with_name("schema.md")
-ENUMS: tuple[type[StrEnum], ...] = (Verdict, Finish, Origin, UpdateKind, DemoEvent, Assistance)
+ENUMS: tuple[type[StrEnum], ...] = (Verdict, Finish, Origin, Assistance, RunKind, RunStatus, UpdateKind, DemoEvent)
 
-HEAD = f"""<!-- Written by docs/make_schema.py from relift/schema.py: do not edit, run `make schema`. -->
+HEAD = f"""<!-- Written by docs/make_schema.py from relift/schema.py and run_record.py: run `make schema`. -->
 # The tables of a run folder (schema version {schema.SCHEMA_VERSION})
 
 Every run folder, trained, evaluated or imported, holds these tables as Parquet files. Counts are stored and rates
@@ -70,14 +86,59 @@ wrong.merge(texts, on=["run_id", "draw", "step", "question_ix", "attempt"], suff
 """
 
 
+RECORD = """
+## The record of a run
+
+`run.json` says what a run is: `RunReader(folder).run`, a frozen dataclass (`relift/run_record.py`) whose fields are
+attributes. `relift.analysis.read_runs(runs)` gives its plain values as columns, and `method`: the recipe and a hash of
+its configuration without the seed, so that runs of several seeds group. A key that a file lacks has the default; null
+and empty values are left out of the file. Values of another type are refused in one line.
+"""
+
+
+def record_markdown() -> str:
+    """Write the fields of the record and of its parts as tables."""
+    parts = [RECORD]
+    for part in run_record.PARTS:
+        hints = get_type_hints(part, include_extras=True)
+        rows = "".join(
+            f"\n| `{field.name}` | {_annotation(hints[field.name])} | {hints[field.name].__metadata__[0]} |"
+            for field in fields(part)
+        )
+        parts.append(f"### {part.__name__}\n\n{part.__doc__}\n\n| field | type | meaning |\n|---|---|---|{rows}")
+    return "\n\n".join(part.strip("\n") for part in parts)
+
+
+def _annotation(hint: Any) -> str:
+    """Name a type in the words of JSON."""
+    kind = get_args(hint)[0]
+    names = [_json_name(each) for each in (get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,))]
+    return " or ".join(names)
+
+
+def _json_name(kind: Any) -> str:
+    origin, inside = get_origin(kind), get_args(kind)
+    if kind is type(None):
+        return "null"
+    if origin is tuple:
+        return f"list of {_json_name(inside[0])}"
+    if origin is not None and issubclass(origin, Mapping):
+        return "object" if inside[1] is Any else f"object of {_json_name(inside[1])}"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "value"}
+    if kind in names:
+        return names[kind]
+    return f"[{kind.__name__}](#{'enumerations' if issubclass(kind, StrEnum) else kind.__name__.lower()})"
+
+
 def schema_markdown() -> str:
-    """Return the whole page."""
+    """Write the whole page."""
     parts = [HEAD, "| table | one row per | files | reader |\n|---|---|---|---|"]
     parts[-1] += "".join(
         f"\n| [{t.name}](#{t.name}) | {t.one_row_per} | {_files(t)} | {READERS[t.name]} |" for t in TABLES.values()
     )
     parts.append(JOINS)
     parts += [_table_markdown(table) for table in TABLES.values()]
+    parts.append(record_markdown())
     parts.append("## Enumerations\n")
     parts[-1] += "".join(
         f"\n- **{kind.__name__}**: {', '.join(f'`{member.value}`' for member in kind)}. {kind.__doc__}"

@@ -37,3 +37,7 @@ class StoreError(ReliftError):
     """Report that storage failed: disk full, unwritable folder, damaged file."""
 
     exit_status = 5
+
+
+class ReadFailed(StoreError):
+    """A file is there and cannot be read now (permission, I/O error): nothing is known to be damaged."""

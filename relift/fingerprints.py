@@ -9,12 +9,18 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 
 def digest(value: object) -> str:
     """Hash a JSON value (16 bytes, hex)."""
     text = json.dumps(value, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def plain_values(value: object) -> Any:
+    """Turn a value into what it is after it was written as JSON and read again: tuples become lists."""
+    return json.loads(json.dumps(value, allow_nan=False))
 
 
 def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:

@@ -12,15 +12,17 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+# Shares of undecided verdicts: from the first on people are told, above the second the numbers would be the grader's
+# failures, and an evaluation stops (a training run has guard.max_undecided).
+WARN_UNDECIDED, MAX_UNDECIDED = 0.02, 0.20
+SCHEMA_VERSION = 2  # 2: counts of attempts have 32 bits
 
 
 class Verdict(StrEnum):
-    """What the grader says of one attempt. Undecided is never counted as wrong."""
+    """Name what the grader says of one attempt. Undecided is never counted as wrong."""
 
     correct = "correct"
     wrong = "wrong"
@@ -42,8 +44,24 @@ class Origin(StrEnum):
     benchmark = "benchmark"  # written by relift eval
 
 
+class RunKind(StrEnum):
+    """Name what a run folder came from."""
+
+    train = "train"
+    eval = "eval"  # benchmarks
+    probe = "probe"  # questions of a file, asked of one checkpoint
+
+
+class RunStatus(StrEnum):
+    """Name how far a run is."""
+
+    running = "running"  # or ended without a chance to say so
+    done = "done"
+    interrupted = "interrupted"  # the same command goes on
+
+
 class Assistance(StrEnum):
-    """What an attempt was given beside the question. Assisted attempts never count as what the model can do."""
+    """Name what an attempt was given beside the question. Assisted attempts never count as what the model can do."""
 
     none = "none"
     hint = "hint"  # text in the prompt
@@ -53,7 +71,7 @@ class Assistance(StrEnum):
 
 
 class UpdateKind(StrEnum):
-    """What an optimizer step was made of."""
+    """Name what an optimizer step was made of."""
 
     rl = "rl"
     sft = "sft"
@@ -61,7 +79,7 @@ class UpdateKind(StrEnum):
 
 
 class DemoEvent(StrEnum):
-    """What happened to a demonstration in the buffer."""
+    """Name what happened to a demonstration in the buffer."""
 
     enqueue = "enqueue"
     train = "train"
@@ -91,12 +109,6 @@ class Demonstration:
     question_id: str
     text: str
     source: str = "dataset"  # dataset, teacher, human, self
-
-
-def question_row(question: Question) -> dict[str, Any]:
-    """The columns of `questions` that a question itself fills."""
-    options = json.dumps(question.options, ensure_ascii=False) if question.options else None
-    return {**vars(question), "options": options}
 
 
 def normalise_problem(problem: str) -> str:
@@ -239,11 +251,11 @@ TRAJECTORIES = Table(
     "trajectories", "question at a step", ("run_id", "origin", "draw", "step", "question_ix"),
     (
         RUN_ID, ORIGIN, DRAW, STEP, QUESTION_IX,
-        Column("n_attempts", I16, "attempts", "attempts made"),
-        Column("n_correct", I16, "attempts", "attempts judged correct"),
-        Column("n_undecided", I16, "attempts", "attempts the grader could not decide; never counted as wrong"),
-        Column("n_truncated", I16, "attempts", "attempts cut off at max_tokens"),
-        Column("n_distinct_answers", I16, "answers", "different final answers among the attempts"),
+        Column("n_attempts", I32, "attempts", "attempts made"),
+        Column("n_correct", I32, "attempts", "attempts judged correct"),
+        Column("n_undecided", I32, "attempts", "attempts the grader could not decide; never counted as wrong"),
+        Column("n_truncated", I32, "attempts", "attempts cut off at max_tokens"),
+        Column("n_distinct_answers", I32, "answers", "different final answers among the attempts"),
         Column("mean_tokens", F32, "tokens", "mean length of the answers"),
         Column("mean_tokens_correct", F32, "tokens", "mean length of the correct ones; null if there are none", nullable=True),
         Column("mean_entropy", F32, "nats", "mean of the attempts' mean_entropy", nullable=True),
@@ -283,8 +295,8 @@ DEMO_EVENTS = Table(
         Column("reason", CAT, "", "why it was evicted (age, solved, capacity), or refused: the update it was in was not made, it was not trained on", nullable=True),
         Column("buffer_len", I32, "demonstrations", "length of the buffer after the event"),
         Column("age_steps", I32, "steps", "steps since it was enqueued; null when it never was", nullable=True),
-        Column("n_correct", I16, "attempts", "correct attempts in the last group that called for it", nullable=True),
-        Column("n_attempts", I16, "attempts", "attempts in that group", nullable=True),
+        Column("n_correct", I32, "attempts", "correct attempts in the last group that called for it", nullable=True),
+        Column("n_attempts", I32, "attempts", "attempts in that group", nullable=True),
     ),
     per_step=True,
 )  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relift.run_record import parse_run
 from relift.schema import demo_id_of, question_id_of
 from relift.store import RunWriter, trajectories_of
 
@@ -57,12 +58,12 @@ def write_run(
     base_draws: int = 2,
     status: str = "done",
     first_question: int = 0,
-    run_json: Mapping[str, object] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> World:
     """A run: `base_draws` at step 0, a probe each `probe_every` steps, rollouts, updates, buffer, checkpoints.
 
     question_ix is permuted by `seed`. With `demos_per_step` every fourth step is a fine-tuning step. Runs with another
-    `first_question` have other questions. `run_json`: more entries of it.
+    `first_question` have other questions. `more`: fields of its record.
     """
     world, rng = make_world(n_questions, first_question=first_question), np.random.default_rng(seed)
     ix_Q = rng.permutation(n_questions).astype(np.int32)
@@ -82,7 +83,9 @@ def write_run(
     )  # fmt: skip
     with RunWriter(folder) as writer:
         writer.start(
-            run_json={"run_id": f"{name}-{seed}", "name": name, "seed": seed, "status": status, **(run_json or {})},
+            parse_run(
+                {"run_id": f"{name}-{seed}", "name": name, "seed": seed, "status": status, **(more or {})}, "test"
+            ),
             config_toml="",
             questions=questions,
             demonstrations=demos if demos_per_step else None,
@@ -128,7 +131,7 @@ class _Run:
         correct_N = self.rng.random(len(row_N)) < rate_Q[row_N]
         frame = pd.DataFrame(
             {
-                "run_id": self.writer.run_json["run_id"], "origin": origin, "draw": draw, "step": step,
+                "run_id": self.writer.run.run_id, "origin": origin, "draw": draw, "step": step,
                 "question_ix": self.ix_Q[row_N], "attempt": np.tile(np.arange(ATTEMPTS), len(asked_Q)),
                 "verdict": np.where(correct_N, "correct", "wrong"), "verdict_rule": "box.number",
                 "reward": correct_N.astype(float), "finish": "stop",
@@ -189,7 +192,7 @@ class _Run:
     def checkpoint(self, step: int) -> dict[str, object]:
         """The row of `checkpoints` for the step."""
         return {
-            "run_id": self.writer.run_json["run_id"], "step": step, "kind": "train" if step else "base",
+            "run_id": self.writer.run.run_id, "step": step, "kind": "train" if step else "base",
             "rl_updates": step, "sft_updates": int(self.tuned_Q.any()), "samples": step * 256,
             "generated_tokens": step * 6_000, "trained_tokens": step * 6_000,
             "demonstration_tokens": int(self.tuned_Q.sum()) * DEMO_LENGTH, "demonstrations": int(self.tuned_Q.sum()),

@@ -20,6 +20,11 @@ def test_schema_page_is_current() -> None:
     assert page == docs_script("make_schema").schema_markdown(), "run `make schema`"
 
 
+def test_the_table_of_recipes_is_current() -> None:
+    script = docs_script("make_recipes")
+    assert script.table() in (ROOT / "docs" / "method.md").read_text(encoding="utf-8"), "run docs/make_recipes.py"
+
+
 def test_schema_page_has_every_column_once_per_table() -> None:
     from relift.schema import TABLES
 

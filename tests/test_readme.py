@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from relift.run_record import RunRecord
 from relift.store import RunWriter
 from relift.trainer.configuration import load_config
 from tests.repository import ROOT
@@ -35,7 +36,7 @@ def write_probes(folder: Path, *, correct: dict[int, list[int]]) -> None:
         }
     )  # fmt: skip
     with RunWriter(folder) as writer:
-        writer.start(run_json={"run_id": "test"}, config_toml="", questions=questions, demonstrations=None)
+        writer.start(RunRecord(run_id="test"), config_toml="", questions=questions, demonstrations=None)
         for step, n_correct in correct.items():
             rows = pd.DataFrame(
                 {

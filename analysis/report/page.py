@@ -132,9 +132,8 @@ def _figure(one: Drawn) -> h.Markup:
 def _runs_table(report: Report) -> h.Markup:
     rows = []
     for row, reader in zip(report.loaded.runs.to_dict("records"), open_runs(report.loaded.paths), strict=True):
-        model, engine = reader.run_json.get("model"), reader.run_json.get("engine")
-        named = model.get("name") if isinstance(model, dict) else None
-        by = engine.get("name") if isinstance(engine, dict) else engine
+        model = reader.run.model
+        named, by = model and model.name, reader.run.engine.get("name")
         cells = [report.names[row["run_id"]], row.get("recipe"), named, by, row.get("status")]
         cells += [row.get("seed"), row["committed_step"], row["run_id"]]
         rows.append([_cell(cell) for cell in cells])

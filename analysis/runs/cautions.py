@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from relift.analysis.runs.read import label_of, open_runs
+from relift.run_record import RunRecord
+from relift.schema import RunKind, RunStatus
 from relift.store import RunReader
 
 
@@ -15,34 +17,30 @@ def cautions(runs: Sequence[Path]) -> list[str]:
     """List sentences that must stand above figures of these runs; none if they differ in nothing that matters."""
     readers = open_runs(list(runs))
     found = []
-    trained = [reader for reader in readers if reader.run_json.get("kind") != "eval"]  # evals are of other models
-    models = _by_value(trained, lambda run: _entry(run, "identity", "model") or _entry(run, "model", "fingerprint"))
+    trained = [reader for reader in readers if reader.run.kind is not RunKind.eval]  # evals are of other models
+    models = _by_value(trained, lambda run: run.identity.get("model") or (run.model and run.model.fingerprint))
     if len(models) > 1:
         found.append(
             f"The runs start from different models ({_groups(models)}): they differ in more than their training."
         )
-    for what, keys in (("probe decoding", ("decodings", "probe")), ("graders", ("graders",))):
-        values = _by_value(readers, lambda run, keys=keys: _entry(run, *keys))
+    differing = {
+        "probe decoding": _by_value(readers, lambda run: run.decodings.get("probe")),
+        "graders": _by_value(readers, lambda run: run.graders or None),
+    }
+    for what, values in differing.items():
         if len(values) > 1:
             found.append(f"The runs differ in {what} ({_groups(values)}): their accuracies are not comparable.")
-    unfinished = [label_of(r) for r in readers if r.run_json.get("status") not in ("done", None)]
+    unfinished = [label_of(r) for r in readers if r.run.status not in (RunStatus.done, None)]
     if unfinished:
         found.append(f"Not finished: {', '.join(unfinished)}; figures show the steps that are committed.")
     return found
 
 
-def _entry(run: dict[str, Any], *keys: str) -> Any:
-    value: Any = run
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _by_value(readers: Sequence[RunReader], value_of: Any) -> dict[str, list[str]]:
+def _by_value(readers: Sequence[RunReader], value_of: Callable[[RunRecord], Any]) -> dict[str, list[str]]:
     """Group the labels of the runs by the value, runs without one left out."""
     groups: dict[str, list[str]] = {}
     for reader in readers:
-        value = value_of(reader.run_json)
+        value = value_of(reader.run)
         if value is not None:
             groups.setdefault(json.dumps(value, sort_keys=True), []).append(label_of(reader))
     return groups

@@ -95,7 +95,7 @@ def _folders(path: Path) -> list[Path]:
 
 def _reader(folder: Path) -> RunReader:
     known = _readers.get(folder)
-    if known is not None and known.run_json["run_id"] == known.run_id:
+    if known is not None and known.run.run_id == known.run_id:
         return known
     with _lock:
         _readers.pop(folder, None)
@@ -112,7 +112,7 @@ def question_index(reader: RunReader) -> pd.Index:
 
 
 def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
-    key = (reader.folder, str(reader.run_json["files"].get("questions.parquet")))
+    key = (reader.folder, str(reader.run.files.get("questions.parquet")))
     with _lock:
         if key not in _indexes:
             questions = reader.read("questions", columns=["question_id", "question_ix"]).sort_values("question_ix")
@@ -126,17 +126,24 @@ def _question_dtype(reader: RunReader) -> pd.CategoricalDtype:
 
 def label_of(reader: RunReader) -> str:
     """Return the name of the run in figures."""
-    return str(reader.run_json.get("name") or reader.folder.name)
+    return reader.run.name or reader.folder.name
 
 
 def read_runs(*runs: Runs) -> pd.DataFrame:
-    """Read one row per run: run_id, run, folder, committed_step, and every plain value of its run.json."""
+    """Read one row per run: run_id, run, folder, committed_step, method (the recipe and its configuration without the
+    seed, so that runs of several seeds group), and every plain value of its record."""
     rows = []
     for reader in open_runs(runs):
-        plain = {k: v for k, v in reader.run_json.items() if v is None or isinstance(v, str | int | float)}
+        run = reader.run
+        values = {name: value for name, value in vars(run).items() if name != "name"}
+        plain = {k: str(v) if isinstance(v, str) else v for k, v in values.items() if v is None or _is_plain(v)}
         key = {"run_id": reader.run_id, "run": label_of(reader), "folder": str(reader.folder)}
-        rows.append({**key, "committed_step": reader.committed_step, **{k: v for k, v in plain.items() if k != "name"}})
+        rows.append({**key, "committed_step": reader.committed_step, "method": run.method, **plain})
     return pd.DataFrame(rows)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def read_questions(*runs: Runs) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,14 +67,14 @@ def open_run(run: Run) -> RunReader:
 
 def benchmarks_of(reader: RunReader) -> list[Benchmark]:
     """Return the benchmarks that run.json declares; of a run that declares none, its questions by split."""
-    declared: dict[str, dict[str, Any]] = reader.run_json.get("benchmarks") or {}
+    declared = reader.run.benchmarks
     if declared:
         return [
             Benchmark(
                 name,
-                np.asarray(of["question_ixs"], np.int64),
-                samples=of.get("samples"),
-                out_of_distribution=bool(of.get("out_of_distribution")),
+                np.asarray(of.question_ixs, np.int64),
+                samples=of.samples,
+                out_of_distribution=of.out_of_distribution,
             )
             for name, of in declared.items()
         ]

@@ -15,6 +15,7 @@ from relift.analysis.scores.counts import Run, count_attempts, open_run
 from relift.analysis.scores.table import describe_graders, label_of_model
 from relift.errors import InputError
 from relift.fingerprints import differences
+from relift.run_record import RunRecord
 from relift.schema import Origin
 from relift.store import RunReader
 
@@ -34,7 +35,7 @@ class Side:
     questions: Mapping[str, pd.DataFrame]
     out_of_distribution: frozenset[str]
     problems: Mapping[str, str]
-    run_json: Mapping[str, Any]
+    run: RunRecord
 
 
 def parse_side(text: str, *, step: int | None = None) -> tuple[Path, int | None]:
@@ -69,7 +70,7 @@ def read_side(run: Run, *, step: int | None = None, origin: str | None = None) -
         by_name = _probes(reader, at, questions)
     label = label_of_model(reader) + ("" if origin == Origin.benchmark and len(steps) == 1 else f" step {at}")
     problems = dict(zip(questions["question_id"], questions["problem"], strict=True))
-    return Side(label, reader.folder, str(origin), at, by_name, outside, problems, reader.run_json)
+    return Side(label, reader.folder, str(origin), at, by_name, outside, problems, reader.run)
 
 
 def _listed(steps: list[int]) -> str:
@@ -111,8 +112,8 @@ def require_same_protocol(a: Side, b: Side, *, force: bool) -> list[str]:
             "--force compares them all the same"
         )
     notes = [f"NOT the same protocol: {'; '.join(differing)} ({b.label} there, {a.label} here)"] if differing else []
-    if _graders(a) != _graders(b):
-        graders = [describe_graders(side.run_json.get("graders")) for side in (a, b)]
+    if a.run.graders != b.run.graders:
+        graders = [describe_graders(side.run.graders) for side in (a, b)]
         notes.append(f"different graders: {a.label} by {graders[0]}, {b.label} by {graders[1]}")
     engines = [_engine(side) for side in (a, b)]
     if engines[0] != engines[1]:
@@ -122,20 +123,15 @@ def require_same_protocol(a: Side, b: Side, *, force: bool) -> list[str]:
 
 def _measured_by(side: Side) -> dict[str, Any]:
     """List what a score depends on beside model, engine and grader: how a question is put and an answer drawn."""
-    decoding = (side.run_json.get("decodings") or {}).get(side.origin) or {}
+    decoding = side.run.decodings.get(side.origin, {})
     found: dict[str, Any] = {"sampling": {k: v for k, v in decoding.items() if k not in _FREE_SAMPLING}}
     if side.origin == Origin.benchmark:
-        protocol = side.run_json.get("protocol") or {}
-        found["protocol"] = {k: v for k, v in protocol.items() if k not in _FREE}
+        found["protocol"] = {k: v for k, v in side.run.protocol.items() if k not in _FREE}
     return found
 
 
-def _graders(side: Side) -> Any:
-    return side.run_json.get("graders")
-
-
 def _engine(side: Side) -> str:
-    engine = (side.run_json.get("identity") or {}).get("engine") or side.run_json.get("engine") or {}
+    engine = side.run.identity.get("engine") or side.run.engine
     if not isinstance(engine, Mapping):
         return str(engine)
     return f"{engine.get('name', 'an engine not recorded')} {engine.get('version', '')}".rstrip()

@@ -14,11 +14,10 @@ from relift.analysis.scores.counts import Run, open_run
 from relift.analysis.scores.score import LIKE_THESE, TAUS, THESE, score_health, score_run
 from relift.analysis.scores.text_table import Format, TextTable, draw
 from relift.errors import InputError
-from relift.schema import Origin
+from relift.schema import WARN_UNDECIDED, Origin
 from relift.store import RunReader
 
 SHOWN_FROM = 0.01  # truncated and undecided shares above this are printed with their bounds
-WARN_FROM = 0.02  # of undecided attempts
 SMALL = 100  # questions: with one attempt each, what a comparison could detect is said
 
 
@@ -48,27 +47,22 @@ def scored_run(
 
 def label_of_model(reader: RunReader) -> str:
     """Name the run in a table: the model that was evaluated, else the run's name, else its folder."""
-    body = reader.run_json
-    model = body.get("model")
-    named = model.get("name") if isinstance(model, Mapping) else None
-    return str(named or body.get("name") or reader.folder.name)
+    run = reader.run
+    return (run.model and run.model.name) or run.name or reader.folder.name
 
 
 def about(reader: RunReader) -> dict[str, Any]:
     """Read what run.json says of how the answers came about; null where it does not."""
-    body = reader.run_json
-    identity = body.get("identity") or {}
-    protocol = body.get("protocol") or {}
-    benchmarks = body.get("benchmarks") or {}
+    run = reader.run
     return {
-        "protocol": protocol.get("name") if isinstance(protocol, Mapping) else protocol,
-        "sampling": (body.get("decodings") or {}).get("benchmark"),
-        "graders": body.get("graders"),
-        "second_grader": body.get("second_grader"),
-        "engine": identity.get("engine") or body.get("engine"),
-        "seed": identity.get("seed", body.get("seed")),
-        "status": body.get("status"),
-        "unpinned": [name for name, of in benchmarks.items() if not of.get("pinned", False)],
+        "protocol": run.protocol.get("name"),
+        "sampling": run.decodings.get("benchmark"),
+        "graders": run.graders or None,
+        "second_grader": run.second_grader,
+        "engine": run.identity.get("engine") or run.engine or None,
+        "seed": run.identity.get("seed", run.seed),
+        "status": run.status,
+        "unpinned": [name for name, of in run.benchmarks.items() if not of.pinned],
     }
 
 
@@ -191,7 +185,7 @@ def _health_notes(row: Mapping[str, Any]) -> list[str]:
     undecided, truncated = (row[name] / row["n_attempts"] for name in ("n_undecided", "n_truncated"))
     low, high, budget = (f"{100 * row[name]:.1f}" for name in ("bound_low", "bound_high", "bound_budget"))
     if undecided > SHOWN_FROM:
-        warning = "WARNING: " if undecided > WARN_FROM else ""
+        warning = "WARNING: " if undecided > WARN_UNDECIDED else ""
         notes.append(f"{warning}{100 * undecided:.1f} % undecided, which leaves {low} to {high}")
     if truncated > SHOWN_FROM:
         notes.append(f"{100 * truncated:.1f} % truncated; a larger budget could reach {budget}")

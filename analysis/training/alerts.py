@@ -8,9 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from relift.schema import WARN_UNDECIDED
+
 Kind = Literal["spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler"]
+KINDS: tuple[Kind, ...] = ("spiral", "entropy", "dry buffer", "grader", "truncation", "skipped updates", "sampler")
 ALERT_COLUMNS = ["run_id", "run", "kind", "sentence"]
-UNDECIDED_SHARE, TRUNCATED_SHARE = 0.02, 0.10
+TRUNCATED_SHARE = 0.10
 # The rest are rules of thumb of ours: first against last third of the steps, and far enough apart to be no noise of
 # a few dozen questions.
 RISE, FALL, COLLAPSE = 1.25, 0.05, 0.3
@@ -106,7 +109,7 @@ def _of_buffer(one: pd.DataFrame, last_step: float) -> list[str]:
 def _of_grading(found: dict[Any, Any]) -> list[tuple[Kind, str]]:
     n, rows = int(found["n_attempts"]), []
     kinds: Sequence[tuple[Kind, str, float, str]] = (
-        ("grader", "n_undecided", UNDECIDED_SHARE, "could not be judged: see which rules in attempts.verdict_rule"),
+        ("grader", "n_undecided", WARN_UNDECIDED, "could not be judged: see which rules in attempts.verdict_rule"),
         (
             "truncation",
             "n_truncated",

@@ -59,7 +59,7 @@ def cross_check(
 
     `python`: the interpreter of an environment with lighteval (docs/lighteval.md). `theirs` is correct or wrong, null
     where they have no verdict; `agrees` is null where one of the two has none; `cause` (see Cause) and `detail` are
-    null where both agree. `run_json["identity"]["thinking"]` says which tags hold thoughts, else the usual ones do.
+    null where both agree. `thinking` in the identity of the run says which tags hold thoughts, else the usual ones do.
     Raises InputError for a folder without such answers and for an interpreter without lighteval.
     """
     reader = RunReader(run_folder)
@@ -70,7 +70,7 @@ def cross_check(
     options = reader.read("questions", columns=["question_ix", "options"])
     n_options = {int(ix): _n_options(text) for ix, text in zip(options["question_ix"], options["options"], strict=True)}
     frame = attempts.merge(questions.rename(columns={"answer": "gold"}), on="question_ix", how="left")
-    tags = reader.run_json.get("identity", {}).get("thinking")
+    tags = reader.run.identity.get("thinking")
     rows = [
         peer_row(
             gold=row["gold"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relift.errors import InputError
-from relift.fingerprints import plain_name, versions
+from relift.fingerprints import plain_name, plain_values, versions
 from relift.grading import Grader, Judgement, Submission
 from relift.grading.extract import find_answer
-from relift.schema import Finish, Question, Verdict, question_id_of, question_row
+from relift.run_record import RecordedBenchmark, RecordedModel, RunRecord, Spent
+from relift.schema import Finish, Question, RunKind, RunStatus, Verdict, question_id_of
 from relift.store import RunWriter, split_responses
-
-CountTokens = Callable[[str], int]
+from relift.store.rows import attempt_row, attempts_frame, question_row
 
 UNKNOWN_SEED = -1  # seeds are 0 or more
 COLUMNS = ("doc", "model_response", "metric")
@@ -51,30 +51,29 @@ class Answered:
     opened: bool
 
 
-def import_details(source: Path, into: Path, *, grader: Grader, count_tokens: CountTokens | None = None) -> Path:
+def import_details(source: Path, into: Path, *, grader: Grader) -> Path:
     """Write a run folder from one evaluation of lighteval; returns it.
 
     `source`: the folder of one date (`details/MODEL/DATE`), or one of its files. `into`: a folder that is empty or not
-    there. `count_tokens`: tokens of a text, for backends that stored none (lighteval's clients of servers).
-    Raises InputError, one line, for what cannot be read, with the file and the row.
+    there. Raises InputError, one line, for what cannot be read, with the file and the row.
     """
     files = sorted(source.glob("details_*.parquet")) if source.is_dir() else [source]
     if not files:
         raise InputError(f"{source}: no details_*.parquet there; lighteval writes them with --save-details")
-    tasks = {_task_name(path): list(_read(path, count_tokens)) for path in files}
+    tasks = {_task_name(path): list(_read(path)) for path in files}
     model = _model_name(source)
     with RunWriter(into) as writer:
         if not writer.is_new:
             raise InputError(f"{into}: holds a run already; choose an empty folder")
-        place = _places(tasks)
-        rows = _attempts(tasks, place, grader)
+        ix_of = _indexes(tasks)
+        rows = _attempts(tasks, ix_of, grader)
         writer.start(
-            run_json=_run_json(tasks, place, rows, model=model, source=source, run_id=plain_name(into), grader=grader),
+            _record(tasks, ix_of, rows, model=model, source=source, run_id=plain_name(into), grader=grader),
             config_toml=f'imported_from = "lighteval"\nsource = {json.dumps(source.name)}\n',
-            questions=pd.DataFrame(_question_rows(tasks, place)),
+            questions=pd.DataFrame(_question_rows(tasks, ix_of)),
             demonstrations=None,
         )
-        attempts, responses = split_responses(_frame(rows))
+        attempts, responses = split_responses(attempts_frame(rows))
         writer.write("responses", responses, step=0, origin="benchmark", part=0)
         writer.write("attempts", attempts, step=0, origin="benchmark", part=0)
         writer.commit(0, suffix=".benchmark-d0-p0000")
@@ -84,7 +83,7 @@ def import_details(source: Path, into: Path, *, grader: Grader, count_tokens: Co
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, count_tokens: CountTokens | None) -> Iterator[Answered]:
+def _read(path: Path) -> Iterator[Answered]:
     try:
         # lighteval writes no checksums; where there are some they are checked.
         table = pq.read_table(path, page_checksum_verification=True)
@@ -99,37 +98,31 @@ def _read(path: Path, count_tokens: CountTokens | None) -> Iterator[Answered]:
     name = _task_name(path)
     for index, row in enumerate(table.to_pylist()):
         try:
-            yield _answered(row, name, count_tokens)
+            yield _answered(row, name)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(f"{path}: row {index}: {type(error).__name__}: {error}") from error
 
 
-def _answered(row: Mapping[str, Any], name: str, count_tokens: CountTokens | None) -> Answered:
+def _answered(row: Mapping[str, Any], name: str) -> Answered:
     doc, response = row["doc"], row["model_response"]
     texts = tuple(response["text"])
-    n_tokens = _token_counts(response, texts, count_tokens)
+    n_tokens = _token_counts(response, texts)
     told, limit = response.get("finishes"), doc["generation_size"]
     finishes = [Finish(finish) for finish in told or ()] or [
         Finish.length if limit and n >= limit else Finish.stop for n in n_tokens
     ]
     prompt = len(response["input_tokens"] or ())
-    if not prompt and count_tokens is not None:
-        prompt = count_tokens(doc["query"])
     return Answered(
         _question(doc, name), texts, tuple(finishes), n_tokens, prompt, their_verdicts(row["metric"], len(texts)),
         opened=bool(response.get("thoughts_opened")),
     )  # fmt: skip
 
 
-def _token_counts(
-    response: Mapping[str, Any], texts: Sequence[str], count_tokens: CountTokens | None
-) -> tuple[int, ...]:
+def _token_counts(response: Mapping[str, Any], texts: Sequence[str]) -> tuple[int, ...]:
     counts = response.get("n_tokens") or [len(tokens) for tokens in response["output_tokens"] or ()]
-    if len(counts) == len(texts):
-        return tuple(counts)
-    if count_tokens is None:
-        raise ValueError("no tokens of the answers are stored: give a tokenizer to count them with")
-    return tuple(count_tokens(text) for text in texts)
+    if len(counts) != len(texts):
+        raise ValueError("no tokens of the answers are stored, so their lengths are not known")
+    return tuple(counts)
 
 
 def their_verdicts(metric: Mapping[str, float | None], n: int) -> tuple[bool | None, ...]:
@@ -142,7 +135,7 @@ def their_verdicts(metric: Mapping[str, float | None], n: int) -> tuple[bool | N
 
 
 def _question(doc: Mapping[str, Any], name: str) -> Question:
-    """Of our tasks the question as it was; of lighteval's what its prompt and gold say."""
+    """Rebuild the question: of our tasks as it was, of lighteval's what its prompt and gold say."""
     ours = doc.get("specific") or {}
     if "question_id" in ours:
         fields = ("question_id", "problem", "answer", "answer_kind", "source", "split")
@@ -178,7 +171,7 @@ def _model_name(source: Path) -> str:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _places(tasks: Mapping[str, Sequence[Answered]]) -> dict[str, int]:
+def _indexes(tasks: Mapping[str, Sequence[Answered]]) -> dict[str, int]:
     """question_id -> question_ix, in order of appearance. A question in two tasks keeps the answers of the first."""
     ids = [answered.question.question_id for rows in tasks.values() for answered in rows]
     return {q: ix for ix, q in enumerate(dict.fromkeys(ids))}
@@ -192,16 +185,15 @@ def _first(tasks: Mapping[str, Sequence[Answered]]) -> dict[str, Answered]:
     return first
 
 
-def _question_rows(tasks: Mapping[str, Sequence[Answered]], place: Mapping[str, int]) -> list[dict[str, Any]]:
+def _question_rows(tasks: Mapping[str, Sequence[Answered]], ix_of: Mapping[str, int]) -> list[dict[str, Any]]:
     return [
-        question_row(answered.question)
-        | {"question_ix": place[q], "prompt_tokens": answered.prompt_tokens, "has_demo": False, "dup_group": None}
+        question_row(answered.question, ix_of[q], prompt_tokens=answered.prompt_tokens)
         for q, answered in _first(tasks).items()
     ]
 
 
 def _attempts(
-    tasks: Mapping[str, Sequence[Answered]], place: Mapping[str, int], grader: Grader
+    tasks: Mapping[str, Sequence[Answered]], ix_of: Mapping[str, int], grader: Grader
 ) -> list[dict[str, Any]]:
     """A row of `attempts` for each answer, and `text`."""
     answers = [(a, i) for a in _first(tasks).values() for i in range(len(a.texts))]
@@ -214,81 +206,68 @@ def _attempts(
             for a, i in answers
         ]
     )  # fmt: skip
-    return [_attempt(a, i, j, place[a.question.question_id]) for (a, i), j in zip(answers, judgements, strict=True)]
+    return [_attempt(a, i, j, ix_of[a.question.question_id]) for (a, i), j in zip(answers, judgements, strict=True)]
 
 
 def _attempt(answered: Answered, attempt: int, judgement: Judgement, question_ix: int) -> dict[str, Any]:
     decided, theirs = judgement.verdict is not Verdict.undecided, answered.theirs[attempt]
-    correct = judgement.verdict is Verdict.correct
-    return {
-        "question_ix": question_ix,
-        "attempt": attempt,
-        "verdict": str(judgement.verdict),
-        "verdict_rule": judgement.rule,
-        "reward": float(correct) if decided else None,
-        "finish": str(answered.finishes[attempt]),
-        "n_tokens": answered.n_tokens[attempt],
-        "answer": judgement.answer,
-        "policy_version": 0,
-        "decoding_id": "benchmark",
-        "grader_agrees": theirs == correct if decided and theirs is not None else None,
-        "seed": UNKNOWN_SEED,
-        "text": answered.texts[attempt],
-    }
+    return attempt_row(
+        question_ix=question_ix,
+        attempt=attempt,
+        verdict=judgement.verdict,
+        rule=judgement.rule,
+        answer=judgement.answer,
+        finish=answered.finishes[attempt],
+        n_tokens=answered.n_tokens[attempt],
+        policy_version=0,
+        decoding_id="benchmark",
+        seed=UNKNOWN_SEED,
+        text=answered.texts[attempt],
+        grader_agrees=theirs == (judgement.verdict is Verdict.correct) if decided and theirs is not None else None,
+    )
 
 
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows)
-    for name in ("reward", "answer", "grader_agrees"):
-        frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
-    return frame
-
-
-def _run_json(
+def _record(
     tasks: Mapping[str, Sequence[Answered]],
-    place: Mapping[str, int],
+    ix_of: Mapping[str, int],
     rows: Sequence[Mapping[str, Any]],
     *,
     model: str,
     source: Path,
     run_id: str,
     grader: Grader,
-) -> dict[str, Any]:
+) -> RunRecord:
     kinds = {answered.question.answer_kind for answers in tasks.values() for answered in answers}
-    return {
-        "run_id": run_id,
-        "kind": "eval",
-        "status": "done",
-        "recipe": "eval",
-        "name": model,
-        "model": {"name": model, "path": model, "revision": None, "fingerprint": None},
-        "identity": {"imported": "lighteval", "source": source.name},
-        "protocol": {"name": "imported from lighteval"},
-        "benchmarks": {
-            name: {
-                "title": name,
-                "question_ixs": list(dict.fromkeys(place[answered.question.question_id] for answered in answers)),
-                "rows": len(answers),
-                "samples": max((len(answered.texts) for answered in answers), default=0),
-                "origin": "lighteval",
-                "revision": None,
-                "content_hash": None,
-                "pinned": False,
-                "out_of_distribution": False,
-            }
+    return RunRecord(
+        run_id=run_id,
+        kind=RunKind.eval,
+        status=RunStatus.done,
+        recipe="eval",
+        name=model,
+        model=RecordedModel(name=model, path=model),
+        identity={"imported": "lighteval", "source": source.name},
+        imported_from="lighteval",
+        protocol={"name": "imported from lighteval"},
+        benchmarks={
+            name: RecordedBenchmark(
+                title=name,
+                question_ixs=tuple(dict.fromkeys(ix_of[answered.question.question_id] for answered in answers)),
+                rows=len(answers),
+                samples=max((len(answered.texts) for answered in answers), default=0),
+                origin="lighteval",
+            )
             for name, answers in tasks.items()
         },
-        "decodings": {"benchmark": _generation_parameters(source)},
-        "graders": {kind: said for kind, said in grader.describe().items() if kind in kinds},
-        "second_grader": "lighteval",
-        "versions": versions(),
-        "hardware": {},
-        "totals": {"answers": len(rows), "tokens": sum(row["n_tokens"] for row in rows), "seconds": 0.0},
-    }
+        decodings={"benchmark": _generation_parameters(source)},
+        graders={kind: said for kind, said in plain_values(grader.describe()).items() if kind in kinds},
+        second_grader="lighteval",
+        versions=versions(),
+        totals=Spent(answers=len(rows), tokens=sum(row["n_tokens"] for row in rows)),
+    )
 
 
 def _generation_parameters(source: Path) -> dict[str, Any]:
-    """What lighteval's results of the same date say of sampling; empty where they are not there."""
+    """Read what lighteval's results of the same date say of sampling; empty where they are not there."""
     folder = source if source.is_dir() else source.parent
     parts = list(folder.absolute().parts)
     if "details" not in parts:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from relift.schema import question_id_of
+from relift.run_record import RunRecord
+from relift.schema import RunStatus, question_id_of
 from relift.store import RunWriter
 
 N_ATTEMPTS = 8  # at each question and step
@@ -38,7 +39,7 @@ def make_run(folder: Path, *, n_questions: int, n_steps: int, attempts: bool, te
 
     with RunWriter(folder) as writer:
         writer.start(
-            run_json={"run_id": "big", "name": "rl", "seed": 0, "status": "done"}, config_toml="",
+            RunRecord(run_id="big", name="rl", seed=0, status=RunStatus.done), config_toml="",
             questions=pd.DataFrame(questions), demonstrations=None,
         )  # fmt: skip
         for step in range(n_steps):

@@ -1,4 +1,4 @@
-"""How fast the dashboard answers on a large run: 100,000 questions x 100 steps, in CPU seconds of one core.
+"""Measure how fast the dashboard answers on a large run: 100,000 questions x 100 steps, in CPU seconds of one core.
 
 Run:  python -m relift.benchmarks.speed.dashboard --out FILE [--questions 100000] [--steps 100] [--run FOLDER]
 

@@ -1,4 +1,4 @@
-"""How fast answers are graded, beside the plain loop over math-verify in one process.
+"""Measure how fast answers are graded, beside the plain loop over math-verify in one process.
 
 Run:  python -m relift.benchmarks.speed.grading --out FILE [--answers 10000] [--rounds 10]
 

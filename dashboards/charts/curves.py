@@ -100,7 +100,7 @@ def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
     for kind, group in [one for one in groups_of(frame) if one[0] in kinds]:
         own = rows[((rows["kind"] == kind) & (rows["group"] == group)).to_numpy()]
         base = alt.Chart(own)
-        axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110)
+        axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
         y = alt.Y("run:N", sort=runs.names, title=None, axis=axis, scale=alt.Scale(domain=runs.names))
         scale = alt.Scale(domain=span, nice=False)
         x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=5))
@@ -111,7 +111,7 @@ def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
             x=alt.X("difference:Q", title="points", scale=scale), y=y, color=runs.colour(), tooltip=tips
         )
         title = panel_title("All questions" if kind == "all" else group, f"{count_range(own['n_questions'])} questions")
-        panels.append(alt.layer(zero, bar, dot).properties(height=60 + 30 * len(runs.names), title=title))
+        panels.append(alt.layer(zero, bar, dot).properties(height=90 + 30 * len(runs.names), title=title))
     return panels
 
 
@@ -157,6 +157,26 @@ def reach_accuracy(frame: pd.DataFrame) -> list[Any]:
         chart = lines(rows, runs, y="accuracy", title="accuracy" if not panels else "", domain=(0.0, 1.0))
         panels.append(chart.properties(title=panel_title(name, f"{count_range(rows['n_questions'])} questions")))
     return panels
+
+
+def pass_at_k(frame: pd.DataFrame) -> list[Any]:
+    """Draw pass@k over k on a scale of powers of two, a line per run at its last step, with intervals."""
+    runs = RunScale(frame["run"])
+    last = frame[(frame["step"] == frame.groupby("run_id")["step"].transform("max")).to_numpy()]
+    values = sorted(int(k) for k in last["k"].unique())
+    x = alt.X("k:Q", title="k, attempts", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=values, format="d"))
+    scale = alt.Scale(domain=[0, 1])
+    y = alt.Y("value:Q", title="share of questions with a correct one", scale=scale, axis=alt.Axis(format=".0%"))
+    tips = [
+        alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("k:Q"), alt.Tooltip("value:Q", format=".3f"),
+        alt.Tooltip("low:Q", format=".3f"), alt.Tooltip("high:Q", format=".3f"),
+        alt.Tooltip("n_questions:Q", title="questions"),
+    ]  # fmt: skip
+    base = alt.Chart(last)
+    band = base.mark_area(opacity=0.14).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=runs.colour())
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash())
+    dots = base.mark_circle(size=50, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips)
+    return [alt.layer(band, line, dots).properties(height=330)]
 
 
 MEASURES = {

@@ -35,8 +35,8 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     counts = rows.drop_duplicates("band_from").set_index("band_from")["n_from"]
     rows["from"] = [f"{band} ({counts[band]})" for band in rows["band_from"]]
     order = [f"{band} ({counts[band]})" for band in BANDS]
-    x = alt.X("band_to:N", sort=list(BANDS), title=f"band at step {frame['step'].iloc[0]}", axis=_axis())
-    y = alt.Y("from:N", sort=order, title="band of the base (questions)", axis=_axis())
+    x = alt.X("band_to:N", sort=list(BANDS), title=f"band at step {frame['step'].iloc[0]}", axis=_axis(angle=-35))
+    y = alt.Y("from:N", sort=order, title="band of the base (questions)" if kind == "share" else None, axis=_axis())
     scheme = (
         alt.Scale(scheme="redblue", domain=[-largest, largest])
         if excess
@@ -50,10 +50,9 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
         alt.Tooltip("excess:Q", format="+.1%"),
         alt.Tooltip("low:Q", format="+.1%"), alt.Tooltip("high:Q", format="+.1%"),
     ]  # fmt: skip
-    bar = alt.Legend(
-        title=None, orient="bottom", gradientLength=150, gradientThickness=9, format="+d" if excess else "d",
-        tickCount=5,
-    )  # fmt: skip
+    bar = None  # of shares the cells say enough
+    if excess:
+        bar = alt.Legend(title=None, orient="right", gradientLength=140, gradientThickness=9, format="+d", tickCount=5)
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
     below = "points; grey where chance explains it" if excess else "per cent of the row"
     base = alt.Chart(rows)
@@ -73,7 +72,7 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     return alt.layer(cells, text).properties(height=330, title=panel_title(KINDS[kind].capitalize(), below))
 
 
-def _axis() -> alt.Axis:
+def _axis(*, angle: float = 0) -> alt.Axis:
     return alt.Axis(
         labelAngle=0,
         ticks=False,

@@ -16,7 +16,7 @@ from relift.dashboards.question_widgets import show_head
 from relift.dashboards.reading import MARKS as VERDICT_MARKS
 from relift.dashboards.reading import show_side, side_of
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.widgets import choose_runs, link, plain, start_page
+from relift.dashboards.widgets import choose_runs, keep_choices, link, plain, restore_choices, start_page
 from relift.errors import ReliftError
 
 PER_PAGE = 200  # rows of the table at once
@@ -105,10 +105,13 @@ def _read(runs: list[RunInfo], step: int | None, splits: tuple[str, ...]) -> pd.
 
 def _filters(frame: pd.DataFrame) -> AttemptFilter:
     """Show the rows of filters, all of it in the address."""
+    held = [verdict for verdict in VERDICTS if (frame["verdict"] == verdict).any()]
+    marks = [mark for mark in MARKS if marked(frame, mark).any()]
+    rules = sorted(frame["verdict_rule"].dropna().unique())
+    texts = ("text", "regex", "answer", "q")
+    restore_choices("attempts", {"verdict": held, "sign": marks, "rule": rules, "order": SORTS, **dict.fromkeys(texts)})
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        held = [verdict for verdict in VERDICTS if (frame["verdict"] == verdict).any()]
         st.pills("Verdict", held, selection_mode="multi", key="verdict", bind="query-params")
-        marks = [mark for mark in MARKS if marked(frame, mark).any()]
         if marks:
             st.pills(
                 "That", marks, selection_mode="multi", key="sign", bind="query-params",
@@ -119,10 +122,10 @@ def _filters(frame: pd.DataFrame) -> AttemptFilter:
         st.toggle("Pattern", key="regex", bind="query-params", help="Search for a regular expression (RE2).")
         st.text_input("Final answer", key="answer", bind="query-params", placeholder="exactly", width=130)
         st.text_input("Question", key="q", bind="query-params", placeholder="its id", width=130)
-        rules = sorted(frame["verdict_rule"].dropna().unique())
         if len(rules) > 1:
             st.multiselect("Rule of the verdict", rules, key="rule", bind="query-params", width=190)
         st.selectbox("Sort by", list(SORTS), key="order", bind="query-params", width=180)
+    keep_choices("attempts", ("verdict", "sign", "rule", "order", *texts))
     state: Any = st.session_state
     return AttemptFilter(
         verdict=tuple(state.get("verdict") or ()), mark=tuple(state.get("sign") or ()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -18,6 +19,7 @@ from relift.dashboards.frames import Ready, Unavailable, compute, make
 from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, RunInfo, questions
 from relift.dashboards.sections import section, unavailable
+from relift.dashboards.settings_table import show_settings
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
 RULES = {"at least once": "once", "in more than half of its attempts": "mostly"}  # as an address says it
@@ -52,6 +54,7 @@ def show() -> None:
     _list(choice, pairs.frame, a, b, chosen)
     _difference(choice, pairs.frame, a, b)
     _combinations(choice)
+    show_settings(replace(choice, runs=(a, b)))
 
 
 def _pairs(loaded: Loaded, a: RunInfo, b: RunInfo, rule: Any) -> pd.DataFrame:
@@ -170,6 +173,11 @@ def _of(rows: pd.DataFrame, side: str) -> list[str]:
 def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> None:
     """Show the mean paired difference over all questions, and by band where there are bands."""
     frame = paired_difference(pairs)
+    known = questions(choice)
+    split_of = pd.Series(known["split"].astype(object).to_numpy(), index=known["question_id"].astype(object))
+    by_split = paired_difference(pairs, by=split_of).sort_values("group")
+    if len(by_split) > 1:
+        frame = pd.concat([frame, by_split], ignore_index=True)
     bands = compute("questions-bands", choice, lambda loaded: loaded.bands)
     if isinstance(bands, Ready):
         by = bands.frame.drop_duplicates("question_id").set_index("question_id")["band"].astype(object)
@@ -187,14 +195,57 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
 
 
 def _combinations(choice: Choice) -> None:
-    """Show which runs solve which questions, all runs at once."""
-    if len(choice.with_probes().runs) < 3:
+    """Show which runs solve which questions, all runs at once; a row chosen lists its questions."""
+    probed = choice.with_probes()
+    if len(probed.runs) < 3:
         return
-    made = make("solved_by", choice.with_probes())
-    section(
-        "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0.",
-        made if isinstance(made, Unavailable) else replace(made, frame=made.frame.head(40)),
+    made = make("solved_by", probed)
+    event = section(
+        "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0. "
+        "Choose a row to list its questions.",
+        made if isinstance(made, Unavailable) else replace(made, frame=made.frame.head(40)), key="solved-by",
+        on_select="rerun", selection_mode="single-row",
     )  # fmt: skip
+    picked = (event or {}).get("selection", {}).get("rows") or []
+    if isinstance(made, Unavailable) or not picked or picked[0] >= len(made.frame):
+        return
+    row = made.frame.iloc[picked[0]]
+    found = compute("solved-by-questions", probed, _solved_by_each)
+    if isinstance(found, Unavailable):
+        unavailable(found)
+        return
+    names = [name for name in found.frame.columns if name != "question_id" and name in row.index]
+    keep = np.all([found.frame[name].to_numpy(bool) == bool(row[name]) for name in names], axis=0)
+    known = questions(choice).set_index("question_id")
+    ids = list(found.frame.loc[keep, "question_id"].astype(object))
+    listed = pd.DataFrame(
+        {
+            "problem": [" ".join(str(known.at[q, "problem"]).split())[:120] for q in ids],
+            "gold": [str(known.at[q, "answer"]) for q in ids],
+        }
+    )
+    st.markdown(f"**{len(ids):,}** questions solved by {plain(row['solved_by'])}")
+    chosen: Any = st.dataframe(
+        listed, hide_index=True, selection_mode="single-row", on_select="rerun", key=f"solved-{picked[0]}"
+    )
+    at = (chosen or {}).get("selection", {}).get("rows") or []
+    if at and at[0] < len(ids):
+        link(
+            "question", "Open this question", icon=":material/search:", q=ids[at[0]],
+            run=[run.name for run in choice.runs],
+        )  # fmt: skip
+
+
+def _solved_by_each(loaded: Loaded) -> pd.DataFrame:
+    """Tell for each question which runs solve it at least once in draw 0: question_id and a column per run's label."""
+    rows = loaded.compared[(loaded.compared["draw"] == 0).to_numpy()]
+    start = (rows["run_id"] == loaded.compared_base_id) & (rows["step"] == 0)
+    last = rows["step"] > 0
+    ends = rows[(start | last).to_numpy()].astype({"question_id": object, "run": object})
+    solved = ends.assign(solved=ends["n_correct"] > 0).pivot_table(
+        index="question_id", columns="run", values="solved", aggfunc="max", observed=True
+    )
+    return solved.fillna(value=0).astype(bool).reset_index()
 
 
 if __name__ == "__main__":

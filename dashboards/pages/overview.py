@@ -10,14 +10,17 @@ import streamlit as st
 
 from relift.analysis.questions.compare import say_change
 from relift.analysis.runs.cautions import cautions
+from relift.analysis.training.alerts import KINDS as KINDS_OF_ALERT
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
-from relift.dashboards.exports import data_buttons
+from relift.dashboards.cubes import is_large
+from relift.dashboards.exports import data_menu
 from relift.dashboards.frames import Ready, Unavailable, compute, make
 from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice
 from relift.dashboards.sections import section, table, unavailable
-from relift.dashboards.widgets import age_of, choose_runs, link, plain, start_page, state_text
+from relift.dashboards.settings_table import show_settings
+from relift.dashboards.widgets import age_of, choose_runs, link, plain, remaining, start_page, state_text
 
 
 def show() -> None:
@@ -27,8 +30,9 @@ def show() -> None:
     if choice is None:
         return
     say_population(choice)
+    _state(choice)
     _cautions(choice)
-    _alerts(choice)
+    checked = st.container()  # filled last: the checks read every rollout, and the figures need not wait
     probed = choice.with_probes()
     if probed.runs:
         _headline(probed)
@@ -40,9 +44,20 @@ def show() -> None:
             term="band",
         )
         _reach(probed)
+        if not is_large(probed):
+            section(
+                "At least one correct of k",
+                "pass@k at each run's last step, the base at step 0: whether more attempts make up for training.",
+                make("pass_at_k", probed),
+                curves.pass_at_k,
+                term="pass@k",
+            )
     else:
         _evaluations(choice)
     _runs(choice)
+    show_settings(choice)
+    with checked:
+        _alerts(choice)
 
 
 def _evaluations(choice: Choice) -> None:
@@ -59,11 +74,38 @@ def _cautions(choice: Choice) -> None:
                 st.warning(plain(caution), icon=":material/balance:")
 
 
+def _state(choice: Choice) -> None:
+    """Say in a line how far each run is that is not done, and when it was last heard of."""
+    now = time.time()
+    for run in choice.runs:
+        if run.state in ("running", "interrupted"):
+            of = f" of {run.planned_steps:,}" if run.planned_steps else ""
+            left = "" if (text := remaining(run)) is None else f", {text}"
+            st.markdown(
+                f":blue-badge[{run.state}] **{plain(run.name)}**: step {run.committed_step or 0:,}{of}, last commit "
+                f"{age_of(run, now=now)}{left}. {state_text(run).capitalize()}."
+            )
+
+
 def _alerts(choice: Choice) -> None:
+    """Say which checks passed; what does not pass has a line of its own, with the answers it is about."""
     made = compute("alerts", choice, frames.alerts)
-    if isinstance(made, Ready):
+    if isinstance(made, Unavailable):
+        st.caption(f"Checks were not made: {plain(made.reason)}.")
+    else:
+        failed = set(made.frame["kind"])
+        passed = [kind for kind in KINDS_OF_ALERT if kind not in failed]
+        st.caption(
+            f":material/health_and_safety: {len(passed)} of {len(KINDS_OF_ALERT)} checks passed in every run: "
+            f"{', '.join(passed)}.", help="Their limits stand in docs/dashboard.md. Runs without rollouts pass those "
+            "of training.",
+        )  # fmt: skip
         for row in made.frame.to_dict("records"):
             st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon=":material/search:")
+            if row["kind"] == "truncation":
+                link("attempts", "Read them", icon=":material/arrow_forward:", of=[row["run"]], sign=["cut off"])
+            if row["kind"] == "grader":
+                link("attempts", "Read them", icon=":material/arrow_forward:", of=[row["run"]], verdict=["undecided"])
 
 
 def _headline(choice: Choice) -> None:
@@ -158,8 +200,7 @@ def _runs(choice: Choice) -> None:
     rows["data"] = [run.data for run in choice.runs]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("The runs and what they cost", anchor=False)
-        with st.popover("Download", width="content"):
-            data_buttons(rows, "relift-runs")
+        data_menu(rows, "runs", choice.runs)
     st.markdown("How far each run is, and its updates, demonstrations, tokens and seconds up to its last checkpoint.")
     whole = {name: st.column_config.NumberColumn(format="localized") for name in frames.COSTS.values()}
     table(rows, column_config=whole, key="runs-table")

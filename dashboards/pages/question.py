@@ -82,7 +82,7 @@ def show() -> None:
         step = _step(frame, run, mode)
     left, right = st.columns([7, 5], gap="medium")
     with left:
-        show_trajectory(choice, frame, events, _places(frame, run, other, mode, step))
+        show_trajectory(choice, question_id, frame, events, _places(frame, run, other, mode, step))
         if origin == "rollout":
             st.caption(NOTE)
     with right:

@@ -35,7 +35,7 @@ from relift.dashboards.question_widgets import pair_of_sides, show_head, show_si
 from relift.dashboards.runs import Choice, RunInfo
 from relift.dashboards.sections import show_spec
 from relift.dashboards.terms import TERMS
-from relift.dashboards.widgets import choose_runs, link, plain, say_damage, start_page
+from relift.dashboards.widgets import choose_runs, keep_choices, link, plain, restore_choices, say_damage, start_page
 
 SORT_WORDS = {
     "shape": "the shape of their trajectories", "most gained": "what they gained", "most lost": "what they lost",
@@ -60,6 +60,7 @@ def show() -> None:
         origin = choose_origin("Questions that were", able_origins(choice), help=ORIGIN_HELP) or "probe"
         choice = of_origin(choice, origin)
         run = _choose_shape(choice)
+        search = st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content")
     if run is None:
         st.info(
             "None of these runs has answers yet. `relift train` probes by itself (probe.questions); `relift eval` "
@@ -72,11 +73,9 @@ def show() -> None:
     if known.frame.empty:
         st.info("No question of these runs has a decided attempt yet.", icon=":material/inbox:")
         return
-    wanted = _filters(choice, known, run)
+    wanted = _filters(known, run, search)
     rows = listed(choice, run, wanted)
-    if origin == "probe":
-        _class_row(choice, run, known)
-    elif origin == "rollout":
+    if origin == "rollout":
         st.caption(NOTE)
     _counts(known, rows, wanted)
     if not len(rows):
@@ -92,7 +91,9 @@ def show() -> None:
     if chosen is not None:
         _peek(choice, run, known, chosen, wanted)
     else:
-        st.caption("Choose a row to read its answers here.")
+        st.caption("Choose a row to read its answers here. Arrow keys move among rows, Space chooses one.")
+    if origin == "probe":  # last: dealing what chance gives takes longest
+        _class_row(choice, run, known)
 
 
 def _choose_shape(choice: Choice) -> RunInfo | None:
@@ -101,30 +102,34 @@ def _choose_shape(choice: Choice) -> RunInfo | None:
     able = [one.name for one in choice.runs if one.probe_steps]
     if run is None or len(able) < 2:
         return run
-    name = st.segmented_control(
-        "Sort and classify by", able, key="shape", bind="query-params",
+    name = st.selectbox(
+        "Sort and classify by", able, index=None, key="shape", bind="query-params", placeholder=run.name, width=170,
         help="The run whose trajectories give class, order and marks. Nothing chosen: the run with most probes.",
     )  # fmt: skip
     return shape_run(choice, name or "")
 
 
-def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
-    """Show the row of filters, all of it in the address."""
+def _filters(known: Facts, run: RunInfo, search: Any) -> Filter:
+    """Show the filters, all of them in the address: text and order in `search`, the rest below."""
+    offered = {column: known.options[column] for column in ("source", "subject", "level")}
+    offered = {column: values for column, values in offered.items() if 1 < len(values) <= 200}
+    labels = {"class": "Class", "band": "Band", "reach": "Reach of the base"}
+    options = {name: known.options[name] for name in labels} | offered | {"mark": known.options["mark"]}
+    restore_choices("questions", {**options, "find": None, "sort": SORTS})
+    with search:
+        st.text_input("Search", key="find", bind="query-params", placeholder="problem or gold answer", width=200)
+        st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=170)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        for label, column in (("Class", "class"), ("Band", "band"), ("Reach of the base", "reach")):
-            if known.options[column]:
-                st.pills(
-                    label, known.options[column], selection_mode="multi", key=column, bind="query-params",
-                    help=TERMS[column],
-                )  # fmt: skip
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.text_input("Search", key="find", bind="query-params", placeholder="problem or gold answer", width=260)
-        for column in ("source", "subject", "level"):
-            if 1 < len(known.options[column]) <= 200:
-                st.multiselect(column.capitalize(), known.options[column], key=column, bind="query-params", width=190)
-        if known.options["mark"]:
-            st.multiselect("Only with", known.options["mark"], key="mark", bind="query-params", width=230)
-        st.selectbox("Sort by", SORTS, key="sort", bind="query-params", width=230)
+        for column in ("class", "band"):
+            _pills(labels[column], column, known)
+        more = bool(offered or known.options["mark"] or known.options["reach"])
+        with st.popover("More filters") if more else st.container():
+            _pills(labels["reach"], "reach", known)
+            for column, values in offered.items():
+                st.multiselect(column.capitalize(), values, key=column, bind="query-params")
+            if known.options["mark"]:
+                st.multiselect("Only with", known.options["mark"], key="mark", bind="query-params")
+    keep_choices("questions", (*options, "find", "sort"))
     several = {name: tuple(st.session_state.get(name) or ()) for name in _SEVERAL}
     several["klass"] = several.pop("class")
     find, sort = (st.session_state.get("find") or "").strip(), st.session_state.get("sort") or "shape"
@@ -133,6 +138,13 @@ def _filters(choice: Choice, known: Facts, run: RunInfo) -> Filter:
         if column in known.missing and run.origin == "probe":
             st.caption(f"No {column}: {plain(known.missing[column])}.")
     return wanted
+
+
+def _pills(label: str, column: str, known: Facts) -> None:
+    if known.options[column]:
+        st.pills(
+            label, known.options[column], selection_mode="multi", key=column, bind="query-params", help=TERMS[column]
+        )
 
 
 def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
@@ -146,6 +158,7 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
         st.caption(f"Classes are not counted: {plain(counts.reason)}.")
         return
     own = counts[(counts["run_id"].astype(object) == run.run_id).to_numpy()]
+    st.subheader(f"Classes of {plain(run.name)}", anchor=False, help=TERMS["class"])
     columns = st.columns(len(own)) if len(own) else []
     for column, row in zip(columns, own.to_dict("records"), strict=True):
         column.metric(
@@ -196,7 +209,7 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
     page = 1
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Questions ({len(rows):,})", anchor=False)
-        downloads(Ready("questions", listed_facts(choice, run, wanted)))
+        downloads(Ready("questions", listed_facts(choice, run, wanted)), about=f"by-{run.name}")
         if pages > 1:
             page = st.pagination(pages, key="page", bind="query-params")
     shown = known.frame.iloc[rows[(page - 1) * PER_PAGE : page * PER_PAGE]]
@@ -254,7 +267,7 @@ def _peek(choice: Choice, run: RunInfo, known: Facts, question_id: str, wanted: 
     with left:
         show_head(choice, question_id, {str(k): v for k, v in row.items()}, rendered=False, key=f"peek-{question_id}")
     with right:
-        show_trajectory(choice, frame, events_of_question(choice, question_id), ())
+        show_trajectory(choice, question_id, frame, events_of_question(choice, question_id), ())
     own = run if (frame["run"] == run.name).any() else choice.find(str(frame["run"].iloc[0]))
     if own is None:
         return

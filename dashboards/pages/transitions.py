@@ -94,6 +94,10 @@ def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
             event = show_spec(spec, key=key, alt=alt)
             chosen = _cell_of(event) or chosen
     if chosen is not None:
+        st.query_params["cell"] = "|".join((run, *chosen))
+    else:
+        chosen = _cell_of_address(run)
+    if chosen is not None:
         _cell(choice, run, rows, chosen)
 
 
@@ -143,6 +147,14 @@ def _cell_of(event: Any) -> tuple[str, str] | None:
     if not points or points[0].get("band_from") not in BANDS or points[0].get("band_to") not in BANDS:
         return None
     return points[0]["band_from"], points[0]["band_to"]
+
+
+def _cell_of_address(run: str) -> tuple[str, str] | None:
+    """Read the cell of this run that the address names, if any."""
+    parts = st.query_params.get("cell", "").rsplit("|", 2)
+    if len(parts) != 3 or parts[0] != run or parts[1] not in BANDS or parts[2] not in BANDS:
+        return None
+    return parts[1], parts[2]
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def analyze(
     index.md also names what could not be made from these runs, and why.
     """
     from relift.analysis.report.analyze import analyze as run_analysis
+    from relift.store.folder import refuse_run_file
 
+    refuse_run_file(out / "index.md")
     runs = _sound_runs(runs)
     tell = None if quiet else lambda line: print(line, flush=True)
     result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
@@ -97,7 +99,9 @@ def report(
     It holds sentences with intervals, figures and example questions, and can be mailed.
     """
     from relift.analysis.report.page import write_report
+    from relift.store.folder import refuse_run_file
 
+    refuse_run_file(out)
     runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,

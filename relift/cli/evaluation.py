@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,10 +21,6 @@ from relift.cli.sampling import (
     TopP,
 )
 from relift.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 LIGHTEVAL_PYTHON = Path(".venv-lighteval/bin/python")  # where `make test-lighteval` puts it
 SHOWN_DIFFERENCES = 10
@@ -44,14 +40,14 @@ def eval_(
     samples: Annotated[int | None, typer.Option(min=1, help="attempts at each question")] = None,
     out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
     data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
-    seed: Annotated[int, typer.Option(help="of all random numbers")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     template: Template = None,
     engine: Engine = "torch",
     engine_options: EngineOptions = None,
-    base_url: Annotated[str | None, typer.Option(help="of --engine openai: http://host:port/v1")] = None,
+    base_url: Annotated[str | None, typer.Option(help="server of --engine openai, as http://host:port/v1")] = None,
     tokenizer: Tokenizer = None,
     revision: Revision = None,
     second_grader: SecondGrader = None,
@@ -59,11 +55,13 @@ def eval_(
     markdown: Markdown = False,  # noqa: FBT002
     latex: Latex = False,  # noqa: FBT002
     list_: Annotated[bool, typer.Option("--list", help="list the benchmarks and end")] = False,  # noqa: FBT002
-    pin: Annotated[str | None, typer.Option(metavar="NAME", help="load one benchmark, print what pins it")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="cost and power beforehand; runs nothing")] = False,  # noqa: FBT002
-    rate: Annotated[float | None, typer.Option(help="of --plan: tokens per second, for hours")] = None,
-    commit_answers: Annotated[int, typer.Option(min=1, help="answers between two commits")] = 1024,
-    commit_seconds: Annotated[float, typer.Option(min=0.0, help="most seconds between two commits")] = 30.0,
+    pin: Annotated[
+        str | None, typer.Option(metavar="NAME", help="load one benchmark and print what pins its content")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="estimate cost and power; run nothing")] = False,  # noqa: FBT002
+    rate: Annotated[float | None, typer.Option(help="with --plan: tokens per second, to estimate hours")] = None,
+    commit_answers: Annotated[int, typer.Option(min=1, help="commit after this many answers")] = 1024,
+    commit_seconds: Annotated[float, typer.Option(min=0.0, help="commit after this many seconds at the latest")] = 30.0,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Score models on benchmarks, with intervals.
@@ -81,8 +79,6 @@ def eval_(
 
         print(pin_lines(pin, data=data).rstrip())
         return
-    from relift.analysis.scores.score import score_run
-    from relift.analysis.scores.table import render_scores, scored_run
     from relift.evaluate.collect import Commits
     from relift.evaluate.command import run_eval, run_plan
     from relift.evaluate.options import EvalOptions, parse_engine_options
@@ -111,11 +107,7 @@ def eval_(
     if plan:
         run_plan(options, tokens_per_second=rate, as_json=as_json)
         return
-    run_eval(
-        options,
-        score=score_run,
-        render=lambda folders: render_scores([scored_run(folder) for folder in folders], format=format_),
-    )
+    run_eval(options, format=format_)
 
 
 def probe(
@@ -123,13 +115,13 @@ def probe(
     questions: Annotated[str, typer.Option(help=".jsonl, .parquet, or hf:owner/name/split")],
     samples: Annotated[int, typer.Option(min=1, help="attempts at each question")] = 8,
     out: Annotated[Path | None, typer.Option(help="run folder; default: runs/probe/MODEL-PROTOCOL-HASH")] = None,
-    into: Annotated[Path | None, typer.Option(metavar="RUN", help="add it to this training run instead")] = None,
-    step: Annotated[int | None, typer.Option(min=0, help="of --into: the step; default: MODEL's")] = None,
-    draw: Annotated[int, typer.Option(min=0, help="of --into: which independent draw")] = 1,
+    into: Annotated[Path | None, typer.Option(metavar="RUN", help="add the probe to this training run instead")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="with --into: the step; default: MODEL's")] = None,
+    draw: Annotated[int, typer.Option(min=0, help="with --into: number of the independent draw")] = 1,
     protocol: Annotated[
-        str | None, typer.Option(help="preset of prompt and sampling; default: relift; of --into: the run's own")
+        str | None, typer.Option(help="preset of prompt and sampling; default: relift; with --into: the run's own")
     ] = None,
-    seed: Annotated[int, typer.Option(help="of all random numbers; of --into: the run's own")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of all random numbers; with --into: the run's own")] = 0,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     top_p: TopP = None,
@@ -140,7 +132,6 @@ def probe(
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Measure a checkpoint's accuracy on each question of a file."""
-    from relift.analysis.scores.table import render_scores, scored_run
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.probe import Into, run_probe
 
@@ -164,16 +155,15 @@ def probe(
         ),
         questions=questions,
         into=None if into is None else Into(into, step, draw),
-        render=lambda folder: render_scores([scored_run(folder, origin="probe")]),
     )
 
 
 def topup(
     run: Annotated[Path, typer.Argument(help="an evaluation, a probe, or a training run (its step 0)")],
     samples: Annotated[int, typer.Option(min=1, help="attempts at each of the chosen questions")] = 64,
-    zero: Annotated[bool, typer.Option("--zero", help="the questions never answered correctly (default)")] = False,  # noqa: FBT002
     undetermined: Annotated[
-        bool, typer.Option("--undetermined", help="the questions whose reach is undetermined")
+        bool,
+        typer.Option("--undetermined", help="the questions whose reach is undetermined, not those never answered"),
     ] = False,  # noqa: FBT002
     engine: Annotated[str, typer.Option(help="the run's own engine, or a faster one")] = "torch",
     engine_options: EngineOptions = None,
@@ -187,22 +177,13 @@ def topup(
     from relift.evaluate.options import EvalOptions, parse_engine_options
     from relift.evaluate.topup import run_topup
 
-    if zero and undetermined:
-        raise InputError("--zero and --undetermined: choose one")
     options = EvalOptions(
         engine=engine,
         engine_options=parse_engine_options(engine_options or [], engine=engine),
         tokenizer=tokenizer,
         quiet=quiet,
     )
-    run_topup(run, options, samples=samples, undetermined=_undetermined if undetermined else None)
-
-
-def _undetermined(counts: pd.DataFrame) -> list[str]:
-    from relift.analysis import fit_prior, reach, top_up
-
-    step = int(counts["step"].iloc[0])
-    return [str(q) for q in top_up(reach(counts, fit_prior(counts, step=step), step=step))["question_id"]]
+    run_topup(run, options, samples=samples, undetermined=undetermined)
 
 
 def regrade(
@@ -215,10 +196,9 @@ def regrade(
 
     A table shows which verdicts changed, by rule.
     """
-    from relift.analysis.scores.score import score_run
     from relift.evaluate.regrade import run_regrade
 
-    run_regrade(run, into, grader=grader, second=second_grader, score=score_run)
+    run_regrade(run, into, grader=grader, second=second_grader)
 
 
 def cross_check(
@@ -228,7 +208,10 @@ def cross_check(
 ) -> None:
     """Grade a run's answers with lighteval and explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
+    from relift.store.folder import refuse_run_file
 
+    if out is not None:
+        refuse_run_file(out)  # before the answers are graded
     table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))
     differing = table[table["cause"].notna()]
     for row in differing.head(SHOWN_DIFFERENCES).to_dict("records"):

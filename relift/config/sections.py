@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from relift.schema import MAX_UNDECIDED
+
 Change = Literal["identity", "tunable", "numeric", "runtime"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -81,7 +83,7 @@ class DataConfig(Section):
 
 
 class RolloutConfig(Section):
-    """How training answers are sampled."""
+    """Set how training answers are sampled."""
 
     questions_per_step: int = _field(128, "identity", "questions Q of a step", ge=1)
     attempts_per_question: int = _field(8, "identity", "attempts G at each", ge=1)
@@ -249,21 +251,21 @@ class ProbeConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """What is kept of the weights. At most `every` steps are repeated after a crash."""
+    """Set which weights are kept. At most `every` steps are repeated after a crash."""
 
     every: int = _field(10, "runtime", "steps between checkpoints", ge=1)
     keep: int = _field(2, "runtime", "newest checkpoints kept, besides base and final", ge=2)
 
 
 class GuardConfig(Section):
-    """What stops a run."""
+    """Set the limits at which a run stops."""
 
     max_skipped: int = _field(3, "runtime", "non-finite updates in a row", ge=1)
-    max_undecided: float = _field(0.2, "runtime", "share of undecided verdicts in a step", gt=0, le=1)
+    max_undecided: float = _field(MAX_UNDECIDED, "runtime", "share of undecided verdicts in a step", gt=0, le=1)
 
 
 class RuntimeConfig(Section):
-    """How the work is done."""
+    """Set the machine's side of the work."""
 
     threads: int = _field(1, "numeric", "CPU threads of one process", ge=1)
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)

@@ -74,11 +74,11 @@ class RowTable:
     revision: str | None = None  # of a data set of the hub: the commit that was read
 
     def readable_rows(self) -> list[tuple[int, dict[str, Any]]]:
-        """The rows, or none if the file as a whole is wrong: then there is no point in judging them."""
+        """List the rows, or none if the file as a whole is wrong: then there is no point in judging them."""
         return [] if any(row == 0 for row, _ in self.problems) else self.rows
 
     def text(self, row: int, values: Mapping[str, Any], name: str, *, number: bool = False) -> str | None:
-        """The repaired text of a cell; None when it is absent or null. A wrong type is noted, and gives None."""
+        """Read the repaired text of a cell; None when it is absent or null. A wrong type is noted, and gives None."""
         value = values.get(name)
         if number and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
@@ -89,8 +89,8 @@ class RowTable:
         return self.repaired(value) if isinstance(value, str) else None
 
     def texts(self, row: int, values: Mapping[str, Any], name: str) -> tuple[str, ...]:
-        """The repaired texts of a cell that holds a list of them; () when it is absent or null. Anything else, and an
-        empty text among them, is noted, and gives ()."""
+        """Read the repaired texts of a cell that holds a list of them; () when it is absent or null. Anything else, and
+        an empty text among them, is noted, and gives ()."""
         value = values.get(name)
         if value is None:
             return ()
@@ -104,7 +104,7 @@ class RowTable:
         return texts
 
     def repaired(self, text: str) -> str:
-        """The text without what editors, downloads and broken exports leave in it; each repair is counted."""
+        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted."""
         for name, pattern, replacement in _REPAIRS:
             text, n = pattern.subn(replacement, text)
             if n:
@@ -128,7 +128,7 @@ def read_rows(
     needed: Sequence[str],
     reshape: Reshape | None = None,
 ) -> RowTable:
-    """The rows of `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
+    """Read the rows of `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
 
     known: our column names; needed: those that must be there, else row 0 has a problem.
     Raises InputError when there is nothing to read, and for a column that is not ours.

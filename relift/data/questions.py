@@ -176,7 +176,7 @@ def _with_kinds(table: RowTable, answer_kind: KindOfGolds | None) -> list[tuple[
 
 
 def _question(table: RowTable, row: int, values: Mapping[str, Any]) -> Question | None:
-    """The question of a row; None, with the problems noted, if it is none."""
+    """Read the question of a row; None, with the problems noted, if it is none."""
     before = len(table.problems)
     problem = table.text(row, values, "problem")
     answer = table.text(row, values, "answer", number=True)
@@ -213,7 +213,7 @@ def _repeats(table: RowTable, id_of_row: Mapping[int, str], *, collapse: bool) -
 def _demonstrations(
     table: RowTable, question_of: Callable[[int], str | None], final_answer: FinalAnswer | None
 ) -> list[Demonstration]:
-    """The demonstrations of the rows whose question is known; `question_of` gives its id by row."""
+    """Read the demonstrations of the rows whose question is known; `question_of` gives its id by row."""
     demonstrations: list[Demonstration] = []
     for row, values in table.readable_rows():
         question_id = question_of(row)
@@ -233,7 +233,7 @@ def _demonstrations(
 
 
 def _question_namer(table: RowTable, known: Collection[str]) -> Callable[[int], str | None]:
-    """For a file of demonstrations: the question a row names by problem or question_id, if it was read."""
+    """Make a function that finds the question which a row of demonstrations names by problem or question_id."""
     rows = dict(table.readable_rows())
 
     def question_of(row: int) -> str | None:

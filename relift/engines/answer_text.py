@@ -1,4 +1,4 @@
-"""From tokens to an answer's text, the same way for every engine that hands out tokens. No torch."""
+"""Turn tokens into an answer's text, the same way for every engine that hands out tokens. No torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def reply_of(
     logprob_T: np.ndarray | None = None,
     entropy_T: np.ndarray | None = None,
 ) -> Reply:
-    """The answer that these tokens are: cut at the first stop string, without its stop token, special tokens left out.
+    """Make the answer of these tokens: cut at the first stop string, no stop token, special tokens left out.
 
     A token past the one that completes a stop string counts nowhere. `tokenizer`: one of transformers. None stands
     for log-probabilities and entropies that were not measured.
@@ -49,12 +49,12 @@ def _decode(token_ids_T: Sequence[int], tokenizer: Any) -> str:
 
 
 def _first_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first stop string begins; None if there is none."""
+    """Find where the first stop string begins; None if there is none."""
     return min((at for at in map(text.find, stop) if at >= 0), default=None)
 
 
 def _tokens_to_stop(token_ids_T: Sequence[int], stop: Sequence[str], tokenizer: Any) -> int:
-    """The least number of tokens whose text holds a stop string, by halving: more tokens never lose it."""
+    """Find the least number of tokens whose text holds a stop string, by halving: more tokens never lose it."""
     low, high = 0, len(token_ids_T)  # `high` tokens hold one, `low` do not
     while high - low > 1:
         middle = (low + high) // 2
@@ -66,5 +66,5 @@ def _tokens_to_stop(token_ids_T: Sequence[int], stop: Sequence[str], tokenizer: 
 
 
 def writable(text: str) -> str:
-    """The text with halves of surrogate pairs replaced by "?": JSON may hold them, no file of ours can."""
+    """Replace halves of surrogate pairs in a text by "?": JSON may hold them, no file of ours can."""
     return text.encode("utf-8", "replace").decode()

@@ -23,7 +23,7 @@ PLAIN_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}  # t
 
 @dataclass(frozen=True)
 class Rule:
-    """What a layer's queries see and how scores become weights. None: as plain causal attention has it."""
+    """Say which keys a layer's queries see and how scores become weights. None: as in plain causal attention."""
 
     window: int | None = None  # a query sees this many latest tokens, its own included
     chunk: int | None = None  # a query sees the tokens of its own chunk of so many

@@ -1,4 +1,4 @@
-"""What an engine refuses before any work, for every engine alike."""
+"""Refuse what no engine can answer, before any work, for every engine alike."""
 
 from __future__ import annotations
 
@@ -55,8 +55,10 @@ def check_asks(
     max_context: int | None,
     ids_needed: bool = True,
 ) -> None:
-    """The same for an Answerer's asks. `max_context` None: as long as one likes, or not known. Without `ids_needed`
-    a prompt may have no token ids, as that of a server that reads turns."""
+    """Raise InputError, one line, for the first of an Answerer's asks that cannot be answered.
+
+    `max_context` None: without limit, or not known. Without `ids_needed` a prompt may have no token ids, as that of a
+    server that reads turns."""
     check_sampling(sampling, vocab=vocab)
     keys = Counter(ask.key for ask in asks)
     if len(keys) < len(asks):

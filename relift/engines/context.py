@@ -50,7 +50,7 @@ class Positions:
             text.rope_parameters = {**rope[0], "rope_theta": float(self.rope_theta)}
 
     def overrides(self, model_config: Any) -> dict[str, object]:
-        """The same changes as entries of config.json, for vLLM's `hf_overrides`; `model_config` as applied."""
+        """Write the same changes as entries of config.json, for vLLM's `hf_overrides`; `model_config` as applied."""
         text = model_config.get_text_config()
         changed: dict[str, object] = {}
         if self.max_positions is not None:
@@ -64,7 +64,7 @@ AS_PUBLISHED = Positions()
 
 
 def rotary_of(text_config: Any) -> list[Mapping[str, Any]]:
-    """The parameters of each kind of rotary position of a text model; [] where there are none."""
+    """List the parameters of each kind of rotary position of a text model; [] where there are none."""
     parameters = getattr(text_config, "rope_parameters", None) or {}
     if not isinstance(parameters, Mapping):
         return []
@@ -75,13 +75,13 @@ def rotary_of(text_config: Any) -> list[Mapping[str, Any]]:
 
 
 def context_of(model_config: Any) -> int | None:
-    """Tokens the model can read; None where its configuration does not say."""
+    """Read how many tokens the model can read; None where its configuration does not say."""
     positions = getattr(model_config.get_text_config(), "max_position_embeddings", None)
     return positions if isinstance(positions, int) and positions > 0 else None
 
 
 def switch_of(model_config: Any) -> int | None:
-    """The length up to which rotary positions do not depend on the rest of the batch; None: without limit."""
+    """Find the length up to which rotary positions do not depend on the rest of the batch; None: without limit."""
     text = model_config.get_text_config()
     switches = []
     for rope in rotary_of(text):
@@ -92,7 +92,7 @@ def switch_of(model_config: Any) -> int | None:
 
 
 def context_limit(model_config: Any, max_context: int | None = None) -> int | None:
-    """The longest prompt and answer together that the torch sampler and the learner take, in tokens.
+    """Find the longest prompt and answer together that the torch sampler and the learner take, in tokens.
 
     The least of `max_context`, the model's context and the switch of its rotary positions; None: without limit.
     """

@@ -1,4 +1,4 @@
-"""The rows of one call of the torch sampler: prefill, decoding steps, and rows that come and go.
+"""Run the rows of one call of the torch sampler: prefill, decoding steps, and rows that come and go.
 
 One paragraph: every question's prompt, all but its last token, runs once through the model; its keys and values are
 copied to the rows of its G answers. From there all rows take steps together, one token each: feed the last token, draw
@@ -58,7 +58,7 @@ class Drawn:
 
 @dataclass
 class Log:
-    """What was drawn, step by step, in whatever order; sorted by answer at the end, or by and by."""
+    """Keep what was drawn, step by step; sorted by answer at the end, or by and by."""
 
     answer_R: list[torch.Tensor] = field(default_factory=list)  # -1: a row without an open answer
     draws: list[Draw] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Log:
         return answer_N, order_N, token_N, logprob_N, entropy_N
 
     def completions(self, seeds: Sequence[int], stop_ids: frozenset[int]) -> list[Completion]:
-        """One completion for each seed, in order."""
+        """Make one completion for each seed, in order."""
         answer_N, order_N, token_N, logprob_N, entropy_N = self._sorted()
         ends = np.cumsum(np.bincount(answer_N[order_N], minlength=len(seeds))).tolist()
         out, begin = [], 0
@@ -150,7 +150,7 @@ class DecodingBatch:
         return list(self.log.drain(set(self.answer_R[: self.used].tolist())))
 
     def _advance(self) -> int:
-        """One step, after rows have come and gone; how many answers were open in it."""
+        """Take one step, after rows have come and gone; return how many answers were open in it."""
         dead = self.used - self.live
         if dead >= ROW_MULTIPLE or not self.live:
             self._compact()
@@ -272,7 +272,7 @@ def _decode(
 
 
 def jobs_of(requests: Sequence[Request], *, rows: int) -> list[Job]:
-    """What is to be done, longest prompts last, since jobs are taken from the end: the widest rows come together."""
+    """List the jobs of requests, longest prompts last: taken from the end, the widest rows come together."""
     jobs, first_answer = [], 0
     for request in requests:
         for g in range(0, len(request.seeds), rows):  # more answers than rows: the prompt runs again for the next part

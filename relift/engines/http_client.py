@@ -1,4 +1,4 @@
-"""One try at a server over HTTP: bounded in time and size, and nobody's key in anything that is said about it."""
+"""Try a server once over HTTP: bounded in time and size, with no key in anything that is said about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def read_key(variable: str | None) -> SecretStr | None:
-    """The key in the environment variable of this name; None for None. Raises InputError when there is none."""
+    """Read the key in the environment variable of this name; None for None. Raises InputError when there is none."""
     if variable is None:
         return None
     value = os.environ.get(variable, "").strip()
@@ -34,7 +34,7 @@ def read_key(variable: str | None) -> SecretStr | None:
 
 
 def base_url_of(url: str | None, *, option: str = "--base-url ") -> str:
-    """The address without a slash at the end. Raises InputError for what is no address, or holds a password; `option`
+    """Check an address, drop the slash at its end. Raises InputError for no address, or one with a password; `option`
     is how the reader named it."""
     if url is None:
         raise InputError(f"{option.rstrip(' =')} is missing: give the server's address, as in http://127.0.0.1:8000/v1")
@@ -54,13 +54,13 @@ def base_url_of(url: str | None, *, option: str = "--base-url ") -> str:
 
 
 def shown_url(url: str) -> str:
-    """The address without user, password and query."""
+    """Leave user, password and query out of an address."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def host_of(url: str) -> str:
-    """Which machine it is; "loopback" for this one, whose ports mean nothing tomorrow."""
+    """Name the machine of an address; "loopback" for this one, whose ports mean nothing tomorrow."""
     parts = urlsplit(url)
     return "loopback" if parts.hostname in LOOPBACK else f"{parts.scheme}://{parts.netloc}{parts.path}"
 
@@ -90,8 +90,8 @@ class HttpClient:
             await self._client.aclose()
 
     async def send(self, method: str, path: str, body: Mapping[str, Any] | None, *, seconds: float) -> bytes:
-        """The body of a reply with status 200. Raises Retryable or Rejected; never lasts longer than `seconds`, slow
-        servers that send a byte now and then included."""
+        """Get the body of a reply with status 200. Raises Retryable or Rejected; never lasts longer than `seconds`,
+        slow servers that send a byte now and then included."""
         assert self._client is not None
         try:
             async with asyncio.timeout(seconds):

@@ -58,11 +58,11 @@ class KVCache(Cache):
         self.buffers = [(F.pad(k, (0, extra)), F.pad(v, (0, 0, 0, extra))) for k, v in self.buffers]
 
     def begin_prefill(self, *, first_row: int, prompt_of_row_R: torch.Tensor) -> None:
-        """The next pass runs P prompts; rows `first_row`, ... receive the prompt that `prompt_of_row_R` names."""
+        """Announce a pass of P prompts; rows from `first_row` on receive the prompt that `prompt_of_row_R` names."""
         self._first_row, self._prompt_of_row_R = first_row, prompt_of_row_R
 
     def begin_decode(self, *, position_R: torch.Tensor, width: int) -> None:
-        """The next pass runs one token of each of the first R rows, at `position_R` < `width`."""
+        """Announce a pass that runs one token of each of the first R rows, at `position_R` < `width`."""
         self._prompt_of_row_R, self._position_R, self._width = None, position_R, width
         self._row_R = torch.arange(len(position_R), device=position_R.device)
 

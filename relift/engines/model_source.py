@@ -1,4 +1,4 @@
-"""What a MODEL argument names: a folder, a hub id, a training run at a step, a run's checkpoint. No torch.
+"""Find what a MODEL argument names: a folder, a hub id, a run at a step, a run's checkpoint. No torch.
 
 Checkpoints of runs are opened only after every byte was compared with their manifest (relift.store).
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint, plain_name
+from relift.schema import RunKind
 from relift.store import RunReader
 from relift.store.checkpoints import steps_with_weights, verify_checkpoint
 from relift.store.files import sha256_of_file
@@ -38,12 +41,13 @@ class ModelSource:
     name: str  # short, in letters that a folder's name may have
     run_id: str | None = None
     step: int | None = None
+    positions: Positions = AS_PUBLISHED  # of a run's base model: as the run changed them
 
 
 def resolve_model(
     name: str, *, revision: str | None = None, on_event: Callable[[str], None] = lambda line: None
 ) -> ModelSource:
-    """The checkpoint that `name` means: a checkpoint's folder, RUN (its newest good checkpoint), RUN@STEP, a hub id.
+    """Find the checkpoint that `name` means: a folder, RUN (its newest good checkpoint), RUN@STEP, a hub id.
 
     `on_event` is told in one line of a newer checkpoint that was passed over because it is damaged. Raises InputError
     when there is none, StoreError when the one asked for is damaged. Nothing is fetched from the hub.
@@ -86,12 +90,12 @@ def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], Non
 
 def _of_run(folder: Path, step: int | None, on_event: Callable[[str], None]) -> ModelSource:
     reader = RunReader(folder)
-    run_id = str(reader.run_json["run_id"])
+    run_id = reader.run_id
     steps = steps_with_weights(folder)
     if step is None:
         found = _newest(folder, steps, on_event)
         if found is None:
-            kind = "an evaluation" if reader.run_json.get("kind") == "eval" else "a run"
+            kind = "an evaluation" if reader.run.kind is RunKind.eval else "a run"
             raise InputError(f"MODEL {str(folder)!r}: {kind} without a checkpoint to load; name a checkpoint's folder")
         step = found
     weights = reader.weights(step)
@@ -116,20 +120,27 @@ def _newest(folder: Path, steps: list[int], on_event: Callable[[str], None]) -> 
 
 
 def _base_of(reader: RunReader, name: str, run_id: str) -> ModelSource:
-    """The base model a run began from, by the path in its configuration, if it is still what it was."""
+    """Find the base model a run began from, by the path in its configuration, if it is still what it was."""
     model = tomllib.loads(reader.config_toml).get("model", {})
     path, revision = str(model.get("path", "")), model.get("revision")
     base = Path(path)
     if not path or ("/" in path and path.startswith((".", "/")) and not base.is_dir()):
         raise InputError(f"MODEL '{reader.folder}@0': its base model was {path!r}, which is not there")
-    was = reader.run_json.get("identity", {}).get("model")
+    was = reader.run.identity.get("model")
     if base.is_dir() and was != files_fingerprint(base, ("*.safetensors", "config.json")):
         raise InputError(f"MODEL '{reader.folder}@0': {path!r} is not the base model it began from: its files changed")
-    return ModelSource(path, revision, name, run_id, 0)
+    positions = Positions(_set(model, "max_positions"), _set(model, "rope_theta"))
+    return ModelSource(path, revision, name, run_id, 0, positions)
+
+
+def _set(model: Mapping[str, Any], name: str) -> Any:
+    """Get a field of a stored configuration; None where it says none, or is older than the field."""
+    value = model.get(name)
+    return None if value == "none" else value
 
 
 def content_fingerprint(path: str, *, revision: str | None = None) -> str:
-    """What a checkpoint answers with, as SHA-256 (hex): of every file that decides it, names and contents.
+    """Hash what a checkpoint answers with, SHA-256 (hex): every file that decides it, names and contents.
 
     Of a hub model the commit that the revision stands for now, as "hub:<commit>"; raises InputError if that cannot be
     found out.

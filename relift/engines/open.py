@@ -68,11 +68,11 @@ def _torch(model: ModelSource, options: TorchOptions, on_event: OnEvent) -> Answ
     from relift.engines.hf_model import device_of, load_model, load_tokenizer
     from relift.engines.torch_answers import TorchAnswers
 
-    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
+    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
     device = device_of(options.device)
     dtype = dtype_of(options.dtype, model_config, device)
     return TorchAnswers(
-        lambda: load_model(model.path, revision=model.revision, dtype=dtype, device=device),
+        lambda: load_model(model.path, revision=model.revision, dtype=dtype, device=device, positions=model.positions),
         tokenizer,
         model_config,
         dtype=dtype,
@@ -105,7 +105,7 @@ def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answer
     from relift.engines.vllm import VLLMAnswers, installed_version
 
     installed_version()  # before anything else: it is the likeliest thing to be missing
-    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision)
+    tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
     require_safetensors(model.path)
     dtype = dtype_of(options.dtype, model_config, device_of("auto"))
     return VLLMAnswers(model, tokenizer, model_config, options, dtype=dtype)
@@ -122,7 +122,7 @@ def _openai(model: ModelSource, options: OpenAIOptions, on_event: OnEvent) -> An
 
 
 def _counter(path: str | None) -> Callable[[str], int] | None:
-    """Counts the tokens of a text with a checkpoint's tokenizer; None without one."""
+    """Make a counter of the tokens of a text from a checkpoint's tokenizer; None without one."""
     if path is None:
         return None
     from relift.engines.hf_model import load_tokenizer

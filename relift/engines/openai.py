@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Self
 
 from relift.engines.checks import check_asks
@@ -63,14 +64,15 @@ class OpenAIAnswers:
             raise InputError(
                 f"--engine-option concurrency={options.concurrency}: at least one request must be under way"
             )
+        self.ledger: Path | None = None
         self._server: dict[str, Any] | None = None
         self._ledger: Ledger | None = None
         self._budget = Budget(options)
 
     def __enter__(self) -> Self:
         self._ask_server()
-        if self._options.ledger is not None:
-            self._ledger = Ledger(self._options.ledger, on_event=self._on_event)
+        if self.ledger is not None:
+            self._ledger = Ledger(self.ledger, on_event=self._on_event)
             self._budget.take_over(self._ledger)
         return self
 
@@ -96,7 +98,7 @@ class OpenAIAnswers:
             raise InputError("top_k is set, and this server is not known to take it; leave it out")
 
     def describe(self) -> dict[str, object]:
-        """What the server says of itself; its weights and kernels are its own, so equal texts are not promised."""
+        """Tell what the server says of itself; its weights and kernels are its own, so equal texts are not promised."""
         server, dialect = self._ask_server(), self._dialect()
         return {
             "name": "openai",
@@ -167,7 +169,7 @@ class OpenAIAnswers:
         todo = []
         for i, name in enumerate(names):
             kept = None if self._ledger is None else self._ledger.reply(*name)
-            if kept is None:
+            if kept is None or not isinstance(kept["n_tokens"], int) or kept["n_tokens"] >= 2**31:  # of an older relift
                 todo.append(i)
             else:
                 yield i, Reply(kept["text"], Finish(kept["finish"]), kept["n_tokens"])

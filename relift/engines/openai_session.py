@@ -1,4 +1,4 @@
-"""The requests of one stream: so many at a time, by an event loop in a thread of its own.
+"""Make the requests of one stream, so many at a time, by an event loop in a thread of its own.
 
 A request that fails is made again, after a wait that grows, within one deadline for the ask; what cannot be answered
 is set aside, the others go on, and the end says so. Every answer is in the ledger (relift.store.ledger) before it is
@@ -27,6 +27,7 @@ from relift.schema import Finish
 from relift.store.ledger import Ledger
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 60.0
+TOKENS_OVER = 8  # that a server may count above max_tokens (an end token, special tokens)
 MALFORMED_TRIES = 4  # replies with status 200 that are of no use may have been charged
 _Event = tuple[int, Reply] | BaseException | None  # None: done
 
@@ -130,7 +131,7 @@ class Session:
             self.events.put((job.index, bought.reply()))
 
     async def _buy(self, job: Job) -> Bought:
-        """One answer, in the ledger when this returns. Raises Rejected when there will be none."""
+        """Buy one answer, in the ledger when this returns. Raises Rejected when there will be none."""
         begin = asyncio.get_running_loop().time()
         deadline = begin + self.options.deadline_seconds
         malformed = tries = 0
@@ -168,8 +169,16 @@ class Session:
         return grown if error.after is None else min(max(error.after, 0.05), LONGEST_WAIT_SECONDS)
 
     def _counted(self, bought: Bought) -> Bought:
-        if bought.completion_tokens is not None:
+        said = bought.completion_tokens
+        if said is not None and said <= self.sampling.max_tokens + TOKENS_OVER:
             return bought
+        if said is not None and self.count_tokens is None:
+            raise Rejected(
+                f"the server says an answer has {said} tokens, and {self.sampling.max_tokens} were asked for at most; "
+                "name with --tokenizer the checkpoint whose tokenizer shall count",
+                for_all=True,
+                paid=True,
+            )
         if self.count_tokens is None:
             raise Rejected(
                 "the server does not say how many tokens an answer has (usage.completion_tokens); name with "

@@ -1,4 +1,4 @@
-"""What is said to an OpenAI-compatible server and what its replies mean. Pure functions; nothing is sent here."""
+"""Write requests to an OpenAI-compatible server and read its replies. Pure functions; nothing is sent here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a server is spoken to. `known`: it takes every setting; another one takes the standard's alone."""
+    """Tell how a server is spoken to. `known`: it takes every setting; another one takes the standard's alone."""
 
     model: str
     api: str
@@ -52,7 +52,7 @@ class Dialect:
 
 
 def request_body(ask: Ask, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
-    """The JSON of one request; no setting is left to the server's defaults that it is known to take."""
+    """Write the JSON of one request; no setting is left to the server's defaults that it is known to take."""
     body: dict[str, Any] = {
         "model": dialect.model,
         "max_tokens": sampling.max_tokens,
@@ -101,8 +101,8 @@ class _Choice(_Loose):
 
 
 class _Usage(_Loose):
-    completion_tokens: int = Field(ge=0)
-    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(ge=0, lt=2**31)
+    prompt_tokens: int = Field(default=0, ge=0, lt=2**31)
 
 
 class _Body(_Loose):
@@ -124,7 +124,7 @@ class Bought:
 
 
 def read_body(data: bytes, dialect: Dialect, *, thoughts_opened: bool = False) -> Bought:
-    """The answer in the body of a reply with status 200. Raises Retryable or Rejected.
+    """Read the answer in the body of a reply with status 200. Raises Retryable or Rejected.
 
     Thoughts that the server's reasoning parser moved to another field are put back in front.
     """
@@ -172,7 +172,7 @@ def _joined(message: _Message, finish: Finish, dialect: Dialect, *, opened: bool
 
 
 def failure_of(status: int, headers: Mapping[str, str], data: bytes) -> Retryable | Rejected:
-    """What a status other than 200 means."""
+    """Tell what a status other than 200 means."""
     reason = f"status {status}: {shown(data)}"
     if status in (408, 409, 425, 429) or status >= 500:
         return Retryable(reason, after=retry_after(headers.get("retry-after")))
@@ -195,6 +195,6 @@ def retry_after(value: str | None) -> float | None:
 
 
 def shown(data: bytes) -> str:
-    """The beginning of a body, on one line, without control characters."""
+    """Show the beginning of a body, on one line, without control characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in data[:400].decode("utf-8", "replace")).split())
     return repr(text[:160] + (" ..." if len(text) > 160 else ""))

@@ -1,7 +1,7 @@
 """Declare what may be set about each engine of evaluation: one small frozen model for each. No engine is imported.
 
 `--engine-option key=value` sets a field of the engine that is asked for. None: the engine decides, and says so in its
-description. `tokenizer` and `ledger` are set by the command itself (SET_BY_COMMAND).
+description. `tokenizer` is set by the command itself (SET_BY_COMMAND).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-SET_BY_COMMAND = ("tokenizer", "ledger")
+SET_BY_COMMAND = ("tokenizer",)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class OpenAIOptions:
     usd_per_million_prompt_tokens: float | None = None
     usd_per_million_completion_tokens: float | None = None
     thinking: tuple[str, str] = ("<think>", "</think>")  # put around thoughts that a server hands out separately
-    ledger: Path | None = None  # requests.jsonl of the run: what was asked and bought
     tokenizer: str | None = None  # a checkpoint whose tokenizer counts tokens that the server does not count
 
 

@@ -1,4 +1,4 @@
-"""Answers that were recorded: by a run of ours, or by anybody as lines of text. Nothing is sampled. No torch.
+"""Give answers that were recorded: by a run of ours, or by anybody as lines of text. Nothing is sampled. No torch.
 
 A run folder: attempts with their texts; of several steps, RUN@STEP names one. A .jsonl file: one object a line with
 `question_id` or `problem` (and `options`), `attempt`, `text`; optional are `draw` (0), `finish` ("stop"), `n_tokens`.
@@ -29,7 +29,7 @@ _LARGEST_LINE = 50_000_000  # bytes
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded, without the texts. `replies`: by "<question_id>/<draw>/<attempt>", text left empty.
+    """Hold what was recorded, without the texts. `replies`: by "<question_id>/<draw>/<attempt>", text left empty.
 
     `texts()` gives (key, text), in any order. `facts` are what tells this recording from others, for `describe`.
     """
@@ -46,6 +46,8 @@ class ReplayAnswers:
     Seeds, prompts and sampling settings are not compared: the caller says whose answers these are. `count_tokens`
     gives the length of a text in tokens, for records that do not say it.
     """
+
+    ledger: Path | None = None  # nobody charges for these answers
 
     def __init__(self, recording: Recording, *, count_tokens: Callable[[str], int] | None = None) -> None:
         self._recording, self._count_tokens = recording, count_tokens
@@ -134,9 +136,9 @@ def _of_run(folder: Path, step: int | None) -> Recording:
             for row in table.to_pylist():
                 yield f"{name_of[row['question_ix']]}/{row['draw']}/{row['attempt']}", row["text"]
 
-    run = reader.run_json
-    facts = {"run_id": run["run_id"], "origin": str(origin), "step": where["steps"][0]}
-    decoding = {"decodings": run.get("decodings", {}).get(str(origin)), "engine": run.get("engine")}
+    run = reader.run
+    facts = {"run_id": run.run_id, "origin": str(origin), "step": where["steps"][0]}
+    decoding = {"decodings": run.decodings.get(str(origin)), "engine": run.engine or None}
     return Recording(str(folder), replies, texts, {**facts, "recorded_with": digest(decoding)})
 
 

@@ -1,4 +1,4 @@
-"""What may be spent on a server, and answers that are on disk before they count."""
+"""Bound what is spent on a server, and put answers on disk before they count."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ class Budget:
         self._reserved_usd += sign * reservation.usd
 
     async def settle(self, reservation: Reservation, bought: Bought) -> None:
-        """The request was answered: what it did cost."""
+        """Count what an answered request did cost."""
         async with self._changed:
             self._move(reservation, -1)
             self._count(bought.prompt_tokens, bought.completion_tokens or 0)
             self._changed.notify_all()
 
     async def release(self, reservation: Reservation, *, paid: bool) -> None:
-        """The request failed; `paid`: it may have been charged."""
+        """Count a request that failed; `paid`: it may have been charged."""
         async with self._changed:
             self._move(reservation, -1)
             if paid:
@@ -124,12 +124,12 @@ class Keeper:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """What has arrived is written, also when the others were called off."""
+        """Write what has arrived, also when the others were called off."""
         if self._flushing is not None:
             await self._flushing
 
     async def keep(self, name: tuple[str, str], bought: Bought) -> None:
-        """On disk on return. Raises StoreError."""
+        """Put a reply on disk before returning. Raises StoreError."""
         if self._ledger is None:
             return
         kept = asyncio.get_running_loop().create_future()

@@ -1,11 +1,14 @@
-"""What evaluation asks of an engine: texts for prompts, as they arrive. A model in this process, vLLM, a server and
-recorded answers all look like this. (Training needs tokens and log-probabilities in order: base.py.)
+"""Declare what evaluation asks of an engine: texts for prompts, as they arrive.
+
+A model in this process, vLLM, a server and recorded answers all look like this. (Training needs tokens and
+log-probabilities in order: tokens.py.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 from relift.engines.tokens import Sampling
@@ -52,7 +55,12 @@ class Answerer(Protocol):
 
     An answer depends on weights, prompt, sampling and seed alone, not on the other asks or their order (of GPUs and
     of servers this cannot be promised; `describe` says so).
+
+    `ledger`: file of the run where an engine that is charged for keeps what it asked and what it got; set before the
+    engine is entered.
     """
+
+    ledger: Path | None
 
     def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
         """Raise InputError, one line, for what cannot be answered; before anything is spent."""
@@ -66,7 +74,7 @@ class Answerer(Protocol):
         ...
 
     def describe(self) -> dict[str, object]:
-        """Name, version, dtype, parallelism: everything of the engine that can change an answer. JSON values."""
+        """Tell name, version, dtype, parallelism: everything of the engine that can change an answer. JSON values."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -1,4 +1,4 @@
-"""Drawing next tokens from logits with given uniform numbers: inverse of the cumulative distribution.
+"""Draw next tokens from logits with given uniform numbers: inverse of the cumulative distribution.
 
 Axes: R rows, V vocabulary, T tokens of an answer.
 """
@@ -24,13 +24,13 @@ class Draw:
 
 
 def uniforms_of(seed: int, n: int) -> np.ndarray:
-    """The answer's own random numbers, from Philox keyed by its seed: number t, in [0, 1), decides token t."""
+    """Make the answer's own random numbers, from Philox keyed by its seed: number t, in [0, 1), decides token t."""
     return np.random.Generator(np.random.Philox(key=seed)).random(n)
 
 
 def draw_tokens(logits_RV: torch.Tensor, uniform_R: torch.Tensor, *, sampling: Sampling) -> Draw:
-    """One token a row. At temperature 0 the likeliest token (the first of equals), with log-probability and entropy
-    at temperature 1.
+    """Draw one token a row. At temperature 0 the likeliest token (the first of equals), with log-probability and
+    entropy at temperature 1.
 
     `uniform_R` is float64. A token that has no probability after truncation is never drawn.
     """
@@ -63,7 +63,7 @@ def truncate(prob_RV: torch.Tensor, *, sampling: Sampling) -> torch.Tensor:
 
 
 def _invert(weight_RV: torch.Tensor, uniform_R: torch.Tensor) -> torch.Tensor:
-    """The first token whose cumulative weight exceeds uniform * total; weights need not sum to 1."""
+    """Find the first token whose cumulative weight exceeds uniform * total; weights need not sum to 1."""
     cumulative_RV = weight_RV.cumsum(dim=-1, dtype=torch.float64)
     total_R = cumulative_RV[:, -1]
     # uniform < 1, but the product may round up to the total, which no cumulative weight exceeds.

@@ -1,4 +1,4 @@
-"""What an engine is: it answers questions. The torch sampler, vLLM, a server and a replay all look like this.
+"""Declare what training asks of an engine: tokens and log-probabilities, in order. The torch sampler and vLLM do.
 
 Axes: Q requests, G attempts of each, T tokens of an answer.
 """
@@ -16,7 +16,7 @@ from relift.schema import Finish
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. Every field is explicit: no engine fills one in."""
+    """Tell how tokens are drawn. Every field is explicit: no engine fills one in."""
 
     max_tokens: int
     temperature: float = 1.0  # 0 is greedy
@@ -56,7 +56,7 @@ class Engine(Protocol):
 
     @property
     def policy_version(self) -> int:
-        """Version of the weights that answer now."""
+        """Give the version of the weights that answer now."""
         ...
 
     def generate(
@@ -72,5 +72,5 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> dict[str, object]:
-        """Name, version, dtype and what else can change an answer; goes to run.json."""
+        """Tell name, version, dtype and what else can change an answer; goes to run.json."""
         ...

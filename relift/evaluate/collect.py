@@ -1,7 +1,7 @@
-"""The loop: asks for what is missing, grades what arrives meanwhile, and commits it in parts.
+"""Ask for missing attempts, grade answers as they arrive, and commit them in parts.
 
-The engine works in the calling thread. A second thread, the recorder, grades and writes; nobody else does while it
-lives. So an engine that is busy for minutes holds up neither grading nor the commits.
+The engine works in the calling thread. A second thread grades and writes; nobody else does while it lives. So an
+engine that is busy for minutes holds up neither grading nor the commits.
 """
 
 from __future__ import annotations
@@ -16,21 +16,19 @@ from queue import Empty, SimpleQueue
 from relift.engines.texts import Answerer, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, ReliftError
-from relift.evaluate.parts import PartWriter, attempt_row
-from relift.evaluate.plan import AskOf
+from relift.evaluate.parts import PartWriter, answer_row
+from relift.evaluate.plan import PlannedAttempt
 from relift.evaluate.tally import Tally
 from relift.grading import Grader, Submission
-from relift.schema import Verdict
+from relift.schema import MAX_UNDECIDED, Verdict
 
-WARN_UNDECIDED = 0.02  # share of undecided verdicts that is worth a line
-MAX_UNDECIDED = 0.20  # above this the scores would be the grader's failures: the run stops
 LEAST_FOR_GUARD = 100  # verdicts before the run may be stopped midway; at its end any number counts
 GRADED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Commits:
-    """When a part is committed: after so many answers, or after so many seconds, whichever comes first."""
+    """The number of answers and of seconds after which a part is committed, whichever comes first."""
 
     answers: int = 1_024
     seconds: float = 30.0
@@ -40,7 +38,7 @@ DEFAULT_COMMITS = Commits()
 
 
 def collect(
-    asks: Sequence[AskOf],
+    attempts: Sequence[PlannedAttempt],
     *,
     answerer: Answerer,
     sampling: Sampling,
@@ -53,32 +51,32 @@ def collect(
     """Ask, grade, commit; returns when every answer is committed.
 
     Whatever ends it early (a signal, an engine that fails, a guard), what had arrived is graded and committed first.
-    Raises ReliftError of the engine, StoreError, GuardStop when more than MAX_UNDECIDED of the verdicts of this place,
-    earlier starts included, are undecided.
+    Raises ReliftError of the engine, StoreError, GuardStop when more than MAX_UNDECIDED of the verdicts of this
+    destination, earlier starts included, are undecided.
     """
-    recorder = Recorder(asks, grader=grader, parts=parts, tally=tally, commits=commits, on_change=on_change)
-    recorder.start()
-    missing = set(range(len(asks)))
+    thread = GradingThread(attempts, grader=grader, parts=parts, tally=tally, commits=commits, on_change=on_change)
+    thread.start()
+    missing = set(range(len(attempts)))
     try:
-        for index, reply in answerer.stream([of.ask for of in asks], sampling):
+        for index, reply in answerer.stream([planned.request for planned in attempts], sampling):
             if index not in missing:
-                raise ReliftError(f"the engine answered {_name(asks, index)} again, or was not asked it")
+                raise ReliftError(f"the engine answered {_name(attempts, index)} again, or was not asked it")
             missing.discard(index)
-            recorder.put(index, reply)
-            recorder.raise_failure()
+            thread.put(index, reply)
+            thread.raise_failure()
     finally:
-        recorder.finish()
-    recorder.raise_failure()
+        thread.finish()
+    thread.raise_failure()
     if missing:
         raise ReliftError(
-            f"the engine left {len(missing)} of {len(asks)} answers out, first {_name(asks, min(missing))}; start the "
-            "same command again to ask for them"
+            f"the engine left {len(missing)} of {len(attempts)} answers out, first {_name(attempts, min(missing))}; "
+            "start the same command again to ask for them"
         )
-    guard(recorder.rules, tally, least=1)
+    guard(thread.rules, tally, least=1)
 
 
-def _name(asks: Sequence[AskOf], index: int) -> str:
-    return asks[index].ask.key if 0 <= index < len(asks) else f"number {index}"
+def _name(attempts: Sequence[PlannedAttempt], index: int) -> str:
+    return attempts[index].request.key if 0 <= index < len(attempts) else f"number {index}"
 
 
 def guard(rules: Counter[str], tally: Tally, *, least: int) -> None:
@@ -92,12 +90,12 @@ def guard(rules: Counter[str], tally: Tally, *, least: int) -> None:
     )
 
 
-class Recorder(threading.Thread):
-    """Grades and commits in the background. `put` never waits; `finish` returns when all is graded and committed."""
+class GradingThread(threading.Thread):
+    """Grade and commit in the background. `put` never waits; `finish` returns when all is graded and committed."""
 
     def __init__(
         self,
-        asks: Sequence[AskOf],
+        attempts: Sequence[PlannedAttempt],
         *,
         grader: Grader,
         parts: PartWriter,
@@ -105,8 +103,8 @@ class Recorder(threading.Thread):
         commits: Commits,
         on_change: Callable[[], None],
     ) -> None:
-        super().__init__(name="recorder", daemon=True)  # daemon: a second signal ends the process at once
-        self._asks, self._grader, self._parts, self._tally = asks, grader, parts, tally
+        super().__init__(name="grading", daemon=True)  # daemon: a second signal ends the process at once
+        self._attempts, self._grader, self._parts, self._tally = attempts, grader, parts, tally
         self._commits, self._on_change = commits, on_change
         # A SimpleQueue, because a signal may strike inside `put`: a Queue could be left locked by that.
         self._inbox: SimpleQueue[tuple[int, Reply] | None] = SimpleQueue()
@@ -146,34 +144,34 @@ class Recorder(threading.Thread):
         return bool(self._parts.waiting) and time.monotonic() - self._since >= self._commits.seconds
 
     def _take(self) -> tuple[list[tuple[int, Reply]], bool]:
-        """What has arrived; waits for the first until a commit is due. False: there will be no more."""
+        """Take the answers that have arrived, waiting for the first until a commit is due; False: no more will come."""
         batch: list[tuple[int, Reply]] = []
         wait = max(0.0, self._since + self._commits.seconds - time.monotonic()) if self._parts.waiting else None
         room = min(GRADED_AT_ONCE, self._commits.answers)
         try:
-            item = self._inbox.get(timeout=wait)
-            while item is not None:
-                batch.append(item)
+            arrived = self._inbox.get(timeout=wait)
+            while arrived is not None:
+                batch.append(arrived)
                 if len(batch) >= room:
                     return batch, True
-                item = self._inbox.get_nowait()
+                arrived = self._inbox.get_nowait()
         except Empty:
             return batch, True
         return batch, False
 
     def _grade(self, batch: Sequence[tuple[int, Reply]]) -> None:
-        answered = [(self._asks[index], reply) for index, reply in batch]
-        submissions = [submission_of(of, reply) for of, reply in answered]
+        answered = [(self._attempts[index], reply) for index, reply in batch]
+        submissions = [submission_of(planned, reply) for planned, reply in answered]
         judgements = self._grader.judge(submissions)
         agreed = self._grader.agrees(submissions, judgements)
         rows = []
-        for (of, reply), judgement, agrees in zip(answered, judgements, agreed, strict=True):
+        for (planned, reply), judgement, agrees in zip(answered, judgements, agreed, strict=True):
             if judgement.verdict is Verdict.undecided:
                 self.rules[judgement.rule] += 1
-            rows.append(attempt_row(of, reply, judgement, self._parts.place, agrees=agrees))
+            rows.append(answer_row(planned, reply, judgement, self._parts.destination, agrees=agrees))
             self._tally.add(
-                of.item.question_ix,
-                of.attempt,
+                planned.question.question_ix,
+                planned.attempt,
                 verdict=str(judgement.verdict),
                 finish=str(reply.finish),
                 n_tokens=reply.n_tokens,
@@ -184,14 +182,14 @@ class Recorder(threading.Thread):
         self._parts.add(rows)
 
 
-def submission_of(of: AskOf, reply: Reply) -> Submission:
-    """What the grader is given of an answer."""
-    question = of.item.question
+def submission_of(planned: PlannedAttempt, reply: Reply) -> Submission:
+    """Make what the grader is given of an answer."""
+    question = planned.question.question
     return Submission(
         question.answer,
         reply.text,
         reply.finish,
         kind=question.answer_kind,
         options=question.options,
-        opened=of.item.prompt.thoughts_opened,
+        opened=planned.question.prompt.thoughts_opened,
     )

@@ -1,4 +1,4 @@
-"""`relift eval`: options in, a run folder and a table out. Torch is imported by the engines that need it."""
+"""Run `relift eval`: options in, a run folder and a table out. Torch is imported by the engines that need it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from relift.analysis.scores.table import render_scores, scored_run
+from relift.analysis.scores.text_table import Format
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import DEFAULT, customised, default_protocol, find_protocol
 from relift.engines.open import engine_kind, make_options, open_answerer
-from relift.engines.texts import Answerer
 from relift.errors import InputError
 from relift.evaluate.estimate import plan_values, print_plan
-from relift.evaluate.evaluate import Outcome, Score, evaluate, require_resumable_folder
+from relift.evaluate.evaluate import Outcome, evaluate
+from relift.evaluate.fill import Work
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Plan, make_plan, require_room
 from relift.grading import Grader, require_grader
 from relift.terminal import Stopped, warn_on
-
-Render = Callable[[Sequence[Path]], str]  # run folders -> the table to print
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,13 @@ class Prepared:
     plan: Plan
 
 
-def run_eval(options: EvalOptions, *, score: Score, render: Render) -> None:
+def run_eval(options: EvalOptions, *, format: Format) -> None:
     """Evaluate every model, print one table. Exit status 130 or 143 after a signal, committed answers kept."""
     console = Console(stderr=True, quiet=options.quiet)
     prepared = prepare(options, console)
     with ending_on_signals(console):
-        outcomes = [evaluate_one(each, options, score=score, console=console) for each in prepared]
-    print(render([outcome.folder for outcome in outcomes]))
+        outcomes = [evaluate_one(each, options, console=console) for each in prepared]
+    print(render_scores([scored_run(outcome.folder) for outcome in outcomes], format=format))
     for outcome in outcomes:
         console.print(f"answers: {outcome.folder}", soft_wrap=True, markup=False, highlight=False)
 
@@ -73,25 +72,30 @@ def run_plan(options: EvalOptions, *, tokens_per_second: float | None, as_json: 
         print_plan(each.plan, model=each.name, tokens_per_second=tokens_per_second)
 
 
-def evaluate_one(prepared: Prepared, options: EvalOptions, *, score: Score, console: Console) -> Outcome:
-    """One model into its folder."""
-    warn = warn_on(console)
-    require_resumable_folder(prepared.plan, prepared.model, options.out, kind="eval")
-    with ExitStack() as stack:
-        grader = stack.enter_context(open_grader(prepared.plan.protocol, options.second_grader, warn=warn))
+def evaluate_one(prepared: Prepared, options: EvalOptions, *, console: Console) -> Outcome:
+    """Evaluate one model into its folder."""
+    with opened_work(prepared.model, options, prepared.plan.protocol, console=console) as work:
         return evaluate(
             prepared.plan,
             prepared.model,
-            open_answerer=lambda ledger: open_engine(
-                prepared.model, options, ledger=ledger, thinking=prepared.plan.protocol.thinking, warn=warn
-            ),
-            grader=grader,
+            work=work,
             folder=options.out,
             options=options.record(prepared.name),
-            score=score,
-            console=console,
-            commits=options.commits,
         )
+
+
+@contextmanager
+def opened_work(model: Model, options: EvalOptions, protocol: Protocol, *, console: Console) -> Iterator[Work]:
+    """Open the grader and make the engine, which is entered when there is something to ask. Raises InputError."""
+    warn = warn_on(console)
+    tags = tuple(protocol.thinking)
+    with Grader(grader=protocol.grader, second=options.second_grader, tags=tags, warn=warn) as grader:
+        given: dict[str, Any] = {"tokenizer": options.tokenizer}
+        if tags and "thinking" not in options.engine_options:
+            given["thinking"] = tuple(tags[0])
+        settings = make_options(options.engine, options.engine_options, **given)
+        answerer = open_answerer(options.engine, model.source, options=settings, on_event=warn)
+        yield Work(answerer, grader, console, options.commits)
 
 
 def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
@@ -169,24 +173,3 @@ def benchmarks_of(wanted: Sequence[str]) -> list[Benchmark]:
     if not names:
         raise InputError("no benchmark is named: give -b NAME[,NAME...]; see: relift eval --list")
     return find_benchmarks(names)
-
-
-def open_grader(protocol: Protocol, second: str | None, *, warn: Callable[[str], None]) -> Grader:
-    """The protocol's grader, and a second one beside it. Raises InputError for a name that is none."""
-    return Grader(grader=protocol.grader, second=second, tags=tuple(protocol.thinking), warn=warn)
-
-
-def open_engine(
-    model: Model,
-    options: EvalOptions,
-    *,
-    ledger: Path | None,
-    thinking: Sequence[tuple[str, str]],
-    warn: Callable[[str], None],
-) -> Answerer:
-    """The engine with this model, not entered yet. `thinking`: the protocol's tags. Raises InputError."""
-    given: dict[str, Any] = {"tokenizer": options.tokenizer, "ledger": ledger}
-    if thinking and "thinking" not in options.engine_options:
-        given["thinking"] = tuple(thinking[0])
-    chosen = make_options(options.engine, options.engine_options, **given)
-    return open_answerer(options.engine, model.source, options=chosen, on_event=warn)

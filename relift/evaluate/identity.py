@@ -1,7 +1,7 @@
-"""What makes an answer this answer. Nine parts name it; if one differs, nothing of the old answers is used.
+"""Name what decides an answer, in nine parts; where one differs, nothing of the old answers is used.
 
 part              where it stands
-model             run.json identity.model: hash of weights, configuration and tokenizer
+model             identity.model of the record: hash of weights, configuration and tokenizer
 revision          identity.revision: the hub's, null for a folder
 prompt            identity.prompts by benchmark: hash of the token ids of all its prompts, in order
 template          identity.template: hash of the template's name, system turn, instructions, the chat template's text
@@ -22,16 +22,18 @@ from typing import Any
 
 from relift.engines.tokens import Sampling
 from relift.errors import ResumeRefused
+from relift.evaluate.models import Model
 from relift.evaluate.plan import Plan
-from relift.fingerprints import differences, digest
+from relift.fingerprints import differences, digest, plain_values
 from relift.store import RunReader
 
 # Raise this when a change of the code that makes answers (tests/evaluate/generation_code.json lists the files) lets
 # the same prompt, weights, sampling and seed give another answer. tests/evaluate/test_generation_code.py fails when
 # one of the files changes and says what to do.
 GENERATION_CODE = 1
+NUMERICS = "numerics"  # of an engine's description: what moves the last bit of a logit; recorded, no part of identity
 
-Identity = dict[str, Any]
+Identity = Mapping[str, Any]
 
 
 def sampling_values(sampling: Sampling) -> dict[str, Any]:
@@ -39,36 +41,26 @@ def sampling_values(sampling: Sampling) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(sampling).items()}
 
 
-def identity_of(
-    plan: Plan,
-    *,
-    model: str,
-    revision: str | None,
-    chat_template: str | None,
-    engine: Mapping[str, object] | None,
-) -> Identity:
-    """The identity of a run; `engine` None: not opened yet, left out. `model`: hash of its contents."""
+def identity_of(plan: Plan, model: Model, *, engine: Mapping[str, object]) -> Identity:
+    """Make the identity of answers. `engine`: its description."""
     protocol = plan.protocol
     wording = [protocol.template, protocol.system, dict(protocol.instruction), protocol.layout, protocol.wording]
-    template = digest([*wording, chat_template])
-    identity: Identity = {
-        "model": model,
-        "revision": revision,
+    template = digest([*wording, model.chat_template])
+    return {
+        "model": model.fingerprint,
+        "revision": model.source.revision,
         "template": template,
         "prompts": plan.prompt_hashes(),
         "sampling": sampling_values(plan.sampling),
         "thinking": [list(tags) for tags in protocol.thinking],
         "seed": plan.seed,
         "generation_code": GENERATION_CODE,
+        "engine": plain_values({name: value for name, value in engine.items() if name != NUMERICS}),
     }
-    return identity if engine is None else {**identity, "engine": dict(engine)}
 
 
 def require_same(stored: Identity, now: Identity, *, folder: Path) -> None:
-    """Refuse to pool answers of two identities, naming what differs. Of prompts those of shared benchmarks count.
-
-    Parts that `now` leaves out are not compared.
-    """
+    """Refuse to pool answers of two identities, naming what differs. Of prompts those of shared benchmarks count."""
     found = differences(
         {name: stored.get(name) for name in now if name != "prompts"},
         {name: value for name, value in now.items() if name != "prompts"},
@@ -83,8 +75,13 @@ def require_same(stored: Identity, now: Identity, *, folder: Path) -> None:
 
 def conflicting_prompts(stored: Identity, now: Identity) -> list[str]:
     """Benchmarks of both whose prompts differ."""
-    there, here = stored.get("prompts", {}), now["prompts"]
+    there, here = _prompts(stored), _prompts(now)
     return sorted(name for name in here if name in there and there[name] != here[name])
+
+
+def _prompts(identity: Identity) -> Mapping[str, object]:
+    prompts = identity.get("prompts")
+    return prompts if isinstance(prompts, Mapping) else {}
 
 
 def default_folder(root: Path, identity: Identity, *, model: str, protocol: str) -> Path:
@@ -92,17 +89,12 @@ def default_folder(root: Path, identity: Identity, *, model: str, protocol: str)
     later; where that folder holds other prompts of a benchmark, their hash makes another name."""
     core = digest({name: value for name, value in identity.items() if name != "prompts"})
     folder = root / f"{_in_path(model)}-{_in_path(protocol)}-{core[:8]}"
-    there = stored_identity(folder)
-    clash = conflicting_prompts(there, identity) if there else []
+    there = RunReader(folder).run.identity if (folder / "run.json").is_file() else {}
+    clash = conflicting_prompts(there, identity)
     if clash:
         mine = digest({name: identity["prompts"][name] for name in clash})
         folder = folder.with_name(f"{folder.name}-{mine[:4]}")
     return folder
-
-
-def stored_identity(folder: Path) -> Identity | None:
-    """The identity in this folder's run.json; None where there is none."""
-    return RunReader(folder).run_json.get("identity") if (folder / "run.json").is_file() else None
 
 
 def _in_path(name: str) -> str:
@@ -122,4 +114,4 @@ def _is_hex(word: str) -> bool:
 
 def merged(stored: Identity, now: Identity) -> Identity:
     """The identity after benchmarks were added."""
-    return {**stored, "prompts": {**stored.get("prompts", {}), **now["prompts"]}}
+    return {**stored, "prompts": {**_prompts(stored), **_prompts(now)}}

@@ -1,19 +1,24 @@
-"""The model of an evaluation before its weights are read: what MODEL names, its tokenizer, its limits."""
+"""Find the model of an evaluation before its weights are read: its contents, its tokenizer, its limits."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from relift.engines.context import context_of
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.engines.tokens import Sampling
+from relift.errors import InputError
 from relift.fingerprints import plain_name
 from relift.store import RunReader
 
 HUB = "hub:"
+_SAMPLING = TypeAdapter(Sampling)
 SERVED, RECORDED = "openai", "replay"  # engines whose answers come from weights that are not here
 
 
@@ -51,6 +56,8 @@ def read_model(
     fingerprint = content_fingerprint(source.path, revision=source.revision)
     if fingerprint.startswith(HUB):  # the commit that was hashed is the one to load, whatever "main" means by then
         source = replace(source, revision=fingerprint.removeprefix(HUB))
+    if source.positions:  # the same files answer otherwise with other positions
+        fingerprint = f"{fingerprint}:{source.positions.max_positions}:{source.positions.rope_theta}"
     return _with_tokenizer(source, fingerprint, source.path, revision=source.revision)
 
 
@@ -58,19 +65,23 @@ def _recorded(name: str) -> tuple[ModelSource, str, Sampling | None]:
     """Answers of a run folder are of that run's model; those of a file are of nobody known."""
     folder = Path(name)
     if (folder / "run.json").is_file():
-        run = RunReader(folder).run_json
-        known = str(run.get("model", {}).get("fingerprint") or run["run_id"])
-        drawn = run.get("decodings", {}).get("benchmark")
-        sampling = None if drawn is None else sampling_from(drawn)
-        return ModelSource(name, None, plain_name(folder), run["run_id"], None), f"recorded:{known}", sampling
+        run = RunReader(folder).run
+        known = (run.model and run.model.fingerprint) or run.run_id
+        drawn = run.decodings.get("benchmark")
+        sampling = None if drawn is None else sampling_from(drawn, where=folder)
+        return ModelSource(name, None, plain_name(folder), run.run_id, None), f"recorded:{known}", sampling
     return ModelSource(name, None, plain_name(folder.with_suffix(""))), f"recorded:{folder.name}", None
 
 
-def sampling_from(values: Mapping[str, Any]) -> Sampling:
-    """Sampling as run.json has it."""
+def sampling_from(values: Mapping[str, Any], *, where: Path) -> Sampling:
+    """Read sampling settings of the record of the run in `where`. Raises InputError where they are none."""
     known = {f.name for f in fields(Sampling)}
-    kept: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items() if n in known}
-    return Sampling(**kept)
+    try:
+        return _SAMPLING.validate_json(json.dumps({n: v for n, v in values.items() if n in known}), strict=True)
+    except (ValidationError, ValueError) as error:
+        said = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        at = ".".join(map(str, said["loc"])) or "settings"
+        raise InputError(f"{where}: its record has no sampling settings to go on with: {at}: {said['msg']}") from None
 
 
 def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, revision: str | None) -> Model:
@@ -80,7 +91,7 @@ def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, 
 
     from relift.engines import hf_model as checkpoint  # torch and transformers: seconds
 
-    logging.set_verbosity_error()  # what a tokenizer thinks of a prompt's length is no business of its
-    tokenizer, config = checkpoint.load_tokenizer(path, revision=revision)
+    logging.set_verbosity_error()  # it warns of prompts longer than its own limit, which we check ourselves
+    tokenizer, config = checkpoint.load_tokenizer(path, revision=revision, positions=source.positions)
     stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
     return Model(source, fingerprint, tokenizer, context_of(config), stops)

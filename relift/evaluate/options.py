@@ -1,4 +1,4 @@
-"""What can be asked of `relift eval`, as one value; the command line fills it in."""
+"""Hold the options of one `relift eval`, `probe` or `topup`, as the command line filled them in."""
 
 from __future__ import annotations
 

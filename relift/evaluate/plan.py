@@ -1,4 +1,4 @@
-"""What an evaluation asks: benchmarks laid over each other, so that a question in two of them is sampled once."""
+"""Lay benchmarks over each other, so that a question in two of them is sampled once, and number their attempts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Render = Callable[[Question, Benchmark], Prompt]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A question of the run: its place in the tables, its rendered prompt, how many attempts at it are wanted."""
+class PlannedQuestion:
+    """A question of the run: its index in the tables, its rendered prompt, how many attempts at it are wanted."""
 
     question: Question
     question_ix: int
@@ -26,14 +26,19 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where attempts stand: the file of attempts that they go to, and the settings they are made with."""
+class Destination:
+    """A set of attempts of a run: origin, draw and step, and the settings that they are made with."""
 
     origin: Origin
     draw: int = 0
     step: int = 0
     decoding_id: str = "benchmark"
     policy_version: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name in the record's `appended`."""
+        return f"{self.origin}.step-{self.step:06d}.d{self.draw}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be asked. `questions`, `prompts` and `samples` by question_id, in order of first appearance.
+    """Describe what is to be asked. `questions`, `prompts` and `samples` by question_id, in order of first appearance.
 
     A question of several benchmarks has the largest of their numbers of samples.
     """
@@ -138,30 +143,32 @@ def require_room(plan: Plan, context: int | None, *, option: str = "--max-tokens
             )
 
 
-def asks_of(items: Sequence[Item], place: Place, *, seed: int, done: frozenset[tuple[int, int]]) -> list[AskOf]:
-    """One ask for each attempt that is not `done` ((question_ix, attempt) pairs), question by question."""
+@dataclass(frozen=True)
+class PlannedAttempt:
+    """One attempt at a question, as an engine is asked for it."""
+
+    question: PlannedQuestion
+    attempt: int
+    request: Ask
+
+
+def planned_attempts(
+    questions: Sequence[PlannedQuestion], destination: Destination, *, seed: int, done: frozenset[tuple[int, int]]
+) -> list[PlannedAttempt]:
+    """List the attempts that are not `done` ((question_ix, attempt) pairs), question by question."""
     return [
-        AskOf(item, attempt, ask_of(item, place, seed=seed, attempt=attempt))
-        for item in items
-        for attempt in range(item.samples)
-        if (item.question_ix, attempt) not in done
+        PlannedAttempt(question, attempt, _request(question, destination, seed=seed, attempt=attempt))
+        for question in questions
+        for attempt in range(question.samples)
+        if (question.question_ix, attempt) not in done
     ]
 
 
-@dataclass(frozen=True)
-class AskOf:
-    """An ask and whose attempt it is."""
-
-    item: Item
-    attempt: int
-    ask: Ask
-
-
-def ask_of(item: Item, place: Place, *, seed: int, attempt: int) -> Ask:
-    """The seed depends on nothing but what names the attempt."""
-    question_id = item.question.question_id
+def _request(question: PlannedQuestion, destination: Destination, *, seed: int, attempt: int) -> Ask:
+    """Name an attempt and seed it; the seed depends on nothing but what names the attempt."""
+    question_id = question.question.question_id
     return Ask(
-        key=f"{question_id}/{place.draw}/{attempt}",
-        prompt=item.prompt,
-        seed=seed_of(seed, str(place.origin), place.draw, place.step, question_id, attempt),
+        key=f"{question_id}/{destination.draw}/{attempt}",
+        prompt=question.prompt,
+        seed=seed_of(seed, str(destination.origin), destination.draw, destination.step, question_id, attempt),
     )

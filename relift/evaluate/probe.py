@@ -1,28 +1,27 @@
-"""`relift probe`: per-question accuracy of any checkpoint, in a run of its own or added to a training run."""
+"""Run `relift probe`: per-question accuracy of any checkpoint, in a run of its own or added to a training run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 
+from relift.analysis.scores.table import render_scores, scored_run
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.prompting import render_prompt
 from relift.data.questions import read_questions
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.evaluate.append import append
-from relift.evaluate.command import ending_on_signals, open_engine, open_grader, protocol_of, require_options
-from relift.evaluate.evaluate import LEDGER, evaluate, identity_without_engine, require_resumable_folder
+from relift.evaluate.command import ending_on_signals, opened_work, protocol_of, require_options
+from relift.evaluate.evaluate import LEDGER, evaluate
 from relift.evaluate.identity import sampling_values
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
-from relift.evaluate.plan import Place, Plan, make_plan, require_room
-from relift.evaluate.run_settings import asking_of
+from relift.evaluate.plan import Destination, Plan, make_plan, require_room
+from relift.evaluate.run_settings import run_settings
 from relift.evaluate.tally import Standing
 from relift.fingerprints import digest
 from relift.grading import Grader, require_kind
@@ -37,14 +36,14 @@ SAMPLES = 8  # attempts at each question where --samples does not say
 
 @dataclass(frozen=True)
 class Into:
-    """The place in a training run that a probe goes to. `step` None: the checkpoint's own."""
+    """The training run, step and draw that a probe goes to. `step` None: the checkpoint's own."""
 
     run: Path
     step: int | None
     draw: int
 
 
-def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render: Callable[[Path], str]) -> None:
+def run_probe(options: EvalOptions, *, questions: str, into: Into | None) -> None:
     """Probe one model. Raises InputError with nothing written; exit status 130 or 143 after a signal."""
     if len(options.models) != 1:
         raise InputError("relift probe takes one MODEL")
@@ -55,7 +54,7 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render
     with ending_on_signals(console):
         if into is None:
             folder = probe_alone(options, loaded, console)
-            print(render(folder))
+            print(render_scores([scored_run(folder, origin=Origin.probe)]))
             console.print(f"answers: {folder}", soft_wrap=True, markup=False, highlight=False)
         else:
             for standing in probe_into(into, options, loaded, console):
@@ -63,7 +62,7 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None, render
 
 
 def standing_line(s: Standing) -> str:
-    """How a place stands, in a sentence; the interval is that for questions like these."""
+    """Say in a sentence what came of a destination; the interval is that for questions like these."""
     if s.mean is None or s.low is None or s.high is None:
         return f"{s.name}: {s.done} answers to {s.n_questions} questions, none decided"
     return (
@@ -88,7 +87,7 @@ def loaded_questions(source: str, *, warn: Callable[[str], None]) -> LoadedBench
 def probe_plan(
     model: Model, loaded: LoadedBenchmark, *, protocol: Protocol, sampling: Sampling, seed: int, samples: int
 ) -> Plan:
-    """Every question so often, put as the protocol says."""
+    """Plan `samples` attempts at every question, put as the protocol says."""
 
     def prompt(question: Question, benchmark: Benchmark):  # type: ignore[no-untyped-def]
         mine = replace(benchmark, answer_kind=question.answer_kind)
@@ -100,82 +99,69 @@ def probe_plan(
 
 
 def probe_alone(options: EvalOptions, loaded: LoadedBenchmark, console: Console) -> Path:
-    """A run of kind probe."""
-    protocol, warn = protocol_of(options), warn_on(console)
+    """Probe into a run of kind probe."""
+    protocol = protocol_of(options)
     model = _model(options, options.models[0], console)
     sampling = replace(protocol.sampling, stop_token_ids=model.stop_token_ids)
     plan = probe_plan(
         model, loaded, protocol=protocol, sampling=sampling, seed=options.seed, samples=options.samples or SAMPLES
     )
-    require_resumable_folder(plan, model, options.out, kind="probe")
-    with open_grader(protocol, options.second_grader, warn=warn) as grader:
+    with opened_work(model, options, protocol, console=console) as work:
         outcome = evaluate(
             plan,
             model,
-            open_answerer=lambda ledger: open_engine(
-                model, options, ledger=ledger, thinking=protocol.thinking, warn=warn
-            ),
-            grader=grader,
+            work=work,
             folder=options.out,
             options=options.record(options.models[0]),
-            score=_no_scores,
-            console=console,
-            commits=options.commits,
             root=ROOT,
             origin=Origin.probe,
         )
     return outcome.folder
 
 
-def _no_scores(folder: Path) -> pd.DataFrame:
-    raise NotImplementedError(f"a probe has no scores: {folder}")
-
-
 def probe_into(into: Into, options: EvalOptions, loaded: LoadedBenchmark, console: Console) -> tuple[Standing, ...]:
-    """Attempts of origin probe in a training run, with its own template, sampling and seed unless others are given."""
-    asking = asking_of(RunReader(into.run))
-    if asking.origin is not Origin.probe:
+    """Add attempts of origin probe to a training run, with its own template, sampling, seed unless others are given."""
+    settings = run_settings(RunReader(into.run))
+    if settings.origin is not Origin.probe:
         raise InputError(f"{into.run}: an evaluation holds no probes: name a training run, or leave --into out")
     model = _model(options, options.models[0], console)
     step = model.source.step if into.step is None else into.step
     if step is None:
         raise InputError(f"MODEL {options.models[0]!r} is no checkpoint of a run: say with --step which step it is")
     sampling = replace(
-        asking.sampling,
+        settings.sampling,
         stop_token_ids=model.stop_token_ids,
-        max_tokens=options.max_tokens or asking.sampling.max_tokens,
-        temperature=asking.sampling.temperature if options.temperature is None else options.temperature,
-        top_p=asking.sampling.top_p if options.top_p is None else options.top_p,
+        max_tokens=options.max_tokens or settings.sampling.max_tokens,
+        temperature=settings.sampling.temperature if options.temperature is None else options.temperature,
+        top_p=settings.sampling.top_p if options.top_p is None else options.top_p,
     )
-    protocol = replace(asking.protocol, sampling=sampling, template=options.template or asking.protocol.template)
+    protocol = replace(settings.protocol, sampling=sampling, template=options.template or settings.protocol.template)
     plan = probe_plan(
-        model, loaded, protocol=protocol, sampling=sampling, seed=asking.seed, samples=options.samples or SAMPLES
+        model, loaded, protocol=protocol, sampling=sampling, seed=settings.seed, samples=options.samples or SAMPLES
     )
-    same = sampling == replace(asking.sampling, stop_token_ids=model.stop_token_ids)
+    same = sampling == replace(settings.sampling, stop_token_ids=model.stop_token_ids)
     decoding = "probe" if same else f"probe-{digest(sampling_values(sampling))[:6]}"
-    place = Place(Origin.probe, into.draw, step, decoding, policy_version=step)
-    return append_to(into.run, place, plan, model, options, why=loaded.benchmark.name, console=console)
+    destination = Destination(Origin.probe, into.draw, step, decoding, policy_version=step)
+    return append_to(into.run, destination, plan, model, options, why=loaded.benchmark.name, console=console)
 
 
 def append_to(
-    folder: Path, place: Place, plan: Plan, model: Model, options: EvalOptions, *, why: str, console: Console
+    folder: Path,
+    destination: Destination,
+    plan: Plan,
+    model: Model,
+    options: EvalOptions,
+    *,
+    why: str,
+    console: Console,
 ) -> tuple[Standing, ...]:
     """Take the run folder, open grader and engine, and append."""
-    warn = warn_on(console)
-    with ExitStack() as stack:
-        writer = stack.enter_context(RunWriter(folder, on_event=warn))
-        grader = stack.enter_context(open_grader(plan.protocol, options.second_grader, warn=warn))
-        return append(
-            writer,
-            place,
-            plan,
-            identity=identity_without_engine(plan, model),
-            why=why,
-            answerer=open_engine(model, options, ledger=folder / LEDGER, thinking=plan.protocol.thinking, warn=warn),
-            grader=grader,
-            commits=options.commits,
-            console=console,
-        )
+    with (
+        RunWriter(folder, on_event=warn_on(console)) as writer,
+        opened_work(model, options, plan.protocol, console=console) as work,
+    ):
+        work.answerer.ledger = folder / LEDGER
+        return append(writer, destination, plan, model, why=why, work=work)
 
 
 def _model(options: EvalOptions, name: str, console: Console) -> Model:

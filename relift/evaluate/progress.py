@@ -1,4 +1,4 @@
-"""How far an evaluation is, with running scores: bars on a terminal, a line each tenth of the way elsewhere.
+"""Show how far an evaluation is, with running scores: bars on a terminal, a line each tenth of the way elsewhere.
 
 All scores here are "so far": short answers finish first, so they may still move.
 """

@@ -1,4 +1,4 @@
-"""`relift regrade`: verdicts again from the texts that were kept, as a run of its own, and what changed by rule.
+"""Run `relift regrade`: verdicts again from the texts that were kept, as a run of its own, and what changed by rule.
 
 Everything but verdicts is copied. A rollout's reward stays what training saw. Answers whose text was not kept keep
 their verdicts, and are counted.
@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from relift.analysis.scores.score import score_run
 from relift.errors import InputError
-from relift.evaluate.evaluate import Score
 from relift.evaluate.run_settings import questions_of
-from relift.fingerprints import plain_name
+from relift.fingerprints import plain_name, plain_values
 from relift.grading import Grader, Submission
 from relift.grading.extract import THINKING_TAGS
-from relift.schema import Finish, Origin, Question, Verdict
+from relift.run_record import RegradedFrom, RunRecord
+from relift.schema import Finish, Origin, Question, RunKind, RunStatus
 from relift.store import RunReader, RunWriter, TableFile, trajectories_of
+from relift.store.rows import reward_of
 from relift.store.tables import PER_STEP
 
 
@@ -36,23 +38,28 @@ class Regraded:
     changes: pd.DataFrame
 
 
-def regrade(run: Path, into: Path, *, grader: Grader, score: Score) -> Regraded:
+def regrade(run: Path, into: Path, *, grader: Grader) -> Regraded:
     """Grade every kept text of `run` again into the new run `into`. Interrupted, it goes on with the next step.
 
     Raises InputError when there is nothing to grade, or `into` holds something else.
     """
     reader = RunReader(run)
-    body = reader.run_json
+    run_record = reader.run
     if not reader.files("responses"):
         raise InputError(f"{run}: no texts were kept there, so there is nothing to grade again")
     questions = dict(questions_of(reader))
-    described = grader.describe()
+    described = plain_values(grader.describe())
     kinds = {q.answer_kind for q in questions.values()}
     graders = {kind: value for kind, value in described.items() if kind in kinds}
-    entries = body.get("benchmarks", {}).values()
-    opened = {ix for entry in entries if entry.get("thoughts_opened") for ix in entry["question_ixs"]}
+    opened = {ix for of in run_record.benchmarks.values() if of.thoughts_opened for ix in of.question_ixs}
+    source = RegradedFrom(run_id=run_record.run_id, folder=run.absolute().name)
+    run_id = f"{plain_name(into)}-{run_record.run_id[-8:]}"
+    now = replace(
+        run_record, run_id=run_id, graders=graders, second_grader=described.get("second"), regraded_from=source,
+        status=RunStatus.running,
+    )  # fmt: skip
     with RunWriter(into) as writer:
-        _lay(writer, reader, body, graders, described.get("second"), run=run, into=into)
+        _begin(writer, reader, now)
         done = {file.step for table in PER_STEP for file in RunReader(into).files(table)}
         for step in sorted({file.step for table in PER_STEP for file in reader.files(table)} - done):
             _regrade_step(reader, writer, step, questions, opened, grader)
@@ -60,39 +67,24 @@ def regrade(run: Path, into: Path, *, grader: Grader, score: Score) -> Regraded:
         checkpoints = _plain(reader.read("checkpoints"))
         if len(checkpoints):
             writer.write_whole("checkpoints", checkpoints.assign(path=None))  # the weights stay where they are
-        if body.get("kind") == "eval":
-            writer.write_whole("scores", score(into))
-        writer.update_run_json(status=body.get("status", "done"))
+        if run_record.kind is RunKind.eval:
+            writer.write_whole("scores", score_run(into))
+        writer.update_run(status=run_record.status or RunStatus.done)
     return _compared(reader, RunReader(into))
 
 
-def _lay(
-    writer: RunWriter,
-    reader: RunReader,
-    body: Mapping[str, Any],
-    graders: Mapping[str, Any],
-    second: object,
-    *,
-    run: Path,
-    into: Path,
-) -> None:
-    source = {"run_id": body["run_id"], "folder": run.absolute().name}
+def _begin(writer: RunWriter, reader: RunReader, now: RunRecord) -> None:
+    """Lay the new run, or go on with it where an earlier command stopped."""
     if writer.is_new:
-        kept = {n: v for n, v in body.items() if n not in ("schema_version", "starts", "files", "body_sha256")}
-        run_id = f"{plain_name(into)}-{body['run_id'][-8:]}"
-        run_json = {
-            **kept, "run_id": run_id, "graders": dict(graders), "second_grader": second, "regraded_from": source,
-            "status": "running",
-        }  # fmt: skip
         demonstrations = reader.read("demonstrations")
         writer.start(
-            run_json=run_json,
+            now,
             config_toml=reader.config_toml,
             questions=reader.read("questions").astype(object),
             demonstrations=demonstrations.astype(object) if len(demonstrations) else None,
         )
-    elif writer.run_json.get("regraded_from") != source or writer.run_json["graders"] != graders:
-        raise InputError(f"{into}: holds another run: choose another folder for --into")
+    elif writer.run.regraded_from != now.regraded_from or writer.run.graders != now.graders:
+        raise InputError(f"{writer.folder}: holds another run: choose another folder for --into")
     else:
         writer.roll_back(writer.committed_step)
 
@@ -115,15 +107,15 @@ def _regrade_step(
             continue  # made from the attempts below
         for file, rows in reader.iter_tables(table, steps=[step]):
             frame = _plain(rows.to_pandas())
-            place: dict[str, Any] = {"step": step, "origin": file.origin, "draw": file.draw, "part": file.part}
+            where: dict[str, Any] = {"step": step, "origin": file.origin, "draw": file.draw, "part": file.part}
             if table == "attempts":
                 frame = _judged(frame, _texts(reader, file), questions, opened, grader)
                 known = exposures.get((file.origin, file.draw, file.part))
                 if known is not None:
                     rl, sft, waits = (known[n].to_dict() for n in ("rl_exposures", "sft_exposures", "in_buffer"))
                     rows_Q = trajectories_of(frame, rl_exposures=rl, sft_exposures=sft, in_buffer=waits)
-                    writer.write("trajectories", rows_Q, **place)
-            writer.write(table, frame, **place)
+                    writer.write("trajectories", rows_Q, **where)
+            writer.write(table, frame, **where)
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -159,9 +151,7 @@ def _judged(
         "grader_agrees": agrees,
     }
     if not (frame["origin"] == str(Origin.rollout)).any():
-        new["reward"] = [
-            None if j.verdict is Verdict.undecided else float(j.verdict is Verdict.correct) for j in judgements
-        ]
+        new["reward"] = [reward_of(j.verdict) for j in judgements]
     for name, values in new.items():
         frame[name] = _set(frame[name], rows, values)
     return frame
@@ -215,13 +205,13 @@ def _compared(before: RunReader, after: RunReader) -> Regraded:
     return Regraded(after.folder, answers, without, table)
 
 
-def run_regrade(run: Path, into: Path, *, grader: str | None, second: str | None, score: Score) -> None:
+def run_regrade(run: Path, into: Path, *, grader: str | None, second: str | None) -> None:
     """Regrade with the run's own grader, or another, and print what changed."""
-    body = RunReader(run).run_json
-    protocol = body.get("protocol", {})
-    tags = tuple((opening, closing) for opening, closing in protocol.get("thinking", ())) or THINKING_TAGS
-    with Grader(grader=grader or protocol.get("grader", "relift"), second=second, tags=tags) as judge:
-        done = regrade(run, into, grader=judge, score=score)
+    protocol = RunReader(run).run.protocol
+    pairs = [pair for pair in protocol.get("thinking") or () if isinstance(pair, list) and len(pair) == 2]
+    tags = tuple((str(opening), str(closing)) for opening, closing in pairs) or THINKING_TAGS
+    with Grader(grader=grader or str(protocol.get("grader", "relift")), second=second, tags=tags) as judge:
+        done = regrade(run, into, grader=judge)
     changed = int(done.changes["answers"].sum())
     flipped = done.changes[done.changes["verdict_before"] != done.changes["verdict_after"]]
     n_flipped = int(flipped["answers"].sum())

@@ -1,11 +1,11 @@
-"""How a run that is there puts its questions, so that more attempts at them are put the same way."""
+"""Read the settings of an existing run, so that more attempts at its questions are put the same way."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from pathlib import Path
 
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.prompting import render_prompt
@@ -18,16 +18,15 @@ from relift.evaluate.identity import Identity
 from relift.evaluate.models import Model, sampling_from
 from relift.evaluate.plan import Plan, make_plan, prompts_hash
 from relift.grading.extract import THINKING_TAGS
-from relift.schema import Origin, Question
+from relift.run_record import RunRecord
+from relift.schema import Origin, Question, RunKind
 from relift.store import RunReader
 
 
 @dataclass(frozen=True)
-class Asking:
-    """The settings of a run. `model`: what MODEL would name it; `fingerprint`: of its contents where run.json has it.
-
-    `prompts`: identity.prompts of an evaluation, to be met again; empty for a training run.
-    """
+class RunSettings:
+    """The settings of a run. `model`: what MODEL would name it; `identity`: that of an evaluation, to be met again;
+    empty for a training run."""
 
     protocol: Protocol
     sampling: Sampling
@@ -40,39 +39,49 @@ class Asking:
     identity: Identity
 
 
-def asking_of(reader: RunReader) -> Asking:
-    """From run.json (evaluations, probes) or the configuration (training runs, which are probed at step 0)."""
-    run = reader.run_json
-    kind = run.get("kind")
-    if kind in ("eval", "probe"):
-        origin = Origin.benchmark if kind == "eval" else Origin.probe
-        protocol = protocol_from(run["protocol"])
-        sampling = sampling_from(run["decodings"][str(origin)])
-        model = run["model"]
-        return Asking(
-            protocol, sampling, run["seed"], origin, model["step"] or 0, str(origin), model["path"],
-            model["revision"], run["identity"],
+def run_settings(reader: RunReader) -> RunSettings:
+    """Read them from the record (evaluations, probes) or the configuration (training runs, probed at step 0).
+
+    Raises InputError for a run that cannot be gone on with.
+    """
+    run, folder = reader.run, reader.folder
+    if run.kind is not RunKind.train:
+        origin = Origin.benchmark if run.kind is RunKind.eval else Origin.probe
+        protocol = _protocol_of(run, folder)
+        sampling = sampling_from(run.decodings.get(str(origin), {}), where=folder)
+        model = run.model
+        if model is None or model.path is None or run.seed is None:
+            raise InputError(f"{folder}: its record names no model and seed to go on with")
+        return RunSettings(
+            protocol, sampling, run.seed, origin, model.step or 0, str(origin), model.path, model.revision,
+            run.identity,
         )  # fmt: skip
-    if kind is not None or "probe" not in run.get("decodings", {}):
-        raise InputError(f"{reader.folder}: a run of kind {kind or run.get('recipe')!r} has no probe to go on with")
-    config = read_recorded(reader.config_toml, where=str(reader.folder / "config.toml"))
-    sampling = sampling_from(run["decodings"]["probe"])
+    if "probe" not in run.decodings or run.seed is None:
+        raise InputError(f"{folder}: a run of recipe {run.recipe!r} has no probe to go on with")
+    config = read_recorded(reader.config_toml, where=str(folder / "config.toml"))
+    sampling = sampling_from(run.decodings["probe"], where=folder)
     protocol = Protocol(
-        f"probe of {run['run_id']}",
+        f"probe of {run.run_id}",
         sampling,
         template=config.data.prompt,
         system=config.data.system,
         thinking=tuple(THINKING_TAGS),  # as the trainer's grader
     )
-    return Asking(protocol, sampling, run["seed"], Origin.probe, 0, "probe", f"{reader.folder}@0", None, {})
+    return RunSettings(protocol, sampling, run.seed, Origin.probe, 0, "probe", f"{folder}@0", None, {})
 
 
-def protocol_from(values: Mapping[str, Any]) -> Protocol:
-    """The protocol that run.json spells out."""
-    known = {f.name for f in fields(Protocol)}
-    kept = {name: value for name, value in values.items() if name in known}
-    kept["thinking"] = tuple((opening, closing) for opening, closing in kept["thinking"])
-    return Protocol(**{**kept, "sampling": sampling_from(values["sampling"])})
+def _protocol_of(run: RunRecord, folder: Path) -> Protocol:
+    """Read the protocol that the record spells out."""
+    known = {f.name for f in fields(Protocol)} - {"sampling"}
+    kept = {name: value for name, value in run.protocol.items() if name in known}
+    try:
+        sampling = sampling_from(run.protocol["sampling"], where=folder)
+        kept["thinking"] = tuple((str(opening), str(closing)) for opening, closing in kept["thinking"])
+        return Protocol(**kept, sampling=sampling)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(
+            f"{folder}: its record spells out no protocol to go on with (it may be imported, or another's)"
+        ) from None
 
 
 def questions_of(reader: RunReader) -> list[tuple[int, Question]]:
@@ -90,31 +99,33 @@ def questions_of(reader: RunReader) -> list[tuple[int, Question]]:
     return found
 
 
-def plan_again(reader: RunReader, asking: Asking, model: Model, *, chosen: Collection[int], samples: int) -> Plan:
+def plan_again(
+    reader: RunReader, settings: RunSettings, model: Model, *, chosen: Collection[int], samples: int
+) -> Plan:
     """The plan of `samples` attempts at the chosen questions, put as the run put them.
 
     Raises ResumeRefused when a prompt is not the one that the run asked (another tokenizer or template).
     """
     questions = questions_of(reader)
-    entries = reader.run_json.get("benchmarks", {})
-    home = {ix: name for name, entry in reversed(entries.items()) for ix in entry["question_ixs"]}
-    prompts = {ix: _prompt(q, home.get(ix, q.source), asking, model) for ix, q in questions}
-    _require_same_prompts(reader, asking, prompts)
+    benchmarks = reader.run.benchmarks
+    home = {ix: name for name, of in reversed(list(benchmarks.items())) for ix in of.question_ixs}
+    prompts = {ix: _prompt(q, home.get(ix, q.source), settings, model) for ix, q in questions}
+    _require_same_prompts(reader, settings, prompts)
     render = {q.question_id: prompts[ix] for ix, q in questions}
     mine = [q for ix, q in questions if ix in chosen]
     benchmark = Benchmark("top-up", "Top-up", mine[0].answer_kind if mine else "exact", len(mine), samples=samples)
     loaded = LoadedBenchmark(benchmark, tuple(mine), "", None, str(reader.folder), pinned=False)
     return make_plan(
-        [loaded], protocol=asking.protocol, sampling=asking.sampling, seed=asking.seed, samples=samples,
+        [loaded], protocol=settings.protocol, sampling=settings.sampling, seed=settings.seed, samples=samples,
         render=lambda question, benchmark: render[question.question_id],
     )  # fmt: skip
 
 
-def _require_same_prompts(reader: RunReader, asking: Asking, prompts: Mapping[int, Prompt]) -> None:
+def _require_same_prompts(reader: RunReader, settings: RunSettings, prompts: Mapping[int, Prompt]) -> None:
     """By the hashes of an evaluation's identity; in a training run by their lengths."""
-    for name, was in asking.identity.get("prompts", {}).items():
-        entry = reader.run_json["benchmarks"][name]
-        if prompts_hash([prompts[ix] for ix in entry["question_ixs"]]) != was:
+    for name, was in settings.identity.get("prompts", {}).items():
+        entry = reader.run.benchmarks.get(name)
+        if entry is None or prompts_hash([prompts[ix] for ix in entry.question_ixs]) != was:
             raise ResumeRefused(
                 f"{reader.folder}: the prompts of {name} are others now (tokenizer, template or options changed): "
                 "the answers cannot be pooled"
@@ -129,7 +140,7 @@ def _require_same_prompts(reader: RunReader, asking: Asking, prompts: Mapping[in
             )
 
 
-def _prompt(question: Question, benchmark: str, asking: Asking, model: Model) -> Prompt:
+def _prompt(question: Question, benchmark: str, settings: RunSettings, model: Model) -> Prompt:
     declared = BENCHMARKS.get(benchmark) or Benchmark(benchmark, benchmark, question.answer_kind, 1)
     declared = replace(declared, answer_kind=question.answer_kind)
-    return render_prompt(question, protocol=asking.protocol, benchmark=declared, tokenizer=model.tokenizer)
+    return render_prompt(question, protocol=settings.protocol, benchmark=declared, tokenizer=model.tokenizer)

@@ -1,4 +1,4 @@
-"""What a scorer is: it compares answers with gold answers and says correct, wrong or undecided, and by which rule."""
+"""Define a scorer: it compares answers with gold answers and says correct, wrong or undecided, and by which rule."""
 
 from __future__ import annotations
 

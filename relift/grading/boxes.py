@@ -34,7 +34,7 @@ def last_box(text: str) -> str | None:
 
 
 def last_boxes(text: str) -> list[str]:
-    """Find the last box, after those before it that nothing but separators and labels of parts, (a), x=, part from it."""
+    """Find the last box, after those before it that nothing but separators and labels, (a), x=, part from it."""
     open_: list[tuple[int, int] | None] = []  # (start, inner) of a box, None for a bare brace
     closed: list[_Box] = []  # in order of their ends, so the last one is outermost
     for token in _TOKEN.finditer(text, _first_box(text)):

@@ -1,4 +1,4 @@
-r"""What is too large to be handed to sympy. No gold answer of the benchmarks comes near.
+r"""Refuse what is too large to be handed to sympy. No gold answer of the benchmarks comes near.
 
 Lengths of texts, candidates and digit runs are those of inspect_ai's grader (its scorer/_math.py); nesting, lists,
 exponents and the rest follow from what hung for longer than ten seconds when it was tried (docs/grading.md).

@@ -8,10 +8,10 @@ from typing import Self
 
 from relift.grading.base import Judgement, Submission
 from relift.grading.caps import MAX_TEXT_CHARACTERS
-from relift.grading.compare import judge as judge_spellings
 from relift.grading.damage import repaired
 from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, last_tag, without_thoughts
 from relift.grading.latex import spell
+from relift.grading.spelled import judge as judge_spellings
 from relift.schema import Finish, Verdict
 
 VERSION = 2  # of the rules; a change of any verdict raises it
@@ -33,12 +33,17 @@ _REVERSED = re.compile(
     r"(?:\b(?:option|choice|answer)\s++[(*]{0,3}([A-J])[)*]{0,3}|[(*]{1,3}([A-J])[)*]{1,3}|(?<![\w'])([B-HJ]))"
     r"\s++is\s++(?:the\s++)?(?:(?:correct|right|best)(?:\s++(?:answer|option|choice))?|answer)\b",
 )
-_WRAPPERS = re.compile(r"\\(?:text(?:bf|it|rm|tt)?|math(?:rm|bf|it|sf)|boxed|fbox|mbox)\s*+\{|\\[()\[\],;:! ]|[${}*_`~]")
+_WRAPPERS = re.compile(
+    r"\\(?:text(?:bf|it|rm|tt)?|math(?:rm|bf|it|sf)|boxed|fbox|mbox)\s*+\{|\\[()\[\],;:! ]|[${}*_`~]"
+)
 _LABEL = re.compile(
-    r"[^\w\\]{0,8}(?:(?:option|choice|answer)\s*+:?+\s*+)?+[(\[]?([A-Z])(?:[)\]][.:]?|[.:：、]| ?[-–—](?= ?\w\w))(?=\s|\Z|[^\x00-\x7f]|(?<=[)\]:])\S)",
+    r"[^\w\\]{0,8}(?:(?:option|choice|answer)\s*+:?+\s*+)?+[(\[]?([A-Z])(?:[)\]][.:]?|[.:：、]| ?[-–—](?= ?\w\w))"
+    r"(?=\s|\Z|[^\x00-\x7f]|(?<=[)\]:])\S)",
     re.IGNORECASE,
 )
-_ALONE = re.compile(r"[^\w\\]{0,8}(?:(?:option|choice|answer|选项)\s*+:?+\s*+)?+[(\[（]?([A-Z])[^\w]{0,8}", re.IGNORECASE)
+_ALONE = re.compile(
+    r"[^\w\\]{0,8}(?:(?:option|choice|answer|选项)\s*+:?+\s*+)?+[(\[（]?([A-Z])[^\w]{0,8}", re.IGNORECASE
+)
 _SEVERAL = re.compile(r"(?:[(\[]?[A-J][)\]]?(?:\s|[,;/&+.]|\band\b|\bor\b|\\text)*+){2,26}")
 _STANDING = re.compile(r"(?<![\w\\'])([A-J])(?![\w'])")
 _BRACKETED = re.compile(r"[(\[（]([A-J])[)\]）]|\*\*\(?([A-J])\)?\.?\*\*")
@@ -141,7 +146,12 @@ def _letters_of(content: str, options: Sequence[str]) -> set[str]:
     if label:
         return {label[1].upper()}
     words = plain.split(" ", 2)
-    if len(words) > 1 and words[0] in LETTERS and words[0] not in _LETTERS_IN_WORDS and _option(plain[2:], options) == words[0]:
+    if (
+        len(words) > 1
+        and words[0] in LETTERS
+        and words[0] not in _LETTERS_IN_WORDS
+        and _option(plain[2:], options) == words[0]
+    ):
         return {words[0]}
     return set()
 

@@ -1,7 +1,7 @@
 """Whether two answers are the same one, where that can be said without sympy.
 
-`decide` compares canonical strings, `judge` whole spellings with their units and words. None says: not certain, ask
-math-verify; a Decision without a side says: undecided, and nobody else is asked.
+`decide` compares canonical strings; relift.grading.spelled compares whole spellings with their units and words. None
+says: not certain, ask math-verify; a Decision without a side says: undecided, and nobody else is asked.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from relift.grading.latex import Spelling, spell
+from relift.grading.decisions import Decision, no, unsure, yes
+from relift.grading.latex import spell
 from relift.grading.numbers import (
-    Decision,
     number_of,
     ratio_of,
     same_colon,
@@ -20,7 +20,7 @@ from relift.grading.numbers import (
     same_number,
     same_percent,
 )
-from relift.grading.reader import PLAIN_NUMBER, assigned_name, parse_answer
+from relift.grading.reader import assigned_name, parse_answer
 from relift.grading.relations import range_of, same_curve, same_expression, same_inequality
 from relift.grading.sequences import same_sequence
 from relift.grading.sets import same_collection
@@ -35,12 +35,9 @@ from relift.grading.trees import (
     Number,
     Tree,
     Unreadable,
-    is_tree,
     operations,
     symbols,
 )
-from relift.grading.units import Unit, conversion
-from relift.grading.wording import same_wording
 
 # A name before an equals sign, x=, f(x)=, \angle ABC=, AB=, D=: what stands behind it is the answer
 _NAMED = re.compile(
@@ -51,9 +48,6 @@ _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _CHOICE = re.compile(r"\(([A-F])\)|([A-D])")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])")
 MAX_RENAMINGS = 3
-_TIME = re.compile(r"([0-9]{1,2})(:[0-5][0-9](?::[0-5][0-9])?)")
-_AFTERNOON = (("afternoon", 1),)
-_DEGREES_TO_RADIANS = Apply("/", (Name("pi", is_constant=True), Number(Fraction(180))))
 
 
 @lru_cache(maxsize=20_000)
@@ -63,93 +57,6 @@ def tree_of(plain: str) -> Answer | None:
         return parse_answer(plain)
     except (Unreadable, RecursionError):
         return None
-
-
-def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None) -> Decision | None:
-    """Compare two answers with their units and words."""
-    if gold.unit is None and gold.other is not None and answer.unit is not None and answer.unit.dimensions:
-        gold = gold.other  # the gold's "5 m" beside "5 cm" ends in a unit
-    if answer.unit is None and answer.other is not None and gold.unit is not None and gold.unit.dimensions:
-        answer = answer.other
-    if ":" in gold.plain and ":" in answer.plain:
-        gold, answer = _in_halves_of_the_day(gold, answer), _in_halves_of_the_day(answer, gold)
-    if PLAIN_NUMBER.fullmatch(gold.plain) and PLAIN_NUMBER.fullmatch(answer.plain) and gold.unit is answer.unit is None:
-        if tolerance is None:
-            return Decision(gold.plain == answer.plain or Fraction(gold.plain) == Fraction(answer.plain),
-                            "text" if gold.plain == answer.plain else "number")  # fmt: skip
-    factor = conversion(gold.unit, answer.unit)
-    if gold.plain == answer.plain:
-        return Decision(True, "text") if factor == 1 else Decision(False if factor is not None else None, "unit")
-    if gold.words is not None or answer.words is not None:
-        return same_wording(gold, answer, same=lambda g, a: _judge_formulas(g, a, tolerance))
-    if factor is None or factor == 0:
-        decision = decide(gold.plain, answer.plain, tolerance=tolerance)
-        refused = factor == 0 or (decision is not None and decision.equal is False)
-        return Decision(False if refused else None, "unit")
-    if factor != 1:
-        return _converted(gold, answer, factor, tolerance)
-    decision = decide(gold.plain, answer.plain, tolerance=tolerance)
-    if decision is not None and decision.equal is False and decision.rule in ("value", "number", "approx"):
-        if _may_be_unit(gold, answer, tolerance):
-            return None
-        return _in_radians(gold, answer, tolerance) or decision
-    return decision
-
-
-def _may_be_unit(gold: Spelling, answer: Spelling, tolerance: Fraction | None) -> bool:
-    """Say whether the last letter, of 6m for 6, may be a unit as well as a variable."""
-    sides = [side.other or side for side in (gold, answer)]
-    if (gold.other is None) == (answer.other is None):
-        return False
-    decision = decide(sides[0].plain, sides[1].plain, tolerance=tolerance)
-    return decision is not None and decision.equal is True
-
-
-def _in_halves_of_the_day(time: Spelling, other: Spelling) -> Spelling:
-    """Write 15:30 as 3:30 pm where the other side says pm."""
-    match = _TIME.fullmatch(time.plain)
-    if match is None or time.unit is not None or other.unit is None or other.unit.dimensions != _AFTERNOON:
-        return time
-    hour = int(match[1])
-    return Spelling(f"{hour - 12}{match[2]}", other.unit) if 13 <= hour <= 23 else time
-
-
-def _judge_formulas(gold: str, answer: str, tolerance: Fraction | None) -> Decision | None:
-    """Compare two formulas that stood between words."""
-    spelled = spell(gold), spell(answer)
-    if any(side.words is not None for side in spelled):
-        return None
-    return judge(spelled[0], spelled[1], tolerance=tolerance)
-
-
-def _converted(gold: Spelling, answer: Spelling, factor: Fraction, tolerance: Fraction | None) -> Decision | None:
-    """Compare values in different units of one kind: 5 m and 500 cm."""
-    trees = tree_of(gold.plain), tree_of(answer.plain)
-    if not is_tree(trees[0]) or not is_tree(trees[1]):
-        return Decision(None, "unit")
-    scaled = Apply("*", (trees[1], Number(factor)))  # type: ignore[arg-type]
-    decision = _same(trees[0], scaled, tolerance)  # type: ignore[arg-type]
-    return Decision(decision.equal if decision else None, "unit")
-
-
-def _in_radians(gold: Spelling, answer: Spelling, tolerance: Fraction | None) -> Decision | None:
-    """Accept an angle in radians for one in degrees where the one has the sign and the other has pi."""
-    sides = []
-    for side in (gold, answer):
-        tree = tree_of(side.plain)
-        if not isinstance(tree, (Number, Name, Apply)):
-            return None
-        is_degree = side.unit is not None and side.unit.dimensions == _DEGREE.dimensions
-        if not is_degree and (side.unit is not None or r"\pi" not in side.plain):
-            return None
-        sides.append((Apply("*", (tree, _DEGREES_TO_RADIANS)) if is_degree else tree, is_degree))
-    if sides[0][1] == sides[1][1]:
-        return None
-    decision = same_number(sides[0][0], sides[1][0], tolerance)
-    return Decision(True, "unit") if decision is not None and decision.equal else None
-
-
-_DEGREE = Unit((("angle", 1),), Fraction(1), (), "")
 
 
 def decide(gold: str, answer: str, *, tolerance: Fraction | None = None) -> Decision | None:
@@ -169,14 +76,14 @@ def _in_other_case(gold: str, answer: str, tolerance: Fraction | None) -> Decisi
     """Leave open whether x is X where it is the only variable; the letter of a choice has no case."""
     choice = _CHOICE.fullmatch(gold)
     if choice and answer.strip("()").upper() == (choice[1] or choice[2]):
-        return Decision(True, "text")
+        return yes("text")
     fold = _decided(gold.lower(), answer.lower(), tolerance, renamings=0)
     return Decision(None if fold is None or fold.equal else False, "letters")
 
 
 def _decided(gold: str, answer: str, tolerance: Fraction | None, *, renamings: int) -> Decision | None:
     if gold == answer:
-        return Decision(True, "text")
+        return yes("text")
     if gold == "" or answer == "":
         return None
     exact = _exact_part(answer)
@@ -197,7 +104,7 @@ def _decided(gold: str, answer: str, tolerance: Fraction | None, *, renamings: i
     trees = tree_of(gold), tree_of(answer)
     if trees[0] is None or trees[1] is None:
         return _number_and_none(trees[0], trees[1], answer)
-    return _same(trees[0], trees[1], tolerance)
+    return same_answer(trees[0], trees[1], tolerance)
 
 
 def _exact_part(text: str) -> str | None:
@@ -206,11 +113,10 @@ def _exact_part(text: str) -> str | None:
     if not sign:
         return None
     left, right = left.strip(), right.strip()
-    is_name = not left or re_name(left)
-    return right if is_name else left
+    return right if not left or is_name(left) else left
 
 
-def re_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Say whether a text is nothing but a name: x, f(x), \\angle ABC."""
     match = _NAMED.match(f"{text}=0")
     return match is not None and match.end() == len(text) + 1
@@ -241,14 +147,14 @@ def _same_named(
         return None  # curves: x=2y and y=x/2
     if decision is not None and decision.equal is False:
         return decision
-    return Decision(None, "names")
+    return unsure("names")
 
 
 def _number_and_none(gold: Answer | None, answer: Answer | None, answer_text: str) -> Decision | None:
     """Refuse for a number what is no expression at all: an inequality."""
     if answer is None and isinstance(gold, (Number, Name, Apply)) and number_of(gold) is not None:
         if _INEQUALITY.search(answer_text):
-            return Decision(False, "text")
+            return no("text")
     return None
 
 
@@ -267,9 +173,9 @@ def letters_clash(gold: str, answer: str) -> bool:
     return len(_folded(both)) < len(both)
 
 
-def _same(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
+def same_answer(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
     def same(g: Answer, a: Answer) -> Decision | None:
-        return _same(g, a, tolerance)
+        return same_answer(g, a, tolerance)
 
     if isinstance(gold, Colon) or isinstance(answer, Colon):
         return _same_colon(gold, answer)
@@ -289,9 +195,9 @@ def _same_colon(gold: Answer, answer: Answer) -> Decision | None:
     assert isinstance(colon, Colon)
     ratio = ratio_of(colon)
     if not isinstance(other, (Number, Name, Apply)) or symbols(other):
-        return Decision(False, "colon") if isinstance(other, Group) else None
+        return no("colon") if isinstance(other, Group) else None
     if ratio is None:
-        return Decision(False, "colon")
+        return no("colon")
     decision = same_number(ratio, other, None)
     if decision is None or decision.equal is False:
         return Decision(False if decision else None, "colon")
@@ -300,22 +206,21 @@ def _same_colon(gold: Answer, answer: Answer) -> Decision | None:
 
 def _same_relation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> Decision | None:
     """Compare inequalities with inequalities and with intervals."""
-    ranges = range_of(gold), range_of(answer)
-    if ranges[0] is not None and ranges[1] is not None:
-        g, a = ranges
+    g, a = range_of(gold), range_of(answer)
+    if g is not None and a is not None:
         if g.name and a.name and g.name != a.name:
-            return Decision(None, "names") if g.name.lower() != a.name.lower() else Decision(None, "letters")
+            return unsure("names") if g.name.lower() != a.name.lower() else unsure("letters")
         if (g.has_low, g.has_high) != (a.has_low, a.has_high):
-            return Decision(False, "relation")
+            return no("relation")
         ends = [_same_trees(x, y, tolerance) for x, y in ((g.low, a.low), (g.high, a.high))]
         if any(end is not None and end.equal is False for end in ends):
-            return Decision(False, "relation")
-        return Decision(True, "relation") if all(end is not None and end.equal for end in ends) else None
+            return no("relation")
+        return yes("relation") if all(end is not None and end.equal for end in ends) else None
     if isinstance(gold, Inequality) and isinstance(answer, Inequality):
         return same_inequality(gold, answer)
     number = answer if isinstance(gold, Inequality) else gold
     if isinstance(number, (Number, Name, Apply)) and number_of(number) is not None:
-        return Decision(False, "text")
+        return no("text")
     return None
 
 
@@ -324,31 +229,31 @@ def _same_equation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> 
     if isinstance(gold, Equation) and isinstance(answer, Equation):
         left = assigned_name(gold), assigned_name(answer)
         if left[0] and left[0] == left[1]:
-            decision = _same(gold.sides[-1], answer.sides[-1], tolerance)
+            decision = same_answer(gold.sides[-1], answer.sides[-1], tolerance)
             explicit = left[0] not in _variables(gold.sides[1:]) | _variables(answer.sides[1:])
             if decision and (decision.equal or explicit):
                 return decision
         if all(_is_pair(side) for side in (gold, answer)):
-            return same_collection(gold, answer, lambda g, a: _same(g, a, tolerance))
+            return same_collection(gold, answer, lambda g, a: same_answer(g, a, tolerance))
         return same_curve(gold, answer)
     equation, value = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
     assert isinstance(equation, Equation)
     if _is_pair(equation) and isinstance(value, Group):
-        named = same_collection(gold, answer, lambda g, a: _same(g, a, tolerance))
-        return named if named is not None or value.opening != "(" else _same(equation.sides[-1], value, tolerance)
+        named = same_collection(gold, answer, lambda g, a: same_answer(g, a, tolerance))
+        return named if named is not None or value.opening != "(" else same_answer(equation.sides[-1], value, tolerance)
     if isinstance(gold, Equation) and not isinstance(gold.sides[0], Name) and not _chain(gold):
         return None
     if isinstance(value, Group) and isinstance(equation.sides[0], Name) is False and len(equation.sides) != 2:
         return None
     last = equation.sides[-1]
-    decision = _same(last, value, tolerance) if equation is gold else _same(value, last, tolerance)
+    decision = same_answer(last, value, tolerance) if equation is gold else same_answer(value, last, tolerance)
     if decision is None or not decision.equal:
         return _other_side(equation, value, tolerance) or decision
     if _contradicts_itself(equation):
-        return Decision(None, "chain")
+        return unsure("chain")
     left_side = equation.sides[0]
     if len(equation.sides) == 2 and isinstance(left_side, Apply) and _is_multiple(left_side):
-        return Decision(None, "chain")  # 2x = 10 for 10, or for 5?
+        return unsure("chain")  # 2x = 10 for 10, or for 5?
     return decision
 
 
@@ -387,12 +292,12 @@ def _other_side(equation: Equation, value: Answer, tolerance: Fraction | None) -
     r"""Accept a chain that ends in a rounded number, \frac{100}{3} = 33.33, by the exact number before it; read
     5 = x as x = 5."""
     if len(equation.sides) == 2 and isinstance(equation.sides[1], Name) and not equation.sides[1].is_constant:
-        return _same(value, equation.sides[0], tolerance)
+        return same_answer(value, equation.sides[0], tolerance)
     if len(equation.sides) < 2 or _contradicts_itself(equation):
         return None
     for side in equation.sides[:-1]:
         if isinstance(side, (Number, Apply)) and number_of(side) is not None:
-            decision = _same(value, side, tolerance)
+            decision = same_answer(value, side, tolerance)
             if decision is not None and decision.equal:
                 return decision
     return None
@@ -405,7 +310,7 @@ def _variables(sides: tuple[Answer, ...]) -> set[str]:
 def _same_trees(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decision | None:
     if "pm" in operations(gold) | operations(answer):
         return same_collection(
-            Group("", "", (gold,)), Group("", "", (answer,)), lambda g, a: _same(g, a, tolerance)
+            Group("", "", (gold,)), Group("", "", (answer,)), lambda g, a: same_answer(g, a, tolerance)
         )
     if any(isinstance(tree, Apply) and tree.operation == "%" for tree in (gold, answer)):
         return same_percent(gold, answer, tolerance)

@@ -28,8 +28,8 @@ def confirmed(golds: list[Any], answers: list[Any]) -> bool:
 
 def _equal(gold: Any, answer: Any) -> bool | None:
     """Compare two objects of sympy; None for kinds that math-verify does not round."""
-    from sympy import Expr, FiniteSet, Interval, MatrixBase, Tuple
-    from sympy.core.relational import Equality
+    from sympy import Expr, FiniteSet, Interval, MatrixBase, Tuple  # type: ignore[import-untyped]
+    from sympy.core.relational import Equality  # type: ignore[import-untyped]
 
     if isinstance(gold, Equality) != isinstance(answer, Equality):
         gold, answer = (side.rhs if isinstance(side, Equality) else side for side in (gold, answer))

@@ -1,4 +1,4 @@
-r"""Where the final answer stands in a response: behind the thoughts, in a box, a tag, an answer line, or alone.
+r"""Find the final answer in a response: behind the thoughts, in a box, a tag, an answer line, or alone.
 
 The last number or formula inside prose is no answer: a model that was cut off, or that never committed itself, has
 numbers too (docs/grading.md). Everything here takes time in proportion to the length of the text.

@@ -86,7 +86,7 @@ def read_gold(text: str) -> Gold:
 
 
 def gold_problem(gold: str, kind: str) -> str | None:
-    """What makes a gold answer unusable, in a few words; None for one that is not known to be unusable.
+    """Say in a few words what makes a gold answer unusable; None for one that is not known to be unusable.
 
     Costs microseconds: whether math-verify reads a gold of kind math says `Grader.unreadable_golds` alone.
     """

@@ -40,7 +40,9 @@ _WRAPPER = r"\\(?:text(?:bf|it|rm|tt|sf|normal|up)?|mbox|math(?:rm|bf|it|sf|tt|n
 _TEXT = re.compile(_WRAPPER + r" ?\{([^{}]*)\}")
 _TEXT_WORD = re.compile(r"(?<![a-zA-Z])[a-zA-Z][a-zA-Z']*+")
 _KNOWN_FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan ln exp log sinh cosh tanh gcd lcm".split())
-_MARKED_PERCENT = re.compile(rf"(?:\\%|(?<![a-zA-Z{MARK}\\]){MARK}?(?:percent|percentage|pct|per {MARK}?cent)\.?(?![a-zA-Z]))", re.I)
+_MARKED_PERCENT = re.compile(
+    rf"(?:\\%|(?<![a-zA-Z{MARK}\\]){MARK}?(?:percent|percentage|pct|per {MARK}?cent)\.?(?![a-zA-Z]))", re.I
+)
 _SCALE = re.compile(rf"(?<=[0-9}}]) ?{MARK}?({'|'.join(SCALES)})s?(?![a-zA-Z])", re.IGNORECASE)
 _SQUARED = re.compile(rf"(?:(?<![a-zA-Z{MARK}\\])([a-zA-Z])|(?<=([0-9)}}]))) ?{MARK}?(squared|cubed)(?![a-zA-Z])")
 _AND = re.compile(rf",? ?(?<![a-zA-Z\\{MARK}]){MARK}?(?:and|or)(?![a-zA-Z]) ?")
@@ -53,7 +55,8 @@ _POINTS = re.compile(r"(?<![\d.,_^{])[1-9]\d{0,2}(?:\.\d{3}){2,}+(?!\d|\.\d)", r
 _SCIENTIFIC = re.compile(r"(?<![\w.\\}])(\d++(?:\.\d*+)?|\.\d++) ?[eE] ?([+-]?)0*+(\d{1,4})(?![\w.])", re.ASCII)
 _POINT = re.compile(r"(?<![0-9])\.(?=[0-9]*+\\(?:overline|dot)(?![a-zA-Z]))")
 _IN_BASE = re.compile(
-    rf"(?<=[0-9A-F)]) ?(?:,|_|\(|\{{| )*+{MARK}?(?:in )?{MARK}?base[- ]?\{{?(?:_|\()?([0-9]{{1,2}}|{MARK}?[a-z]++)[)}}]*+"
+    rf"(?<=[0-9A-F)]) ?(?:,|_|\(|\{{| )*+{MARK}?(?:in )?{MARK}?base[- ]?\{{?"
+    rf"(?:_|\()?([0-9]{{1,2}}|{MARK}?[a-z]++)[)}}]*+"
 )
 _WORD_BASE = re.compile(rf"(?<=[0-9)])_\{{? ?{MARK}?([a-z]{{3,}}+) ?\}}?")
 _BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|infty|sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp)(?![a-zA-Z])")
@@ -65,7 +68,9 @@ _DEGREES = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?|\.\d++) ?\^\\circ", re.ASCII)
 _LIST_MARKS = re.compile(r"[(\[]|\\\{")
 _MONEY = re.compile(r"\\(dollar|euro|pounds|yen|rupee) ?")
 _MONEY_NAMES = {"dollar": "dollar", "euro": "euro", "pounds": "pound sterling", "yen": "yen", "rupee": "rupee"}
-_TAIL = re.compile(rf"\^\\circ(?: ?{MARK}?[CF](?![a-zA-Z]))?|\^ ?\{{ ?-?\d ?\}}|\^ ?\d|{MARK}?[a-zA-Z]++|[ ./]|\\cdot|-")
+_TAIL = re.compile(
+    rf"\^\\circ(?: ?{MARK}?[CF](?![a-zA-Z]))?|\^ ?\{{ ?-?\d ?\}}|\^ ?\d|{MARK}?[a-zA-Z]++|[ ./]|\\cdot|-"
+)
 _VALUE_END = frozenset("0123456789})]")
 _TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|\d++(?:\.\d*+)?|\.\d++|\S", re.DOTALL | re.ASCII)
 _LETTER = re.compile(r"[a-zA-Z]")
@@ -227,9 +232,13 @@ def _joined(text: str) -> str:
         if piece == "*":
             piece = r"\cdot"
         is_letter = _LETTER.match(piece) is not None
-        if (before[:1] == "\\" and before[-1:].isalpha() and is_letter) or (
-            piece[0].isdigit() and (before == "," or before[-1:].isdigit() and token.start() > end)  # 7, 987; 3 1/2
-        ) or (is_letter and before[-1:].isalpha() and before[:1] != "\\" and token.start() > end and len(before) == 1):
+        if (
+            (before[:1] == "\\" and before[-1:].isalpha() and is_letter)
+            or (
+                piece[0].isdigit() and (before == "," or before[-1:].isdigit() and token.start() > end)  # 7, 987; 3 1/2
+            )
+            or (is_letter and before[-1:].isalpha() and before[:1] != "\\" and token.start() > end and len(before) == 1)
+        ):
             parts.append(" ")
         parts.append(piece)
         before = piece

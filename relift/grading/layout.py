@@ -9,15 +9,18 @@ _SIZES = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|middle|displaystyle|textstyle|scriptstyle|limits|nolimits|mathstrut|nonumber|"
     r"phantom\{[^{}]*\}|color\{[^{}]*\}|label\{[^{}]*\})(?![a-zA-Z])"
 )
-_DOUBLED = re.compile(r"\\\\(?=(?:[dtc]?frac|sqrt|pi|text|cdot|times|left|right|pm|infty|mathrm|circ|binom|d?dots|ldots|cup|"
-                      r"sin|cos|tan|ln|log|%)(?![a-zA-Z]))")  # fmt: skip
+_DOUBLED = re.compile(r"\\\\(?=(?:[dtc]?frac|sqrt|pi|text|cdot|times|left|right|pm|infty|mathrm|circ|binom|d?dots|"
+                      r"ldots|cup|sin|cos|tan|ln|log|%)(?![a-zA-Z]))")  # fmt: skip
 _GROUPED = re.compile(  # digits in groups of three, held together by any of the spaces that people use
-    r"(?<![\w.,\\}])([1-9]\d{0,2})((?:(?:(?:\\[,;:! ]|\\(?:thin|med|thick)space|~|,\\!|\{,\}|\{ \}|\{\\,\}|\\_|['_]) ?|[ ])\d{3})++)",
+    r"(?<![\w.,\\}])([1-9]\d{0,2})"
+    r"((?:(?:(?:\\[,;:! ]|\\(?:thin|med|thick)space|~|,\\!|\{,\}|\{ \}|\{\\,\}|\\_|['_]) ?|[ ])\d{3})++)",
     re.ASCII,
 )
 _NO_DIGIT = re.compile(r"\D+", re.ASCII)
 _BRACED_COMMA = re.compile(r"\{([,:])\}")
-_SPACE = re.compile(r"(?<!\\)\\(?:[,;:!>]|\s)|\\q?quad(?![a-zA-Z])|\\(?:thin|med|thick)space(?![a-zA-Z])|\\[hv]space\*?\{[^{}]*\}|~|\s++")
+_SPACE = re.compile(
+    r"(?<!\\)\\(?:[,;:!>]|\s)|\\q?quad(?![a-zA-Z])|\\(?:thin|med|thick)space(?![a-zA-Z])|\\[hv]space\*?\{[^{}]*\}|~|\s++"
+)
 _BLANKS = re.compile(r"  ++")
 _RENAMED = {
     r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\leq": r"\le", r"\geq": r"\ge",
@@ -25,7 +28,8 @@ _RENAMED = {
     r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(", r"\rparen": ")",
     r"\degree": r"^\circ", r"\degrees": r"^\circ", r"\div": "/", r"\tbinom": r"\binom", r"\dbinom": r"\binom",
     r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": r"\mid", r"\emptyset": r"\varnothing",
-    r"\ldots": r"\dots", r"\cdots": r"\dots", r"\dotsc": r"\dots", r"\dotsb": r"\dots", r"\operatorname*": r"\operatorname",
+    r"\ldots": r"\dots", r"\cdots": r"\dots", r"\dotsc": r"\dots", r"\dotsb": r"\dots",
+    r"\operatorname*": r"\operatorname",
     r"\colon": ":", r"\bar": r"\overline", r"\thickapprox": r"\approx", r"\approxeq": r"\approx", r"\simeq": r"\approx",
     r"\lt": "<", r"\gt": ">", r"\%": r"\%", r"\textdollar": r"\dollar ", r"\pound": r"\pounds ",
     r"\textdegree": r"^\circ", r"\union": r"\cup", r"\infinity": r"\infty", r"\arcsec": r"\arcsec",
@@ -44,6 +48,7 @@ _HANGING = re.compile(r"[-+*/=^_(\[{,&\\]\Z|\\(?:cdot|times|frac|left)\Z")
 _LEADING = re.compile(r"[-+*/=^_)\]},&]")
 _ROW = re.compile(r" ?\\\\(?:\[[^\[\]]{0,12}\])? ?")
 _OUTER_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_PLAIN_NUMBER = re.compile(r"[-+]?[0-9]{1,64}(?:[./][0-9]{1,64})?")
 MAX_LINES = 64
 
 
@@ -54,6 +59,8 @@ def as_lines(text: str) -> str:
         return " ".join(lines)
     breaks = [_HANGING.search(line) or line.count("{") != line.count("}") for line in lines[:-1]]
     starts = [_LEADING.match(line) for line in lines[1:]]
+    if all(_PLAIN_NUMBER.fullmatch(line) for line in lines):
+        return ", ".join(lines)
     is_list = len(lines) <= MAX_LINES and "\\begin" not in text and not any(breaks) and not any(starts)
     return (", " if is_list and not text.startswith(("$$", "\\[")) else " ").join(lines)
 
@@ -66,7 +73,9 @@ def without_layout(text: str) -> str:
     text = _SINGLE_UPRIGHT.sub(r"\1", _SIZES.sub("", text))
     text = _GROUPED.sub(_without_groups, text)
     text = _COMMAND.sub(lambda m: _RENAMED.get(m[0], m[0]), text)
-    text = _BRACED_COMMA.sub(r"\1", text).replace(r"\$", r"\dollar ").replace("$", "").replace("**", "^").replace("`", "")
+    text = (
+        _BRACED_COMMA.sub(r"\1", text).replace(r"\$", r"\dollar ").replace("$", "").replace("**", "^").replace("`", "")
+    )
     text = _ANNOTATED_DEGREE.sub(r"\\circ \1", text)
     text = _DEGREE.sub(r"^\\circ ", _DOTS.sub(r"\\dots ", text))
     text = _SPACE.sub(" ", _rows(text))
@@ -137,7 +146,7 @@ def _without_braces(text: str) -> str:
 
 
 def _closing(text: str, place: int) -> int:
-    """Where the brace closes that opened just before `place`; -1 where it does not."""
+    """Find where the brace closes that opened just before `place`; -1 where it does not."""
     level = 1
     for brace in _OUTER_BRACES.finditer(text, place):
         level += (brace[0] == "{") - (brace[0] == "}")

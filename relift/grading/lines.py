@@ -3,6 +3,7 @@ r"""Answer lines: "The answer is 5.", "**Answer:** $5$", "#### 5", and their kin
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from relift.grading.latex import spell
 
@@ -31,7 +32,8 @@ _NO_PROSE = frozenset("and or pi sqrt sin cos tan cot sec csc log ln exp inf inf
 _VALUE_BEFORE_PROSE = re.compile(
     r"([-+]?(?:\\?\$)?\d[\d,]*+(?:\.\d++)?+(?:/\d++)?+(?:\\?%)?+(?: (?:cm|m|km|kg|g|degrees|dollars|cents|units|hours|"
     r"minutes|days|years|feet|inches|miles|square (?:feet|inches|units|cm|meters)))?+)"
-    r"(?:,? (?:because|since|as|which|due|thanks|where|so that)|,? (?:not|and not|rather than)|[,;] (?:so|and so|thus))(?![a-zA-Z])"
+    r"(?:,? (?:because|since|as|which|due|thanks|where|so that)|,? (?:not|and not|rather than)|[,;] (?:so|and so|thus))"
+    r"(?![a-zA-Z])"
     r"|([-+]?\d[\d,]*+(?:\.\d++)?+)(?: ?[—–]| \((?=[a-zA-Z]{2}))",
     re.IGNORECASE,
 )
@@ -39,9 +41,8 @@ _VALUE_BEFORE_PROSE = re.compile(
 
 def answer_line(text: str, *, cut: bool) -> str | None:
     """Find what follows the last answer cue. `cut`: the text was cut off, so what runs to its end is unfinished."""
-    cue = None
-    for cue in CUE.finditer(text):
-        pass
+    cues = deque(CUE.finditer(text), maxlen=1)
+    cue = cues[0] if cues else None
     if cue is None:
         return None if cut else _hashes(text)
     rest = text[cue.end() : cue.end() + MAX_LINE]
@@ -99,7 +100,11 @@ def _hashes(text: str) -> str | None:
 
 def is_expression(text: str) -> bool:
     """Say whether a text is one expression and no prose: one line, at most one word beside units and commands."""
-    if not text or "\n" in text.strip("$[]\\ \n") or any(name in text for name in (r"\boxed", r"\fbox", r"\beginboxed")):
+    if (
+        not text
+        or "\n" in text.strip("$[]\\ \n")
+        or any(name in text for name in (r"\boxed", r"\fbox", r"\beginboxed"))
+    ):
         return False
     plain = _COMMAND.sub(" ", _GROUP.sub(" ", text))
     words = [word for word in _WORD.findall(plain) if word.lower() not in _NO_PROSE]

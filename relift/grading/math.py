@@ -10,14 +10,15 @@ from typing import Self
 
 from relift.grading import caps
 from relift.grading.base import Judgement, Submission
-from relift.grading.compare import judge as judge_spellings
 from relift.grading.compare import tree_of
+from relift.grading.decisions import Decision
 from relift.grading.extract import THINKING_TAGS, TagPairs, find_answer
 from relift.grading.golds import Gold, read_gold
 from relift.grading.latex import spell
-from relift.grading.numbers import Decision, number_of
+from relift.grading.numbers import number_of
 from relift.grading.pool import Outcome, Pair, Pool
 from relift.grading.reader import PLAIN_NUMBER
+from relift.grading.spelled import judge as judge_spellings
 from relift.grading.trees import Apply, Name, Number
 from relift.grading.vetoes import veto
 from relift.schema import Verdict
@@ -115,13 +116,13 @@ class MathScorer:
         self._pool.prepare([formula(gold.latex) for gold in read if not _plain_number(gold.plain)])
 
     def unreadable(self, golds: Sequence[str]) -> list[bool]:
-        """Whether math-verify and this grader both fail to read each gold answer."""
+        """Say of each gold answer whether math-verify and this grader both fail to read it, or it is a sentence."""
         read = [read_gold(gold) for gold in golds]
-        unclear = [gold for gold in read if gold.plain and tree_of(gold.plain) is None]
+        unclear = [gold for gold in read if gold.plain and not gold.is_prose and tree_of(gold.plain) is None]
         outcomes = dict(
             zip(unclear, self._pool.judge([Pair(formula(g.latex), (), "gold") for g in unclear]), strict=True)
         )
-        return [not g.plain or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
+        return [not g.plain or g.is_prose or (g in outcomes and outcomes[g].reason == "gold_unreadable") for g in read]
 
     def describe(self) -> dict[str, object]:
         return {

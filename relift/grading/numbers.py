@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from relift.grading.decisions import Decision, no, unsure, yes
 from relift.grading.trees import Apply, Colon, Name, Number, Tree, Unreadable, is_decimal, symbols
 from relift.grading.values import Value, evaluate, same_value, within
 
@@ -16,14 +16,6 @@ MAX_BASE = 36
 
 _BASED = re.compile(r"\(?([0-9A-Z]{1,256})\)?_(?:\{\(?([0-9]{1,2})\)?\}|([0-9]))", re.ASCII)
 _DIGITS = re.compile(r"[0-9A-Z]{1,256}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether two answers are equal, and by which rule; `equal` None: undecided, and nobody else is asked."""
-
-    equal: bool | None
-    rule: str
 
 
 @lru_cache(maxsize=20_000)
@@ -72,7 +64,7 @@ def _same_infinity(gold: Tree, answer: Tree) -> Decision | None:
         return Decision(signs[0] == signs[1], "value")
     numbers = [number_of(tree) for tree in (gold, answer)]
     if any(signs) and any(n is not None for n in numbers):
-        return Decision(False, "value")
+        return no("value")
     return None
 
 
@@ -91,7 +83,7 @@ def same_percent(gold: Tree, answer: Tree, tolerance: Fraction | None) -> Decisi
         return None
     plain = same_number(values[0], values[1], tolerance)
     if plain is not None and plain.equal and percents == [False, True] and _below_one(values[0]):
-        return Decision(None, "percent")  # 0.28% for 0.28: its value is 0.0028
+        return unsure("percent")  # 0.28% for 0.28: its value is 0.0028
     if plain is None or plain.equal or all(percents):
         return plain and Decision(plain.equal, "percent")
     hundredth = _same_hundredth(values, percents.index(True))
@@ -137,12 +129,12 @@ def same_colon(gold: Colon, answer: Colon) -> Decision:
     """Compare ratios and times of day: part by part, then ratios as quotients where no part looks like minutes."""
     g, a = ([part.value for part in side.parts] for side in (gold, answer))
     if len(g) != len(a):
-        return Decision(False, "colon")
+        return no("colon")
     if g == a:
-        return Decision(True, "colon")
+        return yes("colon")
     proportional = all(x * a[0] == y * g[0] for x, y in zip(g, a, strict=True)) and 0 not in (g[0], a[0])
     if not proportional:
-        return Decision(False, "colon")
+        return no("colon")
     clock = any(len(side) in (2, 3) and _looks_like_minutes(side[1]) and side[0] < 25 for side in (g, a))
     return Decision(None if clock else True, "colon")
 

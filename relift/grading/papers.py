@@ -83,9 +83,8 @@ def _loosely_equal(answer: str, gold: str, symbolic: Symbolic, *, depth: int = 0
         letters = _CHOICES.findall(answer.upper())
         if letters and letters[-1] == gold:
             return True
-    numbers = _value(answer), _value(gold)
-    if numbers[0] is not None and numbers[1] is not None:
-        a, g = numbers
+    a, g = _value(answer), _value(gold)
+    if a is not None and g is not None:
         return any(isclose(a, reference, rel_tol=CLOSE) for reference in (g / 100, g, g * 100))
     if not answer or depth > 3:
         return False
@@ -113,7 +112,12 @@ def _guarded(gold: str, answer: str, symbolic: Symbolic) -> bool:
     if _INTEGER.fullmatch(gold) is not None and _INTEGER.fullmatch(answer) is None:
         return False  # a whole number has to be written as one
     expression = f"{gold} {answer}"
-    if len(set(_LETTERS.findall(expression))) > 2 or _TOWER.search(expression) or "^{" in expression or "^(" in expression:
+    if (
+        len(set(_LETTERS.findall(expression))) > 2
+        or _TOWER.search(expression)
+        or "^{" in expression
+        or "^(" in expression
+    ):
         return False
     return symbolic(gold, answer)
 
@@ -143,7 +147,13 @@ def _stripped(text: str) -> str:
     text = text.strip().rstrip(".").replace("\n", "").replace("\\!", "").replace("\\,", "").replace("\\ ", "")
     for gone in ("\\left", "\\right", "\\$", "$", "^{\\circ}", "^\\circ", "\\displaystyle"):
         text = text.replace(gone, "")
-    text = text.replace("\\%", "%").replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\{", "{").replace("\\}", "}")
+    text = (
+        text.replace("\\%", "%")
+        .replace("\\dfrac", "\\frac")
+        .replace("\\tfrac", "\\frac")
+        .replace("\\{", "{")
+        .replace("\\}", "}")
+    )
     whole = _WRAPPED_TEXT.fullmatch(text)
     text = whole[1] if whole else _WRAPPED_TEXT.sub("", text)
     text = _BARE_FRACTION.sub(lambda m: rf"\frac{{{m[1].strip('{}')}}}{{{m[2].strip('{}')}}}", text)

@@ -25,7 +25,9 @@ _GREEK = frozenset(
 )
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_REPEATING = re.compile(r"\\overline\{?(\d{1,64})\}?|\((\d{1,64})\)|((?:\\dot\{?\d\}?\d{0,62})?\\dot\{?\d\}?)", re.ASCII)
+_REPEATING = re.compile(
+    r"\\overline\{?(\d{1,64})\}?|\((\d{1,64})\)|((?:\\dot\{?\d\}?\d{0,62})?\\dot\{?\d\}?)", re.ASCII
+)
 _DOTS = re.compile(r"\\dots")
 _SUBSCRIPT = re.compile(r"_(?:(\w)|\{([\w+,-]{1,24})\})")
 _INDEX = re.compile(r"_(?:([a-z])|\{((?:\d{0,3}[a-z]|\d{1,4})(?:[+-](?:\d{0,3}[a-z]|\d{1,4})){0,6})\})", re.ASCII)

@@ -1,4 +1,4 @@
-r"""A reader of whole answers: lists, tuples, intervals, sets, unions, matrices, relations, around single expressions."""
+r"""A reader of whole answers: lists, tuples, intervals, sets, unions, matrices, relations, around expressions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from relift.grading.trees import (
     Tree,
     Union,
     Unreadable,
-    is_tree,
 )
 
 MAX_ELEMENTS = 64  # of a list
@@ -183,6 +182,3 @@ def plain_sides(equation: Equation) -> tuple[Tree, Tree] | None:
     if isinstance(left, (Number, Name, Apply)) and isinstance(right, (Number, Name, Apply)):
         return left, right
     return None
-
-
-__all__ = ["assigned_name", "is_tree", "parse_answer", "plain_sides", "split"]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from relift.grading.numbers import Decision, number_of
+from relift.grading.decisions import Decision, no, unsure, yes
+from relift.grading.numbers import number_of
 from relift.grading.reader import plain_sides
 from relift.grading.trees import (
     Answer,
@@ -109,13 +110,13 @@ def same_inequality(gold: Inequality, answer: Inequality) -> Decision | None:
         strict.append(side.signs[0].rstrip("="))
     is_unequal = [side.signs[0] == "!=" for side in (gold, answer)]
     if is_unequal[0] != is_unequal[1]:
-        return Decision(False, "relation")
+        return no("relation")
     ratio = constant_ratio(differences[0], differences[1])
     if ratio is None:
         return None
     same_strictness = ("=" in gold.signs[0]) == ("=" in answer.signs[0])
     if is_unequal[0]:
-        return Decision(True, "relation")
+        return yes("relation")
     return Decision(bool(ratio > 0) and same_strictness, "relation")
 
 
@@ -148,12 +149,12 @@ def same_curve(gold: Equation, answer: Equation) -> Decision | None:
         return same_expression(sides[0][1], sides[1][1])
     differences = [Apply("-", side) for side in sides if side is not None]
     if constant_ratio(*differences) is not None:
-        return Decision(True, "value")
+        return yes("value")
     if any("index" in operations(side) for side in differences):
-        return Decision(None, "recurrence")  # a_{n+1} = 2a_n says the same as a_n = 2a_{n-1}
+        return unsure("recurrence")  # a_{n+1} = 2a_n says the same as a_n = 2a_{n-1}
     for first, second in (differences, differences[::-1]):
         if _leaves(first, second):
-            return Decision(False, "value")
+            return no("value")
     return None
 
 
@@ -177,9 +178,9 @@ def _leaves(curve: Tree, other: Tree) -> bool:
 def _root(curve: Tree, at: Mapping[str, Fraction], name: str) -> Value | None:
     """Solve for one variable where it enters linearly or squared; None where it enters otherwise."""
     values = [value_at(curve, {**at, name: Fraction(x)}) for x in (0, 1, -1, 3)]
-    if any(value is None for value in values):
-        return None
     constant, one, minus_one, three = values
+    if constant is None or one is None or minus_one is None or three is None:
+        return None
     square, linear = (one + minus_one) / 2 - constant, (one - minus_one) / 2
     if not same_value(three, 9 * square + 3 * linear + constant):
         return None
@@ -195,5 +196,5 @@ def same_expression(gold: Tree, answer: Tree) -> Decision | None:
     """Compare two expressions, at least one with variables, as functions."""
     same = same_function(gold, answer)
     if same is None and equal_where_both_are(gold, answer):
-        return Decision(None, "domain")
+        return unsure("domain")
     return None if same is None else Decision(same, "value")

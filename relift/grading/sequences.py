@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from relift.grading.numbers import Decision
+from relift.grading.decisions import Decision, no, unsure, yes
 from relift.grading.reader import split
 from relift.grading.trees import Unreadable
 
@@ -18,23 +18,21 @@ def same_sequence(gold: str, answer: str, *, same: Callable[[str, str], Decision
     The same elements around the same ellipsis are equal; a first or last element that differs makes a difference;
     everything else is undecided, for nobody wrote down how it goes on. None where the dots end no list.
     """
-    parts = [_elements(side) for side in (gold, answer)]
-    if parts[0] is None or parts[1] is None:
-        has_list = any(side is not None for side in parts)
-        return Decision(None, "dots") if has_list else None
-    g, a = parts
+    g, a = _elements(gold), _elements(answer)
+    if g is None or a is None:
+        return None if g is a else unsure("dots")
     if DOTS not in g or DOTS not in a:
-        return Decision(None, "dots")
+        return unsure("dots")
     before = [side[: side.index(DOTS)] for side in (g, a)]
     after = [side[side.index(DOTS) + 1 :] for side in (g, a)]
     if any(DOTS in side for side in after):
-        return Decision(None, "dots")
+        return unsure("dots")
     pairs = [*zip(before[0], before[1], strict=False), *zip(after[0][::-1], after[1][::-1], strict=False)]
-    decisions = [Decision(True, "text") if x == y else same(x, y) for x, y in pairs]
+    decisions = [yes("text") if x == y else same(x, y) for x, y in pairs]
     if any(decision is not None and decision.equal is False for decision in decisions):
-        return Decision(False, "dots")
+        return no("dots")
     if bool(after[0]) != bool(after[1]):
-        return Decision(False, "dots")  # one ends, the other goes on for ever
+        return no("dots")  # one ends, the other goes on for ever
     complete = [len(side) for side in (before[0], after[0])] == [len(side) for side in (before[1], after[1])]
     is_certain = complete and all(decision is not None and decision.equal for decision in decisions)
     return Decision(True if is_certain else None, "dots")

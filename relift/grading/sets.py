@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from relift.grading.numbers import Decision, number_of
+from relift.grading.decisions import Decision, no, unsure, yes
+from relift.grading.numbers import number_of
 from relift.grading.reader import assigned_name
 from relift.grading.relations import is_proper, range_of
 from relift.grading.trees import (
@@ -18,7 +19,6 @@ from relift.grading.trees import (
     Number,
     Tree,
     Union,
-    is_tree,
     operations,
 )
 
@@ -41,9 +41,9 @@ def same_collection(gold: Answer, answer: Answer, same: Same) -> Decision | None
     if _unordered(sides[0]) or _unordered(sides[1]):
         return _point_and_number(sides, same)
     if (sides[0].opening, sides[0].closing) != (sides[1].opening, sides[1].closing):
-        return Decision(False, "list") if all(_is_interval(side, same) for side in sides) else None
+        return no("list") if all(_is_interval(side, same) for side in sides) else None
     if len(sides[0].elements) != len(sides[1].elements):
-        return Decision(False, "list")
+        return no("list")
     return _all_same(sides[0].elements, sides[1].elements, same)
 
 
@@ -52,7 +52,7 @@ def _same_matrix(gold: Answer, answer: Answer, same: Same) -> Decision | None:
     if rows[0] is None or rows[1] is None:
         return None
     if [len(row) for row in rows[0]] != [len(row) for row in rows[1]]:
-        return Decision(False, "list")
+        return no("list")
     cells = [[cell for row in side for cell in row] for side in rows if side is not None]
     return _all_same(cells[0], cells[1], same)
 
@@ -71,7 +71,7 @@ def _same_union(gold: Answer, answer: Answer, same: Same) -> Decision | None:
     if parts[0] is None or parts[1] is None:
         return None
     found = _as_sets(parts[0], parts[1], same)
-    return Decision(True, "list") if found and found.equal else None  # unions of other intervals may be the same set
+    return yes("list") if found and found.equal else None  # unions of other intervals may be the same set
 
 
 def _parts(side: Answer) -> Sequence[Answer] | None:
@@ -89,7 +89,7 @@ def _same_assignments(sides: Sequence[Group], same: Same) -> Decision | None:
     if values[0] is None or values[1] is None:
         return None
     if values[0].keys() != values[1].keys():
-        return Decision(False, "list")
+        return no("list")
     names = sorted(values[0])
     return _all_same([values[0][name] for name in names], [values[1][name] for name in names], same)
 
@@ -118,7 +118,7 @@ def _same_lists(sides: Sequence[Group], same: Same) -> Decision | None:
         return None
     if any(_by_name(side) for side in sides):  # x=1, y=2 against numbers without names: which is which?
         found = _as_sets(elements[0], elements[1], same)
-        return Decision(False, "list") if found is not None and not found.equal else Decision(None, "names")
+        return no("list") if found is not None and not found.equal else unsure("names")
     return _as_sets(elements[0], elements[1], same)
 
 
@@ -129,10 +129,10 @@ def _point_and_number(sides: Sequence[Group], same: Same) -> Decision | None:
     if len(single.elements) != 1 or not other.elements:
         return None
     element = single.elements[0]
-    if not is_tree(element) or number_of(element) is None:  # type: ignore[arg-type]
+    if not isinstance(element, (Number, Name, Apply)) or number_of(element) is None:
         return None
     ends = same(other.elements[0], other.elements[-1])
-    return Decision(False, "list") if ends is not None and ends.equal is False else None
+    return no("list") if ends is not None and ends.equal is False else None
 
 
 def _is_interval(group: Group, same: Same) -> bool:
@@ -187,9 +187,9 @@ def _all_same(golds: Sequence[Answer], answers: Sequence[Answer], same: Same) ->
     """Compare elements one by one: one that differs decides, one that is not certain leaves all uncertain."""
     decisions = [same(g, a) for g, a in zip(golds, answers, strict=True)]
     if any(decision is not None and decision.equal is False for decision in decisions):
-        return Decision(False, "list")
+        return no("list")
     if all(decision is not None and decision.equal for decision in decisions):
-        return Decision(True, "list")
+        return yes("list")
     return None
 
 

@@ -250,7 +250,7 @@ class _Reader:
 
 
 def conversion(gold: Unit | None, answer: Unit | None) -> Fraction | None:
-    """What the answer's number is multiplied by to be in the gold's unit: 1 where one side has no unit.
+    """Find the factor that brings the answer's number into the gold's unit: 1 where one side has no unit.
 
     0 says that the two measure different things; None, that nobody can say (nouns of different things).
     """

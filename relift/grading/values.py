@@ -255,9 +255,7 @@ def coordinate(name: str, *, sign: int = 1) -> Fraction:
     return sign * Fraction(raw % 1_000_003 + 200_003, 500_009)
 
 
-def point(
-    names: frozenset[str], signs: tuple[int, ...], *, whole: frozenset[str] = frozenset()
-) -> dict[str, Fraction]:
+def point(names: frozenset[str], signs: tuple[int, ...], *, whole: frozenset[str] = frozenset()) -> dict[str, Fraction]:
     """Make a test point: signs go round the variables in alphabetic order, so that no letter has a sign of its own.
 
     `whole`: variables that count the terms of a sum; they get whole numbers above 4.

@@ -40,5 +40,7 @@ def veto(gold: Spelling, answer: Spelling) -> str | None:
 
 def _other_words(gold: Spelling, answer: Spelling) -> bool:
     """Say whether one of the two has words that the other has not."""
-    sides = [frozenset(side.words.telling) | side.words.changing if side.words else frozenset() for side in (gold, answer)]
+    sides = [
+        frozenset(side.words.telling) | side.words.changing if side.words else frozenset() for side in (gold, answer)
+    ]
     return sides[0] != sides[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from relift.grading.numbers import Decision
+from relift.grading.decisions import Decision, no, unsure, yes
 from relift.grading.words import Worded
 
 if TYPE_CHECKING:
@@ -14,8 +14,17 @@ if TYPE_CHECKING:
 Same = Callable[[str, str], Decision | None]  # how two formulas are compared
 MAX_UNKNOWN = 2  # words beside a formula that need not be known: nouns of what is counted
 _NOTHING = frozenset(
-    ("no solution", "no solutions", "no real solution", "no real solutions", "empty set", "emptyset", "none exist",
-     "no such number", "does not exist")  # fmt: skip
+    (
+        "no solution",
+        "no solutions",
+        "no real solution",
+        "no real solutions",
+        "empty set",
+        "emptyset",
+        "none exist",
+        "no such number",
+        "does not exist",
+    )  # fmt: skip
 )
 _EMPTY = (r"\varnothing", r"\{\}")
 
@@ -24,9 +33,9 @@ def same_wording(gold: Spelling, answer: Spelling, *, same: Same) -> Decision | 
     """Compare two answers of which at least one has words in it. None says: ask math-verify, and believe its no."""
     g, a = gold.words, answer.words
     if _calculates(a) and not _calculates(g):
-        return Decision(False, "words")  # a sum or power of something with words
+        return no("words")  # a sum or power of something with words
     if _is_list(answer.plain, a) and "," not in gold.plain:
-        return Decision(False, "list")
+        return no("list")
     if g is None and a is not None:
         return _sentence_for(gold.plain, a, same)
     if g is not None and a is None:
@@ -57,16 +66,16 @@ def _sentence_for(gold: str, answer: Worded, same: Same) -> Decision | None:
     """Compare a formula with a sentence: the sentence has to commit itself to one formula and change nothing."""
     if not answer.formulas:
         if gold in _EMPTY and _phrase(answer) in _NOTHING:
-            return Decision(True, "words")
-        return Decision(False, "text") if gold[-1:].isdigit() or gold in _EMPTY else None
+            return yes("words")
+        return no("text") if gold[-1:].isdigit() or gold in _EMPTY else None
     formula = answer.committed()
     decision = same(gold, formula) if formula is not None else None
     if decision is not None and decision.equal is False:
-        return Decision(False, decision.rule)
+        return no(decision.rule)
     if answer.denying:
-        return Decision(False, "words")
+        return no("words")
     if answer.changing or len(answer.telling) > MAX_UNKNOWN or decision is None:
-        return Decision(None, "words")
+        return unsure("words")
     return decision
 
 
@@ -74,17 +83,17 @@ def _for_sentence(gold: Worded, answer: str, same: Same) -> Decision | None:
     """Compare a gold answer with words with a bare formula."""
     if not gold.formulas:
         if answer in _EMPTY and _phrase(gold) in _NOTHING:
-            return Decision(True, "words")
+            return yes("words")
         if len(gold.telling) == 1 and len(gold.words) == 1:
-            return Decision(False, "text") if answer[-1:].isdigit() else None
-        return Decision(False, "text") if answer[-1:].isdigit() and _phrase(gold) in _NOTHING else None
+            return no("text") if answer[-1:].isdigit() else None
+        return no("text") if answer[-1:].isdigit() and _phrase(gold) in _NOTHING else None
     formula = gold.committed()
     decision = same(formula, answer) if formula is not None else None
     if decision is not None and decision.equal is False and not gold.changing:
-        return Decision(False, decision.rule)
+        return no(decision.rule)
     if decision is not None and decision.equal and not gold.changing and len(gold.telling) <= MAX_UNKNOWN:
         return decision
-    return Decision(None, "words")
+    return unsure("words")
 
 
 def _only_words(gold: Worded, answer: Worded) -> Decision | None:
@@ -92,23 +101,23 @@ def _only_words(gold: Worded, answer: Worded) -> Decision | None:
     if _phrase(gold) in _NOTHING or _phrase(answer) in _NOTHING:
         return Decision(_phrase(gold) in _NOTHING and _phrase(answer) in _NOTHING, "words")
     if g == a:
-        return Decision(True, "text")
+        return yes("text")
     if answer.denying != gold.denying:
-        return Decision(False, "words")
+        return no("words")
     if len(g) == len(a) == 1:
-        return Decision(False, "text")
+        return no("text")
     return Decision(False if not set(g) & set(a) else None, "words")
 
 
 def _words_and_formulas(gold: Worded, answer: Worded, same: Same) -> Decision | None:
     if len(gold.formulas) != len(answer.formulas):
-        return Decision(None, "words")
-    decisions = [same(g, a) if g != a else Decision(True, "text") for g, a in zip(gold.formulas, answer.formulas, strict=True)]
+        return unsure("words")
+    decisions = [same(g, a) if g != a else yes("text") for g, a in zip(gold.formulas, answer.formulas, strict=True)]
     if any(decision is not None and decision.equal is False for decision in decisions):
-        return Decision(False, "words")
+        return no("words")
     g, a = sorted(_core(gold)), sorted(_core(answer))
     if g == a:
-        return Decision(True, "words") if all(d is not None and d.equal for d in decisions) else None
+        return yes("words") if all(d is not None and d.equal for d in decisions) else None
     differing = set(g) ^ set(a)
     return Decision(False if len(g) == len(a) and len(differing) == 2 else None, "words")
 

@@ -56,13 +56,15 @@ _HARMLESS = frozenset(
     """.split()
 )
 _QUANTIFIED = re.compile(
-    rf"(?:{MARK}?for )?{MARK}?(?:for|all|every|each|any)(?: {MARK}?(?:all|every|each|any|real|positive|natural|whole|nonnegative|"
-    rf"integers?|reals?|numbers?|values?|of|in|the))* ?"
+    rf"(?:{MARK}?for )?{MARK}?(?:for|all|every|each|any)(?: {MARK}?(?:all|every|each|any|real|positive|natural|whole|"
+    rf"nonnegative|integers?|reals?|numbers?|values?|of|in|the))* ?"
 )
 _WORD = re.compile(rf"(?<![a-zA-Z\\{MARK}])(?:{MARK}[a-zA-Z][a-zA-Z']++|[a-zA-Z]{{3,}}+)")
-_ARTICLE = re.compile(rf"(?<![a-zA-Z\\{MARK}]){MARK}?(?:a|an|is|of|no|to|it|so|we|he|by|or|if|up|in|at|as|on|be)(?![a-zA-Z])")
-_NAME_OF_FUNCTION = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt inf lim max min "
-                              "gcd lcm det mod deg dim ker arg".split())  # fmt: skip
+_ARTICLE = re.compile(
+    rf"(?<![a-zA-Z\\{MARK}]){MARK}?(?:a|an|is|of|no|to|it|so|we|he|by|or|if|up|in|at|as|on|be)(?![a-zA-Z])"
+)
+_NAME_OF_FUNCTION = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt inf lim max "
+                              "min gcd lcm det mod deg dim ker arg".split())  # fmt: skip
 _ENVIRONMENT = re.compile(r"\\(?:begin|end|mathbb|mathcal|mathfrak)\{[a-zA-Z]*\*?\}")
 _MATHEMATICS = re.compile(r"[0-9a-zA-Z]")
 _EDGES = " ,.;:!?"

@@ -129,7 +129,7 @@ def _say(writing: int, message: list[object]) -> None:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """What math-verify made of a text; `error`: it raised on the way."""
+    """Hold what math-verify made of a text; `error`: it raised on the way."""
 
     items: list[Any]
     error: bool

@@ -44,7 +44,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the rows of a micro-batch are."""
+    """Locate the rows of a micro-batch."""
 
     longest: int
     bounds_S1: torch.Tensor  # int32, 0 and the end of every row: what variable-length kernels call cu_seqlens

@@ -52,7 +52,7 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
-    """What this process holds of a tensor, not a copy."""
+    """Give the part of a tensor that this process holds, not a copy."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 

@@ -61,7 +61,7 @@ class NamedOptimizer:
         self.reset()
 
     def reset(self) -> None:
-        """As after construction: no moments, schedule at its beginning."""
+        """Go back to no moments and the beginning of the schedule."""
         self.steps = 0
         self._adamw = torch.optim.AdamW(
             list(self.parameters.values()),

@@ -35,7 +35,7 @@ class MicroBatch:
 def plan(
     sequences: Sequence[TrainSequence], token_budget: int, *, multiple_of: int = 1, share_prompts: bool = True
 ) -> list[list[int]]:
-    """Which sequences share a micro-batch: a list of indices for each. Longest first; equal prompts stay together.
+    """Choose the sequences of each micro-batch, as lists of indices. Longest first; equal prompts stay together.
 
     Equal input, equal plan. Micro-batches are of about equal size and within `token_budget` input tokens, except that
     a longer sequence stands alone. Their number is a multiple of `multiple_of` (processes); the last may be empty.

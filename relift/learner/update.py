@@ -131,7 +131,7 @@ class Update:
 
 @dataclass(frozen=True)
 class UpdateStats:
-    """What one update did; a row of `updates` but for its key. None says "not measured"."""
+    """Report what one update did; a row of `updates` but for its key. None says "not measured"."""
 
     loss: float
     grad_norm: float

@@ -15,19 +15,30 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from relift.errors import InputError, StoreError
-from relift.schema import SCHEMA_VERSION, TABLES
+from relift.run_record import RunRecord, parse_run
+from relift.schema import TABLES
 from relift.store.check_rows import RowCheck
 from relift.store.checkpoints import steps_with_weights, verify_checkpoint
-from relift.store.files import DEL, TMP, read_record, sha256_of_file
+from relift.store.commits import committed_files
+from relift.store.files import DEL, TMP, read_record, reading, sha256_of_file
 from relift.store.ledger import LEDGERS, read_ledger
-from relift.store.tables import PER_STEP, WHOLE, TableFile, commit_step, parse_table_file, read_parquet, read_whole
+from relift.store.tables import (
+    PER_STEP,
+    WHOLE,
+    TableFile,
+    commit_step,
+    parse_table_file,
+    read_parquet,
+    read_whole,
+    with_later_columns,
+)
 
 SETTLE_SECONDS, SETTLE_PASSES = 0.3, 3  # beside a live writer, what is still wrong after these is wrong
 
 
 @dataclass
 class CheckReport:
-    """What was found. `problems`: one line each, none if the folder is sound; `notes`: what is no fault.
+    """Report what was found. `problems`: one line each, none if the folder is sound; `notes`: what is no fault.
 
     `summary`: a row for each table and one for the checkpoints: table, files, rows, bytes.
     """
@@ -92,14 +103,14 @@ class _Check:
         self._sizes: dict[str, list[int]] = {name: [0, 0, 0] for name in (*TABLES, "weights")}  # files, rows, bytes
 
     def run(self) -> CheckReport:
-        run = self._read_run_json()
+        run = self._read_run()
         if run is None:
             return self.report
         self._check_config(run)
         whole = {table: self._read_whole(table, run) for table in WHOLE}
         self._read_commits(run)
         self._find_orphans()
-        rows = RowCheck(self.folder, run["run_id"], whole, self._problem)
+        rows = RowCheck(self.folder, run.run_id, whole, self._problem)
         order = sorted(self._entries, key=lambda file: (file.step, PER_STEP.index(file.table), file.path.name))
         for done, file in enumerate(order, start=1):
             table = self._read_file(file, self._entries[file])
@@ -126,42 +137,45 @@ class _Check:
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
-    def _read_run_json(self) -> dict[str, Any] | None:
+    def _read_run(self) -> RunRecord | None:
+        """The record of the run; None if it is damaged. Raises InputError if it is none."""
+        path = self.folder / "run.json"
         try:
-            run = read_record(self.folder / "run.json")
+            return parse_run(read_record(path), str(path))
         except (StoreError, FileNotFoundError):
             self._problem("run.json: damaged: it does not match its own checksum, so nothing else could be checked")
             return None
-        if not isinstance(run.get("schema_version"), int) or run["schema_version"] > SCHEMA_VERSION:
-            raise InputError(
-                f"{self.folder}: schema version {run.get('schema_version')}; "
-                f"this relift reads up to {SCHEMA_VERSION}: update relift"
-            )
-        return run
 
-    def _check_config(self, run: dict[str, Any]) -> None:
+    def _check_config(self, run: RunRecord) -> None:
         path = self.folder / "config.toml"
         if not path.is_file():
             self._problem("config.toml: missing")
-        elif sha256_of_file(path) not in run["files"].get("config.toml", ()):
+            return
+        try:
+            with reading(path):
+                known = sha256_of_file(path) in run.files.get("config.toml", ())
+        except StoreError as error:
+            self._problem(_short(error, self.folder))
+            return
+        if not known:
             self._problem("config.toml: changed since the run began: run.json knows another SHA-256")
 
-    def _read_whole(self, table: str, run: dict[str, Any]) -> pa.Table:
+    def _read_whole(self, table: str, run: RunRecord) -> pa.Table:
         path = self.folder / f"{table}.parquet"
         empty = TABLES[table].arrow_schema().empty_table()
         if not path.is_file():
-            if len(run["files"].get(path.name, ())) > 1 or (table == "questions"):
+            if len(run.files.get(path.name, ())) > 1 or (table == "questions"):
                 self._problem(f"{path.name}: missing")
             return empty
         try:
-            rows = read_whole(self.folder, table, run["files"])
+            rows = read_whole(self.folder, table, run.files)
         except (StoreError, pa.ArrowException, OSError) as error:
             self._problem(_short(error, self.folder))
             return empty
         self._count(table, rows=len(rows), n_bytes=path.stat().st_size)
         return rows
 
-    def _read_commits(self, run: dict[str, Any]) -> None:
+    def _read_commits(self, run: RunRecord) -> None:
         folder = self.folder / "commits"
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             step = commit_step(path.name)
@@ -171,13 +185,14 @@ class _Check:
                 continue
             try:
                 record = read_record(path)
+                files = committed_files(record, path)
             except (StoreError, FileNotFoundError) as error:
                 self._problem(_short(error, self.folder))
                 continue
             self._steps.add(step)
-            if record["step"] != step or record["run_id"] != run["run_id"]:
+            if record["step"] != step or record["run_id"] != run.run_id:
                 self._problem(f"commits/{path.name}: is of run {record['run_id']}, step {record['step']}")
-            for name, entry in record["files"].items():
+            for name, entry in files.items():
                 file = parse_table_file(self.folder, name)
                 if file is None or file.step != step:
                     self._problem(f"commits/{path.name}: names {name!r}, which is no table file of its step")
@@ -207,6 +222,7 @@ class _Check:
         except (StoreError, OSError) as error:
             self._problem(_short(error, self.folder))
             return None
+        table = with_later_columns(TABLES[file.table], table)
         if not table.schema.equals(TABLES[file.table].arrow_schema()):
             self._problem(f"{name}: columns differ from those of the schema")
             return None

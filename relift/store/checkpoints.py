@@ -1,7 +1,8 @@
-"""Checkpoints: folders that appear whole, say what they hold, and are checked before anything is loaded from them.
+"""Save and verify checkpoints: folders that appear whole and are checked before anything is loaded from them.
 
 weights/step-000120/ holds what the caller wrote and manifest.json, written last: sizes and SHA-256 of every file,
-SHA-256 of the commit record of the step, the caller's `info`, SHA-256 of its own body.
+SHA-256 of the commit record of the step, one hash of all commit records before it, the caller's `info`, SHA-256 of its
+own body.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relift.errors import StoreError
+from relift.errors import ReadFailed, StoreError
+from relift.store.commits import Hashes, hashes_up_to, require_whole, seal_of
 from relift.store.files import (
     DEL,
     Disk,
     make_folder,
     read_record,
+    reading,
     record_bytes,
     remove_quietly,
     remove_tree,
@@ -25,7 +28,7 @@ from relift.store.files import (
     storing,
     tmp_name,
 )
-from relift.store.tables import NAME_PART, commit_name, commit_step
+from relift.store.tables import NAME_PART, commit_name
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -35,11 +38,13 @@ _FOLDER = re.compile(r"step-(\d{6,9})")
 
 @dataclass(frozen=True)
 class SavedCheckpoint:
-    """A checkpoint whose manifest, sizes and hashes hold. `info` is what was handed to save_checkpoint."""
+    """A checkpoint whose manifest, sizes and hashes hold. `info` is what was handed to save_checkpoint, `commits` what
+    the manifest says of the commit records before it (relift.store.commits.seal_of)."""
 
     step: int
     path: Path
     info: dict[str, Any]
+    commits: object = None
 
 
 def checkpoint_folder(root: Path, step: int) -> Path:
@@ -56,14 +61,31 @@ def steps_with_weights(root: Path) -> list[int]:
 
 
 def verify_checkpoint(root: Path, step: int) -> SavedCheckpoint:
-    """Reads every byte and compares. Raises StoreError saying what is wrong; FileNotFoundError if there is none."""
+    """Read every byte and compare.
+
+    Raises StoreError saying what is wrong, ReadFailed where it cannot be read now, FileNotFoundError if there is none.
+    """
     path = checkpoint_folder(root, step)
+    manifest = _read_manifest(path)
+    with reading(path):
+        return _verified(root, step, path, manifest)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = read_record(path / MANIFEST)
     except FileNotFoundError:
         if not path.is_dir():
             raise
         raise StoreError(f"{path}: incomplete: it has no {MANIFEST}") from None
+    files = manifest.get("files")
+    whole = isinstance(files, dict) and all(isinstance(entry, dict) for entry in files.values())
+    if not whole or not isinstance(manifest.get("info"), dict):
+        raise StoreError(f"{path / MANIFEST}: not the manifest of a checkpoint")
+    return manifest
+
+
+def _verified(root: Path, step: int, path: Path, manifest: dict[str, Any]) -> SavedCheckpoint:
     if manifest.get("format_version") != FORMAT_VERSION:
         raise StoreError(
             f"{path}: checkpoint format {manifest.get('format_version')}, this relift reads {FORMAT_VERSION}"
@@ -74,12 +96,12 @@ def verify_checkpoint(root: Path, step: int) -> SavedCheckpoint:
         file = path / name
         if not NAME_PART.fullmatch(name) or file.is_symlink() or not file.is_file():
             raise StoreError(f"{file}: missing, or not a plain file")
-        if file.stat().st_size != entry["bytes"] or sha256_of_file(file) != entry["sha256"]:
+        if file.stat().st_size != entry.get("bytes") or sha256_of_file(file) != entry.get("sha256"):
             raise StoreError(f"{file}: damaged: size or SHA-256 differ from {MANIFEST}")
     commit = root / "commits" / commit_name(step, "")
-    if not commit.is_file() or sha256_of_file(commit) != manifest["commit_sha256"]:
+    if not commit.is_file() or sha256_of_file(commit) != manifest.get("commit_sha256"):
         raise StoreError(f"{path}: {commit.name}, the commit record it belongs to, is missing or another")
-    return SavedCheckpoint(step, path, manifest["info"])
+    return SavedCheckpoint(step, path, manifest["info"], manifest.get("commits"))
 
 
 class Checkpoints:
@@ -88,6 +110,7 @@ class Checkpoints:
     def __init__(self, root: Path, *, disk: Disk, on_event: Callable[[str], None]):
         self._root, self._disk, self._on_event = root, disk, on_event
         self._verified: set[int] = set()  # hashed by this process already
+        self._hashes: Hashes = {}  # of commit records
 
     def save(self, step: int, write_files: Callable[[Path], None], *, info: dict[str, Any]) -> Path:
         root, disk = self._root, self._disk
@@ -127,7 +150,8 @@ class Checkpoints:
             files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
         manifest = {
             "format_version": FORMAT_VERSION, "step": int(step), "files": files,
-            "commit_sha256": sha256_of_file(commit), "info": info,
+            "commit_sha256": sha256_of_file(commit), "commits": seal_of(hashes_up_to(self._root, step, self._hashes)),
+            "info": info,
         }  # fmt: skip
         self._disk.write(tmp / MANIFEST, record_bytes(manifest))
         self._disk.fsync(tmp / MANIFEST)
@@ -148,36 +172,32 @@ class Checkpoints:
             )
 
     def verified(self) -> Iterator[SavedCheckpoint]:
-        """Good ones, newest first; bad ones are reported and left where they are, as evidence."""
-        damaged = self._damaged_commits()
-        for step in reversed(steps_with_weights(self._root)):
+        """Yield good ones, newest first; bad ones are reported and left where they are, as evidence.
+
+        Raises StoreError where a commit record before a good one is damaged, missing or cannot be read, and where a
+        checkpoint cannot be read: going back to an older one would give up steps that are not lost.
+        """
+        self._hashes.clear()  # the records may have changed since they were hashed
+        steps = steps_with_weights(self._root)
+        for step in reversed(steps):
             try:
                 found = verify_checkpoint(self._root, step)
+            except ReadFailed:
+                raise
             except StoreError as error:
+                require_whole(self._root, step, None, newest=steps[-1])
                 self._verified.discard(step)
                 self._on_event(f"skipping checkpoint: {error}")
                 continue
             except FileNotFoundError:
                 continue
-            broken = [name for at, name in damaged if at <= step]
-            if broken:  # going on from here would leave steps in the record that nobody can read
-                self._on_event(f"skipping checkpoint {found.path}: commits/{broken[0]} before it is damaged")
-                continue
+            require_whole(self._root, step, found.commits, newest=steps[-1])
             self._verified.add(step)
             yield found
 
-    def _damaged_commits(self) -> list[tuple[int, str]]:
-        damaged = []
-        folder = self._root / "commits"
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            step = commit_step(path.name)
-            if step is not None:
-                try:
-                    read_record(path)
-                except StoreError as error:
-                    self._on_event(str(error))
-                    damaged.append((step, path.name))
-        return damaged
+    def forget_commits(self) -> None:
+        """Forget the hashes of commit records: some were set aside, and their steps will be written again."""
+        self._hashes.clear()
 
     def retirable(self, *, keep: int, protect: Collection[int]) -> list[int]:
         """Steps older than the newest `keep` good ones (at least 2) and not protected."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relift.errors import StoreError
+from relift.errors import ReadFailed, StoreError
 
 _NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "lustre", "ceph", "glusterfs", "gpfs", "beegfs", "afs")
 TMP, DEL = ".tmp-", ".del-"  # being written; being deleted. Readers skip names that begin with a dot.
@@ -72,6 +72,18 @@ def storing(path: Path, *, disk: Disk = DISK, n_bytes: int = 0) -> Iterator[None
             what += f", {free:,} free" if free is not None else ""
             what += ": make room and start again, the run goes on from its last checkpoint"
         raise StoreError(what) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an OSError from reading `path` into a ReadFailed of one line; FileNotFoundError passes."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        where = error.filename or path
+        raise ReadFailed(f"{where}: cannot read: {error.strerror or error} (errno {error.errno})") from error
 
 
 def _free_or_none(disk: Disk, path: Path) -> int | None:
@@ -179,10 +191,6 @@ def parse_record(data: bytes, path: Path) -> dict[str, Any]:
 
 def read_record(path: Path) -> dict[str, Any]:
     """Raises StoreError if damaged or unreadable, FileNotFoundError if absent."""
-    try:
+    with reading(path):
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StoreError(f"{path}: cannot read: {error.strerror or error} (errno {error.errno})") from error
     return parse_record(data, path)

@@ -1,4 +1,4 @@
-"""Whose folder is it: what may become a run folder, who writes in it, what a killed writer left there."""
+"""Take a run folder: what may become one, its lock and the holder of it, leftovers of a killed writer."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from relift.errors import InputError, RunInUse
-from relift.schema import SCHEMA_VERSION
-from relift.store.files import DEL, TMP, Disk, read_record, remove_tree
+from relift.store.files import DEL, TMP, Disk, remove_tree
+from relift.store.ledger import LEDGERS
 from relift.store.tables import PER_STEP, WHOLE
 
 LOCK, HOLDER, STARTING, RUN_JSON, CONFIG = ".lock", ".writer.json", ".starting", "run.json", "config.toml"
+_OWN = (
+    RUN_JSON,
+    CONFIG,
+    *LEDGERS,
+    *(f"{table}.parquet" for table in WHOLE),
+    *PER_STEP,
+    "commits",
+    "weights",
+    "orphaned",
+)
 LOCK_SECONDS = 0.3  # `relift check` holds the lock for an instant to see whether a writer lives
-
-
-def read_run_json(folder: Path) -> dict[str, Any]:
-    """Raises StoreError if damaged, FileNotFoundError if absent, InputError if a newer relift wrote it."""
-    body = read_record(folder / RUN_JSON)
-    version = body.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise InputError(f"{folder}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update relift")
-    return body
 
 
 def require_run_folder(folder: Path) -> None:
@@ -41,6 +41,26 @@ def require_run_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot read: {error.strerror}; choose another folder") from error
     if foreign and not _is_ours(folder):  # asked again: another process may just be starting a run here
         raise InputError(f"{folder}: holds {foreign[0]!r} but no run.json: choose an empty folder or that of a run")
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse to write where a part of the run is a link: what is written or deleted there lies elsewhere.
+
+    Raises InputError.
+    """
+    for path in (folder, folder / "weights"):
+        links = sorted(each.name for each in path.iterdir() if each.is_symlink()) if path.is_dir() else []
+        if links:
+            raise InputError(f"{path / links[0]}: is a link, and a run is only written where it lies: replace it")
+
+
+def refuse_run_file(path: Path) -> None:
+    """Refuse to write an output over a file of a run. Raises InputError."""
+    at = path.absolute()
+    for folder in (at.parent, at.parent.parent):
+        inside = at.relative_to(folder).parts[0]
+        if (folder / RUN_JSON).exists() and (inside in _OWN or inside.startswith(".")):
+            raise InputError(f"{path}: is a file of the run in {folder}: choose another place")
 
 
 def _is_ours(folder: Path) -> bool:
@@ -77,7 +97,7 @@ def take_lock(folder: Path) -> FileLock:
 
 
 def holder_bytes() -> bytes:
-    """What .writer.json says while we hold the lock."""
+    """Make the content of .writer.json while we hold the lock."""
     return (json.dumps({"host": socket.gethostname(), "pid": os.getpid()}) + "\n").encode()
 
 

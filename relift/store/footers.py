@@ -90,7 +90,7 @@ def read_footer(file: Any) -> bytes:
 
 
 def parse_footer(data: bytes) -> Footer:
-    """Of `footer_of`'s bytes."""
+    """Parse the bytes that `footer_of` read."""
     metadata = pq.read_metadata(pa.BufferReader(data))
     names, groups = metadata.schema.names, range(metadata.num_row_groups)
     least_G = np.full(len(groups), np.iinfo(np.int64).min)

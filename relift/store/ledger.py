@@ -1,4 +1,4 @@
-"""What was asked of somebody who charges, and what came back: append-only JSON lines inside a run folder.
+"""Keep what was asked of a service that charges, and what came back: append-only JSON lines inside a run folder.
 
 The key of a request is written before it is sent, the reply is on disk before anybody uses it. So after any kill the
 only requests that can be paid twice are those under way. Every line carries a checksum of itself. A line that was cut
@@ -101,7 +101,7 @@ class Ledger:
             self._file = -1
 
     def reply(self, key: str, request: str) -> dict[str, Any] | None:
-        """What was answered to exactly this before; None if nothing was."""
+        """Find what was answered to exactly this before; None if nothing was."""
         return self._contents.replies.get((key, request))
 
     @property

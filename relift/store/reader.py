@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relift.errors import InputError, StoreError
-from relift.schema import SCHEMA_VERSION, TABLES
+from relift.run_record import RunRecord, parse_run
+from relift.schema import TABLES
 from relift.store.checkpoints import checkpoint_folder, verify_checkpoint
+from relift.store.commits import committed_files
 from relift.store.files import read_record, sha256_of
 from relift.store.footers import Footers
 from relift.store.tables import (
@@ -24,6 +26,7 @@ from relift.store.tables import (
     parse_table_file,
     read_parquet,
     read_whole,
+    require_schema,
     with_later_columns,
 )
 
@@ -37,21 +40,21 @@ class RunReader:
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
         self._cache: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}  # records by path
+        self._parsed: tuple[dict[str, Any], RunRecord] | None = None  # of run.json: as read, as a record
         self._named: dict[str, tuple[dict[str, Any], dict[str, dict[TableFile, dict[str, Any]]]]] = {}
         self._footers = Footers()
-        run = self.run_json
-        version = run.get("schema_version")
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
-            raise InputError(f"{folder}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update it")
-        self.run_id: str = run["run_id"]
+        self.run_id = self.run.run_id
 
     @property
-    def run_json(self) -> dict[str, Any]:
-        """run.json as it is now."""
-        body = self._record(f"{self.folder}/run.json")
+    def run(self) -> RunRecord:
+        """The record of the run as it is now."""
+        path = f"{self.folder}/run.json"
+        body = self._record(path)
         if body is None:
             raise InputError(f"{self.folder}: no run.json there: not a run folder")
-        return body
+        if self._parsed is None or self._parsed[0] is not body:
+            self._parsed = (body, parse_run(body, path))
+        return self._parsed[1]
 
     @property
     def config_toml(self) -> str:
@@ -61,7 +64,7 @@ class RunReader:
             data = path.read_bytes()
         except OSError as error:
             raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error
-        if sha256_of(data) not in self.run_json["files"].get(path.name, ()):
+        if sha256_of(data) not in self.run.files.get(path.name, ()):
             raise StoreError(f"{path}: changed since the run began: run.json knows another SHA-256")
         return data.decode()
 
@@ -90,13 +93,13 @@ class RunReader:
         return {file: entries[file] for file in sorted(entries, key=_order)}
 
     def _files_of(self, path: str) -> dict[str, dict[TableFile, dict[str, Any]]]:
-        """What one commit record names, by table; nothing if it is gone."""
+        """List what one commit record names, by table; nothing if it is gone."""
         record = self._record(path)
         if record is None:
             return {}
         if path not in self._named or self._named[path][0] is not record:
             by_table: dict[str, dict[TableFile, dict[str, Any]]] = {}
-            for name, entry in record["files"].items():
+            for name, entry in committed_files(record, path).items():
                 file = parse_table_file(self.folder, name)
                 if file is None:
                     raise StoreError(f"{path}: names {name!r}, which is no table file")
@@ -180,7 +183,9 @@ class RunReader:
                 )
                 if question_ixs is None and len(rows) != entry["rows"]:
                     raise StoreError(f"{file.path}: damaged: {len(rows)} rows, its commit record says {entry['rows']}")
-                return with_later_columns(TABLES[file.table], rows, columns)
+                rows = with_later_columns(TABLES[file.table], rows, columns)
+                require_schema(file.path, TABLES[file.table], rows, columns)
+                return rows
             except (FileNotFoundError, StoreError) as error:
                 # A resume may have taken the record back, and the step may have been written again since.
                 now = self._entries(file.table).get(file)
@@ -230,7 +235,7 @@ class RunReader:
         for attempt in range(RETRIES):
             last = self.committed_step
             try:
-                rows = read_whole(self.folder, table, self.run_json.get("files", {}))
+                rows = read_whole(self.folder, table, self.run.files)
                 break
             except StoreError:  # rewritten between the two reads?
                 if attempt == RETRIES - 1:

@@ -1,4 +1,4 @@
-"""Setting aside what lies past a checkpoint, so that every key exists once when the steps are done again."""
+"""Set aside what lies past a checkpoint, so that every key exists once when the steps are done again."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relift.store.checkpoints import checkpoint_folder, steps_with_weights
+from relift.store.commits import commit_records, committed_files
 from relift.store.files import Disk, make_folder, read_record, storing
-from relift.store.tables import PER_STEP, commit_step, parse_table_file
-
-
-def commit_records(root: Path) -> list[tuple[int, Path]]:
-    """(step, path) of every commit record, whole or damaged, in rising order."""
-    folder = root / "commits"
-    found = [(commit_step(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted((step, path) for step, path in found if step is not None)
+from relift.store.tables import PER_STEP, parse_table_file
 
 
 def set_aside_past(limit: int, root: Path, aside: Path, *, disk: Disk, on_event: Callable[[str], None]) -> None:
-    """Moves commit records past `limit`, then table files that no record names any more, then checkpoints past it.
+    """Move commit records past `limit`, then table files that no record names any more, then checkpoints past it.
 
     Renames only: may be interrupted anywhere and repeated. Raises StoreError, also for a damaged record that stays.
     """
@@ -33,7 +27,7 @@ def set_aside_past(limit: int, root: Path, aside: Path, *, disk: Disk, on_event:
 def _unnamed_files(root: Path) -> list[Path]:
     named: set[Path] = set()
     for _, path in commit_records(root):
-        named.update(root / name for name in read_record(path)["files"])
+        named.update(root / name for name in committed_files(read_record(path), path))
     found: list[Path] = []
     for table in PER_STEP:
         folder = root / table

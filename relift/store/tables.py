@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from relift.errors import StoreError
+from relift.run_record import RUN_ID
 from relift.schema import TABLES, Assistance, Column, Origin, Table
 from relift.store.files import sha256_of
 from relift.store.footers import Footers
 
 PER_STEP = tuple(name for name, table in TABLES.items() if table.per_step)
 WHOLE = tuple(name for name, table in TABLES.items() if not table.per_step)
-NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # what may become a part of a path
+NAME_PART = RUN_ID  # what may become a part of a path
 # A question's rows are fetched without decoding the others. Of 800,000 attempts 16,384 rows decode in 1 ms, all in 70;
 # smaller groups make passes over a whole table slower.
 GROUP_ROWS = {"responses": 1_024, "attempts": 16_384}
@@ -48,7 +49,7 @@ class TableFile:
 def table_file(
     root: Path, table: str, *, step: int, origin: str | None, draw: int | None, part: int | None
 ) -> TableFile:
-    """Where these rows live. Raises ValueError for what has no place: wrong table, origin, negative numbers."""
+    """Find the file in which these rows live. ValueError: wrong table, origin, or a negative number."""
     if table not in PER_STEP:
         raise ValueError(f"{table!r} is not a per-step table ({', '.join(PER_STEP)})")
     numbers = {"step": step, "draw": draw, "part": part}
@@ -91,6 +92,12 @@ def commit_step(name: str) -> int | None:
     """Step of a commit record by its file name; None for other files."""
     match = _COMMIT_FILE.fullmatch(name)
     return int(match.group(1)) if match else None
+
+
+def step_in(name: str) -> int:
+    """Read the step out of the name of an entry of `appended`, as probe.step-000008.d5; -1 where there is none."""
+    match = re.search(r"\.step-(\d{6,9})\.", name)
+    return int(match.group(1)) if match else -1
 
 
 def conform(table: Table, frame: pd.DataFrame | pa.Table, constants: Mapping[str, Any]) -> pa.Table:
@@ -148,8 +155,10 @@ def _column(
 
 
 def row_key(table: str) -> tuple[str, ...]:
-    """What tells the rows of one per-step file apart; they are stored in this order, the same for every table of
-    one set of attempts, so that the answers of one question lie together."""
+    """List the columns that tell the rows of one per-step file apart, in the order in which they are stored.
+
+    The order is the same for every table of one set of attempts, so that the answers of one question lie together.
+    """
     if table == "responses":
         return ("question_ix", "attempt")
     return tuple(name for name in TABLES[table].key if name not in _CONSTANT)
@@ -250,10 +259,10 @@ def read_parquet(
         raise StoreError(f"{path}: damaged or unreadable ({reason}); `relift check` lists what else is") from error
 
 
-def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> pa.Table:
-    """Rows of a table that is kept whole, none if there is no file. `known`: run.json's hashes by file name.
+def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]], *, must: bool = False) -> pa.Table:
+    """Read the rows of a table that is kept whole, none if there is no file. `known`: run.json's hashes by file name.
 
-    Raises StoreError if the file matches none of its hashes.
+    Raises StoreError if the file matches none of its hashes; with `must` also if there is none.
     """
     if table not in WHOLE:
         raise ValueError(f"{table!r} is not one of {', '.join(WHOLE)}")
@@ -261,25 +270,49 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> 
     try:
         data = path.read_bytes()
     except FileNotFoundError:
+        if must:
+            raise StoreError(f"{path}: missing: put it back from a copy and start again") from None
         return TABLES[table].arrow_schema().empty_table()
     except OSError as error:
         raise StoreError(f"{path}: cannot read: {error.strerror} (errno {error.errno})") from error
     if sha256_of(data) not in known.get(path.name, ()):
         raise StoreError(f"{path}: damaged: run.json knows another SHA-256; `relift check` lists what else is")
-    return with_later_columns(
-        TABLES[table], pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
-    )
+    try:
+        rows = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+    except (OSError, pa.ArrowException, ValueError) as error:  # the right hash, of what is no table
+        raise StoreError(f"{path}: not a readable table: {' '.join(str(error).split())[:200]}") from error
+    rows = with_later_columns(TABLES[table], rows)
+    require_schema(path, TABLES[table], rows)
+    return rows
 
 
 def with_later_columns(table: Table, rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """Fill in the columns that a file is older than: their default, or null for "not measured"."""
+    """Bring rows of an older file to the schema: columns that it lacks get their default, or null for "not measured",
+    and counts that it kept in 16 bits get 32."""
     names = [c.name for c in table.columns] if columns is None else list(columns)
+    types = {column.name: column.type for column in table.columns}
+    for at, field in enumerate(rows.schema):
+        if field.type == pa.int16() and types.get(field.name) == pa.int32():
+            wider = pa.field(field.name, pa.int32(), nullable=field.nullable)
+            rows = rows.set_column(at, wider, rows.column(at).cast(pa.int32()))
     later = [table.column(name) for name in names if name not in rows.column_names]
     later = [column for column in later if column.nullable or column.default is not None]
     for column in later:
         values = pa.repeat(pa.scalar(column.default, _plain(column)), len(rows)).cast(column.type)
         rows = rows.append_column(pa.field(column.name, column.type, nullable=column.nullable), values)
     return rows.select(names) if later else rows
+
+
+def require_schema(path: Path, table: Table, rows: pa.Table, columns: Sequence[str] | None = None) -> None:
+    """Refuse rows whose columns or types are not the schema's, as a file of somebody else may have them.
+
+    Raises StoreError.
+    """
+    names = [c.name for c in table.columns] if columns is None else list(columns)
+    there = dict(zip(rows.schema.names, rows.schema.types, strict=True))
+    odd = [f"{name} is {there.get(name, 'missing')}" for name in names if there.get(name) != table.column(name).type]
+    if odd:
+        raise StoreError(f"{path}: not a table of relift: {', '.join(odd[:3])}; `relift check` lists what else is")
 
 
 def unassisted(attempts: pa.Table) -> pa.Table:

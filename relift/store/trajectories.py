@@ -66,11 +66,11 @@ def trajectories_of(
     frame = {
         **{name: np.repeat(value, n_questions) for name, value in constants.items()},
         "question_ix": question_Q.astype(np.int32),
-        "n_attempts": count(everyone_N).astype(np.int16),
-        "n_correct": count(correct_N).astype(np.int16),
-        "n_undecided": count(_equals(columns["verdict"], Verdict.undecided)[order]).astype(np.int16),
-        "n_truncated": count(_equals(columns["finish"], Finish.length)[order]).astype(np.int16),
-        "n_distinct_answers": _distinct(columns["answer"], order, row_N, n_questions).astype(np.int16),
+        "n_attempts": count(everyone_N).astype(np.int32),
+        "n_correct": count(correct_N).astype(np.int32),
+        "n_undecided": count(_equals(columns["verdict"], Verdict.undecided)[order]).astype(np.int32),
+        "n_truncated": count(_equals(columns["finish"], Finish.length)[order]).astype(np.int32),
+        "n_distinct_answers": _distinct(columns["answer"], order, row_N, n_questions).astype(np.int32),
         "mean_tokens": mean(tokens_N, everyone_N),
         "mean_tokens_correct": mean(tokens_N, correct_N),
         "mean_entropy": mean(

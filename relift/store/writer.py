@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,13 +17,17 @@ import pandas as pd
 import pyarrow as pa
 
 from relift.errors import InputError, StoreError
+from relift.run_record import RUN_ID, STORED, RunRecord, Start, as_json, parse_run
 from relift.schema import SCHEMA_VERSION, TABLES
 from relift.store.checkpoints import Checkpoints, SavedCheckpoint
+from relift.store.commits import commit_records
 from relift.store.files import (
     DISK,
     Disk,
     make_folder,
     network_file_system,
+    read_record,
+    reading,
     record_bytes,
     remove_quietly,
     sha256_of,
@@ -38,24 +43,22 @@ from relift.store.folder import (
     STARTING,
     clear_leftovers,
     holder_bytes,
-    read_run_json,
+    refuse_links,
     require_run_folder,
     take_lock,
 )
 from relift.store.footers import footer_of
-from relift.store.rollback import commit_records, set_aside_past
+from relift.store.rollback import set_aside_past
 from relift.store.tables import (
-    NAME_PART,
     WHOLE,
     TableFile,
     commit_name,
     conform,
     encode,
     read_whole,
+    step_in,
     table_file,
 )
-
-_OURS = ("schema_version", "run_id", "starts", "files", "body_sha256")  # fields of run.json that only we set
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,6 @@ class RunWriter:
 
     folder: Path
     is_new: bool
-    run_json: dict[str, Any]
 
     def __init__(self, folder: Path, *, on_event: Callable[[str], None] | None = None, disk: Disk = DISK):
         self.folder = Path(folder).absolute()
@@ -84,8 +86,11 @@ class RunWriter:
         self._on_event: Callable[[str], None] = on_event or (lambda event: None)
         self._pending: list[_Pending] = []
         self._failed = False
+        self._run: RunRecord | None = None
+        self._body: dict[str, Any] = {}  # of run.json, with keys that this relift does not know
         self._checkpoints = Checkpoints(self.folder, disk=disk, on_event=self._on_event)
         require_run_folder(self.folder)
+        refuse_links(self.folder)  # the lock too may be one
         try:
             make_folder(disk, self.folder)
             self._lock = take_lock(self.folder)
@@ -100,6 +105,7 @@ class RunWriter:
 
     def _open(self) -> None:
         require_run_folder(self.folder)  # again: it may have changed while nobody had the lock
+        refuse_links(self.folder)
         with storing(self.folder, disk=self._disk):
             clear_leftovers(self.folder, self._disk)
         write_atomic(self._disk, self.folder / HOLDER, holder_bytes())
@@ -107,7 +113,10 @@ class RunWriter:
         if kind is not None:
             self._on_event(f"{self.folder} is on {kind}: locks and durability are not promised there")
         self.is_new = not (self.folder / RUN_JSON).exists()
-        self.run_json = {} if self.is_new else read_run_json(self.folder)
+        if not self.is_new:
+            path = self.folder / RUN_JSON
+            self._body = read_record(path)
+            self._run = parse_run(self._body, str(path))
 
     def __enter__(self) -> Self:
         return self
@@ -126,67 +135,71 @@ class RunWriter:
 
     # ---- the run -----------------------------------------------------------------------------------------------
 
+    @property
+    def run(self) -> RunRecord:
+        """The record of the run. Raises ValueError before `start`."""
+        if self._run is None:
+            raise ValueError("start the run first")
+        return self._run
+
     def start(
         self,
+        run: RunRecord,
         *,
-        run_json: dict[str, Any],
         config_toml: str,
         questions: pd.DataFrame | pa.Table,
         demonstrations: pd.DataFrame | pa.Table | None,
     ) -> None:
-        """Lays a new run: run.json (which must hold run_id) lands last, so the run exists entirely or not at all."""
+        """Lay a new run: run.json lands last, so the run exists entirely or not at all."""
         if not self.is_new:
             raise ValueError(f"{self.folder} holds a run already")
-        run_id = run_json.get("run_id")
-        if not isinstance(run_id, str) or not NAME_PART.fullmatch(run_id):
-            raise ValueError(f"run.json needs a run_id of letters, digits, '.', '_' and '-', not {run_id!r}")
+        if not RUN_ID.fullmatch(run.run_id):
+            raise ValueError(f"run_id must be letters, digits, '.', '_' and '-', not {run.run_id!r}")
         contents = {CONFIG: config_toml.encode()}
         frames = {"questions": questions, "demonstrations": demonstrations}
         for table, frame in frames.items():
             if frame is not None:
-                rows = conform(TABLES[table], frame, {"run_id": run_id})
+                rows = conform(TABLES[table], frame, {"run_id": run.run_id})
                 contents[f"{table}.parquet"] = encode(TABLES[table], rows)
         # The marker says that the files beside it are ours until run.json has landed: an unfinished start may then
         # be cleared away, but a user's own questions.parquet never is.
         write_atomic(self._disk, self.folder / STARTING, b"")
         for name, data in contents.items():
             write_atomic(self._disk, self.folder / name, data)
-        body = {
-            **run_json,
-            "schema_version": SCHEMA_VERSION,
-            "starts": [{"start": 1, "from_step": None}],
-            "files": {name: [sha256_of(data)] for name, data in contents.items()},
-        }
-        self._write_run_json(body)
+        files = {name: (sha256_of(data),) for name, data in contents.items()}
+        self._write_run(replace(run, starts=(Start(start=1),), files=files))
         self.is_new = False
         with storing(self.folder, disk=self._disk):
             self._disk.unlink(self.folder / STARTING)
 
-    def update_run_json(self, **fields: Any) -> None:
-        """Sets fields of run.json; the file is rewritten whole."""
-        taken = [name for name in fields if name in _OURS]
+    def update_run(self, **fields: Any) -> None:
+        """Set fields of the record; run.json is rewritten whole."""
+        taken = [name for name in fields if name in STORED]
         if taken:
             raise ValueError(f"run.json: {taken} are set by the store alone")
-        self._write_run_json({**self._require_run(), **fields})
+        self._write_run(replace(self._require_run(), **fields))
 
-    def _write_run_json(self, body: dict[str, Any]) -> None:
+    def _write_run(self, run: RunRecord) -> None:
+        run = replace(run, schema_version=SCHEMA_VERSION)  # what is written from now on is of this version
+        known = {f.name for f in dataclass_fields(run)}
+        body = {**{name: value for name, value in self._body.items() if name not in known}, **as_json(run)}
+        run = parse_run(body, str(self.folder / RUN_JSON))  # what could not be read is never written
         write_atomic(self._disk, self.folder / RUN_JSON, record_bytes(body))
-        self.run_json = body
+        self._run, self._body = run, body
 
-    def _require_run(self) -> dict[str, Any]:
-        if self.is_new:
-            raise ValueError("start the run first")
+    def _require_run(self) -> RunRecord:
+        run = self.run
         if not self._lock.is_locked:
             raise ValueError("this writer is closed")
         if self._failed:
             raise StoreError(
                 f"{self.folder}: an earlier write failed; start again, the run goes on from its checkpoint"
             )
-        return self.run_json
+        return run
 
     @property
     def _start(self) -> int:
-        return len(self.run_json["starts"])
+        return len(self.run.starts)
 
     # ---- tables ------------------------------------------------------------------------------------------------
 
@@ -211,7 +224,7 @@ class RunWriter:
         file = table_file(self.folder, table, step=step, origin=origin, draw=draw, part=part)
         if any(pending.file.path == file.path for pending in self._pending):
             raise ValueError(f"{file.path.name}: {table} of this step, origin, draw and part was written already")
-        constants = {"run_id": run["run_id"], "step": step, "origin": file.origin, "draw": file.draw}
+        constants = {"run_id": run.run_id, "step": step, "origin": file.origin, "draw": file.draw}
         rows = conform(TABLES[table], frame, constants)
         data = encode(TABLES[table], rows)
         entry = {
@@ -245,7 +258,7 @@ class RunWriter:
                 disk.fsync(parent)
         files = {item.file.path.relative_to(self.folder).as_posix(): item.entry for item in pending}
         body = {
-            "schema_version": SCHEMA_VERSION, "run_id": run["run_id"], "step": int(step), "start": self._start,
+            "schema_version": SCHEMA_VERSION, "run_id": run.run_id, "step": int(step), "start": self._start,
             "files": dict(sorted(files.items())),
         }  # fmt: skip
         with self._failing():
@@ -278,18 +291,19 @@ class RunWriter:
             raise ValueError(f"{table!r} is not one of {', '.join(WHOLE)}")
         run = self._require_run()
         path = self.folder / f"{table}.parquet"
-        data = encode(TABLES[table], conform(TABLES[table], frame, {"run_id": run["run_id"]}))
+        data = encode(TABLES[table], conform(TABLES[table], frame, {"run_id": run.run_id}))
         # run.json names the hashes that are right before and after the rename, so no instant looks damaged
-        known = run["files"].get(path.name, [])
-        now = sha256_of_file(path) if path.exists() else None
-        hashes = [*(sha for sha in known if sha == now), sha256_of(data)]
+        known = run.files.get(path.name, ())
+        with reading(path):
+            now = sha256_of_file(path) if path.exists() else None
+        hashes = (*(sha for sha in known if sha == now), sha256_of(data))
         with self._failing():
-            self._write_run_json({**run, "files": {**run["files"], path.name: hashes}})
+            self._write_run(replace(run, files={**run.files, path.name: hashes}))
             write_atomic(self._disk, path, data)
 
     def read_whole(self, table: str) -> pd.DataFrame:
         """The rows of a table that is kept whole; an empty frame with its columns if there is none yet."""
-        rows = read_whole(self.folder, table, self.run_json.get("files", {}))
+        rows = read_whole(self.folder, table, self.run.files)
         return rows.to_pandas()
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
@@ -324,18 +338,23 @@ class RunWriter:
     # ---- resuming ----------------------------------------------------------------------------------------------
 
     def roll_back(self, step: int | None) -> None:
-        """Begins a new start from the checkpoint of `step` (None: from nothing): what lies past it is set aside.
+        """Begin a new start from the checkpoint of `step` (None: from nothing): what lies past it is set aside.
 
         Commit records past it, then table files that are past it or that no record names, then checkpoints, move to
         orphaned/start-000N/; rows past it leave `checkpoints` and `scores`. Never touches teacher.jsonl.
         May be interrupted anywhere and repeated. Raises StoreError.
         """
         run = self._require_run()
+        for table in ("questions", "demonstrations"):  # before anything is moved
+            if f"{table}.parquet" in run.files:
+                read_whole(self.folder, table, run.files, must=True)
         self._drop_pending()
-        start = {"start": self._start + 1, "from_step": step}
-        self._write_run_json({**run, "starts": [*run["starts"], start]})  # first: its number is used once
+        start = Start(start=self._start + 1, from_step=step)
         limit = -1 if step is None else step
+        appended = {name: entry for name, entry in run.appended.items() if step_in(name) <= limit}
+        self._write_run(replace(run, starts=(*run.starts, start), appended=appended))  # first: its number is used once
         aside = self.folder / "orphaned" / f"start-{self._start:04d}"
+        self._checkpoints.forget_commits()
         set_aside_past(limit, self.folder, aside, disk=self._disk, on_event=self._on_event)
         for table in ("checkpoints", "scores"):
             rows = self.read_whole(table)

@@ -1,4 +1,4 @@
-"""The door every demonstration passes before it may be trained on: answer check, length check, no duplicates."""
+"""Admit demonstrations to training: answer check, length check, no duplicates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def admit(
     bad: str,
     context: int | None = None,
 ) -> tuple[list[Demo], pd.DataFrame]:
-    """The demonstrations that may be trained on, and the rows of `demonstrations` for all that were offered.
+    """Choose the demonstrations that may be trained on; make rows of `demonstrations` for all that were offered.
 
     `items` by question_id; `bad` is data.bad_demonstrations: "refuse" raises one InputError that names what failed,
     "skip" records the refusals. A demonstration is never cut: with its end token it fits into `max_tokens`, and with

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and how a run is put back to it. The files' protocol is the store's (relift.store).
+"""Save the state of a run, and put a run back to it. The files' protocol is the store's (relift.store).
 
 weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
@@ -78,7 +78,7 @@ def keep_row(run: Run, row: dict[str, Any]) -> None:
     writer = run.record.writer
     table = writer.read_whole("checkpoints")
     table = table[table["step"] < row["step"]]
-    frame = pd.concat([table, pd.DataFrame([{"run_id": writer.run_json["run_id"], **row}])], ignore_index=True)
+    frame = pd.concat([table, pd.DataFrame([{"run_id": writer.run.run_id, **row}])], ignore_index=True)
     protect = frame.loc[frame["kind"] != "train", "step"].tolist()
     writer.retire_checkpoints(keep=run.config.checkpoint.keep, protect=protect)
     kept = {p.name for p in (writer.folder / "weights").glob("step-*")}

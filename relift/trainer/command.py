@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from relift.schema import RunStatus
 from relift.terminal import stop_on_signals, warn_on
 from relift.trainer.configuration import load_config
 from relift.trainer.run import StepReport
@@ -42,12 +43,12 @@ def run_training(
             try:
                 train(run)
             except Interrupted:
-                run.record.writer.update_run_json(status="interrupted")
+                run.record.writer.update_run(status=RunStatus.interrupted)
                 console.print(
                     f"stopped after step {run.step}; start the same command again to continue", soft_wrap=True
                 )
                 sys.exit(128 + (received[0] if received else signal.SIGTERM))  # none: another process was told
-        run.record.writer.update_run_json(status="done")
+        run.record.writer.update_run(status=RunStatus.done)
     console.print(f"done: {folder}  (verify it: relift check {folder})", soft_wrap=True, highlight=False, markup=False)
 
 

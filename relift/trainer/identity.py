@@ -1,4 +1,4 @@
-"""What makes a run this run: fingerprints of configuration, data, model and surroundings, and their comparison."""
+"""Tell runs apart: fingerprints of configuration, data, model and surroundings, and their comparison."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions
 
 
 def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
-    """What must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
+    """List what must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
     values = flatten(config.model_dump())
     values["data.prompt"] = template_identity(str(values["data.prompt"]))
     fields = {name: values[name] for name, change in field_changes() if change == "identity" and name not in PATHS}
@@ -24,7 +24,7 @@ def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str,
 
 
 def surroundings(config: Config, *, world_size: int, torch_version: str, isa: str) -> dict[str, object]:
-    """What changes bits but not what is computed: another value resumes with `exact = false`."""
+    """List what changes bits but not what is computed: another value resumes with `exact = false`."""
     values = flatten(config.model_dump())
     numeric = {name: values[name] for name, change in field_changes() if change == "numeric"}
     return {**numeric, "world_size": world_size, "torch": torch_version, "isa": isa, "machine": platform.machine()}
@@ -47,10 +47,10 @@ def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: 
 
 def changed_tunables(
     stored: Mapping[str, object], config: Config, *, folder: Path, allowed: Collection[str]
-) -> dict[str, object]:
+) -> dict[str, tuple[object, object]]:
     """Tunable fields that differ from the stored configuration; refused unless allowed by name."""
     values = tunables(config)
-    changed: dict[str, object] = {n: [stored[n], values[n]] for n in values if n in stored and stored[n] != values[n]}
+    changed = {n: (stored[n], values[n]) for n in values if n in stored and stored[n] != values[n]}
     refused = [name for name in changed if name not in allowed]
     if refused:
         what = "; ".join(f"{name} was {stored[name]!r} and is now {values[name]!r}" for name in refused)

@@ -16,7 +16,8 @@ from relift.grading import require_kind
 from relift.grading.extract import THINKING_TAGS
 from relift.grading.gold_check import Judge, kind_of_golds, require_readable_golds
 from relift.prompts import completion_ids, opens_thoughts, render
-from relift.schema import Question, question_row
+from relift.schema import Question
+from relift.store.rows import question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import load_tokenizer, stop_tokens
 from relift.trainer.demos import Demo
@@ -42,7 +43,7 @@ class Inputs:
 
     @property
     def sets(self) -> dict[str, QuestionSet]:
-        """The files, by the key of the configuration that names them."""
+        """List the files, by the key of the configuration that names them."""
         return {"data.questions": self.train, "probe.questions": self.probe, "probe.ends_only": self.ends}
 
 
@@ -204,17 +205,17 @@ def make_items(
 
 
 def questions_frame(inputs: Inputs) -> pd.DataFrame:
-    """The rows of `questions`: every question of the run once, by question_ix."""
+    """Make the rows of `questions`: every question of the run once, by question_ix."""
     with_demo = {demo.question_ix for demo in inputs.demos}
     rows: dict[int, dict[str, Any]] = {}
     for item in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items):
         rows.setdefault(
             item.question_ix,
-            {
-                **question_row(item.question),
-                "question_ix": item.question_ix,
-                "prompt_tokens": len(item.prompt_ids),
-                "has_demo": item.question_ix in with_demo,
-            },
+            question_row(
+                item.question,
+                item.question_ix,
+                prompt_tokens=len(item.prompt_ids),
+                has_demo=item.question_ix in with_demo,
+            ),
         )
     return pd.DataFrame([rows[ix] for ix in sorted(rows)])

@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Counts:
-    """What an average may depend on: global counts, known before the forward pass."""
+    """Count what an average may depend on: global counts, known before the forward pass."""
 
     length_S: np.ndarray  # int64, completion tokens
     group_S: np.ndarray  # int64, the question of each sequence
@@ -77,5 +77,5 @@ def _groups(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _positive(n: float) -> float:
-    """Of nothing any positive number is as good: the sum is 0."""
+    """Avoid dividing by 0: the sum over nothing is 0 whatever divides it."""
     return float(max(n, 1))

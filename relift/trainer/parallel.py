@@ -22,6 +22,7 @@ from relift.errors import ReliftError
 from relift.grading.base import Judgement, Submission
 from relift.grading.gold_check import Judge
 from relift.learner.distributed import sum_over_ranks, world
+from relift.run_record import RunRecord
 from relift.schema import Finish, Verdict
 
 FINISHES = (Finish.stop, Finish.length)
@@ -103,7 +104,7 @@ class SharedEngine:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Completion]]:
-        """As Engine.generate. Requests go round the processes; seeds are theirs, so the split changes no answer."""
+        """Answer requests, each process its share. They go round; seeds are theirs, so the split changes no answer."""
         rank, world_size = world()
         mine = self._engine.generate(requests[rank::world_size], sampling, on_progress=on_progress)
         flat = [completion for row in mine for completion in row]
@@ -156,12 +157,12 @@ class FirstGrader:
         self.name = grader.name
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
-        """As Grader.judge."""
+        """Judge on the first process, and tell the others."""
         judged = on_first(lambda: [asdict(judgement) for judgement in self._grader.judge(submissions)])
         return [Judgement(Verdict(j["verdict"]), j["rule"], j["answer"]) for j in judged]
 
     def unreadable_golds(self, golds: Sequence[str]) -> list[bool]:
-        """As Grader.unreadable_golds."""
+        """Look for unreadable golds on the first process, and tell the others."""
         return on_first(lambda: self._grader.unreadable_golds(golds))
 
     def describe(self) -> dict[str, object]:
@@ -181,16 +182,16 @@ def on_first_process(grader: Judge) -> Judge:
 
 
 class SilentWriter:
-    """What the other processes write with: nothing. Reads of the run folder go to the first process's files."""
+    """Write nothing, on all processes but the first. Reads of the run folder go to the first process's files."""
 
     def __init__(self, folder: Path, *, is_new: bool) -> None:
         self.folder = folder
         self.is_new = is_new
-        self.run_json: dict[str, Any] = {}
+        self.run: RunRecord
 
-    def start(self, *, run_json: dict[str, Any], **contents: object) -> None:
+    def start(self, run: RunRecord, **contents: object) -> None:
         """The first process lays the run."""
-        self.run_json = run_json
+        self.run = run
 
     def write(self, table: str, frame: object, **place: object) -> None:
         """The first process writes."""
@@ -201,7 +202,7 @@ class SilentWriter:
     def save_checkpoint(self, step: int, write_files: object, *, info: object) -> None:
         """The first process saves."""
 
-    def update_run_json(self, **fields: object) -> None:
+    def update_run(self, **fields: object) -> None:
         """The first process notes it."""
 
 

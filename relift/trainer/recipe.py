@@ -118,7 +118,7 @@ def step_questions(recipe: Recipe, step: Step) -> list[Ask]:
 
 @dataclass(frozen=True)
 class Method:
-    """What the file of a recipe says.
+    """Hold what the file of a recipe says.
 
     `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
     names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix.

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from relift.learner.update import Update, UpdateStats
-from relift.schema import Origin, UpdateKind, Verdict
-from relift.store import RunWriter, trajectories_of
+from relift.schema import Origin, UpdateKind
+from relift.store import RunWriter, split_responses, trajectories_of
+from relift.store.rows import attempt_row
+from relift.store.rows import attempts_frame as frame_of
 from relift.trainer.answers import Answers
 from relift.trainer.demos import DemoBuffer
 
@@ -137,18 +139,15 @@ class Record:
         self, step: int, origin: Origin, draw: int, frame: pd.DataFrame, *, texts: bool, waiting: Collection[int] = ()
     ) -> None:
         """Attempts, the texts that are kept, and the trajectories they make. `waiting`: questions in the buffer."""
-        frame = frame.sort_values(["question_ix", "attempt"], kind="stable", ignore_index=True)
-        text = frame.pop("text")
+        attempts, responses = split_responses(frame if texts else frame.assign(text=None))
         place: dict[str, Any] = {"step": step, "origin": str(origin), "draw": draw}
         if texts:
-            frame["response_id"] = np.arange(len(frame))
-            kept = frame[["response_id", "question_ix", "attempt"]].assign(text=text)
-            self.writer.write("responses", kept, **place)
-        self.writer.write("attempts", frame, **place)
+            self.writer.write("responses", responses, **place)
+        self.writer.write("attempts", attempts, **place)
         in_buffer = np.zeros(self.n_questions, dtype=bool)
         in_buffer[list(waiting)] = True
         trajectories = trajectories_of(
-            frame.assign(**place),
+            attempts.assign(**place),
             rl_exposures=self.rl_exposures,
             sft_exposures=self.sft_exposures,
             in_buffer=in_buffer,
@@ -174,23 +173,22 @@ def uses_of(answers: Answers, done: Sequence[tuple[Update, UpdateStats]]) -> tup
 def attempts_frame(answers: Answers, *, decoding: str) -> pd.DataFrame:
     """A row per attempt: the columns of `attempts` that sampling and grading give, and `text`."""
     rows = [
-        {
-            "question_ix": int(question_ix),
-            "attempt": g,
-            "assistance": str(assistance),
-            "verdict": str(judgement.verdict),
-            "verdict_rule": judgement.rule,
-            "reward": None if judgement.verdict is Verdict.undecided else float(judgement.verdict is Verdict.correct),
-            "finish": str(completion.finish),
-            "n_tokens": len(completion.token_ids_T),
-            "answer": judgement.answer,
-            "sum_logprob": float(np.sum(completion.logprobs_T, dtype=np.float64)),
-            "mean_entropy": completion.mean_entropy,
-            "policy_version": answers.version,
-            "decoding_id": decoding,
-            "seed": completion.seed,
-            "text": text,
-        }
+        attempt_row(
+            question_ix=int(question_ix),
+            attempt=g,
+            assistance=assistance,
+            verdict=judgement.verdict,
+            rule=judgement.rule,
+            answer=judgement.answer,
+            finish=completion.finish,
+            n_tokens=len(completion.token_ids_T),
+            policy_version=answers.version,
+            decoding_id=decoding,
+            seed=completion.seed,
+            text=text,
+            sum_logprob=float(np.sum(completion.logprobs_T, dtype=np.float64)),
+            mean_entropy=completion.mean_entropy,
+        )
         for question_ix, *row in zip(
             answers.question_ix_Q,
             answers.completions_QG,
@@ -201,4 +199,4 @@ def attempts_frame(answers: Answers, *, decoding: str) -> pd.DataFrame:
         )
         for g, (completion, judgement, text, assistance) in enumerate(zip(*row, strict=True))
     ]
-    return pd.DataFrame(rows)
+    return frame_of(rows)

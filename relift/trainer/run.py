@@ -20,7 +20,7 @@ from relift.trainer.stream import Stream
 
 
 class LearnerLike(Protocol):
-    """What the loop asks of a learner; relift.learner.learner.Learner is the one that trains."""
+    """Describe what the loop asks of a learner; relift.learner.learner.Learner is the one that trains."""
 
     def score(self, sequences: Sequence[TrainSequence], *, temperature: float) -> list[np.ndarray]: ...
     def score_reference(self, sequences: Sequence[TrainSequence], *, temperature: float) -> list[np.ndarray]: ...
@@ -32,7 +32,7 @@ class LearnerLike(Protocol):
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a progress display may show of a finished step."""
+    """Tell a progress display what it may show of a finished step."""
 
     step: int
     reward: float | None  # mean over the decided rollouts

@@ -13,12 +13,10 @@ import numpy as np
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import GuardStop
 from relift.grading.base import Submission
-from relift.schema import Origin, Verdict, seed_of
+from relift.schema import WARN_UNDECIDED, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
 from relift.trainer.step import Ask, Step
-
-WARN_UNDECIDED = 0.02  # share of undecided verdicts that is worth a line
 
 
 def answer(run: Run, step: Step, plan: Sequence[Ask]) -> Answers:

@@ -9,6 +9,7 @@ import platform
 import random
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import torch
 import transformers
 
 from relift.config import Config, to_toml
-from relift.fingerprints import digest, plain_name, versions
+from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import world
 from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
+from relift.run_record import Change, RunRecord
+from relift.schema import RunKind, RunStatus
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
@@ -211,8 +214,8 @@ def needs_reference(config: Config, recipe: Recipe, inputs: Inputs) -> bool:
     return probes or (recipe.rl is not None and recipe.rl.kl is not None) or config.data.score_base
 
 
-def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str, Any]:
-    """run.json of this configuration as of now: identity, surroundings, decoding, versions."""
+def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecord:
+    """Gather the record of this configuration as of now: identity, surroundings, decoding, versions."""
     fingerprints = {
         "data": inputs.train.fingerprint,
         "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
@@ -221,28 +224,30 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> dict[str
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
-    return {
-        "run_id": f"{plain_name(folder)}-{digest(ident)[:8]}",
-        "name": config.name or config.recipe,
-        "recipe": config.recipe,
-        "seed": config.seed,
-        "identity": ident,
-        "tunable": identity.tunables(config),
-        "surroundings": identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
-        "decodings": decodings(config, run),
-        "engine": run.engine.describe(),
-        "graders": {
-            kind: described for kind, described in run.grader.describe().items() if kind in inputs.answer_kinds
+    return RunRecord(
+        run_id=f"{plain_name(folder)}-{digest(ident)[:8]}",
+        kind=RunKind.train,
+        name=config.name or config.recipe,
+        recipe=config.recipe,
+        seed=config.seed,
+        status=RunStatus.running,
+        identity=ident,
+        tunable=identity.tunables(config),
+        surroundings=identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
+        decodings=decodings(config, run),
+        engine=run.engine.describe(),
+        graders={
+            kind: said for kind, said in plain_values(run.grader.describe()).items() if kind in inputs.answer_kinds
         },
-        "versions": versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
-        "hardware": {"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
-        "skipped_prompts": inputs.skipped,
-        "repairs": {name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
-    }
+        versions=versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
+        hardware={"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
+        skipped_prompts=inputs.skipped,
+        repairs={name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
+    )
 
 
 def decodings(config: Config, run: Run) -> dict[str, Any]:
-    """What `attempts.decoding_id` stands for."""
+    """Spell out what `attempts.decoding_id` stands for."""
     rollout, probe = config.rollout, config.probe
     stop = list(run.stop_token_ids)
     return {
@@ -263,36 +268,35 @@ def decodings(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def begin(run: Run, inputs: Inputs, facts: dict[str, Any], model: Any) -> None:
+def begin(run: Run, inputs: Inputs, facts: RunRecord, model: Any) -> None:
     """Lay a new run folder."""
-    n_parameters = model.num_parameters()
     demonstrations = inputs.demonstration_rows
     if run.config.data.score_base and inputs.demos:
         scores = score_demonstrations(run.learner, inputs.demos)
         demonstrations = demonstrations.assign(sum_logprob_base=demonstrations["demo_id"].map(scores))
     run.record.writer.start(
-        run_json={**facts, "status": "running", "exact": True, "changes": [], "n_parameters": n_parameters},
+        replace(facts, n_parameters=model.num_parameters()),
         config_toml=to_toml(run.config),
         questions=questions_frame(inputs),
         demonstrations=demonstrations if len(demonstrations) else None,
     )
 
 
-def resume(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> None:
+def resume(run: Run, facts: RunRecord, *, allow_changes: Collection[str]) -> None:
     """Compare identities, roll back to the newest good checkpoint, restore it."""
     step = parallel.on_first(partial(roll_back, run, facts, allow_changes=allow_changes))
     if world()[0]:
-        run.record.writer.run_json = facts  # of the first process alone it is the file
+        run.record.writer.run = facts  # type: ignore[misc]  # of the first process alone it is the file
     if step is not None:
         restore(run, checkpoint_folder(run.record.writer.folder, step))
 
 
-def roll_back(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]) -> int | None:
+def roll_back(run: Run, facts: RunRecord, *, allow_changes: Collection[str]) -> int | None:
     """The step of the newest good checkpoint, after everything past it was set aside; None: begin again."""
-    writer, stored = run.record.writer, run.record.writer.run_json
-    identity.compare(stored["identity"], facts["identity"], folder=writer.folder)
-    changed = identity.changed_tunables(stored["tunable"], run.config, folder=writer.folder, allowed=allow_changes)
-    same = stored["surroundings"] == facts["surroundings"]
+    writer, stored = run.record.writer, run.record.writer.run
+    identity.compare(stored.identity, facts.identity, folder=writer.folder)
+    changed = identity.changed_tunables(stored.tunable, run.config, folder=writer.folder, allowed=allow_changes)
+    same = stored.surroundings == facts.surroundings
     if not same:
         run.warn(
             "threads, micro-batches, versions or hardware differ from the last start: resumed, but not bit for bit"
@@ -302,11 +306,12 @@ def roll_back(run: Run, facts: dict[str, Any], *, allow_changes: Collection[str]
     writer.roll_back(step)
     if checkpoint is not None and checkpoint.info["row"] is not None:
         keep_row(run, checkpoint.info["row"])  # the run may have died between the checkpoint and its row
-    writer.update_run_json(
-        status="running",
-        tunable=facts["tunable"],
-        surroundings=facts["surroundings"],
-        exact=stored["exact"] and same and not changed,
-        changes=[*stored["changes"], *([{"from_step": step, "fields": changed}] if changed else [])],
+    change = Change(from_step=step, fields={name: (old, new) for name, (old, new) in changed.items()})
+    writer.update_run(
+        status=RunStatus.running,
+        tunable=facts.tunable,
+        surroundings=facts.surroundings,
+        exact=stored.exact and same and not changed,
+        changes=(*stored.changes, change) if changed else stored.changes,
     )
     return step

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from relift.config import Config
 from relift.errors import InputError
+from relift.run_record import RunRecord
 from relift.schema import Origin
 from relift.store import RunReader
 from relift.trainer.run import Run
@@ -18,8 +18,8 @@ MUST_AGREE = (
 )  # fmt: skip
 
 
-def open_base(config: Config, mine: Mapping[str, Any]) -> RunReader | None:
-    """The run that `probe.base_run` names, None when it names none. `mine`: run.json of the run that takes over.
+def open_base(config: Config, mine: RunRecord) -> RunReader | None:
+    """The run that `probe.base_run` names, None when it names none. `mine`: the record of the run that takes over.
 
     Raises InputError unless everything that an answer depends on is the same there, and its step 0 is there.
     """
@@ -29,10 +29,11 @@ def open_base(config: Config, mine: Mapping[str, Any]) -> RunReader | None:
     if not (folder / "run.json").is_file():
         raise InputError(f"probe.base_run = {folder}: no run is there; run it first, or leave probe.base_run out")
     reader = RunReader(folder)
-    theirs = reader.run_json
+    theirs = reader.run
     differing = [name for name in MUST_AGREE if _look_up(mine, name) != _look_up(theirs, name)]
-    differing += [name for name in ("surroundings", "engine", "graders") if mine[name] != theirs[name]]
-    differing += ["decodings.probe"] if mine["decodings"]["probe"] != theirs["decodings"]["probe"] else []
+    pairs = {n: (getattr(mine, n), getattr(theirs, n)) for n in ("surroundings", "engine", "graders")}
+    differing += [name for name, (here, there) in pairs.items() if here != there]
+    differing += ["decodings.probe"] if mine.decodings.get("probe") != theirs.decodings.get("probe") else []
     if differing:
         raise InputError(
             f"probe.base_run = {reader.folder}: differs in {', '.join(differing)}; leave probe.base_run out"
@@ -44,7 +45,7 @@ def open_base(config: Config, mine: Mapping[str, Any]) -> RunReader | None:
 
 def take_over_base(run: Run) -> bool:
     """Write step 0 of `probe.base_run` as this run's own; False when none is configured. Raises as open_base."""
-    reader = open_base(run.config, run.record.writer.run_json)
+    reader = open_base(run.config, run.record.writer.run)
     if reader is None:
         return False
     ids = reader.read("questions", columns=["question_id", "question_ix"]).set_index("question_ix")["question_id"]
@@ -61,6 +62,7 @@ def take_over_base(run: Run) -> bool:
     return True
 
 
-def _look_up(run_json: Mapping[str, Any], name: str) -> object:
+def _look_up(run: RunRecord, name: str) -> object:
     section, _, key = name.partition(".")
-    return run_json["identity"][section][key] if key else run_json["identity"][section]
+    value = run.identity.get(section)
+    return value.get(key) if key and isinstance(value, Mapping) else value

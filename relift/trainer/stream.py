@@ -1,4 +1,4 @@
-"""Which questions (or demonstrations) come when: a pure function of seed and position, so nothing has to be saved."""
+"""Order questions (or demonstrations) by seed and position alone, so that nothing has to be saved."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relift.run_record import parse_run
 from relift.schema import question_id_of
 from relift.store import RunWriter
 
@@ -41,7 +42,7 @@ def write_evaluation(
     samples: int | None = None,
     draw: int = 0,
     problems: Mapping[str, Sequence[str]] | None = None,
-    **run_json: Any,
+    **more: Any,
 ) -> Path:
     """A run with these attempts, question by question, of each benchmark. A question is known by its text, by default
     "NAME i"; one text in two benchmarks is one question, whose attempts the first benchmark gives."""
@@ -60,10 +61,10 @@ def write_evaluation(
     body = {
         "run_id": folder.name, "kind": "eval", "status": "done", "protocol": PROTOCOL, "benchmarks": declared,
         "decodings": {"benchmark": PROTOCOL["sampling"]}, "graders": {"math": {"name": "relift", "version": 1}},
-        "model": {"name": folder.name}, **run_json,
+        "model": {"name": folder.name}, **more,
     }  # fmt: skip
     with RunWriter(folder) as writer:
-        writer.start(run_json=body, config_toml="", questions=_questions(texts), demonstrations=None)
+        writer.start(parse_run(body, "test"), config_toml="", questions=_questions(texts), demonstrations=None)
         writer.write("attempts", _rows(attempts), step=0, origin="benchmark", draw=draw, part=0)
         writer.commit(0)
     return folder

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from relift.benchmarks import BENCHMARKS, list_benchmarks, pin, render_list
+from relift.benchmarks.listing import is_solution
+from relift.errors import InputError
 from tests.benchmarks.rows import lay, sums
 
 QUICK = """
@@ -54,3 +56,30 @@ def test_pin_tells_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "rows=320,  # as declared",
         f'content_hash="{BENCHMARKS["arith_test"].content_hash}",  # as declared',
     ]
+
+
+GSM8K = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nNatalia sold 48+24 = <<48+24=72>>72 clips.\n#### 72"
+
+
+def test_pin_refuses_golds_that_are_whole_solutions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GSM8K's own column holds the solution; the answer stands behind ####."""
+    file = lay(tmp_path / "sums.jsonl", [{"problem": "a", "answer": "2"}, {"problem": "b", "answer": GSM8K}])
+    monkeypatch.setitem(BENCHMARKS, "sums", sums())
+    with pytest.raises(InputError, match="1 of 2 gold answers are whole solutions, first 'Natalia sold 48/2"):
+        pin("sums", data=file)
+
+
+@pytest.mark.parametrize(
+    ("gold", "expected"),
+    [
+        (GSM8K, True),
+        ("We add both sides.\\nSo the answer is \\boxed{7}", True),
+        ("First we add the two numbers to get seven and a half.\n" * 2, True),
+        ("72", False),
+        ("\\boxed{72}", False),
+        (r"\frac{1}{2}", False),
+        ("the line through the origin with slope two and the point at infinity", False),
+    ],
+)
+def test_solutions_are_told_from_answers(gold: str, expected: bool) -> None:  # noqa: FBT001
+    assert is_solution(gold) is expected

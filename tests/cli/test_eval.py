@@ -18,6 +18,7 @@ import pytest
 
 from relift.engines import hf_model as checkpoint
 from relift.evaluate import collect as loop
+from relift.schema import RunStatus
 from relift.store import RunReader, check_run
 from tests.cli.command import Command, Ended, bytes_of, relift
 from tests.evaluate.fakes import assert_same, content
@@ -50,7 +51,7 @@ def evaluated(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_folder(evaluated: Path) -> None:
     assert check_run(evaluated).problems == []
     reader = RunReader(evaluated)
-    assert reader.run_json["status"] == "done"
+    assert reader.run.status is RunStatus.done
     attempts = reader.read("attempts")
     assert len(attempts) == 200 and set(attempts["attempt"]) == {0, 1} and attempts["seed"].nunique() == 200
     assert attempts["sum_logprob"].notna().all() and attempts["policy_version"].eq(0).all()
@@ -91,15 +92,15 @@ def after_answers(n: int, act: Callable[[], object]) -> Callable[[], None]:
     """A `before` that lets `act` happen when the n-th answer arrives."""
 
     def plant() -> None:
-        put, arrived = loop.Recorder.put, []
+        put, arrived = loop.GradingThread.put, []
 
-        def planted(self: loop.Recorder, index: int, reply: object) -> None:
+        def planted(self: loop.GradingThread, index: int, reply: object) -> None:
             arrived.append(index)
             if len(arrived) == n:
                 act()
             put(self, index, reply)  # type: ignore[arg-type]
 
-        loop.Recorder.put = planted  # type: ignore[assignment]
+        loop.GradingThread.put = planted  # type: ignore[assignment]
 
     return plant
 
@@ -110,7 +111,7 @@ def test_a_signal_keeps_what_has_arrived(number: int, inputs: Path, evaluated: P
     send = after_answers(50, lambda: os.kill(os.getpid(), number))
     ended = evaluate(inputs / "base", run, "--quiet", before=send)
     assert (ended.status, ended.out, ended.err) == (128 + number, "", "")
-    assert RunReader(run).run_json["status"] == "interrupted" and check_run(run).problems == []
+    assert RunReader(run).run.status is RunStatus.interrupted and check_run(run).problems == []
     assert len(content(run)["attempts"]) == 49  # the fiftieth had not been handed over yet
     assert "stopped; what had arrived is kept" in evaluate(inputs / "base", run, before=send).err
     assert evaluate(inputs / "base", run).status == 0
@@ -159,10 +160,10 @@ def logging_asks(log: Path) -> Callable[[], None]:
 
         def planted(asks, **rest):  # type: ignore[no-untyped-def]
             with log.open("a") as file:
-                file.writelines(f"{of.item.question_ix} {of.attempt}\n" for of in asks)
+                file.writelines(f"{p.question.question_ix} {p.attempt}\n" for p in asks)
             collect(asks, **rest)
 
-        from relift.evaluate import evaluate as evaluation
+        from relift.evaluate import fill as evaluation
 
         evaluation.collect = planted  # type: ignore[attr-defined]
 
@@ -186,10 +187,10 @@ def test_two_models_one_table(inputs: Path, finished: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert ended.status == 0, ended.err
     assert "base" in ended.out and "run-step8" in ended.out
-    folders = {RunReader(path).run_json["name"]: path for path in (tmp_path / "runs/eval").iterdir()}
+    folders = {RunReader(path).run.name: path for path in (tmp_path / "runs/eval").iterdir()}
     assert set(folders) == {"base", "run-step8"}
     assert set(content(folders["run-step8"])["attempts"]["step"]) == {8}
-    assert RunReader(folders["run-step8"]).run_json["model"]["run_id"] == RunReader(finished).run_id
+    assert RunReader(folders["run-step8"]).run.model.run_id == RunReader(finished).run_id
 
 
 def test_the_plan_writes_nothing(inputs: Path, tmp_path: Path) -> None:
@@ -322,8 +323,8 @@ def test_regrading(evaluated: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(new["attempts"][unchanged], content(evaluated)["attempts"][unchanged])
     pd.testing.assert_frame_equal(new["responses"], content(evaluated)["responses"])
     assert not new["scores"]["value"].equals(content(evaluated)["scores"]["value"])
-    stored = RunReader(tmp_path / "new").run_json
-    assert stored["regraded_from"]["run_id"] == RunReader(evaluated).run_id != stored["run_id"]
+    stored = RunReader(tmp_path / "new").run
+    assert stored.regraded_from.run_id == RunReader(evaluated).run_id != stored.run_id
     again = relift("regrade", evaluated, "--into", tmp_path / "back", grader=HashGrader)
     assert "0 with another verdict or rule" in again.out
     assert_same(tmp_path / "back", evaluated)

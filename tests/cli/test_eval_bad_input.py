@@ -150,7 +150,7 @@ def test_secrets_stay_out(inputs: Path, tmp_path: Path, monkeypatch: pytest.Monk
             if number == 0:
                 assert ended.status == 0, ended.err
                 assert any(CANARY in str(headers) for _, headers, _ in server.requests)  # the key was in use
-                assert RunReader(run).run_json["model"]["name"] == "tiny"
+                assert RunReader(run).run.model.name == "tiny"
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 5
     assert not [path for path in written if CANARY.encode() in path.read_bytes()]

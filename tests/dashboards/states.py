@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from relift.run_record import RunRecord
+from relift.schema import RunStatus
 from relift.store import RunWriter
 from relift.store.files import record_bytes
 from tests.analysis.evaluated import write_evaluation
@@ -21,7 +23,7 @@ def write_states(root: Path) -> dict[str, list[Path]]:
     write_run(root / "relift", seed=3, name="relift", demos_per_step=4, lift_zero=0.5, **SMALL)
     write_run(root / "one-draw", seed=4, base_draws=1, **SMALL)
     write_run(root / "running", seed=5, status="running", **SMALL)
-    write_run(root / "imported", seed=6, run_json={"identity": {"imported": "verl"}}, **SMALL)
+    write_run(root / "imported", seed=6, more={"identity": {"imported": "verl"}}, **SMALL)
     write_run(root / "corrupt", seed=7, **SMALL)
     damaged = root / "corrupt" / "trajectories" / "step-000004.probe.d0.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-30] + bytes(30))
@@ -54,5 +56,5 @@ def _empty(folder: Path) -> None:
         }
     )  # fmt: skip
     with RunWriter(folder) as writer:
-        body = {"run_id": "empty-1", "name": "empty", "status": "running"}
-        writer.start(run_json=body, config_toml="", questions=questions, demonstrations=None)
+        body = RunRecord(run_id="empty-1", name="empty", status=RunStatus.running)
+        writer.start(body, config_toml="", questions=questions, demonstrations=None)

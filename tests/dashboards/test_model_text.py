@@ -21,7 +21,7 @@ def without_formulas(markdown: str) -> str:
 
 
 def shown_exactly(markdown: str) -> str:
-    """What Streamlit's own replacements see: text with its references resolved."""
+    """Give what Streamlit's own replacements see: text with its references resolved."""
     return html.unescape(markdown)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relift.schema import demo_id_of, question_id_of
+from relift.run_record import RunRecord
+from relift.schema import RunStatus, demo_id_of, question_id_of
 from relift.store import RunWriter, trajectories_of
 
 ATTEMPTS = 4
@@ -49,7 +50,7 @@ class WrittenRun:
         self.writer = RunWriter(folder).__enter__()
         self.folder = folder
         self.writer.start(
-            run_json={"run_id": f"{name}-{seed}", "name": name, "seed": seed, "status": status},
+            RunRecord(run_id=f"{name}-{seed}", name=name, seed=seed, status=RunStatus(status)),
             config_toml="", questions=questions, demonstrations=demos,
         )  # fmt: skip
 
@@ -79,7 +80,7 @@ class WrittenRun:
         verdict_N = [words[letter] for letter in letters]
         attempts = pd.DataFrame(
             {
-                "run_id": self.writer.run_json["run_id"], "origin": self.origin, "draw": draw, "step": step,
+                "run_id": self.writer.run.run_id, "origin": self.origin, "draw": draw, "step": step,
                 "question_ix": self.ix_Q[row_N], "attempt": attempt_N, "verdict": verdict_N,
                 "verdict_rule": "box.text", "finish": "stop", "n_tokens": 7,
                 "answer": ["42" if word == "correct" else "41" for word in verdict_N], "policy_version": step,

@@ -1,4 +1,4 @@
-"""What every Answerer must do (relift.engines.texts) as checks on one that a factory makes.
+"""Check what every Answerer must do (relift.engines.texts) on one that a factory makes.
 
 A `Case` is an engine with prompts for it. Checks that need an engine that can break are at the end; a case without
 such an engine leaves them out, and says so by None.

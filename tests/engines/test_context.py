@@ -1,4 +1,4 @@
-"""How far a model reads, and changes of its positions."""
+"""Check how far a model reads, and changes of its positions."""
 
 from __future__ import annotations
 

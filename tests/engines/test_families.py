@@ -10,7 +10,7 @@ import torch
 
 from relift.engines import attention_rules
 from relift.learner.exactness import exchange_attention
-from relift.learner.model import Scorer, run
+from relift.learner.model import LogprobModel, run
 from relift.learner.packing import lay_out
 from relift.learner.update import TrainSequence
 from tests.engines.families import FAMILIES, VOCAB, tiny_family
@@ -87,7 +87,7 @@ def test_gradients_are_those_of_the_models_own_code(case: str) -> None:
         for p, c in ((3, 20), (5, 9))
     ]
     batch = lay_out(sequences, [0, 1])
-    logprob_C, _ = run(Scorer(packed, temperature=1.0), batch, torch.device("cpu"), entropy_grad=False)
+    logprob_C, _ = run(LogprobModel(packed), batch, torch.device("cpu"), temperature_S=np.ones(2), entropy_grad=False)
     logprob_C.sum().backward()
     for s in sequences:
         ids = torch.tensor([[*s.prompt_ids, *s.completion_ids_T.tolist()]])

@@ -1,26 +1,30 @@
-"""What a MODEL argument names, and what of a checkpoint is its content."""
+"""Check what a MODEL argument names, and what of a checkpoint is its content."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relift.engines.context import AS_PUBLISHED, Positions
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint
 from relift.store import RunWriter
-from tests.store.rows import RUN_JSON, questions
+from tests.store.rows import RUN, questions
 
 
-def write_run(folder: Path, *, steps: tuple[int, ...] = (0, 3, 6), base: Path | None = None, **facts: Any) -> Path:
+def write_run(
+    folder: Path, *, steps: tuple[int, ...] = (0, 3, 6), base: Path | None = None, model_lines: str = "", **facts: Any
+) -> Path:
     """A run with a checkpoint at each step: model files that differ, and the trainer's state."""
-    model = "" if base is None else f"[model]\npath = {str(base)!r}\n"
+    model = "" if base is None else f"[model]\npath = {str(base)!r}\n{model_lines}"
     with RunWriter(folder) as writer:
-        writer.start(run_json={**RUN_JSON, **facts}, config_toml=model, questions=questions(), demonstrations=None)
+        writer.start(replace(RUN, **facts), config_toml=model, questions=questions(), demonstrations=None)
         for step in steps:
             writer.commit(step)
 
@@ -136,3 +140,13 @@ def test_a_hub_model_is_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda path, name, revision: f"/c/models--o--n/snapshots/{revision}abc/{name}",
     )
     assert content_fingerprint("o/n", revision="f00") == "hub:f00abc"
+
+
+def test_the_base_of_a_run_has_the_positions_of_the_run(tmp_path: Path) -> None:
+    base = base_folder(tmp_path / "base")
+    identity = {"model": files_fingerprint(base, ("*.safetensors", "config.json"))}
+    older = write_run(tmp_path / "older", steps=(), base=base, identity=identity)
+    assert resolve_model(f"{older}@0").positions == AS_PUBLISHED
+    lines = 'max_positions = 16384\nrope_theta = "none"\n'
+    run = write_run(tmp_path / "run", steps=(), base=base, model_lines=lines, identity=identity)
+    assert resolve_model(f"{run}@0").positions == Positions(16384, None)

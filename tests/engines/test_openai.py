@@ -36,8 +36,10 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_session, "LONGEST_WAIT_SECONDS", 0.2)
 
 
-def engine_for(server: FlakyServer, **options: Any) -> OpenAIAnswers:
-    return OpenAIAnswers("tiny", replace(FAST, base_url=server.base_url, **{"api": "completions", **options}))
+def engine_for(server: FlakyServer, *, ledger: Path | None = None, **options: Any) -> OpenAIAnswers:
+    engine = OpenAIAnswers("tiny", replace(FAST, base_url=server.base_url, **{"api": "completions", **options}))
+    engine.ledger = ledger
+    return engine
 
 
 def asks_of(n: int, *, first: int = 0, turns: bool = False) -> list[Ask]:
@@ -390,8 +392,9 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Monke
     models = {"data": [{"id": "tiny", "owned_by": f"vllm {CANARY}"}]}
     body = lambda r: good_body(r, choices=[{"message": {"content": f"I know {CANARY}"}, "finish_reason": "stop"}])  # noqa: E731
     with FlakyServer(lambda seed: "echo", models=models, body=body) as server:
-        options = replace(FAST, base_url=server.base_url, api_key_env="SOME_KEY", ledger=tmp_path / REQUESTS)
+        options = replace(FAST, base_url=server.base_url, api_key_env="SOME_KEY")
         engine = OpenAIAnswers("tiny", options, on_event=events.append)
+        engine.ledger = tmp_path / REQUESTS
         with engine:
             replies = answers(engine, asks_of(3, turns=True), WARM)
         server.visits = 1e9
@@ -435,8 +438,9 @@ from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
 from relift.engines.options import OpenAIOptions
 from relift.engines.openai import OpenAIAnswers
-options = OpenAIOptions(base_url=sys.argv[1], ledger=Path(sys.argv[2]), concurrency=8, api="completions")
-with OpenAIAnswers("tiny", options) as engine:
+answerer = OpenAIAnswers("tiny", OpenAIOptions(base_url=sys.argv[1], concurrency=8, api="completions"))
+answerer.ledger = Path(sys.argv[2])
+with answerer as engine:
     asks = [Ask(f"q{i}/0/0", Prompt((3, 4, 5)), i) for i in range(400)]
     for i, reply in engine.stream(asks, Sampling(max_tokens=12)):
         print(i, reply.text, flush=True)

@@ -20,7 +20,7 @@ from relift.schema import Finish, question_id_of
 from relift.store import RunWriter, split_responses
 from tests.engines.answer_contract import CHECKS, WARM, Case, answers
 from tests.engines.tiny import character_tokenizer, prompts, tiny_model
-from tests.store.rows import RUN_JSON, attempts, questions
+from tests.store.rows import RUN, attempts, questions
 
 
 def write_lines(path: Path, rows: list[Any]) -> Path:
@@ -54,7 +54,7 @@ def test_contract(check: Any, lines: Path) -> None:
 def write_run(folder: Path, *, steps: tuple[int, ...] = (0,), origin: str = "benchmark") -> pd.DataFrame:
     frame = attempts()
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         for step in steps:
             rows, responses = split_responses(frame)
             writer.write("attempts", rows, step=step, origin=origin)
@@ -90,7 +90,7 @@ def test_of_several_steps_one_is_named(tmp_path: Path) -> None:
 
 def test_attempts_without_a_text_are_missing(tmp_path: Path) -> None:
     with RunWriter(tmp_path) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         writer.write("attempts", attempts().drop(columns="text").assign(response_id=None), step=0, origin="probe")
         writer.commit(0)
     assert open_recording(tmp_path).replies == {}

@@ -18,6 +18,7 @@ from relift.engines.tokens import Sampling
 from relift.errors import ReliftError
 from relift.evaluate.collect import Commits
 from relift.evaluate.evaluate import Outcome, evaluate
+from relift.evaluate.fill import Work
 from relift.evaluate.models import Model
 from relift.evaluate.plan import Plan, make_plan
 from relift.grading import Grader, Judgement, Submission
@@ -47,6 +48,7 @@ class CountingAnswerer:
         self.asked, self.dies_after, self.shuffled, self.version = asked, dies_after, shuffled, version
         self.error = error or ReliftError("the engine fell over")
         self.entered = 0
+        self.ledger: Path | None = None
 
     def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
         pass
@@ -130,26 +132,6 @@ def plan_of(*loaded: LoadedBenchmark, **changes: Any) -> Plan:
     return make_plan(loaded or (benchmark("ten", range(10)),), **values)
 
 
-def score(folder: Path) -> pd.DataFrame:
-    """A row for each benchmark: the mean over questions of the first `samples` attempts."""
-    run = RunReader(folder)
-    attempts = run.read("attempts", columns=["question_ix", "attempt", "verdict"], origin="benchmark", draws=[0])
-    rows = []
-    for name, entry in run.run_json["benchmarks"].items():
-        k = entry["samples"]
-        mine = attempts[attempts["question_ix"].isin(entry["question_ixs"]) & (attempts["attempt"] < k)]
-        decided = mine[mine["verdict"] != "undecided"]
-        rates = (decided["verdict"] == "correct").groupby(decided["question_ix"]).mean()
-        rows.append(
-            {
-                "step": 0, "benchmark": name, "metric": "avg", "parameter": float(k),
-                "estimand": "questions like these", "value": float(rates.mean()), "ci_low": None, "ci_high": None,
-                "n_questions": len(rates), "n_attempts": len(decided),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def silent() -> Console:
     return Console(file=io.StringIO())
 
@@ -157,15 +139,15 @@ def silent() -> Console:
 def run(folder: Path | None, answerer: CountingAnswerer, plan: Plan | None = None, **changes: Any) -> Outcome:
     """One start of an evaluation."""
     values: dict[str, Any] = {
-        "open_answerer": lambda ledger: answerer, "grader": grader(), "folder": folder, "options": {"model": "tiny"},
-        "score": score, "console": silent(), "commits": Commits(answers=8, seconds=60.0), **changes,
+        "grader": grader(), "console": silent(), "commits": Commits(answers=8, seconds=60.0), **changes,
     }  # fmt: skip
+    work = Work(answerer, values.pop("grader"), values.pop("console"), values.pop("commits"))
     model = values.pop("model", MODEL)
-    return evaluate(plan or plan_of(), model, **values)
+    return evaluate(plan or plan_of(), model, work=work, folder=folder, options={"model": "tiny"}, **values)
 
 
 def content(folder: Path) -> dict[str, pd.DataFrame]:
-    """What a run says, whatever parts its files are in."""
+    """Give what a run says, whatever parts its files are in."""
     reader = RunReader(folder)
     attempts = reader.read("attempts").drop(columns="response_id")
     texts = reader.read("responses").drop(columns="response_id")

@@ -9,7 +9,7 @@ import pytest
 
 from relift.errors import GuardStop, InputError, ReliftError, ResumeRefused
 from relift.evaluate.collect import Commits
-from relift.schema import seed_of
+from relift.schema import RunKind, RunStatus, seed_of
 from relift.store import RunReader, check_run
 from relift.terminal import Stopped
 from tests.evaluate.fakes import (
@@ -36,11 +36,11 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert row["seed"] == seed and row["n_tokens"] == 3 + digit and row["policy_version"] == 0
     assert row["verdict"] == ("correct" if digit <= 4 else "wrong")
     assert row["finish"] == ("length" if digit == 9 else "stop")
-    stored = RunReader(tmp_path / "run").run_json
-    assert stored["status"] == "done" and stored["kind"] == "eval"
-    assert stored["totals"]["answers"] == 20 and stored["totals"]["tokens"] == attempts["n_tokens"].sum()
-    assert stored["benchmarks"]["ten"]["question_ixs"] == list(range(10))
-    assert stored["decodings"][row["decoding_id"]]["temperature"] == 0.6
+    stored = RunReader(tmp_path / "run").run
+    assert stored.status is RunStatus.done and stored.kind is RunKind.eval
+    assert stored.totals.answers == 20 and stored.totals.tokens == attempts["n_tokens"].sum()
+    assert stored.benchmarks["ten"].question_ixs == tuple(range(10))
+    assert stored.decodings[row["decoding_id"]]["temperature"] == 0.6
     assert check_run(tmp_path / "run").problems == []
     (standing,) = outcome.standings
     correct = int((attempts["verdict"] == "correct").sum())
@@ -65,7 +65,7 @@ def test_an_engine_that_dies_loses_nothing_that_arrived(tmp_path: Path) -> None:
     for dies_after in (3, 0, 7):
         with pytest.raises(ReliftError, match="fell over"):
             run(tmp_path / "run", CountingAnswerer(asked, dies_after=dies_after))
-        assert RunReader(tmp_path / "run").run_json["status"] == "interrupted"
+        assert RunReader(tmp_path / "run").run.status is RunStatus.interrupted
         assert check_run(tmp_path / "run").problems == []
     run(tmp_path / "run", CountingAnswerer(asked))
     assert Counter(asked) == Counter(set(asked)) and len(asked) == 20
@@ -78,7 +78,7 @@ def test_ctrl_c_commits_what_has_arrived(tmp_path: Path) -> None:
     with pytest.raises(Stopped) as stopped:
         run(tmp_path / "run", CountingAnswerer(asked, dies_after=5, error=Stopped(2)))
     assert stopped.value.number == 2
-    assert RunReader(tmp_path / "run").run_json["status"] == "interrupted"
+    assert RunReader(tmp_path / "run").run.status is RunStatus.interrupted
     assert len(content(tmp_path / "run")["attempts"]) == 5
     run(tmp_path / "run", CountingAnswerer(asked))
     assert len(asked) == len(set(asked)) == 20
@@ -88,7 +88,7 @@ def test_a_finished_run_does_not_open_its_engine(tmp_path: Path) -> None:
     run(tmp_path / "run", CountingAnswerer([]))
     again = CountingAnswerer([])
     assert run(tmp_path / "run", again).asked == 0 and again.entered == 0
-    assert RunReader(tmp_path / "run").run_json["status"] == "done"
+    assert RunReader(tmp_path / "run").run.status is RunStatus.done
 
 
 def test_an_engine_that_leaves_answers_out_or_repeats_them_is_caught(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_larger_k_asks_for_the_rest_alone(tmp_path: Path) -> None:
     assert_same(tmp_path / "run", tmp_path / "whole")
     fewer: list[str] = []
     run(tmp_path / "run", CountingAnswerer(fewer), plan_of(samples=4), commits=Commits(answers=100))
-    assert fewer == [] and RunReader(tmp_path / "run").run_json["benchmarks"]["ten"]["samples"] == 32
+    assert fewer == [] and RunReader(tmp_path / "run").run.benchmarks["ten"].samples == 32
 
 
 def test_benchmarks_are_added_to_a_run(tmp_path: Path) -> None:
@@ -129,10 +129,10 @@ def test_benchmarks_are_added_to_a_run(tmp_path: Path) -> None:
     run(tmp_path / "run", CountingAnswerer(asked), plan_of(a))
     run(tmp_path / "run", CountingAnswerer(asked), plan_of(b))
     assert len(asked) == len(set(asked)) == 14
-    stored = RunReader(tmp_path / "run").run_json
-    assert stored["benchmarks"]["a"]["question_ixs"] == [0, 1, 2, 3]
-    assert stored["benchmarks"]["b"]["question_ixs"] == [4, 5, 6]
-    assert set(content(tmp_path / "run")["scores"]["benchmark"]) == {"a", "b"}
+    stored = RunReader(tmp_path / "run").run
+    assert stored.benchmarks["a"].question_ixs == (0, 1, 2, 3)
+    assert stored.benchmarks["b"].question_ixs == (4, 5, 6)
+    assert set(content(tmp_path / "run")["scores"]["benchmark"]) == {"a", "b", "macro_all"}
     run(tmp_path / "whole", CountingAnswerer([]), plan_of(a, b))
     assert_same(tmp_path / "run", tmp_path / "whole")
 
@@ -143,8 +143,8 @@ def test_a_shared_question_is_sampled_once(tmp_path: Path) -> None:
     asked: list[str] = []
     outcome = run(tmp_path / "run", CountingAnswerer(asked), plan_of(a, b))
     assert len(asked) == len(set(asked)) == 21
-    stored = RunReader(tmp_path / "run").run_json["benchmarks"]
-    assert stored["a"]["question_ixs"] == [0, 1, 2, 3, 4] and stored["b"]["question_ixs"] == [3, 4, 5, 6, 7]
+    stored = RunReader(tmp_path / "run").run.benchmarks
+    assert stored["a"].question_ixs == (0, 1, 2, 3, 4) and stored["b"].question_ixs == (3, 4, 5, 6, 7)
     assert {s.name: s.done for s in outcome.standings} == {"a": 10, "b": 15}
 
 
@@ -156,7 +156,7 @@ def test_a_shared_question_with_another_gold_is_refused() -> None:
 def test_a_changed_gold_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "run", CountingAnswerer([]))
     before = content(tmp_path / "run")
-    with pytest.raises(ResumeRefused, match="gold answers of 10 questions have changed, first '4' to '5'"):
+    with pytest.raises(ResumeRefused, match="gold answers of 10 questions are others there, first '4'"):
         run(tmp_path / "run", CountingAnswerer([]), plan_of(benchmark("ten", range(10), gold="5")))
     assert content(tmp_path / "run")["attempts"].equals(before["attempts"])
 
@@ -167,7 +167,7 @@ def test_too_many_undecided_verdicts_stop_the_run(tmp_path: Path) -> None:
         run(tmp_path / "run", CountingAnswerer([]), grader=grader(undecided=lambda text: text[-1] != "0"))
     with pytest.raises(GuardStop):  # nothing is missing any more, but that makes no scores of them
         run(tmp_path / "run", CountingAnswerer([]), grader=grader(undecided=lambda text: text[-1] != "0"))
-    assert RunReader(tmp_path / "run").run_json["status"] == "interrupted"
+    assert RunReader(tmp_path / "run").run.status is RunStatus.interrupted
     attempts = content(tmp_path / "run")["attempts"]
     assert attempts.loc[attempts["verdict"] == "undecided", "reward"].isna().all()
 

@@ -13,6 +13,7 @@ from relift.engines.texts import Prompt
 from relift.errors import InputError, ResumeRefused
 from relift.evaluate import identity
 from relift.evaluate.evaluate import evaluate
+from relift.evaluate.fill import Work
 from relift.evaluate.models import Model
 from relift.evaluate.plan import Plan
 from relift.store import RunReader
@@ -26,7 +27,6 @@ from tests.evaluate.fakes import (
     grader,
     plan_of,
     run,
-    score,
     silent,
 )
 
@@ -119,7 +119,7 @@ def test_an_attempt_that_is_not_there_is_asked(tmp_path: Path) -> None:
 
 
 def test_another_step_is_another_attempt(tmp_path: Path) -> None:
-    """Of a training run's checkpoint the step stands in the key and in the seed."""
+    """The step of a training run's checkpoint stands in the key and in the seed."""
     seeds = []
     for step in (None, 100):
         folder = start(None, tmp_path / str(step), plan_of(TEN), other_source(step=step), CountingAnswerer([]))
@@ -135,11 +135,11 @@ def test_numerics_of_the_engine_are_recorded_but_no_identity(tmp_path: Path) -> 
             return {**super().describe(), "numerics": {"threads": 2}}
 
     first = start(None, tmp_path, plan_of(TEN), MODEL, CountingAnswerer([]))
-    assert RunReader(first).run_json["exact"] is True
+    assert RunReader(first).run.exact is True
     answerer = OtherThreads([])
     assert start(None, tmp_path, plan_of(TEN, samples=3), MODEL, answerer) == first and len(answerer.asked) == 10
-    stored = RunReader(first).run_json
-    assert stored["exact"] is False and stored["engine"]["numerics"] == {"threads": 2}
+    stored = RunReader(first).run
+    assert stored.exact is False and stored.engine["numerics"] == {"threads": 2}
 
 
 def test_another_kind_of_run_or_grader_is_refused(tmp_path: Path) -> None:
@@ -152,9 +152,8 @@ def test_another_kind_of_run_or_grader_is_refused(tmp_path: Path) -> None:
     answerer = CountingAnswerer([])
     with pytest.raises(ResumeRefused, match=r"graders.exact.version is 1 there, 2 here; .* relift regrade"):
         evaluate(
-            plan_of(TEN, samples=3), MODEL, open_answerer=lambda ledger: answerer, grader=OtherGrader(),
-            folder=folder, options={}, score=score, console=silent(),
-        )  # fmt: skip
+            plan_of(TEN, samples=3), MODEL, work=Work(answerer, OtherGrader(), silent()), folder=folder, options={}
+        )
     with pytest.raises(ResumeRefused, match="under the protocol by hand, now other"):
         start(folder, tmp_path, other_protocol(name="other"), MODEL, answerer)
     assert answerer.asked == []

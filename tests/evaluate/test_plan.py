@@ -1,4 +1,4 @@
-"""What is asked: room for answers, cost beforehand, options that are written down."""
+"""Check what is asked: room for answers, cost beforehand, options that are written down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from relift.engines.texts import Prompt
 from relift.errors import InputError
 from relift.evaluate.estimate import estimates, plan_values
-from relift.evaluate.options import EvalOptions, parse_engine_options
+from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import prompts_hash, require_room
 from tests.evaluate.fakes import SAMPLING, benchmark, plan_of
 
@@ -53,21 +53,6 @@ def test_prompt_hashes_tell_prompts_apart() -> None:
     turns = [Prompt((), turns=(("user", text),)) for text in ("x", "y")]
     assert prompts_hash(turns[:1]) != prompts_hash(turns[1:])
     assert prompts_hash([a]) == prompts_hash([replace(a, turns=(("user", "x"),))])  # tokens are what is read
-
-
-def test_engine_options() -> None:
-    assert parse_engine_options(["batch_rows=64", "max_usd=1.5", "thinking=<a>,</a>"], base_url="http://h/v1") == {
-        "base_url": "http://h/v1", "batch_rows": 64, "max_usd": 1.5, "thinking": ("<a>", "</a>"),
-    }  # fmt: skip
-    for word, part in (
-        ("ledger=x", "unknown key 'ledger'"),
-        ("tensor_paralel=2", "nearest: tensor_parallel"),
-        ("max_model_len=12.5", "valid integer"),
-        ("thinking=<a>", "field required"),
-    ):
-        with pytest.raises(InputError, match=f"--engine-option '{word}'") as refusal:
-            parse_engine_options([word])
-        assert part in str(refusal.value).lower() or part in str(refusal.value)
 
 
 def test_what_is_written_down_has_no_secrets() -> None:

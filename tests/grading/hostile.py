@@ -3,6 +3,8 @@ tried, and what the issues of other projects tell of (docs/grading.md)."""
 
 from __future__ import annotations
 
+import random
+
 MARK = "RELIFT_MARK"  # payloads try to make a file of this name
 
 HOSTILE = [
@@ -38,3 +40,44 @@ PAYLOADS = [
     )
     for form in ("%s", "1+(%s)", r"\text{%s}", "$%s$", r"\operatorname{%s}(1)")
 ]
+
+# What hung the process itself before every number had a bound (mpmath asks for as many bits as an argument is large),
+# and texts over which patterns took quadratic time
+BOMBS = [
+    r"\sin(\exp(\exp(20)))", r"\tan(\exp(\exp(14)))", r"\sinh(\exp(20))", r"\exp(\exp(\exp(\exp(2.9))))",
+    r"\exp(-\exp(\exp(\exp(3.1))))", r"e^{\exp(\exp(\exp(2.9)))}", r"\sin(\exp(\exp(x+20)))", r"\sqrt{\exp(\exp(22))}",
+    r"\sqrt[3]{\exp(\exp(20))}", r"\sqrt[10000]{\exp(\exp(15))}", r"\cos(10^{9999})", r"\log_{1.0000001}(9^{9999})",
+    r"(1+i)^{19999}", r"((((2^{99})^{99})^{99})^{99})", r"\sum_{k=1}^{9999999} k^k", r"\prod_{k=1}^{199} k!^{k}",
+    r"\sum_{a=1}^{199} \sum_{b=1}^{199} \sum_{c=1}^{199} a^b", r"\binom{5000}{2500}^{99}", r"5000!^{99}", "4999!!",
+    "f(x)^" + " " * 4_000 + "y", "1" * 200 + " " * 3_000 + "choose", "option" + " " * 4_000 + "1", r"\text{" * 800,
+]  # fmt: skip
+
+
+def generated(n: int, seed: int = 0) -> list[str]:
+    """Hostile contents of boxes made from pieces: towers, long products, deep nesting, pumped pieces, odd signs."""
+    rng = random.Random(seed)
+    made: list[str] = []
+    while len(made) < n:
+        a, b, k = rng.randint(2, 9_999), rng.randint(2, 9_999), rng.randint(20, 400)
+        deep = rng.randint(3, 14)
+        function = rng.choice([r"\exp", r"\sin", r"\sinh", r"\ln", r"\sqrt", r"\tan", r"\arctan"])
+        piece = rng.choice(["(", "{", r"\frac", "x^", "!", "$", ",", "^{", "1 ", "|", r"\left(", r"\text{", "\u2079"])
+        made.append(
+            rng.choice(
+                [
+                    (function + "(") * deep + str(a) + ")" * deep,
+                    "^".join(["{" + str(b)] * deep) + "}" * deep,
+                    rf"({a}^{{{b}}})!" + "!" * rng.randint(0, 3),
+                    "+".join([rf"\frac{{1}}{{{a}^{{{rng.randint(100, 9_000)}}}}}"] * rng.randint(10, 80)),
+                    r"\cdot ".join([rf"{rng.randint(900, 4_999)}!"] * rng.randint(5, 60)),
+                    rf"\sum_{{k=1}}^{{{a}}} \prod_{{j=1}}^{{{b}}} {function}(k^j)",
+                    piece * k * 8,
+                    f"{a}" + piece * k + f"{b}",
+                    rf"{function}" * k + "{x}",
+                    f"{a}^" + " " * k * 8 + f"{b}",
+                    ",".join(rf"{function}({rng.randint(1, 99)}x)" for _ in range(deep * 6)),
+                    rf"x^{{{a}}}" + rf"+{function}(x^{{{b}}})" * deep,
+                ]
+            )
+        )
+    return made

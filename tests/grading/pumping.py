@@ -10,12 +10,15 @@ from re import _constants as ops  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-ENDS = ("", "\x01", "!", "}", "x", "1")
+ENDS = ("", "\x01", "}", "1")
 UNITS = (
-    " ", "\n", "~", "1", "0", "a", "A", "(", ")", "{", "}", "[", "]", "\\", "$", "$x", ",", ".", ";", ":", "=", "^", "_", "-",
-    "|", "*", "**", "`", "1,", "1 ", "1,234", " 000", "1.", "\\,", "a ", "\ue000ab ", "\\text{", "\\text{a}", "\\frac", "\\boxed{",
-    "answer is ", "answer: \n", "<answer>", "</answer>", "</think>", "x^", "^{", "\\begin{array}", "\\\\", "\\circ", "²", "₂",
-    "√", "1\u0305", "/", "per ", "squared ", "e5", "and ", "for all ", "\x0c", "option", "A ", "A,", "####", "\\boxed", "A is ",
+    " ", "\n", "~", "1", "0", "a", "A", "(", ")", "{", "}", "[", "]", "\\", "$", "$x", ",", ".",
+    ";", ":", "=", "^", "_", "-",
+    "|", "*", "**", "`", "1,", "1 ", "1,234", " 000", "1.", "\\,", "a ", "\ue000ab ", "\\text{", "\\text{a}", "\\frac",
+    "\\boxed{", "answer is ", "answer: \n", "<answer>", "</answer>", "</think>", "x^", "^{", "\\begin{array}", "\\\\",
+    "\\circ", "\u00b2", "\u2082", "\u221a", "1\u0305", "/", "per ", "squared ", "e5", "and ",
+    "for all ", "\x0c", "option",
+    "A ", "A,", "####", "\\boxed", "A is ",
 )  # fmt: skip
 
 
@@ -58,16 +61,19 @@ def _of_category(value: Any) -> str:
     return {ops.CATEGORY_DIGIT: "1", ops.CATEGORY_SPACE: " ", ops.CATEGORY_WORD: "a"}.get(value, "-")
 
 
-def pumped(pattern: re.Pattern[str], size: int) -> Iterator[str]:
-    """Texts of about `size` characters: every repetition of the pattern pumped, and a few dozen common pieces."""
-    tree = list(_parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE if pattern.flags & re.ASCII else pattern.flags))
+def pumped(pattern: re.Pattern[str], size: int, *, common: bool) -> Iterator[str]:
+    """Write texts of about `size` characters: every repetition of the pattern pumped, or (`common`) usual pieces."""
+    flags = pattern.flags & ~re.UNICODE if pattern.flags & re.ASCII else pattern.flags
+    tree = list(_parser.parse(pattern.pattern, flags))
+    pieces = (
+        [("", unit) for unit in UNITS] + [(sample(tree[:1]), u) for u in UNITS] if common else _repetitions(tree, "")
+    )
     seen: set[str] = set()
-    for before, unit in (*_repetitions(tree, ""), *(("", unit) for unit in UNITS), *((sample(tree[:1]), u) for u in UNITS[:20])):
-        for end in ENDS:
-            text = before + unit * (size // len(unit)) + end
-            if unit and text not in seen:
-                seen.add(text)
-                yield text
+    for before, unit in pieces:
+        for end in ("", "\x01") if common else ENDS:
+            if unit and (key := f"{before} {unit} {end}") not in seen:
+                seen.add(key)
+                yield before + unit * (size // len(unit)) + end
 
 
 def _repetitions(items: Any, before: str) -> Iterator[tuple[str, str]]:
@@ -90,26 +96,26 @@ def _repetitions(items: Any, before: str) -> Iterator[tuple[str, str]]:
                 yield here, sample(branch) or " "
 
 
-def seconds(run: Callable[[], object], times: int = 3) -> float:
-    """The least processor time of a few runs."""
+def seconds(run: Callable[[str], object], text: str, times: int = 3) -> float:
+    """Measure the least processor time of a few runs."""
     best = float("inf")
     for _ in range(times):
         start = time.process_time()
-        run()
+        run(text)
         best = min(best, time.process_time() - start)
     return best
 
 
-def is_linear(make: Callable[[int], str], run: Callable[[str], object], *, size: int, floor: float = 0.004) -> bool:
+def is_linear(make: Callable[[int], str], run: Callable[[str], object], *, size: int, floor: float = 0.003) -> bool:
     """Whether twice the text takes at most 2.5 times the time; what stays under `floor` seconds is too short to tell.
 
     The clock of a busy machine errs upwards, so the best of several measurements counts.
     """
     for _ in range(6):
         short, long = make(size), make(2 * size)
-        first = seconds(lambda: run(long), 1)
+        first = seconds(run, long, 1)
         if first < floor:
             return True
-        if min(first, seconds(lambda: run(long), 2)) <= 2.5 * max(seconds(lambda: run(short)), floor / 2.5):
+        if min(first, seconds(run, long, 2)) <= 2.5 * max(seconds(run, short), floor / 2.5):
             return True
     return False

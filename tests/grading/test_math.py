@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ from relift.grading import Grader, Judgement, Submission
 from relift.grading.math import MathScorer
 from relift.grading.pool import Outcome, Pair
 from relift.schema import Finish, Verdict
-from tests.grading.hostile import HOSTILE, PAYLOADS
+from tests.grading.hostile import BOMBS, HOSTILE, PAYLOADS, generated
 
 CORRECT, WRONG, UNDECIDED = Verdict.correct, Verdict.wrong, Verdict.undecided
 
@@ -154,6 +157,58 @@ def test_hostile_answers_are_decided_in_time(scorer: MathScorer) -> None:
     assert len(judged) == 60 and not any(j.verdict is CORRECT for j in judged)
     for judgement in judged:
         (judgement.answer or "").encode()  # a lone surrogate would raise
+
+
+def test_no_answer_keeps_this_process_busy(scorer: MathScorer) -> None:
+    """Whatever stands in the box or in the gold answer, this process is done with it in a fraction of a second."""
+    slow = []
+    for text in (*BOMBS, *HOSTILE, *generated(100)):
+        for submission in (
+            Submission("5", rf"\boxed{{{text}}}", kind="math"),
+            Submission(text, r"\boxed{5}", kind="math"),
+        ):
+            start = time.process_time()
+            scorer._judge_here(submission)
+            if time.process_time() - start > 1.0:  # measured: at most 0.15 on a quiet core
+                slow.append(text[:60])
+    assert slow == []
+
+
+INTERRUPTED = """
+import sys, time
+from relift.grading import Grader, Submission
+print("ready", flush=True)
+with Grader(workers=1, limit_seconds=60.0) as grader:
+    while True:
+        grader.judge([Submission({gold!r} + str(time.time()), {text!r}, kind={kind!r})])
+"""
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "kind"),
+    [
+        ("f(x)+", r"\boxed{g(x)^{9^{99}}}", "math"),  # a worker is at it, for up to a minute
+        ("5.", "answer: \n" * 100_000, "math"),
+        ("5", r"\boxed{\sin(\exp(\exp(20)))}", "math"),
+        ("5", r"\boxed{" * 100_000, "math"),
+        ("A", "answer: \n" * 100_000, "choice"),
+        ("5", "1" * 900_000, "exact"),
+    ],
+)
+def test_an_interrupt_ends_every_phase(gold: str, text: str, kind: str) -> None:
+    script = INTERRUPTED.format(gold=gold, text=text, kind=kind)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    process.wait(30)
+    process.stdout.close()
+    assert time.monotonic() - start < 2.0 + 1.0  # the promise is 2 s; tests run beside others
+    assert process.returncode in (-signal.SIGINT, 1)
 
 
 def test_payloads_run_nothing_here(scorer: MathScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from relift.grading import Grader, Submission
 from relift.grading.pool import Outcome, Pair, Pool
-from tests.grading.hostile import HOSTILE, PAYLOADS
+from tests.grading.hostile import BOMBS, HOSTILE, PAYLOADS, generated
 
 LIMIT = 0.5
 ENDLESS = Pair("$5$", ("$9^{9^{9^{9}}}$",))  # sympy computes the power
@@ -151,7 +152,7 @@ def alive(pid: int) -> bool:
 
 
 def test_payloads_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As answers and as golds, in boxes and bare: no file appears where the workers live."""
+    """Tried as answers and as golds, in boxes and bare: no file appears where the workers live."""
     monkeypatch.chdir(tmp_path)
     pool = Pool(workers=2, limit_seconds=0.3)
     pool.judge([Pair("$5$", (f"${p}$", p)) for p in PAYLOADS])
@@ -178,3 +179,31 @@ def test_sixty_hostile_answers_and_a_thousand_more() -> None:
         assert each.judge([RIGHT, WRONG] * 4) == [Outcome("correct"), Outcome("wrong")] * 4
         assert all(alive(pid) for pid in pids(each)) and len(set(pids(each))) == 4
         each.close()
+
+
+@pytest.mark.fault
+def test_a_hundred_new_hostile_answers_and_a_thousand_more() -> None:
+    """Through the whole grader: each within limit + 0.5 s; the workers live on."""
+    texts = [*BOMBS, *generated(100, seed=1)]
+    with Grader(workers=2, limit_seconds=2.0) as grader:
+        grader.judge([Submission("f(2)", r"\boxed{f(1+1)}", kind="math")])  # starts the workers
+        late = []
+        for text in texts:
+            start = time.monotonic()
+            grader.judge([Submission("f(2)", rf"\boxed{{{text}}}", kind="math")])
+            seconds = time.monotonic() - start
+            if seconds > 2.0 + 0.5:
+                late.append((text[:40], round(seconds, 2)))
+        assert late == []
+        scorer = grader._scorers["math"]
+        before = scorer._pool.size  # type: ignore[attr-defined]
+        many = [
+            Submission(f"f({n})", rf"\boxed{{{text}}}", kind="math")
+            for n in range(10)
+            for text in generated(100, seed=n)
+        ]
+        assert len(grader.judge(many)) == 1_000
+        right = grader.judge([Submission("f(2)+1", r"\boxed{1+f(1+1)}", kind="math")] * 3)
+        assert {str(judgement.verdict) for judgement in right} == {"correct"}
+        living = {pid for pid in pids(scorer._pool) if alive(pid)}  # type: ignore[attr-defined]
+        assert len(living) == before

@@ -246,6 +246,10 @@ def test_stats_by_hand() -> None:
     assert stats.loss == pytest.approx(-(1.28 * n0 - n1) / (n0 + n1), rel=1e-5)
     assert stats.clip_fraction == n0 / (n0 + n1)
     assert stats.sampler_kl == pytest.approx(0.2, abs=1e-5)  # against the old log-probabilities: -.3 + .5
+    # |gap| is .2 on the n0 tokens that the sampler told, all weights are e^-.2: as good as n0 tokens of weight 1.
+    assert stats.n_sampled_tokens == n0 and stats.sampler_gap == pytest.approx(0.2, abs=1e-5)
+    assert stats.sampler_gap_p99 is not None and 0.2 - 1e-5 < stats.sampler_gap_p99 < 0.2 * 1.08
+    assert stats.effective_tokens == pytest.approx(n0, rel=1e-6)
     entropies = [full_logprobs(tiny_model(), s, 1.0)[1].sum().item() for s in raw]
     assert stats.entropy == pytest.approx(sum(entropies) / (n0 + n1), rel=1e-5)
 

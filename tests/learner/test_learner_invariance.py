@@ -1,4 +1,4 @@
-"""What the gradient must not depend on: packing, token budget, order, accumulation. And planted bugs that must show.
+"""Check what the gradient must not depend on: packing, token budget, order, accumulation; planted bugs must show.
 
 The planted bugs are those of two upstream codes: losses averaged per micro-batch, only one micro-batch's gradient
 handed on, one schedule for two optimizers.

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from relift.errors import InputError
+from relift.learner.learner import Learner
 from relift.learner.optim import NamedOptimizer, OptimizerSpec
+from relift.learner.update import Update
+from relift.schema import UpdateKind
+from tests.learner.tiny import tiny_model
 
 
 def test_schedules_by_hand() -> None:
@@ -45,3 +51,15 @@ def test_a_parameter_without_gradient_takes_part_with_zero() -> None:
     assert set(named.moments()) == {"w/exp_avg", "w/exp_avg_sq"}
     named.reset()
     assert (named.moments(), named.steps) == ({}, 0)
+
+
+def test_a_schedule_may_count_steps_of_the_run() -> None:
+    """Linear from 1 to 0 over 10 steps of the run: at step 5 the optimizer's first step has .5."""
+    spec = OptimizerSpec(lr=1.0, schedule="linear", total_steps=10, over_run=True)
+    learner = Learner(tiny_model(), {"own": replace(spec, over_run=False), "run": spec})
+    nothing = Update(UpdateKind.sft, "run", ())
+    rates = []
+    for name in ("own", "run"):
+        learner.forward_backward(nothing)
+        rates.append(learner.optim_step(name, run_steps=5).lr)
+    assert rates == [1.0, 0.5]

@@ -1,4 +1,4 @@
-"""What each of two processes does in test_learner_processes: train, save, load, and write down what came of it."""
+"""Train, save, load and write down what came of it, in each of the two processes of test_learner_processes."""
 
 from __future__ import annotations
 

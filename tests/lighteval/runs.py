@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from relift.grading import Grader, Submission
-from relift.schema import Finish, Question, Verdict, question_id_of, question_row
+from relift.run_record import RunRecord
+from relift.schema import Finish, Question, RunKind, RunStatus, Verdict, question_id_of
 from relift.store import RunWriter, split_responses
+from relift.store.rows import question_row
 
 
 def question(problem: str, gold: str, *, kind: str = "math", source: str = "test") -> Question:
@@ -42,14 +44,9 @@ def write_run(folder: Path, questions: Sequence[Question], answers: Sequence[tup
         frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
     with RunWriter(folder) as writer:
         writer.start(
-            run_json={"run_id": "given", "kind": "eval", "status": "done"},
+            RunRecord(run_id="given", kind=RunKind.eval, status=RunStatus.done),
             config_toml="",
-            questions=pd.DataFrame(
-                [
-                    question_row(q) | {"question_ix": ix, "prompt_tokens": 1, "has_demo": False}
-                    for ix, q in enumerate(questions)
-                ]
-            ),
+            questions=pd.DataFrame([question_row(q, ix, prompt_tokens=1) for ix, q in enumerate(questions)]),
             demonstrations=None,
         )
         attempts, responses = split_responses(frame)

@@ -25,7 +25,7 @@ from relift.config import Config, parse_config
 from relift.data.questions import write_questions
 from relift.demo.base_model import BaseSpec, make_base
 from relift.grading import SCORERS, Judgement, Submission
-from relift.schema import TABLES, Verdict
+from relift.schema import TABLES, RunStatus, Verdict
 from relift.trainer.loop import train
 from relift.trainer.run import Run, StepReport
 from relift.trainer.setup import open_run
@@ -96,7 +96,7 @@ def run_here(config: Config, folder: Path, *, on_step: Callable[[Run, StepReport
         if on_step is not None:
             run.on_step = lambda report: on_step(run, report)
         train(run)
-        run.record.writer.update_run_json(status="done")
+        run.record.writer.update_run(status=RunStatus.done)
 
 
 class Child:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from relift.run_record import RunRecord
 from relift.schema import demo_id_of, question_id_of
 from relift.store import RunWriter, split_responses, trajectories_of
 from relift.store.files import DISK, Disk
 
 N_QUESTIONS, K = 3, 2
-RUN_JSON = {"run_id": "run-1", "name": "test"}
+RUN = RunRecord(run_id="run-1", name="test")
 
 
 def questions(n: int = N_QUESTIONS) -> pd.DataFrame:
@@ -98,9 +99,7 @@ def train(folder: Path, *, disk: Disk = DISK, n_steps: int = 4, weights: int = 2
     """
     with RunWriter(folder, disk=disk) as writer:
         if writer.is_new:
-            writer.start(
-                run_json=RUN_JSON, config_toml="seed = 1\n", questions=questions(), demonstrations=demonstrations()
-            )
+            writer.start(RUN, config_toml="seed = 1\n", questions=questions(), demonstrations=demonstrations())
         saved = next(iter(writer.checkpoints()), None)
         writer.roll_back(None if saved is None else saved.step)
         state, exposures, first = b"\0" * 32, np.zeros(N_QUESTIONS, np.int64), 0
@@ -128,7 +127,7 @@ def save(writer: RunWriter, step: int, state: bytes, exposures: np.ndarray, *, w
 def finish_saving(writer: RunWriter, step: int, path: Path) -> None:
     rows = writer.read_whole("checkpoints")
     if step not in set(rows["step"]):
-        new = checkpoint_row(step, path).assign(run_id=RUN_JSON["run_id"])
+        new = checkpoint_row(step, path).assign(run_id=RUN.run_id)
         writer.write_whole("checkpoints", pd.concat([rows, new], ignore_index=True) if len(rows) else new)
     writer.retire_checkpoints(keep=2)
 

@@ -17,7 +17,7 @@ from relift.store import RunWriter, check_run, split_responses, trajectories_of
 from relift.store.files import read_record, record_bytes
 from tests.store.rows import (
     N_QUESTIONS,
-    RUN_JSON,
+    RUN,
     attempts,
     checkpoint_row,
     demonstrations,
@@ -52,7 +52,7 @@ def write(folder: Path, **changes: Change) -> Path:
         writer.write(table, frame if change is None else change(frame), step=step, **place)
 
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=demonstrations())
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=demonstrations())
         seen = np.zeros(N_QUESTIONS, np.int64)
         for step in range(3):
             for origin in ("rollout", "probe"):
@@ -124,7 +124,7 @@ def test_wrong_rows_are_found(tmp_path: Path, what: str) -> None:
 def test_probes_that_ask_other_questions(tmp_path: Path) -> None:
     """All at first, then always the same part of them: a third set is a mistake."""
     with RunWriter(tmp_path) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         for step, asked in enumerate([[0, 1, 2], [0, 1], [0, 1], [0, 2], [0, 1, 2]]):
             rows = attempts(seed=step).drop(columns="text")
             rows = rows[rows["question_ix"].isin(asked)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import relift.store.checkpoints
 from relift.errors import StoreError
 from relift.store import RunReader, RunWriter
 from relift.store.files import Disk, read_record, record_bytes
-from tests.store.rows import RUN_JSON, checkpoint_row, questions, update
+from tests.store.rows import RUN, checkpoint_row, questions, update
 
 
 def files(content: bytes) -> Callable[[Path], None]:
@@ -25,7 +26,7 @@ def run_with(folder: Path, n: int, *, events: list[str] | None = None, disk: Dis
     """A run with checkpoints at steps 0 .. n-1."""
     writer = RunWriter(folder, on_event=None if events is None else events.append, disk=disk or Disk())
     if writer.is_new:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
     for step in range(n):
         writer.write("updates", update(step), step=step)
         writer.commit(step)
@@ -66,7 +67,7 @@ SPOILERS: dict[str, Callable[[Path], None]] = {
     "link": lambda path: [(path / "state.json").unlink(), (path / "state.json").symlink_to("/etc/hostname")] and None,
     "commit gone": lambda path: (path.parent.parent / "commits" / "step-000002.json").unlink(),
     "another commit": lambda path: (path.parent.parent / "commits" / "step-000002.json").write_bytes(
-        record_bytes({"step": 2, "files": {}})
+        record_bytes({"step": 2, "run_id": "run-1", "files": {}})
     ),
 }
 
@@ -97,16 +98,61 @@ def test_two_bad_ones_and_none_left(tmp_path: Path) -> None:
         assert list(writer.checkpoints()) == []
 
 
-def test_checkpoints_after_a_damaged_commit_record_are_no_base(tmp_path: Path) -> None:
-    events: list[str] = []
+def damaged(path: Path) -> None:
+    path.write_text("{}")
+
+
+@pytest.mark.parametrize("spoil", [damaged, Path.unlink], ids=["damaged", "gone"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_bad_commit_record_stops_the_run(tmp_path: Path, step: int, spoil: Callable[[Path], None]) -> None:
+    """Nothing moves until somebody decides: the file is put back, or the checkpoints after it are moved away."""
     run_with(tmp_path, 3).close()
-    (tmp_path / "commits" / "step-000001.json").write_text("{}")
-    with run_with(tmp_path, 0, events=events) as writer:
-        assert [saved.step for saved in writer.checkpoints()] == [0]
-        writer.roll_back(0)
-        assert writer.committed_step == 0
-    assert any("step-000001.json" in event for event in events)
-    assert (tmp_path / "orphaned" / "start-0002" / "commits" / "step-000001.json").read_text() == "{}"
+    record = tmp_path / "commits" / f"step-{step:06d}.json"
+    good = record.read_bytes()
+    spoil(record)
+    with (
+        run_with(tmp_path, 0) as writer,
+        pytest.raises(StoreError, match="Put it back from a copy and start"),
+    ):
+        list(writer.checkpoints())
+    assert not (tmp_path / "orphaned").exists()
+    record.write_bytes(good)
+    with run_with(tmp_path, 0) as writer:
+        assert [saved.step for saved in writer.checkpoints()] == [2, 1, 0]
+    spoil(record)
+    for later in range(step, 3):
+        (tmp_path / "weights" / f"step-{later:06d}").rename(tmp_path / f"given-up-{later}")
+    with run_with(tmp_path, 0) as writer:
+        left = [saved.step for saved in writer.checkpoints()]
+        assert left == list(reversed(range(step)))
+        writer.roll_back(left[0] if left else None)
+        assert writer.committed_step == (step - 1 if step else None)
+
+
+def test_a_damaged_newest_commit_record_stops_the_run(tmp_path: Path) -> None:
+    run_with(tmp_path, 3).close()
+    damaged(tmp_path / "commits" / "step-000002.json")
+    with run_with(tmp_path, 0) as writer, pytest.raises(StoreError, match="from step-000002 to step-000002 somewhere"):
+        list(writer.checkpoints())
+
+
+def test_commit_records_of_other_draws_are_not_sealed(tmp_path: Path) -> None:
+    """A probe may be added to a step after its checkpoint."""
+    with run_with(tmp_path, 2) as writer:
+        writer.commit(1, suffix=".probe-d1-p0000")
+        assert [saved.step for saved in writer.checkpoints()] == [1, 0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("name", ["weights/step-000002/model.safetensors", "commits/step-000001.json"])
+def test_what_cannot_be_read_now_is_not_given_up(tmp_path: Path, name: str) -> None:
+    run_with(tmp_path, 3).close()
+    (tmp_path / name).chmod(0)
+    with run_with(tmp_path, 0) as writer, pytest.raises(StoreError, match="cannot read"):
+        list(writer.checkpoints())
+    (tmp_path / name).chmod(0o644)
+    with run_with(tmp_path, 0) as writer:
+        assert [saved.step for saved in writer.checkpoints()] == [2, 1, 0]
 
 
 def test_planted_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

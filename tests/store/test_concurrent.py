@@ -12,7 +12,7 @@ import pytest
 from relift.errors import RunInUse
 from relift.store import RunReader, RunWriter, check_run
 from tests.store.processes import fork, kill, running, wait
-from tests.store.rows import N_QUESTIONS, RUN_JSON, demonstrations, questions, save, train, write_step
+from tests.store.rows import N_QUESTIONS, RUN, demonstrations, questions, save, train, write_step
 
 
 def race(folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
 def write_and_resume(folder: Path, *, rounds: int) -> None:
     """Commits, checkpoints, retires, and now and then takes the last steps back, as a resume does."""
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=demonstrations())
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=demonstrations())
         step = 0
         for n in range(rounds):
             seen = np.zeros(N_QUESTIONS, np.int64)

@@ -15,7 +15,7 @@ from relift.errors import ReliftError
 from relift.store import RunReader, RunWriter, check_run, split_responses
 from relift.store.checkpoints import verify_checkpoint
 from relift.store.files import read_record
-from tests.store.rows import RUN_JSON, attempts, questions, update
+from tests.store.rows import RUN, attempts, questions, update
 
 Damage = Callable[[random.Random, bytes], bytes]
 
@@ -39,7 +39,7 @@ def cut(rng: random.Random, data: bytes) -> bytes:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("damage") / "run"
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(50), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(50), demonstrations=None)
         rows, texts = split_responses(attempts(50, 8, seed=1))
         writer.write("attempts", rows, step=0, origin="probe")
         writer.write("responses", texts, step=0, origin="probe")
@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "weights": ("weights/step-000000/model.safetensors", read_weights),
     "manifest": ("weights/step-000000/manifest.json", read_weights),
     "commit record": ("commits/step-000000.json", read_commit),
-    "run.json": ("run.json", lambda folder: RunReader(folder).run_json),
+    "run.json": ("run.json", lambda folder: RunReader(folder).run),
 }
 
 

@@ -34,7 +34,7 @@ def run_with_fault(folder: Path, k: int, kind: str, **plan: int) -> bool:
 
 
 def require_readable(folder: Path) -> None:
-    """What readers see in between: no error, whole steps only."""
+    """Check what readers see in between: no error, whole steps only."""
     if (folder / "run.json").exists():
         reader = RunReader(folder)
         rows = reader.read("attempts", columns=["step"])

@@ -17,7 +17,7 @@ from relift.errors import StoreError
 from relift.store import RunWriter, check_run
 from relift.store.ledger import REQUESTS, Ledger, read_ledger
 from tests.store.processes import fork, kill, running, wait
-from tests.store.rows import RUN_JSON, attempts, questions
+from tests.store.rows import RUN, attempts, questions
 
 
 def fill(path: Path, n: int = 3) -> None:
@@ -193,7 +193,7 @@ def test_a_full_disk_is_one_line_and_the_end(tmp_path: Path) -> None:
 def test_check_run_and_the_writer_know_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         fill(folder / REQUESTS)
         writer.write("attempts", attempts().drop(columns="text").assign(origin="benchmark"), step=0, origin="benchmark")
         writer.commit(0)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from relift.errors import InputError, StoreError
-from relift.schema import TABLES
+from relift.schema import TABLES, RunStatus
 from relift.store import RunReader, RunWriter
 from relift.store.files import read_record, record_bytes
-from tests.store.rows import N_QUESTIONS, RUN_JSON, attempts, checkpoint_row, questions, train, write_step
+from tests.store.rows import N_QUESTIONS, RUN, attempts, checkpoint_row, questions, train, write_step
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rollouts at steps 0 and 1, probes at step 0 (draws 0 and 1) and 1."""
     folder = tmp_path_factory.mktemp("reader") / "run"
     with RunWriter(folder) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="seed = 1\n", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="seed = 1\n", questions=questions(), demonstrations=None)
         seen = np.zeros(N_QUESTIONS, np.int64)
         for step in (0, 1):
             write_step(writer, step, seed=step, exposures=seen, origin="probe")
@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_a_run_says_of_itself(run: Path) -> None:
     reader = RunReader(run)
-    assert (reader.run_id, reader.run_json["name"], reader.config_toml) == ("run-1", "test", "seed = 1\n")
+    assert (reader.run_id, reader.run.name, reader.config_toml) == ("run-1", "test", "seed = 1\n")
     assert reader.committed_step == 1
 
 
@@ -112,14 +112,14 @@ def test_an_edited_configuration_is_not_handed_out(tmp_path: Path) -> None:
 
 def test_an_open_reader_follows_the_run(tmp_path: Path) -> None:
     with RunWriter(tmp_path) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         reader = RunReader(tmp_path)
         assert reader.steps("updates") == []
         write_step(writer, 0, seed=0, exposures=np.zeros(N_QUESTIONS, np.int64))
         assert reader.steps("updates") == []
         writer.commit(0)
-        writer.update_run_json(status="done")
-        assert reader.steps("updates") == [0] and reader.run_json["status"] == "done"
+        writer.update_run(status=RunStatus.done)
+        assert reader.steps("updates") == [0] and reader.run.status is RunStatus.done
 
 
 def test_a_step_taken_back_while_it_is_read_is_left_out(tmp_path: Path) -> None:

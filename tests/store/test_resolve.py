@@ -1,4 +1,4 @@
-"""Which run folders a command line means."""
+"""Check which run folders a command line means."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from relift.errors import InputError, RunInUse, StoreError
-from relift.schema import SCHEMA_VERSION
+from relift.run_record import RunRecord, Start
+from relift.schema import SCHEMA_VERSION, RunStatus
 from relift.store import RunReader, RunWriter, check_run
 from relift.store.files import read_record, record_bytes
 from tests.store.faults import Died, FaultyDisk
 from tests.store.rows import (
     N_QUESTIONS,
-    RUN_JSON,
+    RUN,
     attempts,
     checkpoint_row,
     demonstrations,
@@ -28,7 +29,7 @@ from tests.store.rows import (
 def begin(folder: Path, *, events: list[str] | None = None) -> RunWriter:
     writer = RunWriter(folder, on_event=None if events is None else events.append)
     if writer.is_new:
-        writer.start(run_json=RUN_JSON, config_toml="a = 1\n", questions=questions(), demonstrations=demonstrations())
+        writer.start(RUN, config_toml="a = 1\n", questions=questions(), demonstrations=demonstrations())
     return writer
 
 
@@ -52,7 +53,7 @@ def test_a_run_lies_as_the_schema_says(tmp_path: Path) -> None:
         f"attempts/{step}.rollout.d0.parquet", f"responses/{step}.rollout.d0.parquet",
         f"trajectories/{step}.rollout.d0.parquet", f"commits/{step}.json",
     }  # fmt: skip
-    assert writer.run_json["schema_version"] == SCHEMA_VERSION and writer.run_json["name"] == "test"
+    assert writer.run.schema_version == SCHEMA_VERSION and writer.run.name == "test"
     record = read_record(writer.folder / "commits" / f"{step}.json")
     path = writer.folder / "attempts" / f"{step}.rollout.d0.parquet"
     entry = record["files"][f"attempts/{path.name}"]
@@ -76,7 +77,7 @@ def test_an_interrupted_start_leaves_no_run(tmp_path: Path) -> None:
         disk = FaultyDisk(k, "die_before")
         try:
             with RunWriter(folder, disk=disk) as writer:
-                writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+                writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         except Died:
             whole = (folder / "run.json").exists()
             with RunWriter(folder) as writer:
@@ -125,11 +126,11 @@ def test_a_run_of_a_newer_relift_is_refused(tmp_path: Path) -> None:
 
 def test_run_json_keeps_its_own_checksum(tmp_path: Path) -> None:
     with begin(tmp_path) as writer:
-        writer.update_run_json(status="done", note={"a": [1, 2.5]})
+        writer.update_run(status=RunStatus.done, hardware={"a": [1, 2.5]})
     with RunWriter(tmp_path) as writer:
-        assert writer.run_json["status"] == "done" and writer.run_json["note"] == {"a": [1, 2.5]}
+        assert writer.run.status is RunStatus.done and writer.run.hardware == {"a": [1, 2.5]}
         with pytest.raises(ValueError, match="run_id"):
-            writer.update_run_json(run_id="x")
+            writer.update_run(run_id="x")
     text = (tmp_path / "run.json").read_text().replace("done", "dune")
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(StoreError, match="run.json: damaged"):
@@ -138,17 +139,17 @@ def test_run_json_keeps_its_own_checksum(tmp_path: Path) -> None:
         RunReader(tmp_path)
 
 
-@pytest.mark.parametrize("run_id", [None, "", "../x", "a b", 7, "x" * 101])
-def test_run_ids_that_cannot_be(tmp_path: Path, run_id: object) -> None:
+@pytest.mark.parametrize("run_id", ["", "../x", "a b", "x" * 101])
+def test_run_ids_that_cannot_be(tmp_path: Path, run_id: str) -> None:
     with RunWriter(tmp_path) as writer, pytest.raises(ValueError, match="run_id"):
-        writer.start(run_json={"run_id": run_id}, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RunRecord(run_id=run_id), config_toml="", questions=questions(), demonstrations=None)
 
 
 def test_misuse_is_a_value_error(tmp_path: Path) -> None:
     with RunWriter(tmp_path) as writer:
         with pytest.raises(ValueError, match="start the run first"):
             writer.write("updates", update(0), step=0)
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         writer.write("updates", update(0), step=0)
         with pytest.raises(ValueError, match="written already"):
             writer.write("updates", update(0), step=0)
@@ -162,7 +163,7 @@ def test_misuse_is_a_value_error(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="committed already"):
             writer.commit(0)
         with pytest.raises(ValueError, match="holds a run already"):
-            writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+            writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
     with pytest.raises(ValueError, match="closed"):
         writer.write("updates", update(1), step=1)
 
@@ -211,7 +212,7 @@ def test_tables_kept_whole(tmp_path: Path) -> None:
         for n in (1, 2):
             writer.write_whole("checkpoints", pd.concat([checkpoint_row(step, None) for step in range(n)]))
         assert writer.read_whole("checkpoints")["step"].tolist() == [0, 1]
-        hashes = writer.run_json["files"]["checkpoints.parquet"]
+        hashes = writer.run.files["checkpoints.parquet"]
         assert len(hashes) == 2
         (tmp_path / "checkpoints.parquet").write_bytes(b"PAR1")
         with pytest.raises(StoreError, match="checkpoints.parquet: damaged"):
@@ -243,7 +244,7 @@ def test_roll_back_sets_aside_what_lies_past_a_checkpoint(tmp_path: Path) -> Non
         assert (aside / name).read_bytes() == before[name] and (tmp_path / name).exists() == name.endswith("2.parquet")
     assert (aside / "commits" / "step-000003.json").exists() and (aside / "weights" / "step-000002" / "w").exists()
     assert (tmp_path / "teacher.jsonl").read_text() == "{}\n"
-    assert writer.run_json["starts"] == [{"start": 1, "from_step": None}, {"start": 2, "from_step": 1}]
+    assert writer.run.starts == (Start(start=1), Start(start=2, from_step=1))
     assert any("attempts/ in orphaned/start-0002" in event for event in events)
 
 
@@ -265,13 +266,13 @@ def test_roll_back_with_nothing_to_move_leaves_no_trace_but_the_start(tmp_path: 
         write_step(writer, 0, seed=0, exposures=exposures())
         writer.commit(0)
         writer.roll_back(0)
-        assert not (tmp_path / "orphaned").exists() and len(writer.run_json["starts"]) == 2
+        assert not (tmp_path / "orphaned").exists() and len(writer.run.starts) == 2
 
 
 def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     disk = FaultyDisk(0, "ENOSPC")
     with RunWriter(tmp_path, disk=disk) as writer:
-        writer.start(run_json=RUN_JSON, config_toml="", questions=questions(), demonstrations=None)
+        writer.start(RUN, config_toml="", questions=questions(), demonstrations=None)
         write_step(writer, 0, seed=0, exposures=exposures())
         disk.k = disk.n_operations + 3
         with pytest.raises(StoreError, match="errno 28"):

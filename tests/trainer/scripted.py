@@ -18,8 +18,10 @@ from relift.config import Config, to_toml
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.grading import Grader, Scorer
 from relift.learner.update import TrainSequence, Update, UpdateStats
-from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
+from relift.run_record import RunRecord
+from relift.schema import Finish, Question, demo_id_of, question_id_of
 from relift.store import RunWriter
+from relift.store.rows import question_row
 from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.loop import Interrupted, train
@@ -161,7 +163,7 @@ def scripted_run(
     demos = [demo_of(asked[ix]) for ix in with_demo]
     writer = RunWriter(folder)
     writer.start(
-        run_json={"run_id": "scripted"},
+        RunRecord(run_id="scripted"),
         config_toml=to_toml(config),
         questions=questions_frame(asked, with_demo),
         demonstrations=demonstrations_frame(asked, with_demo) if with_demo else None,
@@ -195,7 +197,7 @@ def scripted_run(
 
 
 def config_of(path: Path, values: Mapping[str, Any]) -> Config:
-    """As `relift train` reads it, the recipe's defaults beneath the values."""
+    """Read values as `relift train` does, the recipe's numbers beneath them."""
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
     return load_config(path)
 
@@ -211,12 +213,12 @@ def demo_text(item: Item) -> str:
 
 def questions_frame(asked: Sequence[Item], with_demo: Sequence[int]) -> pd.DataFrame:
     rows = [
-        {
-            **question_row(item.question),
-            "question_ix": item.question_ix,
-            "prompt_tokens": len(item.prompt_ids),
-            "has_demo": item.question_ix in with_demo,
-        }
+        question_row(
+            item.question,
+            item.question_ix,
+            prompt_tokens=len(item.prompt_ids),
+            has_demo=item.question_ix in with_demo,
+        )
         for item in asked
     ]
     return pd.DataFrame(rows)

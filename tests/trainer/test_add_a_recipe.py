@@ -56,7 +56,7 @@ def test_the_recipe_of_the_document_trains(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert check_run(tmp_path / "run").problems == []
     reader = RunReader(tmp_path / "run")
-    assert reader.run_json["recipe"] == name
+    assert reader.run.recipe == name
     assert reader.read("updates")["kind"].tolist() == ["rl"] * 3
     attempts = reader.read("attempts", columns=["step", "question_ix", "reward", "advantage"], origin="rollout")
     mean = attempts.groupby(["step", "question_ix"])["reward"].transform("mean").to_numpy(np.float64)

@@ -1,4 +1,4 @@
-"""What makes a run this run: nothing that decides data, losses or sampling changes without a word."""
+"""Tell runs apart: nothing that decides data, losses or sampling changes without a word."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
-    "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "math", "data.system": "x",
+    "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "exact", "data.system": "x",
     "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
     "data.prompt": "plain", "data.max_prompt_tokens": 9, "data.max_demo_tokens": 9, "data.overlong_prompts": "refuse",
     "data.bad_demonstrations": "refuse",
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
+    "rollout.engine": "vllm", "vllm.dtype": "float32", "vllm.max_sequences": 9, "vllm.gpus": "1",
+    "vllm.gpu_memory": 0.3, "vllm.tensor_parallel": 2, "vllm.stall_seconds": 9.0, "vllm.restarts": 0, "server.url": "http://127.0.0.1:1/v1",
+    "server.folder": "w", "server.dtype": "float32", "server.concurrency": 9, "server.deadline_seconds": 9.0,
     "model.checkpoint_activations": True, "data.score_base": True, "probe.score_base": False,
     "rl.loss": "ratio", "rl.ratio_cap": 5.0, "rl.kl_weight": 0.1,
     "rl.advantage": "std", "rl.clip_low": 0.1, "rl.clip_high": 0.1, "rl.dual_clip": 2.0,
     "rl.denominator": "sequences", "rl.updates_per_batch": 4, "rl.drop_flat_groups": True, "rl.entropy_weight": 0.1,
-    "rl.loss_scale": 2.0,
+    "rl.loss_scale": 2.0, "rl.importance": "token", "rl.importance_cap": 3.0, "rl.importance_mask": True,
     "sft.batch": 9, "sft.denominator": "sequences", "sft.loss": "dft", "sft.luffy_gamma": 0.2, "sft.chord_mu": 0.2,
     "sft.srft_sign": 1, "sft.moments": "shared", "sft.entropy_weight": 0.1, "sft.loss_scale": 2.0, "sft.phase_steps": 1,
     "buffer.flush": "all", "buffer.every": 3, "buffer.select": "any", "buffer.threshold": 0.5, "buffer.order": "lifo",
@@ -72,7 +75,7 @@ def changed(name: str) -> Config:
 
 
 def seen_by(name: str) -> set[str]:
-    """Which comparisons notice the change."""
+    """List the comparisons that notice the change."""
     other = changed(name)
     around: dict[str, Any] = {"world_size": 1, "torch_version": "2", "isa": "avx2"}
     pairs = {
@@ -133,7 +136,7 @@ def test_a_run_of_a_version_without_a_field_goes_on(tmp_path: Path) -> None:
 
 
 def renamed_back(config: dict[str, Any]) -> dict[str, Any]:
-    """As versions wrote it that knew a clip, true or false, and a mean of fine-tuning."""
+    """Write names as versions did that knew a clip, true or false, and a mean of fine-tuning."""
     older = dict(config)
     older["rl.clip"] = older.pop("rl.loss") == "ppo_clip"
     older["sft.mean"] = older.pop("sft.denominator")
@@ -176,7 +179,7 @@ def test_tunable_changes_need_leave_by_name(tmp_path: Path) -> None:
     with pytest.raises(ResumeRefused, match="--allow-change steps --allow-change rl.optimizer.lr"):
         identity.changed_tunables(stored, other, folder=tmp_path, allowed=[])
     allowed = identity.changed_tunables(stored, other, folder=tmp_path, allowed=["steps", "rl.optimizer.lr"])
-    assert allowed == {"steps": [1785, 7], "rl.optimizer.lr": [1e-6, 1e-3]}
+    assert allowed == {"steps": (1785, 7), "rl.optimizer.lr": (1e-6, 1e-3)}
     assert identity.changed_tunables(stored, BASE, folder=tmp_path, allowed=[]) == {}
 
 

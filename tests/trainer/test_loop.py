@@ -444,7 +444,7 @@ def contents(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def taken_up(run: Run) -> Run:
-    """What a checkpoint keeps of the loop's state, through JSON, in a run that starts again in the same folder."""
+    """Carry what a checkpoint keeps of the loop's state, through JSON, into a run that starts again in the folder."""
     kept = json.dumps({"totals": vars(run.record.totals), "buffer": run.buffer.state_dict()}, allow_nan=False)
     state = json.loads(kept)
     fresh = scripted_run(

@@ -151,7 +151,7 @@ def test_a_signal_to_one_stops_both(config: Path, two: Path, tmp_path: Path) -> 
 
 
 def test_a_refusal_is_said_once(config: Path, two: Path) -> None:
-    """What only the first process can know; the other ends with the same status and no word."""
+    """Refuse what only the first process can know; the other ends with the same status and no word."""
     before = bytes_of(two)
     first, second = by_two(config, two, "--quiet", "--set", "seed=7")
     assert_refused(first, "holds another run", "seed is 0 there, 7 here")

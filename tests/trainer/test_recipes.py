@@ -1,4 +1,4 @@
-"""How graded answers become updates: advantages, counts, mini-batches, and what is left out."""
+"""Turn graded answers into updates: advantages, counts, mini-batches, and what is left out."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_norms_by_hand(name: str) -> None:
 
 
 def share_of(update: Update, name: str = "rl") -> list[float]:
-    """What a token of each sequence that is trained on counts, the scale included."""
+    """Give what a token of each sequence that is trained on counts, the scale included."""
     (component,) = (c for c in update.components if c.name == name)
     (term,) = component.terms
     per_token_S = np.ones(len(component.sequences)) if term.per_token_S is None else term.per_token_S
@@ -241,7 +241,7 @@ def test_nothing_to_learn_is_an_empty_update(recipe: str) -> None:
 
 
 def test_dapo_makes_no_step_of_flat_groups_alone() -> None:
-    """Of two mini-batches the first has nothing to teach."""
+    """The first of two mini-batches has nothing to teach."""
     assert updates_of(recipe_of("dapo", "rl.updates_per_batch=1"), answers_of("++", "--", "??")) == []
     (update,) = updates_of(recipe_of("dapo", "rl.updates_per_batch=2"), answers_of("++", "--", "+-", "++"))
     assert [s.attempt for s in update.components[0].sequences] == [(2, 0), (2, 1)]

@@ -210,7 +210,7 @@ def test_thoughts_opened_by_the_prompt_are_graded_as_in_evaluation(tmp_path: Pat
     """A box inside thoughts that never close is no answer, in training as in evaluation; behind them it is one."""
     from relift.benchmarks.benchmark import Benchmark, Protocol
     from relift.benchmarks.prompting import render_prompt
-    from relift.config import load_config
+    from relift.trainer.configuration import load_config
     from relift.trainer.inputs import make_items
     from tests.test_prompts import make_tokenizer
 
@@ -231,7 +231,7 @@ def test_thoughts_opened_by_the_prompt_are_graded_as_in_evaluation(tmp_path: Pat
     texts = [r"maybe \boxed{5}?", r"maybe \boxed{4}? no</think>\boxed{5}", r"so</think>\boxed{4}"]
     with a_run(tmp_path / "run") as run:
         run.engine = Fixed(texts)
-        (trained,) = ask(run, [item], SAMPLING, n=3, origin=Origin.rollout, draw=0, step=1).judgements_QG
+        (trained,) = ask(run, [ask_plainly(item, n=3)], SAMPLING, origin=Origin.rollout, draw=0, step=1).judgements_QG
         submissions = [Submission("5", text, opened=evaluated.thoughts_opened) for text in texts]
         assert list(trained) == run.grader.judge(submissions)
     assert [j.verdict for j in trained] == [Verdict.wrong, Verdict.correct, Verdict.wrong]

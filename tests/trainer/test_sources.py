@@ -33,7 +33,7 @@ SMALL = ["data.prompt=plain", "rollout.questions_per_step=8", "rollout.max_token
 
 @dataclass(frozen=True)
 class Started:
-    """What a run of this name works with."""
+    """Hold what a run of this name works with."""
 
     config: Config
     recipe: Recipe

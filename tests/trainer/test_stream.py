@@ -1,4 +1,4 @@
-"""Which items come when: every step is a resume point because a batch is a pure function of its number."""
+"""Order items by number alone: every step is a resume point because a batch is a pure function of its number."""
 
 from __future__ import annotations
 

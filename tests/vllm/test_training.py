@@ -44,7 +44,7 @@ def test_a_run_is_whole_and_sampler_and_learner_agree(reference: Path) -> None:
     """Mean log-probability gap of every RL update at most 1e-4 nats: one policy, two implementations in float32."""
     assert check_run(reference).problems == []
     reader = RunReader(reference)
-    assert reader.run_json["engine"]["name"] == "vllm"
+    assert reader.run.engine["name"] == "vllm"
     updates = reader.read("updates")
     assert {"rl", "sft"} <= set(updates["kind"])
     gap = updates.loc[updates["kind"] == "rl", "sampler_kl"]

@@ -112,7 +112,7 @@ def test_other_models_and_decodings_are_named(tmp_path: Path) -> None:
     sizes = {"n_questions": 4, "n_steps": 0, "learn": 0.0}
     for seed, model in ((1, "a"), (2, "b"), (3, "b")):
         extra = {"identity": {"model": model}, "decodings": {"probe": {"temperature": seed // 3}}}
-        write_run(tmp_path / str(seed), **sizes, seed=seed, name=f"run{seed}", run_json=extra)
+        write_run(tmp_path / str(seed), **sizes, seed=seed, name=f"run{seed}", more=extra)
     said = cautions([tmp_path / "1", tmp_path / "2", tmp_path / "3"])
     assert said == [
         "The runs start from different models (run1 against run2, run3): they differ in more than their training.",

@@ -13,7 +13,8 @@ from relift.analysis.report.content import make_report, without_folders
 from relift.analysis.report.examples import examples_of_run
 from relift.analysis.report.page import PROBLEM_LIMIT, render, write_report
 from relift.errors import InputError
-from relift.schema import question_id_of
+from relift.run_record import RunRecord
+from relift.schema import RunStatus, question_id_of
 from relift.store import RunWriter, trajectories_of
 from tests.analysis.evaluated import write_evaluation
 from tests.analysis.hostile_text import HOSTILE
@@ -33,7 +34,7 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 
 
 class Page(HTMLParser):
-    """What a browser would make of the page: tags, attributes, text of each element, and what it would load."""
+    """Collect what a browser would make of the page: tags, attributes, text of each element, and what it would load."""
 
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
@@ -104,9 +105,9 @@ def write_texts(folder: Path, problems: list[str], answers: list[str], *, name: 
             "problem": problems, "answer": answers, "answer_kind": "exact", "prompt_tokens": 3, "has_demo": False,
         }
     )  # fmt: skip
-    run_json = {"run_id": "texts-1", "name": name, "recipe": name, "status": "done"}
+    record = RunRecord(run_id="texts-1", name=name, recipe=name, status=RunStatus.done)
     with RunWriter(folder) as writer:
-        writer.start(run_json=run_json, config_toml="", questions=questions, demonstrations=None)
+        writer.start(record, config_toml="", questions=questions, demonstrations=None)
         for step, draws in ((0, 2), (4, 1)):
             for draw in range(draws):
                 row = np.repeat(np.arange(n), 8)
@@ -292,7 +293,7 @@ def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp
 def test_run_json_is_not_trusted(folders: dict[str, Path], tmp_path: Path) -> None:
     write_run(
         tmp_path / "odd", n_questions=8, n_steps=0, learn=0.0, seed=1,
-        run_json={
+        more={
             "name": "<b>$\\frac{$\u202e" * 9, "model": {"name": "<script>"}, "engine": {"name": ["<i>"]},
             "recipe": "\u202e",
         },

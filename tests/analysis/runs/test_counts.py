@@ -15,6 +15,7 @@ from relift.analysis import (
 )
 from relift.analysis.runs import read as reading
 from relift.errors import InputError, StoreError
+from relift.run_record import RunRecord
 from relift.store import RunWriter, split_responses
 from tests.synthetic import write_run
 
@@ -79,7 +80,7 @@ def test_questions_that_are_not_numbered_from_0_are_refused(tmp_path: Path) -> N
         }
     )  # fmt: skip
     with RunWriter(tmp_path / "run") as writer:
-        writer.start(run_json={"run_id": "r"}, config_toml="", questions=questions, demonstrations=None)
+        writer.start(RunRecord(run_id="r"), config_toml="", questions=questions, demonstrations=None)
     with pytest.raises(StoreError, match="question_ix does not count from 0 to 0"):
         read_trajectories(tmp_path / "run")
 

@@ -123,7 +123,7 @@ def test_paired_differences(n: int, k: int) -> None:
 
 
 def macro_holds(*, sets: int, seed: int = 0) -> float:
-    """How often the interval of the mean over three unlike benchmarks holds the mean of their betas' means."""
+    """Count how often the interval of the mean over three unlike benchmarks holds the mean of their betas' means."""
     rng = np.random.default_rng(seed)
     parts = [(30, 8, BETAS[2]), (83, 8, BETAS[0]), (500, 1, BETAS[3])]
     truth = np.mean([a / (a + b) for _, _, (a, b) in parts])

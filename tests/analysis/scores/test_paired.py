@@ -14,6 +14,7 @@ from relift import stats
 from relift.analysis import compare_scores, compare_with_baseline, render_comparisons
 from relift.analysis.scores.sides import parse_side
 from relift.errors import InputError
+from relift.run_record import RunRecord
 from relift.store import RunWriter, trajectories_of
 from tests.analysis.evaluated import PROTOCOL, write_evaluation
 from tests.store.rows import attempts, questions
@@ -153,8 +154,8 @@ def test_other_graders_and_engines_are_noted(tmp_path: Path) -> None:
 
 def write_probes(folder: Path, *, seeds: dict[int, int], name: str) -> Path:
     with RunWriter(folder) as writer:
-        body = {"run_id": name, "name": name, "decodings": {"probe": {"temperature": 1.0}}}
-        writer.start(run_json=body, config_toml="", questions=questions(6), demonstrations=None)
+        record = RunRecord(run_id=name, name=name, decodings={"probe": {"temperature": 1.0}})
+        writer.start(record, config_toml="", questions=questions(6), demonstrations=None)
         for step, seed in seeds.items():
             rows = attempts(6, 8, seed=seed).drop(columns="text")
             writer.write("attempts", rows, step=step, origin="probe")

@@ -1,4 +1,4 @@
-"""What is printed: one row per benchmark, one column per run, and the lines below."""
+"""Check what is printed: one row per benchmark, one column per run, and the lines below."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from tests.analysis.frames import trajectories
 def _dynamics(**columns: list[float]) -> pd.DataFrame:
     n = len(next(iter(columns.values())))
     plain = {"reward": [0.5] * n, "tokens": [100.0] * n, "truncated_share": [0.0] * n, "entropy": [0.1] * n}
+    plain |= {"sampler_gap": [0.01] * n, "effective_share": [0.99] * n}
     return pd.DataFrame({"run_id": "r", "run": "rl", "step": range(1, n + 1), "n_skipped": 0, **plain, **columns})
 
 
@@ -33,6 +34,17 @@ def test_entropy_and_skipped_updates_are_told() -> None:
     assert _kinds(find_alerts(_dynamics(entropy=[0.5, 0.5, 0.3, 0.2, 0.1, 0.1]))) == ["entropy"]
     assert _kinds(find_alerts(_dynamics(entropy=[0.5, 0.5, 0.3, 0.2, 0.2, 0.2]))) == []
     assert _kinds(find_alerts(_dynamics(n_skipped=[0, 1, 0, 0, 0, 0]))) == ["skipped updates"]
+
+
+def test_a_sampler_that_differs_from_the_learner_is_told() -> None:
+    """Over .1 nats a token, or worth less than .8 of the tokens; steps without a sampler do not count."""
+    none = float("nan")
+    far = find_alerts(_dynamics(sampler_gap=[0.01, none, 0.2, 0.3], effective_share=[0.99, none, 0.9, 0.7]))
+    assert _kinds(far) == ["sampler"]
+    assert "In 2 of 3 steps" in far["sentence"].iloc[0] and "in step 4: 0.3 nats" in far["sentence"].iloc[0]
+    assert "worth 70% of" in far["sentence"].iloc[0]
+    assert _kinds(find_alerts(_dynamics(effective_share=[0.99, 0.75]))) == ["sampler"]
+    assert _kinds(find_alerts(_dynamics(sampler_gap=[none, 0.1], effective_share=[none, 0.8]))) == []
 
 
 def test_a_dry_buffer_is_one_that_stays_empty() -> None:

@@ -57,10 +57,10 @@ def test_grader_health_counts() -> None:
 
 def test_what_was_not_recorded_is_named() -> None:
     for column in (None, np.nan):
-        with pytest.raises(MissingColumn, match="attempts.sum_logprob_base was not recorded: no setting") as caught:
+        with pytest.raises(MissingColumn, match="attempts.sum_logprob_base was not recorded: training with") as caught:
             base_perplexity(attempts("c", sum_logprob_base=column))
         assert (caught.value.table, caught.value.column, caught.value.how) == (
-            "attempts", "sum_logprob_base", "no setting of this version records it",
+            "attempts", "sum_logprob_base", "training with probe.score_base, probe answers alone",
         )  # fmt: skip
     with pytest.raises(MissingColumn, match="attempts.sum_logprob was"):
         drift(attempts("c", sum_logprob_base=-1.0))

@@ -13,7 +13,9 @@ def updates(kinds: list[tuple[int, str]], *, run: str = "relift", skipped: bool 
         {
             "run_id": f"{run}-1", "run": run, "update": range(n), "step": steps, "kind": names,
             "n_tokens": [100 * (i + 1) for i in range(n)], "entropy": [0.1 * (i + 1) for i in range(n)],
-            "skipped": skipped,
+            "skipped": skipped, "n_sampled_tokens": [None if kind == "sft" else 80 for kind in names],
+            "sampler_gap": [None if kind == "sft" else 0.05 for kind in names],
+            "effective_tokens": [None if kind == "sft" else 60.0 for kind in names],
         }
     )  # fmt: skip
 
@@ -31,6 +33,7 @@ def test_rollouts_probes_and_updates_stay_apart() -> None:
     assert frame.loc[1, "entropy"] == pytest.approx(0.3) and frame.loc[1, "n_questions"] == 2
     # weighted by tokens: (100 * .1 + 200 * .2) / 300
     assert frame.loc[1, "update_entropy"] == pytest.approx(50 / 300)
+    assert frame.loc[1, "sampler_gap"] == pytest.approx(0.05) and frame.loc[1, "effective_share"] == pytest.approx(0.75)
     assert frame.loc[1, ["n_rl", "n_sft", "n_mixed"]].tolist() == [1, 1, 0]
     assert np.isnan(frame.loc[1, "probe_reward"]) and np.isnan(frame.loc[2, "reward"])
     assert frame.loc[2, "probe_reward"] == 1 and frame.loc[2, "probe_tokens"] == 20 and frame.loc[2, "n_mixed"] == 1
@@ -44,6 +47,7 @@ def test_skipped_updates_and_unrecorded_entropy() -> None:
     assert (
         frame["update_entropy"].isna().all() and frame["entropy"].isna().all() and frame["probe_entropy"].isna().all()
     )
+    assert np.isnan(frame.loc[2, "sampler_gap"]) and np.isnan(frame.loc[2, "effective_share"])
 
 
 def test_running_mean_is_centred_and_fills_no_gaps() -> None:
