@@ -37,6 +37,7 @@ from relift.trainer.demos import DemoBuffer
 from relift.trainer.inputs import Inputs, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
+from relift.trainer.rendering import rendering_of
 from relift.trainer.record import Record
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
@@ -214,6 +215,7 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecor
         "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
         "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": model_fingerprint(config),
+        identity.RENDERING: rendering_of(config, inputs, stop_tokens=run.stop_token_ids),
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
