@@ -1,4 +1,4 @@
-"""What a researcher comes with, each task from the Overview on, in at most four clicks."""
+"""Do what a researcher comes for, each task from the Overview on, in at most four clicks."""
 
 from __future__ import annotations
 

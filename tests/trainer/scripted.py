@@ -25,6 +25,7 @@ from relift.store.rows import question_row
 from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.loop import Interrupted, train
+from relift.trainer.recipe import Demonstrations
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
 from relift.trainer.run import Run
@@ -76,7 +77,7 @@ class ScriptedEngine:
         return [[self._answer(request, g) for g in range(len(request.seeds))] for request in requests]
 
     def _answer(self, request: Request, g: int) -> Completion:
-        item = self._by_prompt[request.prompt_ids]
+        item = next(i for p, i in self._by_prompt.items() if request.prompt_ids[: len(p)] == p)  # a prefix may follow
         good = g < self._n_right(item.question_ix, self.policy_version)
         ids_T = tokens((right if good else wrong)(item.question.answer))
         return Completion(ids_T, np.full(len(ids_T), -0.5, np.float32), Finish.stop, 0.25, request.seeds[g])
@@ -180,7 +181,7 @@ def scripted_run(
         if recipe.rl
         else None,
         "demo_stream": Stream(len(demos), per_batch=batch, seed=config.seed, purpose="demonstrations")
-        if recipe.sft_steps
+        if recipe.method.demonstrations in (Demonstrations.stream, Demonstrations.beside)
         else None,
         "engine": ScriptedEngine(asked, n_right),
         "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),
@@ -189,6 +190,7 @@ def scripted_run(
         "stop_token_ids": (END,),
         "record": Record(writer, len(asked)),
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
+        "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
         "save": lambda run, kind: saved.append((run.step, kind)),
     }
     return Run(**{**fields, **parts})

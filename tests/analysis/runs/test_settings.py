@@ -1,4 +1,4 @@
-"""What differs between the settings of two runs."""
+"""Check what differs between the settings of two runs."""
 
 from __future__ import annotations
 
