@@ -12,12 +12,15 @@ What a model is asked while training, probed with, and fine-tuned on is the same
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from relift.confined import Confined, ConfinedError
 from relift.errors import InputError
 from relift.suggest import hint
 
@@ -35,9 +38,9 @@ TEMPLATES: dict[str, Callable[[str], str] | None] = {
 }
 FILE, PLAIN_FILE = "file:", "plain-file:"
 
-# What python raises inside a template that is wrong, beside jinja's own errors: a number added to a text, a division
-# by zero, a name that does not exist, a macro that calls itself.
-TEMPLATE_FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+# What a template that asks for the date is told: prompts must be the same tomorrow. It is the date that the template
+# of Llama 3.1 writes where it cannot ask (meta-llama/Llama-3.1-8B-Instruct, tokenizer_config.json).
+DATE = datetime(2024, 7, 26)
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,10 @@ def chat_text(turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =") -
     roles = [role for role, _ in turns]
     try:
         return _apply(turns, tokenizer, add_generation_prompt=True)
-    except _template_errors() as error:  # such as a template that knows no system turn
+    except ConfinedError as error:  # such as a template that knows no system turn
         mend = "; leave the system turn out, or take another template" if "system" in roles else ""
-        words = " ".join(str(error).split())[:200]
         raise InputError(
-            f"the checkpoint's chat template refuses the turns {' and '.join(roles)}: {words or type(error).__name__}"
-            f"{mend}"
+            f"the checkpoint's chat template refuses the turns {' and '.join(roles)}: {str(error)[:200]}{mend}"
         ) from None
 
 
@@ -125,7 +126,7 @@ def end_of_turn(tokenizer: Any) -> int | None:
     mark = "answer"
     try:
         text = _apply((("user", "question"), ("assistant", mark)), tokenizer, add_generation_prompt=False)
-    except _template_errors():
+    except ConfinedError:
         return None  # rendering a real prompt says what is wrong with it
     ids = _ids(text.rpartition(mark)[2].lstrip(), tokenizer) if mark in text else []
     return ids[0] if ids and ids[0] in _special_ids(tokenizer) else None
@@ -137,24 +138,43 @@ def _special_ids(tokenizer: Any) -> set[int]:
 
 
 def _apply(turns: Turns, tokenizer: Any, *, add_generation_prompt: bool) -> str:
-    messages = [{"role": role, "content": text} for role, text in turns]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
+    """Run the checkpoint's chat template, which anybody may have written: with limits. Raises ConfinedError."""
+    return _confined(tokenizer, repr(tokenizer.chat_template))(turns, add_generation_prompt)
 
 
-def _template_errors() -> tuple[type[Exception], ...]:
-    """List what a template may raise; jinja2 comes with torch and is needed for chat templates and files alone."""
-    import jinja2
+class _Clock:
+    """Stand in for `datetime` in templates: it is always DATE."""
 
-    return (jinja2.TemplateError, *TEMPLATE_FAULTS)
+    @staticmethod
+    def now() -> datetime:
+        return DATE
+
+
+@lru_cache(maxsize=2)
+def _confined(tokenizer: Any, template: str) -> Confined:
+    """Keep the process that runs the template; `template` is there so that another one has another process."""
+
+    def write(turns: Sequence[tuple[str, str]], add_generation_prompt: bool) -> str:  # noqa: FBT001
+        messages = [{"role": role, "content": text} for role, text in turns]
+        module = sys.modules.get("transformers.utils.chat_template_utils")
+        if module is not None:  # its strftime_now asks this name for the day; in this process alone it is another
+            module.datetime = _Clock  # type: ignore[attr-defined]
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt))
+
+    return Confined(write)
 
 
 def _from_file(path: str, problem: str) -> str:
     """Write a prompt with the template in a file, in jinja's sandbox: no attribute of python is within its reach."""
     try:
-        return str(_compiled(_read(Path(path))).render(problem=problem))
-    except _template_errors() as error:
-        words = " ".join(str(error).split())[:200]
-        raise InputError(f"prompt template {path}: {words or type(error).__name__}") from None
+        return _confined_file(_read(Path(path)))(problem)
+    except ConfinedError as error:
+        raise InputError(f"prompt template {path}: {str(error)[:200]}") from None
+
+
+@lru_cache(maxsize=2)
+def _confined_file(source: str) -> Confined:
+    return Confined(lambda problem: str(_compiled(source).render(problem=problem)))
 
 
 @lru_cache(maxsize=8)
@@ -195,11 +215,19 @@ def completion_ids(text: str, prompt_ids: Sequence[int], tokenizer: Any) -> list
     return _ids(text, tokenizer)
 
 
-def _ids(text: str, tokenizer: Any) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+def _ids(text: str, tokenizer: Any, *, special: bool = False) -> list[int]:
+    """Tokenize. Raises InputError where the tokenizer ends in a panic of its Rust code, as over a pattern of
+    tokenizer.json that backtracks for ever; that one is no Exception."""
+    try:
+        return list(tokenizer(text, add_special_tokens=special)["input_ids"])
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        words = " ".join(str(error).split())[:200]
+        raise InputError(f"the checkpoint's tokenizer fails on {text[:40]!r}: {words}") from None
 
 
 def _plain_ids(text: str, tokenizer: Any) -> tuple[int, ...]:
-    ids = tuple(tokenizer(text)["input_ids"])
+    ids = tuple(_ids(text, tokenizer, special=True))
     # Some tokenizers close every text, but here the answer is yet to come.
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id and ids[-1] != tokenizer.bos_token_id else ids

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import relift.confined
 from relift.errors import InputError
 from relift.prompts import BOX_INSTRUCTION, completion_ids, end_of_turn, opens_thoughts, render, template_identity
 
@@ -191,3 +192,29 @@ def test_open_thoughts_are_seen_behind_white_space() -> None:
     tags = ("<think>", "[THINK]")
     assert opens_thoughts("[assistant]<think>\n", tags) and opens_thoughts("x[THINK]", tags)
     assert not opens_thoughts("<think>x", tags) and not opens_thoughts("", tags)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ 1/0 }}", "division by zero"),
+        ("{{ 'a' + 1 }}", "concatenate"),
+        ("{% include 'x' %}", "no loader"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion"),
+        ("{{ 'a' * 10**10 }}", "MiB of memory"),
+        ("{{ '%9999999999d' % 1 }}", "MiB of memory"),
+        ("{{ 'a' * 10**7 }}", "10,000,00. characters"),
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "2 seconds"),
+    ],
+)
+def test_a_hostile_template_is_one_line(
+    template: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relift.confined, "CPU_SECONDS", 2)
+    tokenizer = make_tokenizer(tmp_path, chat_template=template)
+    with pytest.raises(InputError, match=words) as caught:
+        render("47+8?", "chat", tokenizer)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "prompt.jinja").write_text(template + "{{ problem }}")
+    with pytest.raises(InputError, match=words):
+        render("47+8?", f"plain-file:{tmp_path}/prompt.jinja", tokenizer)

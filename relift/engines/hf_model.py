@@ -18,6 +18,12 @@ from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from relift.engines.checkpoint_files import (
+    require_fitting_size,
+    require_own_files,
+    require_plain_config,
+    token_ids_of,
+)
 from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError
 from relift.prompts import end_of_turn
@@ -40,11 +46,21 @@ def load_tokenizer(
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
-    except LOADING_ERRORS as error:
+        _try(tokenizer)
+    except BaseException as error:  # of its Rust code: a bare Exception, and a panic, which is not even one
+        if not isinstance(error, LOADING_ERRORS) and type(error).__name__ not in ("Exception", "PanicException"):
+            raise
         raise InputError(f"{option}{path!r}: its tokenizer cannot be loaded: {shortened(error)}") from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"{option}{path!r}: its tokenizer has no end token")
     return tokenizer, model_config
+
+
+def _try(tokenizer: Any) -> None:
+    """Do once what is done with a tokenizer later: much that is wrong with its files is found at the first use."""
+    tokenizer.decode(list(tokenizer("a 1 \\frac{1}{2}")["input_ids"]), skip_special_tokens=True)
+    tokenizer.batch_decode([[token for token in tokenizer.all_special_ids if token is not None]])
+    tokenizer.get_vocab()
 
 
 def load_model_config(
@@ -52,10 +68,12 @@ def load_model_config(
 ) -> Any:
     """Load config.json as transformers reads it, its positions changed. Raises InputError when it cannot be had."""
     require_model_name(path, option=option)
+    require_own_files(path, revision=revision, option=option)
     try:
         model_config = transformers.AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except LOADING_ERRORS as error:
         raise InputError(f"{option}{path!r}: {shortened(error)}") from None
+    require_plain_config(model_config, path, option=option)
     positions.apply(model_config, setting="model." if option.startswith("model.") else "")
     return model_config
 
@@ -64,7 +82,7 @@ def require_model_name(path: str, *, option: str = MODEL) -> None:
     """Refuse what is neither a folder with a model nor could be a name on the hub, before the hub is asked."""
     folder = Path(path)
     if folder.is_dir():
-        if not (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+        if (folder / "adapter_config.json").exists():  # beside a config.json too: peft would load its base
             raise InputError(f"{option}{path!r}: an adapter{_base_of_adapter(folder)}: merge it into its base first")
         if not (folder / "config.json").is_file():
             raise InputError(f"{option}{path!r}: no config.json there: not a transformers checkpoint")
@@ -89,28 +107,32 @@ def stop_tokens(
     *,
     revision: str | None = None,
     more: Sequence[str] | None = None,
+    vocab: int | None = None,
     option: str = MODEL,
 ) -> tuple[int, ...]:
     """List the tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed.
 
     After it those of generation_config.json, and the token with which the chat template ends an assistant's turn, or
     in its place the tokens written in `more`. Base models lack the latter in their files: Qwen2.5-Math declares
-    <|endoftext|> alone, and its chat template closes turns with <|im_end|>. Raises InputError for a text in `more`
-    that is no token.
+    <|endoftext|> alone, and its chat template closes turns with <|im_end|>. `vocab`: tokens of the model; None: not
+    known. Raises InputError for a text in `more` that is no token, and for a declared token that can be none.
     """
     try:
         generation = transformers.GenerationConfig.from_pretrained(path, revision=revision)
         declared = generation.eos_token_id
-    except OSError as error:
-        if (Path(path) / "generation_config.json").exists():
-            raise InputError(f"{option}{path!r}: {shortened(error)}") from None
+    except LOADING_ERRORS as error:
+        if (Path(path) / "generation_config.json").exists() or not isinstance(error, OSError):
+            raise InputError(f"{option}{path!r}: generation_config.json: {shortened(error)}") from None
         declared = None
-    extra = declared if isinstance(declared, list) else [] if declared is None else [declared]
+    extra = token_ids_of(declared, vocab=vocab, where=f"{option}{path!r}: generation_config.json")
     if more is None:
         closing = end_of_turn(tokenizer)
         extra = extra if closing is None else [*extra, closing]
     else:
         extra = [*extra, *(_token_id(tokenizer, text) for text in more)]
+    end = tokenizer.eos_token_id
+    if vocab is not None and end >= vocab:
+        raise InputError(f"{option}{path!r}: the end token {end} is none of the model's {vocab} tokens")
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *extra]))
 
 
@@ -125,21 +147,10 @@ def _token_id(tokenizer: Any, text: str) -> int:
 def require_safetensors(path: str, *, option: str = MODEL) -> None:
     """Refuse a folder without weights, or with pickled ones alone."""
     folder = Path(path)
-    index = folder / "model.safetensors.index.json"
-    if index.is_file() and _names_pickles(index):
-        raise InputError(f"{option}{path!r}: {index.name} names files that are no .safetensors; they are not opened")
     if folder.is_dir() and not any(folder.glob("*.safetensors")):
         pickled = sorted(found.name for found in folder.glob("*.bin"))
         why = f"{pickled[0]} is pickled and is not opened: save it again as" if pickled else "put there"
         raise InputError(f"{option}{path!r}: no .safetensors file there; {why} model.safetensors")
-
-
-def _names_pickles(index: Path) -> bool:
-    try:
-        files = json.loads(index.read_bytes())["weight_map"].values()
-    except (OSError, ValueError, LookupError, AttributeError, TypeError):
-        return False  # transformers says what is wrong with it
-    return not all(str(file).endswith(".safetensors") for file in files)
 
 
 def load_model(
@@ -161,6 +172,7 @@ def load_model(
     require_safetensors(path, option=option)
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
     try:
+        require_fitting_size(model_config, path, option=option)
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             path,
             config=model_config,
@@ -208,7 +220,7 @@ def device_of(name: str, *, option: str = "--engine-option device = ") -> torch.
     return torch.device(name)
 
 
-def shortened(error: Exception) -> str:
+def shortened(error: BaseException) -> str:
     """Put the message of a library's error on one line of at most 200 characters."""
     words = " ".join(str(error).split())
     return words if len(words) <= 200 else f"{words[:200]} ..."

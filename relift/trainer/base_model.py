@@ -27,13 +27,15 @@ def positions_of(config: Config) -> Positions:
     return Positions(config.model.max_positions, config.model.rope_theta)
 
 
-def stop_tokens(tokenizer: Any, config: Config) -> tuple[int, ...]:
-    """List the tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed."""
+def stop_tokens(tokenizer: Any, config: Config, *, vocab: int | None = None) -> tuple[int, ...]:
+    """List the tokens that end an answer, the tokenizer's own first: with that one a demonstration is closed. `vocab`:
+    tokens of the model, outside of which none may lie."""
     return checkpoint.stop_tokens(
         tokenizer,
         config.model.path,
         revision=config.model.revision,
         more=config.rollout.stop_tokens,
+        vocab=vocab,
         option=_OPTION,
     )
 

@@ -15,6 +15,9 @@ from relift.prompts import template_identity
 PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
 
 
+RENDERING = "rendering"  # relift.trainer.rendering says what it holds; older runs lack it
+
+
 def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
     """List what must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
     values = flatten(config.model_dump())
@@ -37,7 +40,11 @@ def tunables(config: Config) -> dict[str, object]:
 
 
 def compare(stored: Mapping[str, object], now: Mapping[str, object], *, folder: Path) -> None:
-    """Refuse a resume whose identity differs, naming every difference in one line."""
+    """Refuse a resume whose identity differs, naming every difference in one line.
+
+    What renders prompts (RENDERING) is not compared with a run of a version that did not note it.
+    """
+    now = {name: value for name, value in now.items() if name in stored or name != RENDERING}
     found = differences({**stored, "config": _completed(stored.get("config"))}, now, bare="config")
     if found:
         raise ResumeRefused(

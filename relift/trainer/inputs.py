@@ -76,7 +76,10 @@ def read_inputs(
         make_items(config, s.questions, tokenizer, model_config, ix_of=ix_of, name=name, skipped=skipped)
         for name, s in (("data.questions", train), ("probe.questions", probe), ("probe.ends_only", ends))
     )
-    end_token = stop_tokens(tokenizer, config)[0]
+    vocab = int(model_config.get_text_config().vocab_size)
+    for item in (*train_items, *probe_items, *ends_items):
+        require_tokens(item.prompt_ids, vocab=vocab, what=f"the prompt of {item.question.problem[:40]!r}")
+    end_token = stop_tokens(tokenizer, config, vocab=vocab)[0]
     by_id = {item.question.question_id: item for item in train_items}
     offered = [d for d in train.demonstrations if d.question_id in by_id]
     try:
@@ -92,12 +95,25 @@ def read_inputs(
         )
     except InputError as error:
         raise InputError(f"{config.data.demonstrations or config.data.questions}: {error}") from None
+    for demo in demos:
+        where = config.data.demonstrations or config.data.questions
+        require_tokens(demo.completion_ids_T.tolist(), vocab=vocab, what=f"{where}: demonstration {demo.demo_id}")
     if recipe.takes_demonstrations and not demos:
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
     require_room(config, recipe, demos, model_config)
     return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, kinds, demos, rows, skipped)
+
+
+def require_tokens(token_ids: Sequence[int], *, vocab: int, what: str) -> None:
+    """Refuse an empty text, and one with a token that the model has not, before anything is written."""
+    if not token_ids:
+        raise InputError(f"{what} has no token; give it at least a start token")
+    if min(token_ids) < 0 or max(token_ids) >= vocab:
+        raise InputError(
+            f"{what} has token {max(token_ids)}, outside of the model's {vocab} tokens; check the tokenizer"
+        )
 
 
 def _read(

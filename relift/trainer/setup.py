@@ -39,6 +39,7 @@ from relift.trainer.inputs import Inputs, longest_prompt, questions_frame, read_
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
+from relift.trainer.rendering import rendering_of
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
@@ -221,6 +222,7 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecor
         "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
         "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": model_fingerprint(config),
+        identity.RENDERING: rendering_of(config, inputs, stop_tokens=run.stop_token_ids),
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()

@@ -14,7 +14,7 @@ from relift.trainer.run import Run
 
 MUST_AGREE = (
     "config.seed", "config.data.prompt", "config.data.max_prompt_tokens", "config.probe.attempts", "config.model.dtype",
-    "model", "tokenizer", "probe",
+    "model", "tokenizer", "probe", "rendering.files", "rendering.stop_tokens", "rendering.probe_prompts",
 )  # fmt: skip
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from relift.engines.hf_model import load_model, load_tokenizer, stop_tokens
 from relift.errors import InputError
-from tests.engines.tiny import write_checkpoint
+from tests.engines.tiny import VOCAB, write_checkpoint
 
 CHATML = (
     "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
@@ -58,7 +59,7 @@ def test_an_adapter_is_named_with_its_base(tmp_path: Path) -> None:
 def test_an_index_of_pickles_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model")
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"lm_head.weight": "pytorch_model.bin"}}')
-    with pytest.raises(InputError, match="names files that are no .safetensors"):
+    with pytest.raises(InputError, match="names 'pytorch_model.bin', no .safetensors file of this folder"):
         load_model(str(folder), device=torch.device("cpu"))
 
 
@@ -94,3 +95,98 @@ def test_a_stop_token_that_is_none_names_the_nearest(tmp_path: Path) -> None:
     tokenizer, _ = load_tokenizer(str(folder))
     with pytest.raises(InputError, match="rollout.stop_tokens: '</s' is no token.*nearest: </s>"):
         stop_tokens(tokenizer, str(folder), more=("</s",))
+
+
+def split(folder: Path, names: dict[str, str] | None = None, *, into: str = "part-1.safetensors") -> None:
+    """Put the weights of a checkpoint into another file, named by an index."""
+    (folder / "model.safetensors").rename(folder / into)
+    with safe_open(folder / into, framework="pt") as opened:
+        weight_map = {name: into for name in opened.keys()}  # noqa: SIM118
+    index = {"metadata": {}, "weight_map": weight_map | (names or {})}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def load(folder: Path) -> None:
+    load_tokenizer(str(folder))
+    load_model(str(folder), device=torch.device("cpu"))
+
+
+def test_weights_in_several_files_are_read(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    split(folder)
+    load(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "../other/model.safetensors", "/etc/model.safetensors", "gone.safetensors", ""]
+)
+def test_an_index_names_files_of_its_own_folder_alone(tmp_path: Path, name: str) -> None:
+    write_checkpoint(tmp_path / "other")
+    folder = write_checkpoint(tmp_path / "model")
+    split(folder, {"model.norm.weight": name})
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")  # a pickle, which nothing may open
+    with pytest.raises(InputError, match=r"model.safetensors.index.json names"):
+        load_tokenizer(str(folder))
+
+
+def test_weights_that_are_a_link_elsewhere_are_refused_and_those_of_the_hubs_cache_are_not(tmp_path: Path) -> None:
+    cache = tmp_path / "models--owner--name"
+    folder = write_checkpoint(cache / "snapshots" / "abc")
+    (cache / "blobs").mkdir()
+    (folder / "model.safetensors").rename(cache / "blobs" / "0123")
+    (folder / "model.safetensors").symlink_to("../../blobs/0123")
+    load(folder)
+    other = write_checkpoint(tmp_path / "other")
+    (other / "model.safetensors").unlink()
+    (other / "model.safetensors").symlink_to(cache / "blobs" / "0123")
+    with pytest.raises(InputError, match=r"model.safetensors is a link to another folder"):
+        load_tokenizer(str(other))
+
+
+def test_an_adapter_beside_a_model_is_refused_too(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
+    with pytest.raises(InputError, match="an adapter of owner/base"):
+        load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers = 1000000 is more than 10,000"),
+        ({"vocab_size": 10**11}, "vocab_size"),
+        ({"intermediate_size": 10**7}, "a model of .* parameters, and the .safetensors files hold"),
+        ({"transformers_weights": "other.safetensors"}, "transformers_weights"),
+        ({"attn_implementation": "owner/kernels"}, "code of the hub|kernels"),
+    ],
+)
+def test_sizes_beyond_reason_and_other_files_are_refused_before_anything_is_read(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    edit(folder, "config.json", **changes)
+    with pytest.raises(InputError, match=words):
+        load(folder)
+
+
+@pytest.mark.parametrize("eos", ["abc", [None], [0, [1]], 999, -1, True])
+def test_a_declared_end_that_is_no_token_is_refused(tmp_path: Path, eos: object) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    edit(folder, "generation_config.json", eos_token_id=eos)
+    tokenizer, _ = load_tokenizer(str(folder))
+    with pytest.raises(InputError, match=r"generation_config.json"):
+        stop_tokens(tokenizer, str(folder), vocab=VOCAB)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json"])
+@pytest.mark.parametrize("text", ["", "5", "[]", "{", "[" * 100_000, "null", "\x00"])
+def test_a_file_that_is_no_object_is_one_line(tmp_path: Path, name: str, text: str) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    (folder / name).write_text(text)
+    try:
+        tokenizer, _ = load_tokenizer(str(folder))
+        stop_tokens(tokenizer, str(folder))
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert (name, text) in {("generation_config.json", "")} or name == "tokenizer_config.json"

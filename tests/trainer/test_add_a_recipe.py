@@ -33,7 +33,7 @@ run_here(load_config(folder / "maxrl.toml", overrides=sets), folder / "run")
 
 def test_the_recipe_of_the_document_trains(tmp_path: Path) -> None:
     text = DOCUMENT.read_text()
-    file, line = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    file, line = re.findall(r"```(?:python|text)\n(.*?)```", text, re.DOTALL)
     (config,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (name,) = re.findall(r"`relift/trainer/recipes/(\w+)\.py`:", text)
     source = Path(relift.__file__).parent
