@@ -19,7 +19,7 @@ from typing import Any
 from relift.engines.http_client import HttpClient
 from relift.engines.openai_wire import PATHS, Bought, Dialect, Rejected, Retryable, read_body
 from relift.engines.options import OpenAIOptions
-from relift.engines.spending import Budget, Keeper, OutOfBudget
+from relift.engines.spending import Budget, Keeper, OutOfBudget, Reservation
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, ReliftError
@@ -140,7 +140,8 @@ class Session:
             reservation = await self.budget.reserve(job.ask, self.sampling)
             try:
                 if self.ledger is not None:
-                    self.ledger.note_sent(*job.name)
+                    most = (reservation.prompt_tokens, reservation.completion_tokens)
+                    self.ledger.note_sent(*job.name, most=most)
                 path, seconds = PATHS[self.dialect.api], min(self.options.timeout_seconds, left)
                 data = await self.client.send("POST", path, job.body, seconds=seconds)
                 bought = self._counted(read_body(data, self.dialect, thoughts_opened=job.ask.prompt.thoughts_opened))
@@ -148,7 +149,7 @@ class Session:
                 await self.budget.settle(reservation, bought)
                 return bought
             except Retryable as error:
-                await self.budget.release(reservation, paid=error.paid)
+                await self._release(job, reservation, paid=error.paid)
                 malformed += error.reason.startswith("status 200")
                 wait = self._wait(tries, error)
                 tries += 1
@@ -159,9 +160,14 @@ class Session:
                 if self.repeated in (1, 10, 100, 1_000, 10_000):
                     self.on_event(f"{self.repeated} requests made again so far; {job.ask.key}: {error.reason}")
             except Rejected as error:
-                await self.budget.release(reservation, paid=error.paid)
+                await self._release(job, reservation, paid=error.paid)
                 raise
             await asyncio.sleep(wait)
+
+    async def _release(self, job: Job, reservation: Reservation, *, paid: bool) -> None:
+        await self.budget.release(reservation, paid=paid)
+        if self.ledger is not None and not paid:
+            self.ledger.note_free(*job.name)
 
     def _wait(self, tries: int, error: Retryable) -> float:
         """Seconds before the next try: what the server asks for, else twice as long each time, with jitter."""

@@ -37,8 +37,8 @@ from relift.trainer.demos import DemoBuffer
 from relift.trainer.inputs import Inputs, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
-from relift.trainer.rendering import rendering_of
 from relift.trainer.record import Record
+from relift.trainer.rendering import rendering_of
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
