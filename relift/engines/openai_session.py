@@ -22,7 +22,7 @@ from relift.engines.options import OpenAIOptions
 from relift.engines.spending import Budget, Keeper, OutOfBudget, Reservation
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
-from relift.errors import GuardStop, ReliftError
+from relift.errors import EngineFailed, GuardStop, ReliftError
 from relift.schema import Finish
 from relift.store.ledger import Ledger
 
@@ -92,7 +92,7 @@ class Session:
             thread.join()
         if self.failed:
             key, reason = self.failed[0]
-            raise ReliftError(
+            raise EngineFailed(
                 f"{len(self.failed)} of {self.n_asks} asks got no answer; the first, {key}: {reason}; "
                 "start again to ask for those alone"
             )
@@ -124,7 +124,7 @@ class Session:
                 self.failed.append((job.ask.key, error.reason))
                 self.rejected_in_a_row += 1
                 if error.for_all or self.rejected_in_a_row >= max(3, self.options.concurrency):
-                    raise ReliftError(f"the server refuses: {error.reason}") from None
+                    raise EngineFailed(f"the server refuses: {error.reason}") from None
                 continue
             self.rejected_in_a_row = 0
             self.answered += 1
