@@ -1,5 +1,6 @@
 """Measure what training changed, question by question: tables in, tables out, each figure beside its table."""
 
+from relift.analysis.questions.audit import audit, frozen_copy
 from relift.analysis.questions.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
 from relift.analysis.questions.by_band import (
     band_accuracy,
@@ -10,6 +11,7 @@ from relift.analysis.questions.by_band import (
     plot_band_lengths,
 )
 from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot_cells
+from relift.analysis.questions.changes import caption_changes, plot_changes
 from relift.analysis.questions.classes import CLASSES, classify_trajectories, count_classes
 from relift.analysis.questions.compare import (
     compare_runs,
@@ -20,6 +22,8 @@ from relift.analysis.questions.compare import (
     say_change,
 )
 from relift.analysis.questions.data_map import caption_data_map, data_map, plot_data_map
+from relift.analysis.questions.definitions import DEFINITIONS, define
+from relift.analysis.questions.gain_by_base import caption_gain_by_base, gain_by_base, plot_gain_by_base
 from relift.analysis.questions.heat import (
     caption_question_heat,
     ends_of,
@@ -29,6 +33,7 @@ from relift.analysis.questions.heat import (
     question_heat,
     sparklines,
 )
+from relift.analysis.questions.histogram import accuracy_histogram, caption_accuracy_histogram, plot_accuracy_histogram
 from relift.analysis.questions.one_question import (
     caption_question_trajectory,
     flip_of,
@@ -63,6 +68,8 @@ from relift.analysis.questions.sampling import (
     sampling_gap,
     with_crossings,
 )
+from relift.analysis.questions.seeds import compare_methods, methods_from_base, over_seeds, variance_split
+from relift.analysis.questions.sharpening import caption_sharpening, plot_sharpening, sharpening
 from relift.analysis.questions.solved import (
     caption_solved_by,
     caption_support,
@@ -91,8 +98,10 @@ from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.cautions import cautions
 from relift.analysis.runs.counts import Counts, Cube, read_counts
 from relift.analysis.runs.live import LiveCube, read_cube
+from relift.analysis.runs.methods import read_methods
 from relift.analysis.runs.panel import matched_questions
 from relift.analysis.runs.read import (
+    accuracy_of,
     iter_attempts,
     map_attempts,
     read_attempts,
@@ -131,6 +140,7 @@ from relift.analysis.training.attempts import (
     plot_group_signal,
     plot_length_accuracy,
 )
+from relift.analysis.training.compute import accuracy_by_cost, caption_accuracy_by_cost, plot_accuracy_by_cost
 from relift.analysis.training.demos import (
     buffer_health,
     caption_buffer_health,
@@ -156,27 +166,36 @@ __all__ = [
     "Counts",
     "Cube",
     "Cuts",
+    "DEFINITIONS",
     "EPSILON_64",
     "LiveCube",
     "MissingColumn",
     "PAPER",
     "REACH",
     "ScoredRun",
+    "accuracy_by_cost",
+    "accuracy_histogram",
+    "accuracy_of",
     "around_training",
     "assign_bands",
+    "audit",
     "band_accuracy",
     "band_lengths",
     "band_transitions",
     "base_perplexity",
     "buffer_health",
+    "caption_accuracy_by_cost",
+    "caption_accuracy_histogram",
     "caption_around_training",
     "caption_bands",
     "caption_base_perplexity",
     "caption_buffer_health",
+    "caption_changes",
     "caption_cover",
     "caption_data_map",
     "caption_demo_efficiency",
     "caption_forgetting_drift",
+    "caption_gain_by_base",
     "caption_group_signal",
     "caption_length_accuracy",
     "caption_lengths",
@@ -188,6 +207,7 @@ __all__ = [
     "caption_retention",
     "caption_sampling_gap",
     "caption_scores",
+    "caption_sharpening",
     "caption_solved_by",
     "caption_support",
     "caption_training_dynamics",
@@ -195,6 +215,7 @@ __all__ = [
     "caption_turnover",
     "cautions",
     "classify_trajectories",
+    "compare_methods",
     "compare_runs",
     "compare_scores",
     "compare_with_baseline",
@@ -204,6 +225,7 @@ __all__ = [
     "cover",
     "crossover",
     "data_map",
+    "define",
     "demo_efficiency",
     "difference_from_base",
     "drift",
@@ -212,6 +234,8 @@ __all__ = [
     "fit_prior",
     "flip_of",
     "forgetting_drift",
+    "frozen_copy",
+    "gain_by_base",
     "grader_health",
     "group_signal",
     "heat_bars",
@@ -222,21 +246,27 @@ __all__ = [
     "map_attempts",
     "matched_questions",
     "mean_difference",
+    "methods_from_base",
     "moved_questions",
     "order_by_shape",
+    "over_seeds",
     "pair_cells",
     "paired_difference",
     "pass_at_k",
+    "plot_accuracy_by_cost",
+    "plot_accuracy_histogram",
     "plot_around_training",
     "plot_band_accuracy",
     "plot_band_lengths",
     "plot_base_perplexity",
     "plot_buffer_health",
     "plot_cells",
+    "plot_changes",
     "plot_cover",
     "plot_data_map",
     "plot_demo_efficiency",
     "plot_forgetting_drift",
+    "plot_gain_by_base",
     "plot_group_signal",
     "plot_length_accuracy",
     "plot_pass_at_k",
@@ -247,6 +277,7 @@ __all__ = [
     "plot_retention",
     "plot_sampling_gap",
     "plot_scores",
+    "plot_sharpening",
     "plot_solved_by",
     "plot_support",
     "plot_training_dynamics",
@@ -265,6 +296,7 @@ __all__ = [
     "read_cube",
     "read_demo_events",
     "read_demonstrations",
+    "read_methods",
     "read_questions",
     "read_responses",
     "read_runs",
@@ -284,6 +316,7 @@ __all__ = [
     "scored_run",
     "scores_of_last_step",
     "sets_by_run",
+    "sharpening",
     "solved_by",
     "solved_sets",
     "sparklines",
@@ -295,5 +328,6 @@ __all__ = [
     "training_dynamics",
     "turnover",
     "typical_attempt",
+    "variance_split",
     "with_crossings",
 ]

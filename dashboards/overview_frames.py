@@ -9,7 +9,7 @@ import pandas as pd
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
-from relift.analysis.questions.change_figure import caption_change, plot_change
+from relift.analysis.questions.changes import caption_changes, plot_changes
 from relift.analysis.questions.compare import difference_from_base
 from relift.analysis.questions.reach import caption_reach, plot_reach
 from relift.analysis.questions.reach import reach_counts as counted_reach
@@ -38,7 +38,7 @@ LARGE_RESAMPLES = 100
 def change(choice: Choice) -> Ready | Unavailable:
     """Compare each run's last probe with the base, paired (of `difference_from_base`)."""
     data = partial(_large_change, choice) if is_large(choice) else difference_of
-    return compute("change", choice, data, caption=caption_change, draw=plot_change)
+    return compute("change", choice, data, caption=caption_changes, draw=plot_changes)
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:

@@ -18,9 +18,9 @@ CONTRACTS = {contract["id"]: contract for contract in pyproject()["tool"]["impor
 # What must stay free of torch wherever it exists. The contracts in pyproject.toml can only name modules that do.
 WITHOUT_TORCH = {
     "light": {
-        "relift.errors", "relift.schema", "relift.store", "relift.data", "relift.prompts", "relift.config",
-        "relift.stats", "relift.grading", "relift.analysis", "relift.benchmarks", "relift.engines.tokens",
-        "relift.arith.world", "relift.arith.corpus",
+        "relift.errors", "relift.confined", "relift.schema", "relift.run_record", "relift.store", "relift.data",
+        "relift.prompts", "relift.config", "relift.stats", "relift.grading", "relift.analysis", "relift.benchmarks",
+        "relift.engines.tokens", "relift.arith.world", "relift.arith.corpus",
     },
     "scripted": {
         "relift.learner.update", "relift.learner.losses", "relift.trainer.recipes", "relift.trainer.recipe",

@@ -19,7 +19,7 @@ from relift.analysis import style
 from relift.analysis.questions.bands import BANDS, Cuts, codes_of, counts_of_bands
 from relift.analysis.runs.counts import Counts
 from relift.analysis.runs.figure import Figure, LoadedRuns
-from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions
+from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions, run_id_of
 from relift.analysis.runs.read import read_demonstrations
 from relift.errors import InputError
 
@@ -34,6 +34,7 @@ def band_accuracy(
     resamples: int = 200,
     seed: int = 0,
     allow_same_draw: bool = False,
+    control: str | None = None,
 ) -> pd.DataFrame:
     """Measure accuracy by band, its change, and their intervals: one row per run, band and step.
 
@@ -46,6 +47,7 @@ def band_accuracy(
     Only questions probed in every run and at every step of the frame enter, so that lines compare like with like.
     Step 0 is measured by `measure_draw`, later steps by their draws 0 and 1; top-ups never enter. Raises
     InputError where `measure_draw` assigned the bands, unless `allow_same_draw` (then stamped `same_draw`).
+    `control` names a frozen run: then also control_accuracy, control_change, what it shows in the same band and step.
     """
     check_measure_draw(bands, measure_draw, allow_same_draw=allow_same_draw)
     panel = lay_out(
@@ -68,7 +70,12 @@ def band_accuracy(
     itself = (frame["run_id"] == base_of_bands(bands)[0]) & (frame["step"] == 0)
     unknown = (frame["change_high"] - frame["change_low"] < 1e-12) & ~itself
     frame.loc[unknown, ["change_low", "change_high"]] = np.nan
-    return _by_run(frame)
+    frame = _by_run(frame)
+    if control is None:
+        return frame
+    own = frame[frame["run_id"] == run_id_of(frame, control)][["band", "step", "accuracy", "change"]]
+    floor = own.rename(columns={"accuracy": "control_accuracy", "change": "control_change"})
+    return frame.merge(floor, on=["band", "step"], how="left")
 
 
 _BLOCK_CELLS = 1_300_000  # of the question by column matrices held at once: 10 MB each
@@ -354,8 +361,9 @@ def caption_lengths(frame: pd.DataFrame) -> str:
 
 def _accuracy_data(loaded: LoadedRuns) -> pd.DataFrame:
     return band_accuracy(
-        loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=loaded.resamples, seed=loaded.seed
-    )
+        loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=loaded.resamples, seed=loaded.seed,
+        control=loaded.control_id,
+    )  # fmt: skip
 
 
 def _lengths_data(loaded: LoadedRuns) -> pd.DataFrame:

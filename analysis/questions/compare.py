@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from relift import stats
 from relift.analysis.questions.bands import BANDS
@@ -118,6 +119,7 @@ def difference_from_base(
     groups: pd.Series | None = None,
     step: int | None = None,
     measure_draw: int = 1,
+    control: str | None = None,
 ) -> pd.DataFrame:
     """Measure each run's accuracy at `step` (None: its last) less the base's at step 0, paired: one row per group.
 
@@ -126,9 +128,10 @@ def difference_from_base(
     step, in no number here), base_accuracy, accuracy (means over the questions of c/n), difference, low, high, p_value
     (of `mean_difference`). kind "all" holds every question; "group" the values of `groups` (say the split of each
     question_id); "band" those of `bands` in the order of BANDS.
-    The base is the run that assigned `bands`, else `base` (None: the only run, or the one called base); where bands
-    are given `measure_draw` of its step 0, which must not have assigned them, else draws 0 and 1. Later steps pool
-    draws 0 and 1. InputError where nothing can be told.
+    The base is the run that assigned `bands`, else `base` (None: the only run, or the one called base); where bands are
+    given `measure_draw` of its step 0, which must not have assigned them, else draws 0 and 1. Later steps pool draws 0
+    and 1. `control` names a frozen run: then also control_difference, what it shows in the same group at its own last
+    probe, and excess, excess_low, excess_high, the run less the control, paired. InputError where nothing can be told.
     """
     one_origin(trajectories)
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
@@ -142,7 +145,9 @@ def difference_from_base(
         raise InputError(f"the base run has no {draw}step 0: probe step 0 once more")
     members = list(_groups(start.index, bands, groups))
     rows: list[dict[str, Any]] = []
-    for run_id, run, at in run_ends(probes, step=step):
+    ends = run_ends(probes, step=step)
+    frozen_Q = None if control is None else _control_rates(trajectories, run_id_of(probes, control), ends, start.index)
+    for run_id, run, at in ends:
         end = _counts_at(trajectories, run_id, at, draws=both)
         pairs = start.add_suffix("_base").join(end, how="left")
         rate_Q, base_Q = pairs["rate"].to_numpy(float), pairs["rate_base"].to_numpy(float)
@@ -156,9 +161,34 @@ def difference_from_base(
                     "base_accuracy": float(base_Q[of_Q].mean()) if n else np.nan,
                     "accuracy": float(rate_Q[of_Q].mean()) if n else np.nan,
                     **mean_difference(rate_Q[of_Q] - base_Q[of_Q]),
+                    **({} if frozen_Q is None else _beside_control(rate_Q, base_Q, frozen_Q, of_Q)),
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _control_rates(
+    trajectories: pd.DataFrame | Counts, control_id: str, ends: list[tuple[str, str, int]], question_ids: pd.Index
+) -> stats.Floats:
+    """Find the control's rates at its end, in the order of `question_ids`."""
+    at = {run_id: step for run_id, _, step in ends}.get(control_id)
+    if at is None:
+        raise InputError("the control has no probe after step 0: it must be probed at the steps that the runs are")
+    end = _counts_at(trajectories, control_id, at, draws=tuple(range(RATE_DRAWS)))
+    return end["rate"].reindex(question_ids).to_numpy(float)
+
+
+def _beside_control(
+    rate_Q: stats.Floats, base_Q: stats.Floats, frozen_Q: stats.Floats, of_Q: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Measure the control's difference from the base and the run's excess over it, on questions that all three have."""
+    both_Q = of_Q & ~np.isnan(frozen_Q)
+    excess = mean_difference(rate_Q[both_Q] - frozen_Q[both_Q])
+    moved = mean_difference(frozen_Q[both_Q] - base_Q[both_Q])
+    return {
+        "control_difference": moved["difference"], "excess": excess["difference"], "excess_low": excess["low"],
+        "excess_high": excess["high"],
+    }  # fmt: skip
 
 
 def run_ends(probes: pd.DataFrame, *, step: int | None = None) -> list[tuple[str, str, int]]:

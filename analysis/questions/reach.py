@@ -131,13 +131,19 @@ def _pooled(trajectories: pd.DataFrame) -> pd.DataFrame:
 
 
 def reach_counts(
-    trajectories: pd.DataFrame | Counts, *, base: str, epsilon: float = EPSILON_64, level: float = 0.95
+    trajectories: pd.DataFrame | Counts,
+    *,
+    base: str,
+    epsilon: float = EPSILON_64,
+    level: float = 0.95,
+    control: str | None = None,
 ) -> pd.DataFrame:
     """Count the questions in each class of REACH: one row per run and class.
 
     The base at step 0 and every run at its last step, by all draws, top-ups too. Columns: run_id, run, step, reach,
     count, share, low, high (95 %, Wilson over questions), n_questions, n_attempts (range as text), epsilon. Over the
-    questions that were asked at all of these ends. InputError if the base has no step 0.
+    questions that were asked at all of these ends. `control` names a frozen run: then also control_count, how many it
+    has in the class at its last step. InputError if the base has no step 0.
     """
     ends, correct_QE, decided_QE = _at_the_ends(trajectories, base)
     rows = []
@@ -150,7 +156,11 @@ def reach_counts(
             low, high = stats.wilson(count, n)
             key = (run_id, run, int(step), name)
             rows.append((*key, count, count / n, float(low), float(high), n, attempts, epsilon))
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    if control is None:
+        return frame
+    own = frame[(frame["run_id"] == run_id_of(frame, control)) & (frame["step"] > 0)]
+    return frame.assign(control_count=frame["reach"].map(own.set_index("reach")["count"]))
 
 
 def _at_the_ends(
@@ -325,7 +335,7 @@ def base_reach(loaded: LoadedRuns) -> pd.DataFrame:
 def _counts_data(loaded: LoadedRuns) -> pd.DataFrame:
     """Count by all draws, top-ups too, over the questions that figures are about."""
     kept = loaded.trajectories["question_id"].isin(loaded.probes["question_id"].unique())
-    return reach_counts(loaded.trajectories[kept.to_numpy()], base=loaded.base_id)
+    return reach_counts(loaded.trajectories[kept.to_numpy()], base=loaded.base_id, control=loaded.control_id)
 
 
 def _accuracy_data(loaded: LoadedRuns) -> pd.DataFrame:

@@ -33,13 +33,15 @@ def solved_sets(
     epsilon: float | None = None,
     prior: pd.DataFrame | None = None,
     level: float = 0.95,
+    control: str | None = None,
 ) -> pd.DataFrame:
     """Find the set, of SETS, that each question is in: one row per run and question.
 
     `epsilon` None: solved means at least once, in draw 0 of the base's step 0 and in draw 0 of the run at `step`
     (None: its last), with as many attempts on both sides; the column epsilon is then 1 - .05^(1/n), the rate from
     which n attempts see a question with 95 % probability. null_set: the same of a model that did not change, the
-    base's draw 1 in place of the run (null without one, or with another number of attempts).
+    base's draw 1 in place of the run (null without one, or with another number of attempts). `control`: a frozen run,
+    whose draw 0 at its last probe takes the place of draw 1; its own rows are left out.
     `epsilon` given, with `prior` of `fit_prior`: solved means P(p >= epsilon | counts) >= level, not solved
     P(p < epsilon) >= level, of all draws; a question that is unsure on a side has set null, and null_set is null.
     Questions with an undecided attempt that could change the set have set null.
@@ -47,7 +49,7 @@ def solved_sets(
     """
     base_id = run_id_of(trajectories, base)
     if epsilon is None:
-        return _solved_once(trajectories, base_id, step)
+        return _solved_once(trajectories, base_id, step, None if control is None else run_id_of(trajectories, control))
     if prior is None:
         raise InputError(
             "solved_sets: a given epsilon needs the prior of fit_prior, for the posterior of each question"
@@ -55,13 +57,21 @@ def solved_sets(
     return _solved_surely(trajectories, base_id, step, epsilon=epsilon, prior=prior, level=level)
 
 
-def _solved_once(trajectories: pd.DataFrame, base_id: str, step: int | None) -> pd.DataFrame:
-    is_null = (trajectories["run_id"] == base_id) & (trajectories["step"] == 0) & (trajectories["draw"] == 1)
+def _solved_once(trajectories: pd.DataFrame, base_id: str, step: int | None, control_id: str | None) -> pd.DataFrame:
     first = with_labels(matched_questions(trajectories[(trajectories["draw"] == 0).to_numpy()]))
     before = _side(first, base_id, 0)
-    chance = _side(with_labels(trajectories[is_null]), base_id, 0).reindex(before.index)
+    if control_id is None:
+        is_null = (trajectories["run_id"] == base_id) & (trajectories["step"] == 0) & (trajectories["draw"] == 1)
+        chance = _side(with_labels(trajectories[is_null]), base_id, 0).reindex(before.index)
+    else:
+        ends = {run_id: at for run_id, _, at in _ends(first, base_id, step)}
+        if control_id not in ends:
+            raise InputError("the control has no probe after step 0: it must be probed at the steps that the runs are")
+        chance = _side(first, control_id, ends[control_id]).reindex(before.index)
     frames = []
     for run_id, run, at in _ends(first, base_id, step):
+        if run_id == control_id:
+            continue
         after = _side(first, run_id, at).reindex(before.index)
         n = after["n_attempts"].to_numpy()
         if (n != before["n_attempts"].to_numpy()).any():
@@ -337,7 +347,7 @@ def caption_solved_by(frame: pd.DataFrame) -> str:
 
 def solved_sets_of(loaded: LoadedRuns) -> pd.DataFrame:
     """Find the sets of each run's last step against the base (of `solved_sets`)."""
-    return solved_sets(loaded.compared, base=loaded.compared_base_id)
+    return solved_sets(loaded.compared, base=loaded.compared_base_id, control=loaded.control_id)
 
 
 SUPPORT = Figure(

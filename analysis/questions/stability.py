@@ -19,11 +19,11 @@ from relift.analysis import style
 from relift.analysis.questions.bands import PAPER, Cuts
 from relift.analysis.questions.definitions import define
 from relift.analysis.runs.figure import Figure
-from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions
+from relift.analysis.runs.panel import Panel, lay_out_counts, matched_questions, run_id_of
 from relift.errors import InputError
 
 
-def turnover(trajectories: pd.DataFrame) -> pd.DataFrame:
+def turnover(trajectories: pd.DataFrame, *, control: str | None = None) -> pd.DataFrame:
     """Count questions acquired, lost and retained since the probe before: one row per run and probe after its first.
 
     acquired: unsolved, then solved; lost: solved, then unsolved (a forgetting event of Toneva et al. 2019, arXiv
@@ -33,7 +33,9 @@ def turnover(trajectories: pd.DataFrame) -> pd.DataFrame:
     its attempts dealt at random, those of the first probe are all wrong with chance C(n', k) / C(n + n', k).
     acquired_excess, lost_excess: observed minus expected, `_low`, `_high` the 95 % interval (Student's t over
     questions). It is 0 on average for questions that did not change, whatever their rates; of those that did, nearly
-    all that flips counts, also what an unchanged model would have flipped. InputError if no run has two probes.
+    all that flips counts, also what an unchanged model would have flipped. `control` names a frozen run: then also
+    control_acquired and control_lost, what it shows between the same two steps (null where it was not probed at both).
+    InputError if no run has two probes.
     """
     panel = _first_draw(trajectories)
     rows = []
@@ -42,7 +44,12 @@ def turnover(trajectories: pd.DataFrame) -> pd.DataFrame:
             rows.append({"run_id": run_id, "run": run, **_between(panel, before, after)})
     if not rows:
         raise InputError("no run has probes at two steps: nothing can have come or gone")
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    if control is None:
+        return frame
+    keys = ["step", "step_before"]
+    floor = frame[frame["run_id"] == run_id_of(trajectories, control)][[*keys, "acquired", "lost"]]
+    return frame.merge(floor.rename(columns={k: f"control_{k}" for k in ("acquired", "lost")}), on=keys, how="left")
 
 
 def _first_draw(trajectories: pd.DataFrame) -> Panel:
@@ -220,7 +227,8 @@ def caption_retention(frame: pd.DataFrame) -> str:
 
 TURNOVER = Figure(
     "turnover", "Questions acquired and dropped between probes", "What changed",
-    data=lambda loaded: turnover(loaded.probes), draw=plot_turnover, caption=caption_turnover,
+    data=lambda loaded: turnover(loaded.probes, control=loaded.control_id),
+    draw=plot_turnover, caption=caption_turnover,
 )  # fmt: skip
 RETENTION = Figure(
     "retention", "What was mastered and still is", "What changed",

@@ -19,10 +19,10 @@ from relift.analysis.questions.bands import BANDS, Cuts, codes_of, sure_band_cod
 from relift.analysis.questions.unchanged import N_BANDS, fitted_null, one_hot
 from relift.analysis.runs.counts import Counts
 from relift.analysis.runs.figure import Figure, LoadedRuns
-from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out
+from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out, run_id_of
 from relift.errors import InputError
 
-Null = Literal["draws", "fitted"]
+Null = Literal["draws", "fitted", "control"]
 NULL_DRAW = 1  # the base draw that the null moves to
 
 
@@ -32,6 +32,7 @@ def band_transitions(
     *,
     step: int | None = None,
     null: Null = "draws",
+    control: str | None = None,
     resamples: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -45,10 +46,14 @@ def band_transitions(
     null="fitted", for runs with one base draw: both sides of the null are redrawn from a prior fitted to the base
     draw (a beta distribution and a share of questions that are never solved), refitted in each resample; there is no
     McNemar test then. It is a model, and can be wrong where the second draw cannot.
+    control (null="control"): a frozen run, probed as the others were; B is then its band at its last probe (draw 0), so
+    that whatever the probes do to a model that is not trained is in the null. Its own rows are left out.
     In simulation 93-97 % of the intervals hold the truth, 86-93 % in cells that hold fewer than 1 % of a row.
     `n_from` questions of the band entered, `n_unmeasured` did not, for want of a sure band.
     Raises InputError if a draw or the step is missing, or if B and T were made of different attempts each.
     """
+    if (control is not None) != (null == "control"):
+        raise InputError('a frozen control and null="control" go together: name the control, and no other null')
     if null == "draws":
         check_measure_draw(bands, NULL_DRAW, allow_same_draw=False)
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
@@ -66,19 +71,27 @@ def band_transitions(
         sums=("n_attempts", "n_correct", "n_undecided"),
         measure_draw=NULL_DRAW,
     )
-    last = panel.columns.index[panel.columns["step"] > 0]
-    frames = [_run_transitions(panel, int(column), bands, null=null, resamples=resamples, seed=seed) for column in last]
+    control_id = None if control is None else run_id_of(probes, control)
+    null_at = None if null == "fitted" else _null_column(panel, base_of_bands(bands)[0], control_id)
+    last = panel.columns.index[(panel.columns["step"] > 0) & (panel.columns["run_id"] != control_id)]
+    if not len(last):
+        raise InputError("there is no run beside the control: nothing stands against it")
+    frames = [
+        _run_transitions(panel, int(column), bands, null=null, null_at=null_at, resamples=resamples, seed=seed)
+        for column in last
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
 def _run_transitions(
-    panel: Panel, column: int, bands: pd.DataFrame, *, null: Null, resamples: int, seed: int
+    panel: Panel, column: int, bands: pd.DataFrame, *, null: Null, null_at: int | None, resamples: int, seed: int
 ) -> pd.DataFrame:
+    """Measure the moves of one column of the panel, long because each step needs the arrays of the one before."""
     cuts = Cuts.parse(bands["cuts"].iloc[0])
     from_Q, to_Q = codes_of(bands), _codes_at(panel, column, cuts)
     to_attempts_Q = panel.sum_QC["n_attempts"][:, column]
-    if null == "draws":
-        chance_Q = _null_codes(panel, bands, cuts, to_Q, to_attempts_Q)
+    if null_at is not None:
+        chance_Q = _null_codes(panel, null_at, cuts, to_attempts_Q)
         complete_Q = (from_Q >= 0) & (to_Q >= 0) & (chance_Q >= 0)
         null_QJ, null_RIJ = one_hot(chance_Q), None
     else:
@@ -108,7 +121,7 @@ def _run_transitions(
     if resamples:
         low_IJ, high_IJ = _never_of_width_0(low_IJ, high_IJ, n_I, only_to_IJ, only_null_IJ, fitted_IJ)
     # a model that did not change has B and T exchangeable given A, so the test is exact however few they are
-    p_IJ = stats.mcnemar_exact(only_to_IJ, only_null_IJ) if null == "draws" else np.full_like(low_IJ, np.nan)
+    p_IJ = stats.mcnemar_exact(only_to_IJ, only_null_IJ) if null_at is not None else np.full_like(low_IJ, np.nan)
     excludes_0_IJ = ((low_IJ > 0) | (high_IJ < 0)) & ~(p_IJ > 0.05)
 
     key = panel.columns.iloc[column]
@@ -143,15 +156,23 @@ def _codes_at(panel: Panel, column: int, cuts: Cuts) -> NDArray[np.int64]:
     return sure_band_codes(counts[0], counts[1], counts[2], cuts=cuts)
 
 
-def _null_codes(
-    panel: Panel, bands: pd.DataFrame, cuts: Cuts, to_Q: NDArray[np.int64], to_attempts_Q: stats.Floats
-) -> NDArray[np.int64]:
-    column = panel.column_of(base_of_bands(bands)[0], 0)
+def _null_column(panel: Panel, base_id: str, control_id: str | None) -> int:
+    """Find the column that the null moves to: the base's second draw, or the control's last probe."""
+    if control_id is not None:
+        of_control = panel.columns[(panel.columns["run_id"] == control_id) & (panel.columns["step"] > 0)]
+        if of_control.empty:
+            raise InputError("the control has no probe after step 0: it must be probed at the steps that the runs are")
+        return int(of_control.index.to_numpy()[int(of_control["step"].to_numpy().argmax())])
+    column = panel.column_of(base_id, 0)
     if column is None:
         raise InputError(
             f"the base run has no draw {NULL_DRAW} at step 0, so what chance alone does is not measured: probe "
             'step 0 once more, or pass null="fitted"'
         )
+    return column
+
+
+def _null_codes(panel: Panel, column: int, cuts: Cuts, to_attempts_Q: stats.Floats) -> NDArray[np.int64]:
     both = (to_attempts_Q > 0) & (panel.sum_QC["n_attempts"][:, column] > 0)
     if (to_attempts_Q != panel.sum_QC["n_attempts"][:, column])[both].any():
         raise InputError(
@@ -244,7 +265,9 @@ def plot_transitions(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     axes = np.asarray(axes, dtype=object).reshape(len(runs), 3)
     labels = style.run_styles(runs["run"])
     largest = max(0.1, float(frame["excess"].abs().max()))  # of all runs: one colour scale
-    null_title = "unchanged model" if frame["null"].iloc[0] == "draws" else "unchanged model (fitted)"
+    null_title = {"draws": "unchanged model", "control": "frozen control"}.get(
+        str(frame["null"].iloc[0]), "unchanged model (fitted)"
+    )
     with style.context():
         for row, run in zip(axes, runs.itertuples(), strict=True):
             one = frame[frame["run_id"] == run.run_id]
@@ -290,16 +313,19 @@ def _draw_matrix(axes: Any, frame: pd.DataFrame, value: str, *, largest: float) 
     axes.tick_params(which="minor", length=0)
 
 
+_NULLS = {
+    "draws": "Unchanged model: the base model's draw 0 against its draw 1.",
+    "control": "Frozen control: a run that was probed like the others and never trained.",
+    "fitted": "Unchanged model: fitted null, both draws from a prior fitted to the base model's one draw (a beta "
+    "distribution and a share of questions never solved).",
+}
+
+
 def caption_transitions(frame: pd.DataFrame) -> str:
     """Say what a reader must know: attempts, draws, the null, interval method, unmeasured questions."""
     first = frame.iloc[0]
-    null = (
-        "Unchanged model: the base model's draw 0 against its draw 1."
-        if first["null"] == "draws"
-        else "Unchanged model: fitted null, both draws from a prior fitted to the base model's one draw (a beta "
-        "distribution and a share of questions never solved)."
-    )
-    exact = " or the exact McNemar test has p > .05" if first["null"] == "draws" else ""
+    null = _NULLS[str(first["null"])]
+    exact = "" if first["null"] == "fitted" else " or the exact McNemar test has p > .05"
     per_band = frame.drop_duplicates(["run_id", "band_from"])
     return (
         f"Rows sum to 100 %; bands by {first['band_attempts']} attempts; in brackets the number of questions. "
@@ -310,6 +336,11 @@ def caption_transitions(frame: pd.DataFrame) -> str:
 
 
 def _data(loaded: LoadedRuns) -> pd.DataFrame:
+    if loaded.control_id is not None and loaded.probes["run_id"].nunique() > 2:
+        return band_transitions(
+            loaded.probes, loaded.bands, null="control", control=loaded.control_id, seed=loaded.seed,
+            resamples=loaded.resamples,
+        )  # fmt: skip
     base = loaded.probes[(loaded.probes["run_id"] == loaded.base_id) & (loaded.probes["step"] == 0)]
     drawn = (base["draw"] == NULL_DRAW).any()
     return band_transitions(

@@ -57,19 +57,22 @@ def analyze(
     resamples: int = 1000,
     seed: int = 0,
     formats: Sequence[str] = FORMATS,
+    control: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Analysis:
     """Write figures/ (each with its csv), tables/ (csv) and index.md, which shows the png, under `out`.
 
     `base`: the run whose step 0 assigns the bands (see `Loaded.base_id`); `splits`: questions of these alone; `only`:
-    names of figures and tables; `formats` of figures, of FORMATS; `tell` hears a line for each. What the runs do not
-    allow is left out with its reason. InputError if a folder holds no run, a name in `only` is unknown, or nothing at
-    all can be made.
+    names of figures and tables; `control`: the frozen run (see `Loaded.control_id`); `formats` of figures, of FORMATS;
+    `tell` hears a line for each. What the runs do not allow is left out with its reason. InputError if a folder holds
+    no run, a name in `only` is unknown, or nothing at all can be made.
     """
     unknown = sorted(set(only or ()) - set(FIGURES) - set(TABLES))
     if unknown:
         raise InputError(f"no figure or table {', '.join(unknown)}; there are {', '.join([*FIGURES, *TABLES])}")
-    loaded = load(runs, base=base, splits=splits, resamples=resamples, seed=seed)
+    loaded = load(runs, base=base, splits=splits, resamples=resamples, seed=seed, control=control)
+    if control is not None:
+        loaded.control_id  # noqa: B018  a name that no run has is said once, not by every figure
     if base is not None:
         loaded.base_id  # noqa: B018  a name that no run has is said once, not by every figure
     out, made, left_out = Path(out), [], []

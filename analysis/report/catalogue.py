@@ -7,20 +7,26 @@ import pandas as pd
 from relift.analysis.questions import (
     by_band,
     data_map,
+    gain_by_base,
     heat,
+    histogram,
     reach,
     sampling,
+    sharpening,
     solved,
     stability,
     transitions,
 )
+from relift.analysis.questions.audit import audit, frozen_copy
+from relift.analysis.questions.changes import caption_changes, plot_changes
 from relift.analysis.questions.classes import count_classes
 from relift.analysis.questions.compare import difference_from_base
+from relift.analysis.questions.seeds import methods_from_base, variance_split
 from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.figure import Figure, LoadedRuns, Table
 from relift.analysis.runs.read import map_attempts
 from relift.analysis.scores import forest
-from relift.analysis.training import alerts, attempts, demos, dynamics, event_study
+from relift.analysis.training import alerts, attempts, compute, demos, dynamics, event_study
 from relift.errors import InputError
 
 
@@ -39,9 +45,17 @@ FORGETTING = Figure(  # of two wings: of the questions kept, and of training
     data=_forgetting, draw=attempts.plot_forgetting_drift, caption=attempts.caption_forgetting_drift,
 )  # fmt: skip
 
+CHANGES = Figure(
+    "changes", "What each run changed, gains and losses", "What changed",
+    data=lambda loaded: difference_of(loaded), draw=plot_changes, caption=caption_changes,
+)  # fmt: skip
+
 # In the order of the report, within a section.
 _FIGURES = (
+    CHANGES,
     by_band.ACCURACY,
+    gain_by_base.GAIN,
+    histogram.HISTOGRAM,
     transitions.TRANSITIONS,
     heat.QUESTIONS,
     stability.TURNOVER,
@@ -50,6 +64,7 @@ _FIGURES = (
     attempts.BASE_PERPLEXITY,
     FORGETTING,
     sampling.PASS_AT_K,
+    sharpening.SHARPENING,
     sampling.SAMPLING_GAP,
     solved.SUPPORT,
     solved.SOLVED_BY,
@@ -59,6 +74,7 @@ _FIGURES = (
     forest.SCORES,
     dynamics.DYNAMICS,
     demos.EFFICIENCY,
+    compute.COST,
     demos.BUFFER,
     event_study.AFTER_TRAINING,
     attempts.GROUP_SIGNAL,
@@ -74,8 +90,12 @@ def difference_of(loaded: LoadedRuns) -> pd.DataFrame:
     try:
         bands, draw = loaded.bands, loaded.measure_draw
     except InputError:  # one draw at step 0, or no question in every probe: there are no bands to measure
-        return difference_from_base(loaded.compared_ends, base=loaded.base_id, groups=several)
-    return difference_from_base(loaded.compared_ends, bands=bands, groups=several, measure_draw=draw)
+        return difference_from_base(
+            loaded.compared_ends, base=loaded.base_id, groups=several, control=loaded.control_id
+        )
+    return difference_from_base(
+        loaded.compared_ends, bands=bands, groups=several, measure_draw=draw, control=loaded.control_id
+    )
 
 
 def _grader_health(loaded: LoadedRuns) -> pd.DataFrame:
@@ -113,6 +133,24 @@ _TABLES = (
         lambda loaded: label_noise(loaded.probes, loaded.bands),
     ),
     Table("difference_from_base", "Each run less the base, paired by question", difference_of),
+    Table(
+        "methods", "Each method less the base, over its seeds",
+        lambda loaded: methods_from_base(difference_of(loaded), loaded.methods),
+    ),
+    Table(
+        "variance", "How much questions, draws and seeds vary",
+        lambda loaded: variance_split(loaded.compared_ends, loaded.methods, base=loaded.base_id),
+    ),
+    Table(
+        "frozen_copy", "What a frozen copy would show",
+        lambda loaded: frozen_copy(loaded.compared_ends, base=loaded.base_id, control=loaded.control_id),
+    ),
+    Table(
+        "audit", "Seven checks of what is claimed",
+        lambda loaded: audit(
+            loaded.compared_ends, base=loaded.base_id, control=loaded.control_id, methods=loaded.methods
+        ),
+    ),
     Table("crossover", "k from which the base model reaches a run", sampling.crossover_of),
     Table(
         "support_ratios", "Sets of solved questions and their ratios",

@@ -20,7 +20,8 @@ from relift.analysis.questions.compare import compare_runs, paired_difference
 from relift.analysis.report import words as words
 from relift.analysis.report.catalogue import FIGURES, TABLES
 from relift.analysis.report.examples import Example, examples_of_comparison, examples_of_run
-from relift.analysis.report.loaded import Loaded, load
+from relift.analysis.report.letter import letter
+from relift.analysis.report.loaded import START, Loaded, load
 from relift.analysis.runs.cautions import cautions
 from relift.analysis.runs.read import open_runs
 from relift.analysis.scores.forest import scores_of_last_step
@@ -33,8 +34,8 @@ from relift.schema import Origin
 
 # tables of the catalogue that the report shows or puts into words
 _TABLES = (
-    "alerts", "bands", "label_noise", "difference_from_base", "crossover", "support_ratios", "gained_and_lost",
-    "classes", "cost",
+    "alerts", "difference_from_base", "methods", "variance", "frozen_copy", "audit", "bands", "label_noise",
+    "crossover", "support_ratios", "gained_and_lost", "classes", "cost",
 )  # fmt: skip
 
 # Of runs that hold no probes: the rest would pool the questions of several benchmarks as if they were one.
@@ -75,6 +76,10 @@ class Report:
         except InputError:
             return False
 
+    def letter(self) -> list[str]:
+        """Write the first sentences: what was compared, gained, lost, new, and how sure it is."""
+        return letter(self.frames, {START: START, **self.names})
+
     def findings(self) -> list[tuple[str, list[str]]]:
         """List (topic, sentences) of everything that was measured."""
         found = words.findings(self.frames, self.names)
@@ -92,13 +97,16 @@ def make_report(
     resamples: int = 1000,
     seed: int = 0,
     examples: int = 2,
+    control: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
     """Measure and draw everything that the runs allow. Arguments and errors as `write_report`."""
     unknown = sorted(set(only or ()) - set(FIGURES) - set(_TABLES))
     if unknown:
         raise InputError(f"a report has no {', '.join(unknown)}; there are {', '.join([*_TABLES, *FIGURES])}")
-    loaded = load(runs, base=base, splits=splits, resamples=resamples, seed=seed)
+    loaded = load(runs, base=base, splits=splits, resamples=resamples, seed=seed, control=control)
+    if control is not None:
+        loaded.control_id  # noqa: B018  likewise
     if base is not None:
         loaded.base_id  # noqa: B018  a name that no run has is said once, not by every figure
     labels = [(str(label), str(run_id)) for label, run_id in loaded.runs[["run", "run_id"]].to_numpy()]

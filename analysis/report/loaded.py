@@ -11,6 +11,7 @@ import pandas as pd
 
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.classes import classify_trajectories
+from relift.analysis.runs.methods import read_methods
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, run_id_of, with_labels
 from relift.analysis.runs.read import (
     read_attempts,
@@ -42,6 +43,7 @@ class Loaded:
     seed: int = 0
     steps: tuple[int, ...] | None = None  # probes at these steps alone; None: all
     left_out: tuple[tuple[str, int], ...] = ()  # (run_id, step) of probes that are not looked at: damaged ones
+    control: str | None = None  # name of the frozen run; None: see `control_id`
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -78,6 +80,23 @@ class Loaded:
             if len(chosen) == 1:
                 return str(chosen["run_id"].iloc[0])
         return str(probed["run_id"].iloc[0])
+
+    @cached_property
+    def control_id(self) -> str | None:
+        """Find the frozen control, a run that was probed like the others and never trained: the one named, else the
+        only one whose recipe is frozen, or that is called so; None where there is none."""
+        if self.control is not None:
+            return run_id_of(self.trajectories, self.control)
+        recipe = self.runs["recipe"] if "recipe" in self.runs else pd.Series("", index=self.runs.index)
+        frozen = self.runs[(recipe == "frozen") | (self.runs["run"] == "frozen")]
+        later = set(self.trajectories.loc[(self.trajectories["step"] > 0).to_numpy(), "run_id"].astype(object))
+        ids = [str(run_id) for run_id in frozen["run_id"] if run_id in later]
+        return ids[0] if len(ids) == 1 else None
+
+    @cached_property
+    def methods(self) -> pd.DataFrame:
+        """Return method and seed of each run (of `read_methods`)."""
+        return read_methods(self.paths)
 
     @cached_property
     def bands(self) -> pd.DataFrame:
@@ -207,9 +226,11 @@ def load(
     splits: Collection[str] | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    control: str | None = None,
 ) -> Loaded:
     """Open runs to make figures of. InputError if a folder holds no run, or two the same one."""
-    loaded = Loaded(tuple(Path(run) for run in runs), base, None if splits is None else tuple(splits), resamples, seed)
+    kept = None if splits is None else tuple(splits)
+    loaded = Loaded(tuple(Path(run) for run in runs), base, kept, resamples, seed, control=control)
     if loaded.runs.empty:
         raise InputError("no run was given")
     return loaded

@@ -5,17 +5,14 @@ Nothing in it is a path of this machine or a time of day, so that the same runs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-import pandas as pd
-
-from relift.analysis.questions.bands import BANDS, counts_of_bands
-from relift.analysis.questions.definitions import DEFINITIONS, define
+from relift.analysis.questions.bands import counts_of_bands
 from relift.analysis.report import html as h
+from relift.analysis.report import tables as t
 from relift.analysis.report import words as words
 from relift.analysis.report.catalogue import FIGURES
 from relift.analysis.report.content import Drawn, Report, make_report
@@ -24,6 +21,7 @@ from relift.analysis.runs.figure import Section
 from relift.analysis.runs.read import open_runs
 from relift.errors import InputError, StoreError
 
+FIRST = "changes"  # the figure below the first sentences
 PROBLEM_LIMIT, ANSWER_LIMIT, NAME_LIMIT = 1_000, 2_000, 80  # characters that are shown
 
 
@@ -37,21 +35,23 @@ def write_report(
     resamples: int = 1000,
     seed: int = 0,
     examples: int = 2,
+    control: str | None = None,
     title: str | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Report:
     """Write one HTML file, which needs neither a network nor scripts, and return what it says.
 
-    `base`, `splits`, `only`, `resamples`, `seed` as in `analyze`; `examples`: gained and lost questions shown of each
-    run; `tell` hears a line for each part. InputError if a folder holds no run, the base is unknown, nothing at all
-    can be said, or `out` is a folder; StoreError if it cannot be written.
+    `base`, `splits`, `only`, `resamples`, `seed` as in `analyze`; `control` names the frozen run; `examples`: gained
+    and lost questions shown of each run; `tell` hears a line for each part. InputError if a folder holds no run, the
+    base is unknown, nothing at all can be said, or `out` is a folder; StoreError if it cannot be written.
     """
     path = Path(out)
     if path.is_dir():
         raise InputError(f"{path} is a folder: name a file, say {path / 'report.html'}")
     report = make_report(
-        runs, base=base, splits=splits, only=only, resamples=resamples, seed=seed, examples=examples, tell=tell
-    )
+        runs, base=base, splits=splits, only=only, resamples=resamples, seed=seed, examples=examples, control=control,
+        tell=tell,
+    )  # fmt: skip
     text = render(report, title=title)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,6 +69,8 @@ def render(report: Report, *, title: str | None = None) -> str:
     links = [h.element("a", name, href=f"#s{i}") for i, (name, _) in enumerate(sections)]
     body = [h.element("h1", heading), h.element("p", _subtitle(report), class_="soft")]
     body += [h.element("div", caution, class_="caution") for caution in report.cautions]
+    body += [h.element("p", sentence) for sentence in report.letter()]
+    body += [_figure(one) for one in report.figures if one.name == FIRST]
     body.append(h.element("nav", links))
     for i, (name, parts) in enumerate(sections):
         body.append(h.element("h2", name, id=f"s{i}"))
@@ -92,15 +94,34 @@ def _subtitle(report: Report) -> str:
 
 
 def _sections(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
+    yield "By split, seed and check", _sceptic(report)
     yield "Findings", _findings(report)
     yield "The runs", [_runs_table(report)]
     tables = dict(_tables(report))
     for section in get_args(Section):
-        figures = [_figure(one) for one in report.figures if FIGURES[one.name].section == section]
+        drawn = [one for one in report.figures if FIGURES[one.name].section == section and one.name != FIRST]
+        figures = [_figure(one) for one in drawn]
         yield section, [*tables.get(section, []), *figures]
     yield "Questions that changed", _example_parts(report)
     yield "What the numbers rest on", [h.bullets(report.limits)]
     yield "What is not here", _left_out(report)
+
+
+def _sceptic(report: Report) -> list[h.Markup]:
+    """Make the tables that a sceptic asks for first: splits and bands, seeds, a frozen copy, the checks, alerts."""
+    frames, names = report.frames, {"step 0": "step 0", **report.names}
+    parts = []
+    if "difference_from_base" in frames:
+        parts.append(t.difference_table(frames["difference_from_base"], names))
+    if "methods" in frames:
+        parts.append(t.methods_table(frames["methods"]))
+    if "frozen_copy" in frames:
+        parts.append(t.copy_table(frames["frozen_copy"], names))
+    if "audit" in frames:
+        parts.append(t.audit_table(frames["audit"], names))
+    if len(frames.get("alerts", ())):
+        parts.append(h.bullets([f"{row.run}: {row.sentence}" for row in frames["alerts"].itertuples()]))
+    return parts
 
 
 def _findings(report: Report) -> list[h.Markup]:
@@ -136,145 +157,33 @@ def _runs_table(report: Report) -> h.Markup:
         named, by = model and model.name, reader.run.engine.get("name")
         cells = [report.names[row["run_id"]], row.get("recipe"), named, by, row.get("status")]
         cells += [row.get("seed"), row["committed_step"], row["run_id"]]
-        rows.append([_cell(cell) for cell in cells])
+        rows.append([t.cell(cell) for cell in cells])
     headers = ["run", "recipe", "model", "engine", "status", "seed", "last step", "run_id"]
     kept = [i for i in range(len(headers)) if any(row[i] != "–" for row in rows)]
     return h.table([headers[i] for i in kept], [[row[i] for i in kept] for row in rows], words=range(len(headers)))
-
-
-def _cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)[:NAME_LIMIT]
 
 
 def _tables(report: Report) -> Iterator[tuple[str, list[h.Markup]]]:
     """Yield tables by section."""
     frames, names = report.frames, {"step 0": "step 0", **report.names}
     changed = []
-    if "difference_from_base" in frames:
-        changed.append(_difference_table(frames["difference_from_base"], names))
     if "classes" in frames:
-        changed.append(_class_table(frames["classes"], names))
+        changed.append(t.class_table(frames["classes"], names))
     yield "What changed", changed
     reach = []
     if "support_ratios" in frames:
-        reach.append(_support_table(frames["support_ratios"], names))
+        reach.append(t.support_table(frames["support_ratios"], names))
     if "gained_and_lost" in frames:
-        reach.append(_gained_table(frames["gained_and_lost"]))
+        reach.append(t.gained_table(frames["gained_and_lost"]))
     yield "What is within reach", reach
-    if "cost" in frames and frames["cost"][list(_COSTS)].any(axis=None):
-        yield "Training", [_cost_table(frames["cost"], names)]
+    if "cost" in frames and frames["cost"][list(t.COSTS)].any(axis=None):
+        yield "Training", [t.cost_table(frames["cost"], names)]
     benchmarks = []
     if "scores" in frames:
-        benchmarks.append(_score_table(frames["scores"], names))
+        benchmarks.append(t.score_table(frames["scores"], names))
     if "score_health" in frames:
-        benchmarks.append(_health_table(frames["score_health"], names))
+        benchmarks.append(t.health_table(frames["score_health"], names))
     yield "Benchmarks", benchmarks
-
-
-def _difference_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
-    groups = [g for g in ("all", *BANDS) if g in set(frame["group"])]
-    rows = []
-    for run_id, own in frame.groupby("run_id", sort=False):
-        by_group = {row["group"]: row for row in own.to_dict("records")}
-        cells = [
-            f"{words.signed(100 * by_group[g]['difference'])} "
-            f"{words.interval(by_group[g]['low'], by_group[g]['high'], scale=100)}"
-            if g in by_group
-            else "–"
-            for g in groups
-        ]
-        rows.append([names[str(run_id)], *cells])
-    counts = frame.drop_duplicates("group").set_index("group")["n_questions"]
-    headers = ["run less base", *(f"{g} ({counts[g]})" for g in groups)]
-    return h.table(headers, rows, caption="Accuracy, difference in points with 95 % interval, paired by question.")
-
-
-def _class_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
-    classes = list(dict.fromkeys(frame["class"]))
-    rows = []
-    for run_id, own in frame.groupby("run_id", sort=False):
-        by_class = {row["class"]: row for row in own.to_dict("records")}
-        cells = [f"{by_class[c]['found']} ({by_class[c]['expected']:.1f})" for c in classes]
-        rows.append([names[str(run_id)], *cells])
-    caption = (
-        f"Questions by what became of them; in brackets {DEFINITIONS['expected without learning']}. {define(classes)}."
-    )
-    return h.table(["run", *classes], rows, caption=caption)
-
-
-def _support_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
-    sets = ["kept", "gained", "lost", "neither"]
-    rows = [
-        [names[row["run_id"]], *(f"{row[s]} ({_cell(row[f'null_{s}'])})" for s in sets)]
-        for row in frame.to_dict("records")
-    ]
-    meant = define(["newly solved", "no longer solved"])
-    caption = f"Questions solved, base against run; in brackets the same for a model that did not change. {meant}."
-    headers = ["run", "solved at both", "newly solved", "no longer solved", "solved at neither"]
-    return h.table(headers, rows, caption=caption)
-
-
-def _gained_table(frame: pd.DataFrame) -> h.Markup:
-    counts = {
-        which: frame.loc[frame[f"{which}_by"] != "", f"{which}_by"].value_counts() for which in ("gained", "lost")
-    }
-    rows = [[who, *(f"{counts[which].get(who, 0)}" for which in counts)] for who in _by_size(counts)]
-    caption = "Questions that the base model had not solved and these runs alone did, and the reverse; of few attempts."
-    return h.table(["runs", "newly solved", "no longer solved"], rows or [["none", "0", "0"]], caption=caption)
-
-
-def _by_size(counts: Mapping[str, pd.Series]) -> list[str]:
-    together = counts["gained"].add(counts["lost"], fill_value=0)
-    return [str(who) for who in sorted(together.index, key=lambda who: (-together[who], who))]
-
-
-_COSTS = {
-    "rl_updates": "RL updates", "sft_updates": "SFT updates", "samples": "rollouts",
-    "generated_tokens": "tokens sampled", "trained_tokens": "tokens trained on", "demonstrations": "demonstrations",
-    "distinct_demonstrations": "different ones",
-}  # fmt: skip
-
-
-def _cost_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
-    rows = [
-        [names[str(row["run_id"])], str(row["step"]), *(f"{row[cost]:,}" for cost in _COSTS)]
-        for row in frame.to_dict("records")
-    ]
-    caption = "What the runs had used at their last checkpoint."
-    return h.table(["run", "step", *_COSTS.values()], rows, caption=caption)
-
-
-def _score_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
-    rows = [
-        [
-            names[str(row["run_id"])], str(row["benchmark"]), f"{row['metric']}@{row['parameter']:g}",
-            f"{row['n_questions']:,}",
-            f"{100 * row['value']:.1f} {words.interval(row['ci_low'], row['ci_high'], scale=100)}",
-        ]
-        for row in frame.to_dict("records")
-    ]  # fmt: skip
-    caption = "Scores in percent with 95 % intervals, for questions like these."
-    return h.table(["run", "benchmark", "score", "questions", "value"], rows, caption=caption, words=(0, 1))
-
-
-def _health_table(frame: pd.DataFrame, names: Mapping[str, str]) -> h.Markup:
-    rows = [
-        [
-            names[str(row["run_id"])], str(row["benchmark"]), f"{row['n_attempts']:,}",
-            words.percent(row["n_undecided"] / row["n_attempts"]),
-            words.percent(row["n_truncated"] / row["n_attempts"]),
-            f"{100 * row['bound_low']:.1f} to {100 * row['bound_high']:.1f}", f"{100 * row['bound_budget']:.1f}",
-        ]
-        for row in frame.to_dict("records")
-        if row["n_attempts"]
-    ]  # fmt: skip
-    headers = ["run", "benchmark", "attempts", "undecided", "cut off", "were they judged", "had all been finished"]
-    caption = "What undecided and cut-off answers could move the score to, in percent."
-    return h.table(headers, rows, caption=caption, words=(0, 1))
 
 
 def _example_parts(report: Report) -> list[h.Markup]:

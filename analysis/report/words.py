@@ -68,19 +68,23 @@ def many(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
-def say_accuracy(differences: pd.DataFrame, scores: pd.DataFrame | None, names: Names) -> list[str]:
-    """Say each run's difference from the base, all questions: of difference_from_base and probe scores."""
+def say_accuracy(differences: pd.DataFrame, names: Names) -> list[str]:
+    """Say each run's difference from the base, over all questions and by split: of difference_from_base."""
     said = []
-    for row in differences[differences["group"] == "all"].to_dict("records"):
-        level = ""
-        if scores is not None:
-            own = scores[(scores["run_id"] == row["run_id"]) & (scores["step"] > 0)].sort_values("step").tail(1)
-            for one in own.to_dict("records"):
-                level = f" {percent(one['value'])} at step {one['step']},"
-        said.append(
-            f"{names[row['run_id']]}:{level} {points(row['difference'], row['low'], row['high'])} against the base "
-            f"model, paired over {many(row['n_questions'], 'question')}{doubt(row['low'], row['high'])}."
-        )
+    for run_id, rows in differences[differences["n_questions"] > 0].groupby("run_id", sort=False):
+        splits = [
+            f"{row['group']} ({row['n_questions']:,}) {signed(100 * row['difference'])} "
+            f"{interval(row['low'], row['high'], scale=100)}"
+            for row in rows[rows["kind"] == "group"].to_dict("records")
+        ]
+        by_split = f" By split: {', '.join(splits)}." if splits else ""
+        for row in rows[rows["kind"] == "all"].to_dict("records"):
+            left = f", {row['n_left_out']:,} left out" if row["n_left_out"] else ""
+            said.append(
+                f"{names[str(run_id)]}: {percent(row['accuracy'])} at step {row['step']}, "
+                f"{points(row['difference'], row['low'], row['high'])} against the base model, paired over "
+                f"{many(row['n_questions'], 'question')}{left}{doubt(row['low'], row['high'])}.{by_split}"
+            )
     return said
 
 
@@ -98,13 +102,13 @@ def say_levels(scores: pd.DataFrame, names: Names) -> list[str]:
 def say_bands(differences: pd.DataFrame, names: Names) -> list[str]:
     """Say each run's difference from the base by band: of the table difference_from_base."""
     said = []
-    for run_id, rows in differences.groupby("run_id", sort=False):
+    for run_id, rows in differences[differences["kind"] == "band"].groupby("run_id", sort=False):
         by_band = {row["group"]: row for row in rows.to_dict("records")}
         parts = [
             f"{band} ({by_band[band]['n_questions']}) {signed(100 * by_band[band]['difference'])} "
             f"{interval(by_band[band]['low'], by_band[band]['high'], scale=100)}"
             for band in BANDS
-            if band in by_band
+            if band in by_band and by_band[band]["n_questions"]
         ]
         if parts:
             said.append(f"{names[str(run_id)]}, change in points: {', '.join(parts)}.")
@@ -158,10 +162,9 @@ def say_pairs(pairs: pd.DataFrame, names: Names) -> list[str]:
     said = []
     for row in pairs.to_dict("records"):
         a, b = names[row["run_id_a"]], names[row["run_id_b"]]
-        family = f"(p {p_value(row['p_holm'])}, Holm over {many(len(pairs), 'comparison')})"
         said.append(
-            f"{a} against {b}: {points(row['difference'], row['low'], row['high'])}, paired over "
-            f"{many(row['n_questions'], 'question')} {family}"
+            f"These two checkpoints, {a} and {b}: {points(row['difference'], row['low'], row['high'])}, paired over "
+            f"{many(row['n_questions'], 'question')}"
             f"{doubt_of_several(row['low'], row['high'], row['p_holm'])}. Questions answered in more than half of the "
             f"attempts: {row['n_only_a']} by {a} alone ({row['expected_only_a']:.1f} expected if both were as good), "
             f"{row['n_only_b']} by {b} alone ({row['expected_only_b']:.1f})."
@@ -289,13 +292,12 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
     def of(name: str, say: Callable[[pd.DataFrame, Names], list[str]]) -> list[str]:
         return say(frames[name], names) if name in frames else []
 
-    scores = frames.get("probe_scores")
     topics: list[tuple[str, Sequence[str]]] = [
         (
             "Accuracy",
             [
                 *of("probe_scores", say_levels),
-                *of("difference_from_base", lambda frame, names: say_accuracy(frame, scores, names)),
+                *of("difference_from_base", say_accuracy),
             ],
         ),
         ("By what the base model could do", of("difference_from_base", say_bands)),

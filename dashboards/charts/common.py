@@ -40,6 +40,10 @@ class RunScale:
         self._colours = [NEUTRAL if look.colour == "#000000" else look.colour for look in styles.values()]
         self._dashes = [_dash(look.dash) for look in styles.values()]
 
+    def hex(self, name: str) -> str:
+        """Give the colour of one run."""
+        return self._colours[self.names.index(name)]
+
     def colour(self, *, legend: Any = None) -> alt.Color:
         """Encode the column `run` as colour."""
         scale = alt.Scale(domain=self.names, range=self._colours)

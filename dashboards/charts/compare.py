@@ -52,22 +52,25 @@ def cells(frame: pd.DataFrame, *, a: str, b: str, ink: str) -> Any:
     return alt.layer(box.add_params(pick), count, chance).properties(height=210)
 
 
-def differences(frame: pd.DataFrame, *, title: str) -> Any:
-    """Draw a row per group: mean paired difference with its interval, a line at none."""
+def differences(
+    frame: pd.DataFrame, *, title: str, colour: str = "#0072B2", span: tuple[float, float] | None = None
+) -> Any:
+    """Draw a row per group: mean paired difference with its interval, a line at none; `span` of the axis."""
     order = list(frame["group"])
     label = [f"{group} ({n})" for group, n in zip(frame["group"], frame["n_questions"], strict=True)]
     rows = frame.assign(label=label)
     y = alt.Y("label:N", sort=label, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=240))
-    x = alt.X("difference:Q", title=title, axis=alt.Axis(format="+.0%", tickCount=8))
+    scale = alt.Scale() if span is None else alt.Scale(domain=list(span), nice=False)
+    x = alt.X("difference:Q", title=title, scale=scale, axis=alt.Axis(format="+.0%", tickCount=8))
     tips = [alt.Tooltip("group:N"), alt.Tooltip("n_questions:Q"), alt.Tooltip("difference:Q", format="+.3f"),
             alt.Tooltip("low:Q", format="+.3f"), alt.Tooltip("high:Q", format="+.3f"),
             alt.Tooltip("p_value:Q", format=".2g")]  # fmt: skip
     bar = (
         alt.Chart(rows)
-        .mark_rule(strokeWidth=2, color="#0072B2")
-        .encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q")
+        .mark_rule(strokeWidth=2, color=colour)
+        .encode(y=y, x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
     )
-    dot = alt.Chart(rows).mark_circle(size=80, color="#0072B2", opacity=1).encode(y=y, x=x, tooltip=tips)
+    dot = alt.Chart(rows).mark_circle(size=80, color=colour, opacity=1).encode(y=y, x=x, tooltip=tips)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 3], color=NEUTRAL).encode(x="zero:Q")
     return alt.layer(zero, bar, dot).properties(height=40 + 30 * len(order))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis import BANDS, REACH
-from relift.analysis.questions.change_figure import groups_of
+from relift.analysis.questions.changes import groups_of
 from relift.analysis.style import count_range
 from relift.dashboards.charts.common import NEUTRAL, RunScale, lines
 

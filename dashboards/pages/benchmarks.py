@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -13,6 +14,7 @@ from relift.analysis.report.loaded import Loaded
 from relift.analysis.scores.forest import caption_scores, plot_scores, scores_of_last_step
 from relift.analysis.scores.paired import Comparison, compare_with_baseline
 from relift.analysis.scores.score import score_run
+from relift.dashboards.charts.common import RunScale
 from relift.dashboards.charts.compare import differences, forest
 from relift.dashboards.exports import data_buttons
 from relift.dashboards.frames import Ready, Unavailable, compute
@@ -112,7 +114,7 @@ def _paired(runs: tuple[RunInfo, ...], origin: str) -> None:
     st.subheader("Paired differences", anchor=False)
     st.markdown(f"Each run less **{plain(baseline.name)}** on the questions that both answered.")
     for run, one in zip(others, found, strict=True):
-        _comparison(run, baseline, one)
+        _comparison(run, baseline, one, span=_span(found))
 
 
 @kept(16, spinner="Comparing")
@@ -143,7 +145,14 @@ def _comparable(
     return able, refused
 
 
-def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable) -> None:
+def _span(found: Sequence[Comparison | Unavailable]) -> tuple[float, float]:
+    """Find the axis that the differences of all runs share."""
+    frames = [one.frame[["low", "high"]].to_numpy(float).ravel() for one in found if isinstance(one, Comparison)]
+    ends = np.nan_to_num(np.concatenate([[0.0], *frames]))
+    return float(ends.min()) - 0.01, float(ends.max()) + 0.01
+
+
+def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable, *, span: tuple[float, float]) -> None:
     with st.container(border=True):
         st.markdown(f"**{plain(run.name)}** less {plain(baseline.name)}")
         if isinstance(one, Unavailable):
@@ -151,7 +160,8 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable) 
             return
         rows = one.frame.rename(columns={"benchmark": "group"})
         st.altair_chart(
-            differences(rows, title=f"{run.name} less {baseline.name}"), width="stretch",
+            differences(rows, title=f"{run.name} less {baseline.name}", colour=RunScale([run.name]).hex(run.name),
+                        span=span), width="stretch",
             alt=f"Paired differences of {run.name} and {baseline.name}",
         )  # fmt: skip
         shown = one.frame[
@@ -161,12 +171,14 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable) 
             columns={"k_a": f"k {run.name}", "k_b": f"k {baseline.name}", "value_a": run.name,
                      "value_b": baseline.name, "n_only_a": f"only {run.name}", "n_only_b": f"only {baseline.name}",
                      "expected_only_a": f"only {run.name}, by chance",
-                     "expected_only_b": f"only {baseline.name}, by chance"}
+                     "expected_only_b": f"only {baseline.name}, by chance",
+                     "n_questions": "questions", "p_value": "p", "p_holm": "p, Holm",
+                     "detectable": "detectable difference"}
         )  # fmt: skip
-        small = {name: [_p_text(p) for p in shown[name]] for name in ("p_value", "p_holm")}
-        table(shown.round(4).assign(**small))
+        small = {name: [_p_text(p) for p in shown[name]] for name in ("p", "p, Holm")}
+        table(shown.round({str(name): 1 if str(name).endswith("by chance") else 4 for name in shown}).assign(**small))
         st.caption(
-            "95 % intervals for questions like these (paired t); p_holm is adjusted over all comparisons on this page; "
+            "95 % intervals for questions like these (paired t); Holm: adjusted over all comparisons on this page; "
             "detectable: the true difference that would be found with a power of .8. Only: solved by one alone in more "
             "than half of its attempts, and how many chance alone would show."
         )

@@ -205,6 +205,10 @@ def _combinations(choice: Choice) -> None:
         "Choose a row to list its questions.",
         made if isinstance(made, Unavailable) else replace(made, frame=made.frame.head(40)), key="solved-by",
         on_select="rerun", selection_mode="single-row",
+        column_config={
+            "solved_by": "solved by exactly", "n_runs": "runs", "count": "questions", "n_attempts": "attempts",
+            "n_questions": "of questions",
+        },
     )  # fmt: skip
     picked = (event or {}).get("selection", {}).get("rows") or []
     if isinstance(made, Unavailable) or not picked or picked[0] >= len(made.frame):

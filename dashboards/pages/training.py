@@ -14,12 +14,13 @@ from relift.dashboards.exports import data_buttons
 from relift.dashboards.frames import Ready, compute, make
 from relift.dashboards.runs import Choice
 from relift.dashboards.sections import section, show_legend, show_spec, table, unavailable
-from relift.dashboards.widgets import choose_runs, start_page
+from relift.dashboards.widgets import choose_runs, link, start_page
 from relift.errors import InputError
 
 METRICS = {
     "loss": "loss", "grad_norm": "gradient norm", "lr": "learning rate", "entropy": "entropy, nats",
-    "sampler_kl": "sampler against learner, nats", "clip_fraction": "clipped share", "n_sequences": "sequences",
+    "sampler_kl": "log-probability, sampler less learner, nats",
+    "sampler_gap": "the same, absolute, nats", "clip_fraction": "clipped share", "n_sequences": "sequences",
     "n_tokens": "tokens", "seconds": "seconds",
 }  # fmt: skip
 FIRST = ("loss", "grad_norm", "entropy")
@@ -60,6 +61,12 @@ def show() -> None:
         make("after_training", choice),
         training.after_training,
     )
+    link(
+        "questions", "The questions whose demonstration was trained on", icon=":material/arrow_forward:",
+        mark=["demonstration trained on"], sort="most gained",
+        run=[run.name for run in choice.runs] if len(choice.runs) > 1 else None,
+        shape=next((run.name for run in choice.runs if run.recipe == "relift"), None),
+    )  # fmt: skip
     section(
         "Throughput",
         "Tokens and seconds of each run between its checkpoints.",

@@ -131,6 +131,10 @@ def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str])
         event = table(
             made.frame.head(MOST_ROWS), key=f"moved-{run}", on_select="rerun", selection_mode="single-row",
             column_order=["problem", "answer", "n_correct_base", "n_decided_base", "n_correct", "n_decided", "source"],
+            column_config={
+                "answer": "gold answer", "n_correct_base": "correct at step 0", "n_decided_base": "of",
+                "n_correct": f"correct at step {step}", "n_decided": "of ",
+            },
         )  # fmt: skip
         if len(made.frame) > MOST_ROWS:
             st.caption(f"The first {MOST_ROWS} of {len(made.frame)}; all of them are in the download.")

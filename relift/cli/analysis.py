@@ -59,6 +59,10 @@ def analyze(
     base: Annotated[
         str | None, typer.Option("--base", help="run whose step 0 assigns the bands; default: the one called base")
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option("--control", help="run that was probed and never trained; default: the one called frozen"),
+    ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
     resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
@@ -70,10 +74,14 @@ def analyze(
     index.md also names what could not be made from these runs, and why.
     """
     from relift.analysis.report.analyze import analyze as run_analysis
+    from relift.store.folder import refuse_run_file
 
+    refuse_run_file(out / "index.md")
     runs = _sound_runs(runs)
     tell = None if quiet else lambda line: print(line, flush=True)
-    result = run_analysis(runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, tell=tell)
+    result = run_analysis(
+        runs, out, base=base, splits=split, only=only, resamples=resamples, seed=seed, control=control, tell=tell
+    )
     counts = {kind: sum(one.kind == kind for one in result.made) for kind in ("figure", "table")}
     print(f"{counts['figure']} figures, {counts['table']} tables, {len(result.left_out)} left out: {out / 'index.md'}")
 
@@ -86,6 +94,12 @@ def report(
     ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="only questions of this split")] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="only this figure or table, by its name")] = None,
+    control: Annotated[
+        str | None,
+        typer.Option("--control", help="the frozen run, probed and never trained; default: the one called frozen"),
+    ] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="print the seven checks of each run too")] = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
     title: Annotated[str | None, typer.Option("--title", help="heading; default: the names of the runs")] = None,
     examples: Annotated[int, typer.Option("--examples", min=0, help="gained and lost questions to show, per run")] = 2,
     resamples: Annotated[int, typer.Option("--resamples", min=20, help="bootstrap resamples of the intervals")] = 1000,
@@ -96,13 +110,21 @@ def report(
 
     It holds sentences with intervals, figures and example questions, and can be mailed.
     """
+    from relift.analysis.report.facts import audit_lines, report_json
     from relift.analysis.report.page import write_report
+    from relift.store.folder import refuse_run_file
 
+    refuse_run_file(out)
     runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
-        tell=None if quiet else lambda line: print(line, flush=True),
+        control=control, tell=None if quiet or as_json else lambda line: print(line, flush=True),
     )  # fmt: skip
+    if as_json:
+        print(report_json(made))
+        return
+    for line in audit_lines(made) if audit else ():
+        print(line)
     print(f"{len(made.figures)} figures, {len(made.examples)} example questions: {out}")
 
 

@@ -208,7 +208,10 @@ def cross_check(
 ) -> None:
     """Grade a run's answers with lighteval and explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
+    from relift.store.folder import refuse_run_file
 
+    if out is not None:
+        refuse_run_file(out)  # before the answers are graded
     table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))
     differing = table[table["cause"].notna()]
     for row in differing.head(SHOWN_DIFFERENCES).to_dict("records"):

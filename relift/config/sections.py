@@ -180,9 +180,13 @@ class SFTConfig(Section):
     """The fine-tuning component."""
 
     batch: int = _field(64, "identity", "demonstrations of one fine-tuning step (M)", ge=1)
-    loss: str = _field("sft", "identity", "sft (cross-entropy), dft, luffy, chord_phi or srft_demo")
+    loss: str = _field("sft", "identity", "sft (cross-entropy), dft, luffy, probability, chord_phi, srft_demo")
     luffy_gamma: float = _field(0.1, "identity", "luffy: gamma (its code: 0.1)", gt=0)
     chord_mu: float = _field(0.1, "identity", "chord_phi: mu (its code with phi on: 0.1)", gt=0)
+    mu_peak: float = _field(0.9, "identity", "chord: share of the loss after its warm-up", ge=0, le=1)
+    mu_valley: float = _field(0.05, "identity", "chord: share of the loss after its cosine", ge=0, le=1)
+    mu_warmup_steps: int = _field(0, "identity", "chord: steps of the run from a share of 0 to mu_peak", ge=0)
+    mu_decay_steps: int = _field(200, "identity", "chord: steps of the run from mu_peak to mu_valley", ge=0)
     srft_sign: Literal[-1, 1] = _field(-1, "identity", "srft_demo: sign of the entropy, -1 as in the paper")
     denominator: str = _field("tokens", "identity", "how tokens are averaged: a norm (docs/method.md, Denominators)")
     entropy_weight: float = _field(0.0, "identity", "alpha of the entropy bonus", ge=0)
@@ -192,6 +196,20 @@ class SFTConfig(Section):
         "own", "identity", "an optimizer of its own over the same weights, or the one of RL for both"
     )
     optimizer: OptimizerConfig = OptimizerConfig()
+
+
+class PrefixConfig(Section):
+    """The attempts that are given the start of a demonstration (recipes prefix_rl, hint_rl)."""
+
+    place: Literal["answer", "prompt"] = _field(
+        "answer", "identity", "as the start of the answer, or as a hint after the problem"
+    )
+    questions: Literal["all", "waiting"] = _field(
+        "all", "identity", "whose: all with a demonstration, or those whose last unassisted attempts were all wrong"
+    )
+    attempts: int | None = _field(None, "identity", "of the n at a question; None: half of them", ge=1)
+    low: float = _field(0.25, "identity", "least share of a demonstration's tokens that is given", ge=0, lt=1)
+    high: float = _field(0.75, "identity", "largest share", ge=0, lt=1)
 
 
 class BufferConfig(Section):
@@ -268,6 +286,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
+    prefix: PrefixConfig = PrefixConfig()
     buffer: BufferConfig = BufferConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

@@ -11,7 +11,7 @@ LEAST_CACHE = 64 * 2**20  # bytes
 
 
 def cache_bytes(text_config: Any, dtype: str, *, sequences: int, length: int, copies: int = 1) -> int:
-    """Bytes for keys and values of so many answers of full length (tokens), or what `copies` engines may take."""
+    """Count bytes for keys and values of so many answers of full length (tokens), at most what `copies` may take."""
     heads = getattr(text_config, "num_key_value_heads", None) or text_config.num_attention_heads
     width = getattr(text_config, "head_dim", None) or text_config.hidden_size // text_config.num_attention_heads
     per_token = 2 * text_config.num_hidden_layers * heads * width * getattr(torch, dtype).itemsize

@@ -35,5 +35,5 @@ def compare_probe(got: np.ndarray, expected: np.ndarray, *, tolerance: float, ve
 
 
 def tolerance_of(dtype: str) -> float:
-    """Largest mean difference, nats a token, at which an engine of this dtype still agrees with the learner."""
+    """Give the largest mean difference, nats a token, at which an engine of this dtype agrees with the learner."""
     return _TOLERANCE[dtype]

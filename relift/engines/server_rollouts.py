@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Settings of a server and of how it is spoken to. `folder`: where weights are put, seen by both under one name."""
+    """Say which server it is and how to speak to it. `folder`: where weights are put, seen by both under one name."""
 
     url: str
     folder: Path
@@ -45,7 +45,7 @@ class ServerOptions:
 
 
 class ServerRollouts:
-    """An Engine. Use it in a `with`; the server is asked who it is then.
+    """Sample with a server, as an Engine. Use it in a `with`; the server is asked who it is then.
 
     `score` is asked at each publication for the learner's log-probabilities of a fixed text. `on_first` runs a function
     on one process of several and waits for it everywhere: one of them publishes, each checks.
@@ -86,10 +86,10 @@ class ServerRollouts:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """The server goes on."""
+        """Leave the server running."""
 
     def describe(self) -> dict[str, object]:
-        """Name and version of the server; its own settings stand in its command alone."""
+        """Tell name and version of the server; its own settings stand in its command alone."""
         return {"name": "server", "server": "vllm", "vllm": self._server, "max_context": self.max_context}
 
     def publish(self, state_dict: object, *, version: int) -> None:
@@ -126,7 +126,7 @@ class ServerRollouts:
         compare_probe(got, self._expected, tolerance=tolerance_of(self._options.dtype), version=self.policy_version)
 
     def _logprobs_of(self, token_ids: Sequence[int]) -> list[float]:
-        """Log-probability at temperature 1 of every token but the first."""
+        """Ask for the log-probability at temperature 1 of every token but the first."""
         body = {"model": self._name, "prompt": list(token_ids), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
         reply = self._ask("POST", "/v1/completions", body, seconds=CONTROL_SECONDS)
         places = zip(reply["choices"][0]["prompt_logprobs"][1:], token_ids[1:], strict=True)
@@ -139,7 +139,7 @@ class ServerRollouts:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Completion]]:
-        """Answers in the order of requests and seeds. A request that fails is made again until its deadline.
+        """Answer in the order of requests and seeds. A request that fails is made again until its deadline.
 
         Log-probabilities as VLLMRollouts gives them. Raises InputError before any work for what cannot be answered,
         ReliftError for a server that fails, or that answers with other weights than were published.
@@ -194,7 +194,7 @@ class ServerRollouts:
         return [[task.result() for task in row] for row in rows]
 
     def _completion(self, reply: Mapping[str, Any], seed: int, sampling: Sampling) -> Completion:
-        """The answer in a reply, checked."""
+        """Read the answer in a reply and check it."""
         try:
             choice = reply["choices"][0]
             token_ids_T = np.array(choice["token_ids"], np.int32)
@@ -221,7 +221,7 @@ class ServerRollouts:
         return Completion(token_ids_T, logprobs_T, Finish.stop if stopped else Finish.length, None, seed)
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None, *, seconds: float) -> Any:
-        """The JSON of one reply. Raises Rejected, ReliftError."""
+        """Ask once and read the JSON of the reply. Raises Rejected, ReliftError."""
 
         async def once() -> Any:
             async with HttpClient(self._root, None, connections=1) as client:
@@ -251,7 +251,7 @@ class ServerRollouts:
 
 
 def request_body(name: str, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> dict[str, Any]:
-    """The JSON of one request to /v1/completions, every setting that concerns an answer set."""
+    """Make the JSON of one request to /v1/completions, with every setting that concerns an answer."""
     return {
         "model": name,
         "prompt": list(prompt_ids),

@@ -28,7 +28,7 @@ LEARNERS_OWN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_R
 
 @dataclass(frozen=True)
 class VLLMOptions:
-    """Settings of the child process. `gpus` None: the GPU of this process, given back between calls."""
+    """Set up the child process. `gpus` None: the GPU of this process, given back between calls."""
 
     dtype: str = "float32"
     max_context: int | None = None  # tokens of prompt and answer together; None: what the model can
@@ -41,11 +41,11 @@ class VLLMOptions:
 
 
 class EngineFailure(ReliftError):
-    """The child process died, hung or said nonsense; another one may do better."""
+    """Report a child process that died, hung or said nonsense; another one may do better."""
 
 
 class VLLMChild:
-    """The process, if it lives. Every way in which it fails ends it and raises EngineFailure."""
+    """Hold the process, if it lives. Every way in which it fails ends it and raises EngineFailure."""
 
     def __init__(self, model_config: Any, options: VLLMOptions, command: Sequence[str]) -> None:
         self._model_config, self._options, self._command = model_config, options, command
@@ -59,7 +59,7 @@ class VLLMChild:
 
     @property
     def lives(self) -> bool:
-        """Whether there is a process, as far as is known."""
+        """Tell whether there is a process, as far as is known."""
         return self._worker is not None
 
     def open(self) -> None:
@@ -86,8 +86,8 @@ class VLLMChild:
         threading.Thread(target=self._worker.send, args=(message,), name="relift-vllm-send", daemon=True).start()
 
     def hear(self, key: str, *, seconds: float | None = None) -> dict[str, Any]:
-        """The next message with this key. Raises EngineFailure when it dies or is silent for `seconds`, by default the
-        stall limit; a sign of life begins the time anew."""
+        """Wait for the next message with this key. Raises EngineFailure when the child dies or is silent for `seconds`,
+        by default the stall limit; a sign of life begins the time anew."""
         while True:
             try:
                 _, message = self._inbox.get(timeout=seconds or self._options.stall_seconds)
@@ -99,7 +99,7 @@ class VLLMChild:
                 return message
 
     def failure(self, why: str | None) -> EngineFailure:
-        """End it; the error that says why (None: what became of the process), its log left where it is."""
+        """End it and make the error that says why (None: what became of the process); its log stays where it is."""
         worker, self._worker = self._worker, None
         assert worker is not None
         return EngineFailure(str(worker.failed(why)))
@@ -120,7 +120,7 @@ class VLLMChild:
         return env
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of vllm.LLM."""
+        """List the arguments of vllm.LLM."""
         options = self._options
         arguments: dict[str, Any] = {
             "model": self._folder.name,

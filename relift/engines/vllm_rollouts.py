@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class VLLMRollouts:
-    """An Engine. Use it in a `with`; the child starts with the first publication.
+    """Sample with vLLM, as an Engine. Use it in a `with`; the child starts with the first publication.
 
     `score` is asked at each publication for the learner's log-probabilities of the probe. `on_event` is told of
     restarts. `command` starts the child; tests give another one.
@@ -65,7 +65,7 @@ class VLLMRollouts:
         self._child.close()
 
     def describe(self) -> dict[str, object]:
-        """Version, dtype and what else can change an answer."""
+        """Tell version, dtype and what else can change an answer."""
         on_gpu = self._child.on_gpu
         return {
             "name": "vllm",
@@ -102,7 +102,7 @@ class VLLMRollouts:
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Completion]]:
-        """Answers in the order of requests and seeds. A call whose child fails is made again, whole.
+        """Answer in the order of requests and seeds. A call whose child fails is made again, whole.
 
         Log-probabilities are those of the sampling temperature (of 1 at temperature 0). Where top-p or top-k leave
         tokens out, vLLM's are of what remains, and NaN stands instead: not measured. Raises InputError before any work
@@ -194,7 +194,7 @@ class VLLMRollouts:
     def _completions(
         self, message: Mapping[str, Any], seeds: Sequence[int], sampling: Sampling
     ) -> list[tuple[int, Completion]]:
-        """The answers of a message, each with its number, checked."""
+        """Read the answers of a message, each with its number, and check them."""
         tokens, logprobs = unpacked(message["tokens"], "<i4"), unpacked(message["logprobs"], "<f4")
         ends = np.cumsum([n for _, n in message["answers"]])
         if len(tokens) != ends[-1] or len(logprobs) != ends[-1] or not ((tokens >= 0) & (tokens < self._vocab)).all():
@@ -218,5 +218,5 @@ class VLLMRollouts:
 
 
 def unpacked(text: str, dtype: str) -> np.ndarray:
-    """The array in a base64 text."""
+    """Read the array in a base64 text."""
     return np.frombuffer(base64.b64decode(text), dtype=dtype).astype(dtype[1:])

@@ -38,12 +38,12 @@ Message = dict[str, Any]
 
 
 def packed(values: Sequence[float] | Sequence[int], dtype: str) -> str:
-    """The numbers as base64 text. `dtype`: <i4 or <f4."""
+    """Write the numbers as base64 text. `dtype`: <i4 or <f4."""
     return base64.b64encode(np.asarray(values, dtype=dtype).tobytes()).decode()
 
 
 def sampling_params(sampling: Mapping[str, Any], seed: int) -> Any:
-    """vLLM's settings, every field that concerns an answer set: neither vLLM's nor the checkpoint's defaults count.
+    """Make vLLM's settings, every field that concerns an answer set: no defaults of vLLM's or the checkpoint's count.
 
     `flat_logprobs` keeps the log-probabilities as plain lists: an object a token costs more than sampling it.
     """
@@ -72,7 +72,7 @@ def sampling_params(sampling: Mapping[str, Any], seed: int) -> Any:
 
 
 class Worker:
-    """One engine and the requests it works on."""
+    """Work with one engine on the requests of one call."""
 
     def __init__(self, llm: Any, out: TextIO, *, sleeps: bool) -> None:
         self.llm, self.engine, self.out, self.sleeps = llm, llm.llm_engine, out, sleeps
@@ -108,7 +108,7 @@ class Worker:
         self.say({"published": self.version, "logprobs": packed(self.prompt_logprobs(message["probe"]), "<f4")})
 
     def prompt_logprobs(self, token_ids: list[int]) -> list[float]:
-        """Log-probability at temperature 1 of every token but the first, given those before it."""
+        """Score every token but the first at temperature 1, given those before it."""
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
 

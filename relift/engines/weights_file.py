@@ -27,7 +27,7 @@ SPARE = 1.05  # room for the header and for what others write meanwhile
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of tensors, and the names that stand for a tensor of another name."""
+    """Name a file of tensors, and the names that stand for a tensor of another name."""
 
     path: Path
     aliases: dict[str, str]  # name -> name under which its tensor is in the file
@@ -53,7 +53,7 @@ def weights_file(
     n_bytes = sum(t.numel() * _width(t, dtype) for t in tensors.values())
     parent = folder or _roomy(n_bytes)
     try:
-        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
     except OSError as error:
         raise StoreError(f"weights for the engine cannot be written in {parent}: {error.strerror}") from None
     try:
@@ -73,7 +73,7 @@ def weights_file(
 
 
 def _distinct(state_dict: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """(tensors that share no memory, names of the others), after a look at every number."""
+    """Split into (tensors that share no memory, names of the others), after a look at every number."""
     tensors: dict[str, torch.Tensor] = {}
     aliases: dict[str, str] = {}
     first: dict[tuple[object, ...], str] = {}
@@ -100,7 +100,8 @@ def _converted(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
 
 
 def _roomy(n_bytes: int) -> Path:
-    """The memory-backed folder if the weights fit there (containers often give it 64 MB), else that of temporaries."""
+    """Choose the memory-backed folder if the weights fit there (containers often give it 64 MB), else that of
+    temporaries."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > SPARE * n_bytes:
         return MEMORY
     return Path(tempfile.gettempdir())

@@ -40,8 +40,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Describe what is wanted at a destination. `done`: attempts that are there (relift.evaluate.parts.COMMITTED); `attempts`:
-    those that are missing; `new`: question_ids that the run does not have yet."""
+    """Describe what is wanted at a destination.
+
+    `done`: attempts that are there (relift.evaluate.parts.COMMITTED); `attempts`: those that are missing; `new`:
+    question_ids that the run does not have yet.
+    """
 
     destination: Destination
     plan: Plan

@@ -30,7 +30,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 def repaired(text: str) -> str:
     """Put back the commands that lost their backslash and first letter; the text itself where none did."""
-    if not ("\t" in text or "\r" in text or is_damaged(text)):
+    if not any(control in text for control in _COMMANDS):
         return text
     return _DAMAGED.sub(lambda m: "\\" + _LETTER[m[0]], text)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from relift.grading.boxes import last_box, last_boxes
 from relift.grading.damage import repaired
@@ -48,7 +49,7 @@ def without_thoughts(text: str, *, tags: TagPairs = THINKING_TAGS, opened: bool 
     `opened`: the prompt ended with an opening tag. Thoughts that were opened, by prompt or text, and never closed
     leave no final answer, and neither do thoughts opened anew after the last closing tag.
     """
-    if not any(first in text for first in {mark[0] for pair in tags for mark in pair}):
+    if not any(beginning in text for beginning in _beginnings(tuple(tags))):
         return None if opened else text
     end, start = 0, -1
     for opening, closing in tags:
@@ -59,6 +60,12 @@ def without_thoughts(text: str, *, tags: TagPairs = THINKING_TAGS, opened: bool 
     if start >= end or (opened and end == 0):
         return None
     return text[end:]
+
+
+@lru_cache(maxsize=64)
+def _beginnings(tags: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    """The first two characters of every mark: few texts have any of them, and most texts have no thoughts."""
+    return frozenset(mark[:2] for pair in tags for mark in pair)
 
 
 def find_answer(

@@ -10,6 +10,7 @@ from relift.grading.latex import spell
 MAX_LINE = 1_000  # characters of an answer line that are read
 
 _IS = r"(?:is|are|es|est|ist|è|é|będzie|:|：|=|は|是|为|為)"
+_ASCII_CUES = ("answer", "respuesta", "antwort", "risposta", "resposta", "cevap")
 _MARKS = r"(?:\*\*|__|`)?+"
 CUE = re.compile(
     rf"(?:\banswer(?:\s++to\s++(?:this|the|our)\s++(?:problem|question))?+|答案|答え|解答|正解|Ответ|Respuesta|Réponse|"
@@ -41,7 +42,7 @@ _VALUE_BEFORE_PROSE = re.compile(
 
 def answer_line(text: str, *, cut: bool) -> str | None:
     """Find what follows the last answer cue. `cut`: the text was cut off, so what runs to its end is unfinished."""
-    cues = deque(CUE.finditer(text), maxlen=1)
+    cues = deque(CUE.finditer(text), maxlen=1) if _may_have_cue(text) else None
     cue = cues[0] if cues else None
     if cue is None:
         return None if cut else _hashes(text)
@@ -60,6 +61,12 @@ def answer_line(text: str, *, cut: bool) -> str | None:
         return line
     value = _VALUE_BEFORE_PROSE.match(line)
     return value[1] or value[2] if value else None
+
+
+def _may_have_cue(text: str) -> bool:
+    """Say whether it is worth looking for a cue: most texts in ASCII without "answer" have none."""
+    lower = text.lower()
+    return not text.isascii() or any(word in lower for word in _ASCII_CUES)
 
 
 def _formulas(rest: str) -> list[str]:

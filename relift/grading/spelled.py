@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from relift.grading.compare import decide, same_answer, tree_of
-from relift.grading.decisions import Decision, unsure, yes
+from relift.grading.decisions import Decision, no, unsure, yes
 from relift.grading.latex import Spelling, spell
 from relift.grading.numbers import same_number
 from relift.grading.reader import PLAIN_NUMBER
@@ -31,6 +31,11 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         if tolerance is None:
             return Decision(gold.plain == answer.plain or Fraction(gold.plain) == Fraction(answer.plain),
                             "text" if gold.plain == answer.plain else "number")  # fmt: skip
+    if any(
+        one.unit and one.unit.dimensions and other.plain.endswith("%")
+        for one, other in ((gold, answer), (answer, gold))
+    ):
+        return no("unit")  # 36 dollars are no 36 percent
     factor = conversion(gold.unit, answer.unit)
     if gold.plain == answer.plain:
         return yes("text") if factor == 1 else Decision(False if factor is not None else None, "unit")

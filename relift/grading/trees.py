@@ -1,4 +1,4 @@
-"""Hold what the small reader makes of an answer: trees of numbers, names and operations, and the collections around them."""
+"""Hold what the small reader makes of an answer: trees of numbers, names, operations and collections."""
 
 from __future__ import annotations
 

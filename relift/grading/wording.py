@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from relift.grading.decisions import Decision, no, unsure, yes
-from relift.grading.words import Worded
+from relift.grading.words import Worded, number_word
 
 if TYPE_CHECKING:
     from relift.grading.latex import Spelling
@@ -67,6 +67,8 @@ def _sentence_for(gold: str, answer: Worded, same: Same) -> Decision | None:
     if not answer.formulas:
         if gold in _EMPTY and _phrase(answer) in _NOTHING:
             return yes("words")
+        if any(number_word(word) is not None for word in answer.words):
+            return unsure("words")  # two squared, one half, six apples
         return no("text") if gold[-1:].isdigit() or gold in _EMPTY else None
     formula = answer.committed()
     decision = same(gold, formula) if formula is not None else None

@@ -13,6 +13,7 @@ the sequence. "Detached" factors count as constants in the derivative, as the au
 | gspo | min(s A, clip(s) A), s = e^(mean over the sequence of l - l_old) | A s where not clipped |
 | cispo | A min(r, bound) l, factor detached | A min(r, bound) |
 | luffy | A p/(p+g) | A g p/(p+g)^2 |
+| probability | A p | A p |
 | sft; dft; chord_phi | l; p l, p detached; mu p(1-p) l, factor detached | 1; p; mu p(1-p) |
 | srft_demo; srft_rollout | w l, w detached | .5 e^(+-H_mean); .1 e^(H_mean) if A > 0, -1 if A < 0 |
 | k3_kl | -beta (rho - log rho - 1), rho = pi_ref/pi | beta (rho - 1) |
@@ -117,6 +118,18 @@ def luffy(gamma: float = 0.1) -> Loss:
     return Loss("luffy", coefficient, objective)
 
 
+def probability() -> Loss:
+    """Off-policy gradient of demonstrations, A p: the ratio to an author of probability 1 (LUFFY without shaping).
+
+    Source: SRFT, arXiv 2506.19767, on demonstrations; LUFFY's code without reshaping.
+    """
+
+    def weighted(xp: Any, view: TokenView) -> Any:
+        return view.advantage * xp.exp(view.logprob)
+
+    return Loss("probability", weighted, weighted)
+
+
 def sft() -> Loss:
     """Cross-entropy on demonstrations: the objective is the log-probability itself."""
 
@@ -200,6 +213,7 @@ LOSSES: dict[str, dict[str, Callable[[Any], Loss]]] = {
         "sft": lambda section: sft(),
         "dft": lambda section: dft(),
         "luffy": lambda section: luffy(section.luffy_gamma),
+        "probability": lambda section: probability(),
         "chord_phi": lambda section: chord_phi(section.chord_mu),
         "srft_demo": lambda section: srft_demo(section.srft_sign),
     },

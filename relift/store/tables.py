@@ -49,7 +49,7 @@ class TableFile:
 def table_file(
     root: Path, table: str, *, step: int, origin: str | None, draw: int | None, part: int | None
 ) -> TableFile:
-    """Find the file in which these rows live. Raises ValueError for what has no place: wrong table, origin, negative numbers."""
+    """Find the file in which these rows live. ValueError: wrong table, origin, or a negative number."""
     if table not in PER_STEP:
         raise ValueError(f"{table!r} is not a per-step table ({', '.join(PER_STEP)})")
     numbers = {"step": step, "draw": draw, "part": part}
@@ -155,8 +155,10 @@ def _column(
 
 
 def row_key(table: str) -> tuple[str, ...]:
-    """List the columns that tell the rows of one per-step file apart; they are stored in this order, the same for every table of
-    one set of attempts, so that the answers of one question lie together."""
+    """List the columns that tell the rows of one per-step file apart, in the order in which they are stored.
+
+    The order is the same for every table of one set of attempts, so that the answers of one question lie together.
+    """
     if table == "responses":
         return ("question_ix", "attempt")
     return tuple(name for name in TABLES[table].key if name not in _CONSTANT)

@@ -6,6 +6,7 @@ Axes: Q questions of the step, G attempts at each, S sequences that count.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,9 +22,25 @@ Place = tuple[int, int]  # (q, g) among the answers
 MiniBatch = tuple[np.ndarray, Component | None]  # its questions [q], and what RL trains on; None: nothing
 
 
-def reinforce(part: RLPart, step: Step, answers: Answers) -> Iterator[Update]:
-    """Make the RL updates of a step: `updates_per_batch` mini-batches of questions, in batch order."""
-    for _, component in rl_components(part, step, answers):
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a step: advantages of the attempts, and demonstrations, by q, that joined them with theirs."""
+
+    advantage_QG: np.ndarray
+    demos: Mapping[int, Demo]
+    advantage_Q: np.ndarray  # of the demonstrations; 0 where there is none
+
+    def joined(self, questions: Sequence[int]) -> list[tuple[int, Demo]]:
+        """List the demonstrations that joined these groups."""
+        return [(q, self.demos[q]) for q in questions if q in self.demos]
+
+
+def reinforce(part: RLPart, step: Step, answers: Answers, *, groups: Groups | None = None) -> Iterator[Update]:
+    """Make the RL updates of a step: `updates_per_batch` mini-batches of questions, in batch order.
+
+    `groups`: advantages in place of those that the part makes of each question's attempts.
+    """
+    for _, component in rl_components(part, step, answers, groups=groups):
         if component is not None:
             yield Update(UpdateKind.rl, "rl", (component,))
 
@@ -33,29 +50,43 @@ def fine_tune(part: SFTPart, demos: Sequence[Demo]) -> Update:
     return Update(UpdateKind.sft, part.optimizer, (sft_component(part, demos),))
 
 
-def rl_components(part: RLPart, step: Step, answers: Answers, *, leave_out: Collection[int] = ()) -> list[MiniBatch]:
+def rl_components(
+    part: RLPart,
+    step: Step,
+    answers: Answers,
+    *,
+    leave_out: Collection[int] = (),
+    groups: Groups | None = None,
+) -> list[MiniBatch]:
     """Lay out the RL components of a step's mini-batches, without the questions [q] in `leave_out`.
 
     Denominators count every decided attempt, also those of groups without signal, which skip the forward pass:
     their contribution is exactly 0 unless entropy or a KL is weighted. Flat groups are left out *before* counting if
     the recipe says so (DAPO), and a mini-batch of flat groups alone is none. Undecided attempts are treated as never
-    sampled. Old log-probabilities are scored for all mini-batches here, before the first update.
+    sampled. Old log-probabilities are scored for all mini-batches here, before the first update. The demonstrations
+    of `groups` count in the denominators; they are trained on in a component of their own (joined_terms).
     """
-    advantage_QG = part.advantage(answers.reward_QG, answers.decided_QG)
+    groups = groups or Groups(part.advantage(answers.reward_QG, answers.decided_QG), {}, np.zeros(len(answers)))
+    advantage_QG = groups.advantage_QG
     drawn = []
     for questions in np.array_split(np.arange(len(answers.question_ix_Q)), part.updates_per_batch):
-        own = [int(q) for q in questions if int(q) not in leave_out]
-        if part.drop_flat_groups:
-            own = [q for q in own if advantage_QG[q].any()]
+        own = _counted(part, groups, [int(q) for q in questions if int(q) not in leave_out])
         places = [(q, g) for q in own for g in np.flatnonzero(answers.decided_QG[q]).tolist()]
         drawn.append((questions, own, places))
     every = part.entropy_weight > 0 or part.kl is not None
     trained = [(q, g) for _, _, places in drawn for q, g in places if every or advantage_QG[q, g] != 0]
     sequence_of = dict(zip(trained, _sequences(part, step, answers, advantage_QG, trained), strict=True))
     return [
-        (questions, _rl_component(part, answers, places, sequence_of, n_questions=len(questions)) if own else None)
+        (questions, _rl_component(part, answers, places, sequence_of, groups.joined(own), n_questions=len(questions)))
+        if own
+        else (questions, None)
         for questions, own, places in drawn
     ]
+
+
+def _counted(part: RLPart, groups: Groups, questions: Sequence[int]) -> list[int]:
+    """Leave out the groups that the recipe drops before counting."""
+    return [q for q in questions if not part.drop_flat_groups or groups.advantage_QG[q].any()]
 
 
 def _sequences(
@@ -84,20 +115,72 @@ def _rl_component(
     answers: Answers,
     places: Sequence[Place],
     sequence_of: Mapping[Place, TrainSequence],
+    joined: Sequence[tuple[int, Demo]],
     *,
     n_questions: int,
 ) -> Component:
-    counts = Counts(
-        np.array([len(answers.completions_QG[q][g].token_ids_T) for q, g in places], np.int64),
-        np.array([q for q, _ in places], np.int64),
-        n_questions,
-        part.max_tokens,
-    )
-    trained_S = np.array([place in sequence_of for place in places], bool)
+    counts = _counts(part, answers, places, joined, n_questions=n_questions)
+    trained_S = np.array([place in sequence_of for place in places] + [False] * len(joined), bool)
     losses = [(part.loss, part.entropy_weight), *([(part.kl, 0.0)] if part.kl else [])]
     terms = _terms(losses, part.norm, counts, trained_S, scale=part.scale)
     sequences = tuple(sequence_of[place] for place in places if place in sequence_of)
     return Component("rl", sequences, terms, part.temperature)
+
+
+def _counts(
+    part: RLPart, answers: Answers, places: Sequence[Place], joined: Sequence[tuple[int, Demo]], *, n_questions: int
+) -> Counts:
+    """Count attempts, then the demonstrations that joined their groups."""
+    lengths = [len(answers.completions_QG[q][g].token_ids_T) for q, g in places]
+    lengths += [len(demo.completion_ids_T) for _, demo in joined]
+    group_S = np.array([q for q, _ in places] + [q for q, _ in joined], np.int64)
+    return Counts(np.array(lengths, np.int64), group_S, n_questions, part.max_tokens)
+
+
+def joined_terms(
+    part: RLPart,
+    answers: Answers,
+    groups: Groups,
+    *,
+    questions: np.ndarray,
+    trained: Collection[int],
+    losses: Sequence[tuple[Loss, Norm, float]],
+) -> tuple[Term, ...]:
+    """Make the terms (loss, norm, scale) of demonstrations that joined the groups of a mini-batch.
+
+    Their denominators count rollouts and demonstrations, as those of rl_components with the same groups do. `trained`:
+    the questions [q] whose demonstration is trained on, in ascending order.
+    """
+    own = _counted(part, groups, [int(q) for q in questions])
+    joined = groups.joined(own)
+    places = [(q, g) for q in own for g in np.flatnonzero(answers.decided_QG[q]).tolist()]
+    counts = _counts(part, answers, places, joined, n_questions=len(questions))
+    trained_S = np.array([False] * len(places) + [q in trained for q, _ in joined], bool)
+    made = [_terms([(loss, 0.0)], norm, counts, trained_S, scale=scale) for loss, norm, scale in losses]
+    return tuple(term for terms in made for term in terms)
+
+
+def join_groups(part: RLPart, step: Step, answers: Answers) -> Groups:
+    """Let a demonstration of each question join its attempts as one more answer, a correct one."""
+    found = {q: step.buffer.next_demo(int(ix)) for q, ix in enumerate(answers.question_ix_Q)}
+    demos = {q: demo for q, demo in found.items() if demo is not None}
+    n_Q = len(answers)
+    there = np.array([q in demos for q in range(n_Q)], bool).reshape(n_Q, 1)
+    reward = np.concatenate([answers.reward_QG, np.ones((n_Q, 1))], axis=1)
+    advantage = part.advantage(reward, np.concatenate([answers.decided_QG, there], axis=1))
+    return Groups(advantage[:, :-1], demos, advantage[:, -1])
+
+
+def demo_sequence(demo: Demo, *, advantage: float = 1.0) -> TrainSequence:
+    """Make what is trained on of a demonstration, at an advantage: 1 for a right answer of no group."""
+    advantage_T = np.full(len(demo.completion_ids_T), advantage, np.float32)
+    return TrainSequence(demo.prompt_ids, demo.completion_ids_T, {"advantage": advantage_T}, demo_id=demo.demo_id)
+
+
+def kind_of(parts: Sequence[Component]) -> UpdateKind:
+    """Name an update by what its components train on."""
+    names = {part.name for part in parts}
+    return UpdateKind.mixed if len(names) == 2 else UpdateKind.sft if "demo" in names else UpdateKind.rl
 
 
 def _terms(
@@ -112,10 +195,7 @@ def _terms(
 def sft_component(part: SFTPart, demos: Sequence[Demo], *, n_questions: int | None = None) -> Component:
     """Lay out the fine-tuning component of demonstrations. `n_questions`: questions of the update, those that RL
     trains on included; None: these."""
-    sequences = []
-    for d in demos:
-        ones_T = np.ones(len(d.completion_ids_T), np.float32)  # a demonstration is right: advantage 1, as for LUFFY
-        sequences.append(TrainSequence(d.prompt_ids, d.completion_ids_T, {"advantage": ones_T}, demo_id=d.demo_id))
+    sequences = [demo_sequence(demo) for demo in demos]
     counts = Counts(
         np.array([len(d.completion_ids_T) for d in demos], np.int64),
         np.array([d.question_ix for d in demos], np.int64),

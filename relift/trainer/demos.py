@@ -118,7 +118,7 @@ class DemoBuffer:
         """Take the demonstrations of the questions that qualify, by question_ix: trained on at once, never queued."""
         taken: dict[int, Demo] = {}
         for question_ix, n_correct, n_decided, n_attempts in counts.rows():
-            demo = self._next_demo(question_ix)
+            demo = self.next_demo(question_ix)
             if demo is not None and self.qualifies(n_correct, n_decided, n_attempts):
                 self._record_use(step, demo, n_correct, n_attempts)
                 taken[question_ix] = demo
@@ -176,8 +176,8 @@ class DemoBuffer:
             return [self.entries[i] for i in rng.permutation(len(self.entries))]
         return list(self.entries)
 
-    def _next_demo(self, question_ix: int) -> Demo | None:
-        """The least used demonstration of a question, the earliest of those; None when none may be used. One that
+    def next_demo(self, question_ix: int) -> Demo | None:
+        """Find the least used demonstration of a question, the earliest of those; None when none may be used. One that
         waits already (dedup = "allow") counts as used once more."""
         demos = self.demos_of.get(question_ix, [])
         waiting = Counter(e.demo_id for e in self.entries if e.question_ix == question_ix)
@@ -186,7 +186,7 @@ class DemoBuffer:
         return min(usable, key=lambda d: uses[d.demo_id], default=None)
 
     def _enqueue(self, step: int, question_ix: int, n_correct: int, n_attempts: int) -> None:
-        demo = self._next_demo(question_ix)
+        demo = self.next_demo(question_ix)
         if demo is None:
             return
         self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts, seen=step))

@@ -84,7 +84,7 @@ def read_inputs(
     offered = [d for d in train.demonstrations if d.question_id in by_id]
     try:
         demos, rows = admit(
-            offered if recipe.sft else [],
+            offered if recipe.takes_demonstrations else [],
             by_id,
             grader,
             encode=lambda text, prompt_ids: completion_ids(text, prompt_ids, tokenizer),
@@ -98,10 +98,11 @@ def read_inputs(
     for demo in demos:
         where = config.data.demonstrations or config.data.questions
         require_tokens(demo.completion_ids_T.tolist(), vocab=vocab, what=f"{where}: demonstration {demo.demo_id}")
-    if recipe.sft and not demos:
+    if recipe.takes_demonstrations and not demos:
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
+    require_room(config, recipe, demos, model_config)
     return Inputs(train, probe, ends, tokenizer, train_items, probe_items, ends_items, kinds, demos, rows, skipped)
 
 
@@ -145,12 +146,32 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
     n_waiting = len({demo.question_ix for demo in demos})  # more never wait at a time, one entry per question
     buffered = recipe.method.demonstrations is Demonstrations.buffered
     waits = buffered and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
-    n_demos = len(demos) if recipe.sft_steps else n_waiting if waits else batch
+    streamed = recipe.sft_steps or recipe.method.demonstrations is Demonstrations.beside
+    n_demos = len(demos) if streamed else n_waiting if waits else batch
     if n_demos < batch:
         raise InputError(
             f"{config.data.demonstrations or config.data.questions}: demonstrations for {n_demos} questions are fewer "
             f"than sft.batch = {batch}, no batch would ever fill: set that lower, or bring more demonstrations"
         )
+
+
+def require_room(config: Config, recipe: Recipe, demos: Sequence[Demo], model_config: Any) -> None:
+    """Refuse prefixes that leave no room for an answer, or that an engine was not told of."""
+    if recipe.prefix is None or recipe.prefix.place == "prompt":  # a hint that does not fit is not given
+        return
+    limit = longest_prompt(config, model_config)
+    longest = max(len(demo.prompt_ids) + int(config.prefix.high * len(demo.completion_ids_T)) for demo in demos)
+    if longest > limit:
+        raise InputError(
+            f"prefix.high = {config.prefix.high}: the longest prompt with its prefix takes {longest} tokens, more than "
+            f"{limit}: lower it, or raise data.max_prompt_tokens ({limit_words(model_config)})"
+        )
+
+
+def longest_prompt(config: Config, model_config: Any) -> int:
+    """Count the tokens that a prompt may have: as configured, and so that an answer still fits."""
+    context = context_limit(model_config) or 2**31
+    return min(config.data.max_prompt_tokens, context - max(config.rollout.max_tokens, config.probe.max_tokens or 0))
 
 
 def make_items(
@@ -168,9 +189,8 @@ def make_items(
     Over-long prompts are refused or, if so configured, counted in `skipped` and left out.
     """
     prompts = [render(q.problem, config.data.prompt, tokenizer, system=config.data.system) for q in questions]
-    context = context_limit(model_config) or 2**31
     longest_answer = max(config.rollout.max_tokens, config.probe.max_tokens or 0)
-    limit = min(config.data.max_prompt_tokens, context - longest_answer)
+    limit = longest_prompt(config, model_config)
     if limit < 1:
         raise InputError(
             f"rollout.max_tokens = {longest_answer} leaves no room for a prompt: {limit_words(model_config)}; lower "

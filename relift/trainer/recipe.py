@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from relift.learner.update import Loss, Update
 from relift.trainer.advantages import Advantage
@@ -25,6 +25,9 @@ class Demonstrations(StrEnum):
     stream = "stream"  # in steps of fine-tuning alone, from a shuffled stream
     buffered = "buffered"  # when enough of them wait
     at_once = "at_once"  # in the step whose rollouts call for them
+    joined = "joined"  # as one more answer to a question of the step, beside its rollouts
+    given = "given"  # never: their start is given to attempts
+    beside = "beside"  # a batch of a shuffled stream in every update, beside the rollouts
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,30 @@ class SFTPart:
     scale: float
     max_tokens: int
     optimizer: str  # "sft": moments of its own; "rl": one optimizer for both
+    mu: Callable[[int], float]  # share of the loss that demonstrations have in a step, where they share one (CHORD)
+
+
+@dataclass(frozen=True)
+class PrefixPart:
+    """The attempts that are given the start of a demonstration."""
+
+    place: Literal["answer", "prompt"]  # as the start of the answer, or as a hint in the user's words
+    questions: Literal["all", "waiting"]  # waiting: those in the buffer, all of whose last attempts were wrong
+    attempts: int  # of a question's n
+    low: float  # least share of the demonstration's tokens
+    high: float
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe with the numbers of a configuration. `rl`, `sft`: None where it has no such part."""
+    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`: None where it has no such part."""
 
     name: str
     method: Method
     rl: RLPart | None
     sft: SFTPart | None
     phase_steps: int
+    prefix: PrefixPart | None = None
 
     def plan(self, step: Step) -> list[Ask]:
         """Plan the attempts of a step; none in a step of fine-tuning alone."""
@@ -82,6 +98,11 @@ class Recipe:
         return self.phase_steps if self.rl else math.inf
 
     @property
+    def takes_demonstrations(self) -> bool:
+        """Whether it needs demonstrations at all."""
+        return self.method.demonstrations is not Demonstrations.never
+
+    @property
     def optimizers(self) -> tuple[str, ...]:
         """Names of the optimizers it needs."""
         used = {"rl"} if self.rl else set()
@@ -89,10 +110,10 @@ class Recipe:
 
 
 def step_questions(recipe: Recipe, step: Step) -> list[Ask]:
-    """Plan n plain attempts at each of the step's questions."""
+    """Plan n plain attempts at each of the step's questions, less those whose place a demonstration takes."""
     assert recipe.rl is not None
     items = step.questions(step.number - 1 - int(recipe.sft_steps))
-    return [ask_plainly(item, n=recipe.rl.attempts) for item in items]
+    return [ask_plainly(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
 
 
 @dataclass(frozen=True)
@@ -100,10 +121,11 @@ class Method:
     """Hold what the file of a recipe says.
 
     `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
-    names a section rl, a fine-tuning part if it names sft.
+    names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix.
     """
 
     defaults: Mapping[str, Mapping[str, Any]]
     updates: Callable[[Recipe, Step, Answers], Iterator[Update]]
     plan: Callable[[Recipe, Step], list[Ask]] = step_questions
     demonstrations: Demonstrations = Demonstrations.never
+    places_of_demos: int = 0  # of a question's n answers

@@ -27,7 +27,7 @@ Warn = Callable[[str], None]
 
 
 def rollout_engine(config: Config, model: Any, *, score: Score, warn: Warn) -> AbstractContextManager[Engine]:
-    """The engine, to be entered. Make it before a learner takes the model over.
+    """Make the engine, to be entered, before a learner takes the model over.
 
     `score` is asked, at every publication, for the learner's log-probabilities of a fixed text. Raises InputError when
     the engine cannot be had.
@@ -84,12 +84,12 @@ ENGINES: dict[str, Callable[[Config, Any, Score, Warn], AbstractContextManager[E
 
 
 def longest(config: Config) -> int:
-    """Tokens of the longest prompt and answer together that a run may ask for."""
+    """Count the tokens of the longest prompt and answer together that a run may ask for."""
     return config.data.max_prompt_tokens + max(config.rollout.max_tokens, config.probe.max_tokens or 0)
 
 
 def own_gpus(settings: VLLMConfig) -> str | None:
-    """The GPUs of this process's sampler among those that `vllm.gpus` sets apart on its host; None: the learner's."""
+    """Pick this process's GPUs among those that `vllm.gpus` sets apart on its host; None: the learner's."""
     if settings.gpus is None:
         return None
     listed = [gpu.strip() for gpu in settings.gpus.split(",") if gpu.strip()]
@@ -104,7 +104,7 @@ def own_gpus(settings: VLLMConfig) -> str | None:
 
 
 def learners_logprobs(learner: Learner, token_ids: Sequence[int]) -> np.ndarray:
-    """Log-probabilities under the learner, at temperature 1, of every token but the first."""
+    """Score every token but the first under the learner, at temperature 1."""
     (logprobs_T,) = learner.score(
         [TrainSequence(tuple(token_ids[:1]), np.array(token_ids[1:], np.int32))], temperature=1.0
     )

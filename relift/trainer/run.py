@@ -62,6 +62,7 @@ class Run:
     stop_token_ids: tuple[int, ...]
     record: Record
     buffer: DemoBuffer
+    hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
     save: Callable[[Run, str | None], None]  # writes a checkpoint of kind base, train, final; None: unscheduled
     take_over_base: Callable[[Run], bool] = lambda run: False  # step 0 from another run, where configured
     warn: Callable[[str], None] = lambda line: None
@@ -83,6 +84,7 @@ class Run:
                 score_reference=lambda sequences, temperature: self.learner.score_reference(
                     sequences, temperature=temperature
                 ),
+                hinted=self.hinted,
                 forget_moments=self.learner.reset_optimizer,
             )
 

@@ -33,7 +33,7 @@ def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, d
         run.publish()
         requests, place_R = _requests(run, asked, origin=origin, draw=draw, step=step)
         completions_QG = _in_place(run.engine.generate(requests, sampling), place_R, asked)
-    texts = iter(run.decode([c.token_ids_T for row in completions_QG for c in row]))
+    texts = iter(run.decode(_whole_answers(asked, completions_QG)))
     texts_QG = [[next(texts) for _ in row] for row in completions_QG]
     submissions = [
         Submission(
@@ -60,6 +60,16 @@ def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, d
     if asked:
         guard_undecided(run, answers, where=f"step {step}, {origin}")
     return answers
+
+
+def _whole_answers(asked: Sequence[Ask], completions_QG: Sequence[Sequence[Completion]]) -> list[np.ndarray]:
+    """Put what was given before what was written: a thought may begin in one and end in the other, so that the whole
+    answer is graded and kept as text. Everything else counts what was written."""
+    return [
+        np.array([*one.given_ids_G[g], *c.token_ids_T], np.int32) if one.given_ids_G else c.token_ids_T
+        for one, row in zip(asked, completions_QG, strict=True)
+        for g, c in enumerate(row)
+    ]
 
 
 Place = tuple[int, tuple[int, ...]]  # q, and the attempts [g] that a request stands for

@@ -34,7 +34,8 @@ from relift.trainer.base_model import device_of, load_model, model_fingerprint, 
 from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
-from relift.trainer.inputs import Inputs, questions_frame, read_inputs
+from relift.trainer.hints import hinted_prompt
+from relift.trainer.inputs import Inputs, longest_prompt, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
@@ -157,6 +158,7 @@ def assemble(
         stop_token_ids=stop_tokens(inputs.tokenizer, config),
         record=Record(writer, n_questions),
         buffer=DemoBuffer(config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed),
+        hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
         save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
         take_over_base=take_over_base,
         warn=warn,
@@ -166,6 +168,10 @@ def assemble(
 def longest_sequence(inputs: Inputs, recipe: Recipe, config: Config) -> int:
     """Count the tokens of the longest sequence that the run can train on."""
     prompts = [len(item.prompt_ids) for item in inputs.train_items]
+    if recipe.prefix and recipe.prefix.place == "prompt":
+        prompts.append(config.data.max_prompt_tokens)
+    elif recipe.prefix:
+        prompts += [len(d.prompt_ids) + int(recipe.prefix.high * len(d.completion_ids_T)) for d in inputs.demos]
     rollouts = max(prompts, default=0) + config.rollout.max_tokens if recipe.rl else 0
     return max([rollouts, *(len(demo.prompt_ids) + len(demo.completion_ids_T) for demo in inputs.demos)])
 
@@ -179,8 +185,9 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
 
 
 def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
-    """The order of the demonstrations in phases of fine-tuning alone; None without such a phase."""
-    if recipe.method.demonstrations is not Demonstrations.stream or not config.steps:
+    """Make the order of the demonstrations that come in a stream; None for a recipe without one."""
+    streamed = (Demonstrations.stream, Demonstrations.beside)
+    if recipe.method.demonstrations not in streamed or not config.steps:
         return None
     return Stream(len(inputs.demos), per_batch=config.sft.batch, seed=config.seed, purpose="demonstrations")
 

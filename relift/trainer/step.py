@@ -34,11 +34,27 @@ class Ask:
     item: Item
     prompt_ids_G: tuple[tuple[int, ...], ...]
     assistance_G: tuple[Assistance, ...]
+    given_ids_G: tuple[tuple[int, ...], ...] | None = (
+        None  # starts of the answers, at the end of the prompts; None: none
+    )
 
 
 def ask_plainly(item: Item, *, n: int) -> Ask:
     """Plan n attempts with the question's own prompt and nothing else."""
     return Ask(item, (item.prompt_ids,) * n, (Assistance.none,) * n)
+
+
+def ask_with_hint(item: Item, prompt_ids: tuple[int, ...], *, n_plain: int, n_given: int) -> Ask:
+    """Plan attempts with the question's own prompt, then attempts with a prompt that has a hint in it."""
+    prompts = (item.prompt_ids,) * n_plain + (prompt_ids,) * n_given
+    return Ask(item, prompts, (Assistance.none,) * n_plain + (Assistance.hint,) * n_given)
+
+
+def ask_with_prefix(item: Item, given: Sequence[int], *, n_plain: int, n_given: int) -> Ask:
+    """Plan attempts with the question's own prompt, then attempts that continue the answer begun with these tokens."""
+    prompts = (item.prompt_ids,) * n_plain + ((*item.prompt_ids, *given),) * n_given
+    assistance = (Assistance.none,) * n_plain + (Assistance.prefix,) * n_given
+    return Ask(item, prompts, assistance, ((),) * n_plain + (tuple(given),) * n_given)
 
 
 @dataclass(frozen=True)
@@ -51,4 +67,6 @@ class Step:
     demonstrations: Callable[[int], list[Demo]]  # a batch of the shuffled demonstrations
     score: Score  # log-probabilities under the weights as they are when it is called
     score_reference: Score  # the same under the base model
+    hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens of a solution as a
+    # hint in the user's words; None: longer than a prompt may be
     forget_moments: Callable[[str], None]  # of an optimizer by name

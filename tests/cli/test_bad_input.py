@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from relift.store import RunReader, check_run
+from relift.trainer.recipes import RECIPES
 from tests.cli.command import assert_refused, holds_nothing, relift
 from tests.resume.harness import HashGrader
 
@@ -42,7 +43,7 @@ def refuse(config: Path, run: Path, *options: str, parts: tuple[str, ...]) -> No
 # ---- options and configuration -------------------------------------------------------------------------------------
 
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "recipe=relif": ("recipe = 'relif'", "'sft', 'sft_rl', 'grpo', 'drgrpo', 'dapo', 'relift' or 'hpt'"),
+    "recipe=relif": ("no recipe 'relif'", "nearest: relift", f"known: {', '.join(RECIPES)}"),
     "rl.lr=3": ("unknown key 'rl.lr'", "nearest: rl.optimizer.lr"),
     "steps=many": ("steps = 'many'", "valid integer"),
     "steps=-1": ("steps = -1", "greater than or equal to 0"),

@@ -155,6 +155,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "sft-rl-limozin-50": LIMOZIN | {"steps": 2195, "rl.optimizer.lr": 5e-6},
     "hpt-7b": HPT,
     "hpt-1.5b": HPT | {"model.path": "Qwen/Qwen2.5-Math-1.5B", "sft.loss_scale": 0.3 / 8},
+    "luffy-7b": {"recipe": "luffy", "steps": 500, "rl.updates_per_batch": 2, "rl.optimizer.max_grad_norm": 1 / 64},
+    "dft-1.5b": {"recipe": "dft", "steps": 390, "sft.batch": 256, "sft.optimizer.lr": 5e-5},
+    "chord-mu": {"recipe": "chord", "sft.batch": 64, "sft.mu_peak": 0.9, "sft.mu_valley": 0.05},
+    "chord-phi": {"recipe": "chord", "sft.loss": "chord_phi", "sft.chord_mu": 1.0, "sft.mu_peak": 0.1},
 }
 
 
@@ -273,6 +277,13 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "relift": ("mean", "ppo_clip", 0.2, 0.28, 3.0, "tokens", False, 1e-4),
     "frozen": ("std", "ppo_clip", 0.2, 0.2, None, "sequences", False, 0.0),
     "hpt": ("mean", "ratio", 0.2, 0.2, None, "questions_max_tokens", False, 0.0),
+    "gspo": ("std", "gspo", 3e-4, 4e-4, None, "sequences", False, 0.0),
+    "cispo": ("std", "cispo", 0.2, 0.2, None, "tokens", False, 0.0),
+    "luffy": ("mean", "ratio", 0.2, 0.2, None, "max_tokens", False, 0.0),
+    "prefix_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "hint_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "srft": ("std", "srft_rollout", 0.2, 0.2, None, "tokens", False, 0.0),
+    "chord": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }
 
 
@@ -283,7 +294,7 @@ def losses(config: Config) -> tuple[Any, ...]:
 
 
 def test_every_recipe_is_in_the_table() -> None:
-    assert set(RECIPES) == {*LOSSES, "sft"}
+    assert set(RECIPES) == {*LOSSES, "sft", "dft"}
 
 
 OVER = ["hpt", "relift", "relift-paper", "relift-june2025"]  # hpt: a file that names it; the others: presets
@@ -296,9 +307,9 @@ def test_a_recipe_is_the_same_over_any_other(recipe: str, over: str, tmp_path: P
     config = load_config(source, overrides=["sft.phase_steps=1", f"recipe={recipe}"])
     assert losses(config) == LOSSES[recipe]
     hpt = recipe == "hpt"
-    assert (config.rl.entropy_weight, config.rl.loss_scale) == (0.001 if hpt else 0.0, 1.0)
+    assert (config.rl.entropy_weight, config.rl.loss_scale) == (0.001 if recipe in ("hpt", "luffy") else 0.0, 1.0)
     assert config.sft.loss_scale == (1 / 8 if hpt else 1.0)
-    assert config.sft.denominator == ("questions" if hpt else "tokens")
+    assert config.sft.denominator == {"hpt": "questions", "luffy": "max_tokens"}.get(recipe, "tokens")
     assert config.rl.optimizer.skip_grad_norm == (80 / 64 if hpt else None)
     assert config.rl.optimizer.max_grad_norm == 1.0  # the clip of another recipe is in its units
     assert config.rl.optimizer.lr == {"hpt": 5e-6, "frozen": 0.0}.get(recipe, 1e-6)

@@ -1,4 +1,4 @@
-"""Check what every engine must do: the contract of relift.engines.tokens.Engine as checks on an engine that a factory makes.
+"""Check the contract of relift.engines.tokens.Engine on an engine that a factory makes.
 
 Use: `for check in CHECKS: check(make_engine, prompts)`, or parametrise a test over CHECKS. All engines of one
 factory must hold equal weights; prompts are three or more, different, with room for 12 more tokens.

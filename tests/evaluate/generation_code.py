@@ -1,4 +1,4 @@
-"""List the files that make answers, with their hashes as of the last look. Run as a module it writes the hashes anew."""
+"""List the files that make answers, with their hashes as of the last look; run as a module, write them anew."""
 
 from __future__ import annotations
 

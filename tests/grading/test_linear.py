@@ -59,13 +59,13 @@ def test_every_pattern_is_linear_over_common_pieces(module: str, name: str) -> N
 
 
 def test_the_proof_finds_a_quadratic_pattern() -> None:
-    """A pattern with two adjacent repetitions of one character, as the caps once had them."""
-    pattern = re.compile(r"\^\s*\{?\s*[-+]?\s*[(]?\s*\d{5}")
-    texts = [list(pumped(pattern, size, common=False)) for size in (200, 400)]
+    """Blanks before a sign: every blank begins a try that runs to the end of them."""
+    pattern = re.compile(r"\s+!")
+    texts = [list(pumped(pattern, size, common=False)) for size in (1_500, 3_000)]
     slow = [
         one
         for one, other in zip(*texts, strict=True)
-        if not is_linear({200: one, 400: other}.__getitem__, pattern.search, size=200, floor=0.002)
+        if not is_linear({1_500: one, 3_000: other}.__getitem__, pattern.search, size=1_500)
     ]
     assert slow
 

@@ -180,19 +180,19 @@ from relift.grading import Grader, Submission
 print("ready", flush=True)
 with Grader(workers=1, limit_seconds=60.0) as grader:
     while True:
-        grader.judge([Submission({gold!r} + str(time.time()), {text!r}, kind={kind!r})])
+        grader.judge([Submission({gold!r} + str(time.time()), {text}, kind={kind!r})])
 """
 
 
 @pytest.mark.parametrize(
     ("gold", "text", "kind"),
     [
-        ("f(x)+", r"\boxed{g(x)^{9^{99}}}", "math"),  # a worker is at it, for up to a minute
-        ("5.", "answer: \n" * 100_000, "math"),
-        ("5", r"\boxed{\sin(\exp(\exp(20)))}", "math"),
-        ("5", r"\boxed{" * 100_000, "math"),
-        ("A", "answer: \n" * 100_000, "choice"),
-        ("5", "1" * 900_000, "exact"),
+        ("f(x)+", r"r'\boxed{g(x)^{9^{99}}}'", "math"),  # a worker is at it, for up to a minute
+        ("5.", r"'answer: \n' * 100_000", "math"),
+        ("5", r"r'\boxed{\sin(\exp(\exp(20)))}'", "math"),
+        ("5", r"r'\boxed{' * 100_000", "math"),
+        ("A", r"'answer: \n' * 100_000", "choice"),
+        ("5", "'1' * 900_000", "exact"),
     ],
 )
 def test_an_interrupt_ends_every_phase(gold: str, text: str, kind: str) -> None:
@@ -207,7 +207,7 @@ def test_an_interrupt_ends_every_phase(gold: str, text: str, kind: str) -> None:
     start = time.monotonic()
     process.wait(30)
     process.stdout.close()
-    assert time.monotonic() - start < 2.0 + 1.0  # the promise is 2 s; tests run beside others
+    assert time.monotonic() - start < 2.0 + 3.0  # the promise is 2 s; tests run beside others
     assert process.returncode in (-signal.SIGINT, 1)
 
 

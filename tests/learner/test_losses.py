@@ -107,6 +107,7 @@ CASES: list[tuple[Loss, Callable[..., torch.Tensor]]] = [
     (losses.gspo(0.2, 0.28), gspo),
     (losses.cispo(1.28), lambda lp, old, a, h: -(torch.clamp((lp - old).exp(), max=1.28).detach() * a * lp).sum()),
     (losses.luffy(0.1), lambda lp, old, a, h: -(a * lp.exp() / (lp.exp() + 0.1)).sum()),
+    (losses.probability(), lambda lp, old, a, h: -(a * lp.exp()).sum()),
     (losses.sft(), lambda lp, old, a, h: -lp.sum()),
     (losses.dft(), lambda lp, old, a, h: -(lp.exp().detach() * lp).sum()),
     (losses.chord_phi(0.1), lambda lp, old, a, h: -(0.1 * (lp.exp() * (1 - lp.exp())).detach() * lp).sum()),

@@ -159,5 +159,5 @@ def test_a_hostile_record_reads_nothing_outside(tmp_path: Path) -> None:
     record = read_record(path)
     for name in ("../../etc/passwd", "/etc/passwd", "attempts/../config.toml"):
         path.write_bytes(record_bytes({**record, "files": {name: {"bytes": 1, "sha256": "", "rows": 0}}}))
-        with pytest.raises(StoreError, match="no table file"):
+        with pytest.raises(StoreError, match="not the commit record of a step"):
             RunReader(tmp_path).steps("attempts")

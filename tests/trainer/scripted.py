@@ -19,11 +19,13 @@ from relift.engines.tokens import Completion, Request, Sampling
 from relift.grading import Grader, Scorer
 from relift.learner.update import TrainSequence, Update, UpdateStats
 from relift.run_record import RunRecord
-from relift.schema import Finish, Question, demo_id_of, question_id_of, question_row
+from relift.schema import Finish, Question, demo_id_of, question_id_of
 from relift.store import RunWriter
+from relift.store.rows import question_row
 from relift.trainer.configuration import load_config
 from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.loop import Interrupted, train
+from relift.trainer.recipe import Demonstrations
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
 from relift.trainer.run import Run
@@ -75,7 +77,7 @@ class ScriptedEngine:
         return [[self._answer(request, g) for g in range(len(request.seeds))] for request in requests]
 
     def _answer(self, request: Request, g: int) -> Completion:
-        item = self._by_prompt[request.prompt_ids]
+        item = next(i for p, i in self._by_prompt.items() if request.prompt_ids[: len(p)] == p)  # a prefix may follow
         good = g < self._n_right(item.question_ix, self.policy_version)
         ids_T = tokens((right if good else wrong)(item.question.answer))
         return Completion(ids_T, np.full(len(ids_T), -0.5, np.float32), Finish.stop, 0.25, request.seeds[g])
@@ -179,7 +181,7 @@ def scripted_run(
         if recipe.rl
         else None,
         "demo_stream": Stream(len(demos), per_batch=batch, seed=config.seed, purpose="demonstrations")
-        if recipe.sft_steps
+        if recipe.method.demonstrations in (Demonstrations.stream, Demonstrations.beside)
         else None,
         "engine": ScriptedEngine(asked, n_right),
         "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),
@@ -188,6 +190,7 @@ def scripted_run(
         "stop_token_ids": (END,),
         "record": Record(writer, len(asked)),
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
+        "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
         "save": lambda run, kind: saved.append((run.step, kind)),
     }
     return Run(**{**fields, **parts})
@@ -210,12 +213,12 @@ def demo_text(item: Item) -> str:
 
 def questions_frame(asked: Sequence[Item], with_demo: Sequence[int]) -> pd.DataFrame:
     rows = [
-        {
-            **question_row(item.question),
-            "question_ix": item.question_ix,
-            "prompt_tokens": len(item.prompt_ids),
-            "has_demo": item.question_ix in with_demo,
-        }
+        question_row(
+            item.question,
+            item.question_ix,
+            prompt_tokens=len(item.prompt_ids),
+            has_demo=item.question_ix in with_demo,
+        )
         for item in asked
     ]
     return pd.DataFrame(rows)

@@ -33,7 +33,7 @@ run_here(load_config(folder / "maxrl.toml", overrides=sets), folder / "run")
 
 def test_the_recipe_of_the_document_trains(tmp_path: Path) -> None:
     text = DOCUMENT.read_text()
-    file, line = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    file, line = re.findall(r"```(?:python|text)\n(.*?)```", text, re.DOTALL)
     (config,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (name,) = re.findall(r"`relift/trainer/recipes/(\w+)\.py`:", text)
     source = Path(relift.__file__).parent
@@ -41,7 +41,7 @@ def test_the_recipe_of_the_document_trains(tmp_path: Path) -> None:
     copied = shutil.copytree(source, tmp_path / "relift", ignore=ignored) / "trainer" / "recipes"
     (copied / f"{name}.py").write_text(file)
     table = (copied / "__init__.py").read_text()
-    table = table.replace("relift, sft, sft_rl\n", f"{name}, relift, sft, sft_rl\n")
+    table = table.replace("    luffy,\n    relift,\n", f"    luffy,\n    {name},\n    relift,\n")
     (copied / "__init__.py").write_text(table.replace('    "hpt": hpt.METHOD,\n', '    "hpt": hpt.METHOD,\n' + line))
     (tmp_path / "maxrl.toml").write_text(config)
     path = os.pathsep.join((str(tmp_path), str(ROOT)))

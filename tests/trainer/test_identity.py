@@ -179,7 +179,7 @@ def test_tunable_changes_need_leave_by_name(tmp_path: Path) -> None:
     with pytest.raises(ResumeRefused, match="--allow-change steps --allow-change rl.optimizer.lr"):
         identity.changed_tunables(stored, other, folder=tmp_path, allowed=[])
     allowed = identity.changed_tunables(stored, other, folder=tmp_path, allowed=["steps", "rl.optimizer.lr"])
-    assert allowed == {"steps": [1785, 7], "rl.optimizer.lr": [1e-6, 1e-3]}
+    assert allowed == {"steps": (1785, 7), "rl.optimizer.lr": (1e-6, 1e-3)}
     assert identity.changed_tunables(stored, BASE, folder=tmp_path, allowed=[]) == {}
 
 

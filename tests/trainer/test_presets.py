@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,25 +45,37 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """128 questions with a fraction for an answer, no column answer_kind, a demonstration each."""
+    """256 questions with a fraction for an answer, no column answer_kind, a demonstration each."""
     path = tmp_path_factory.mktemp("data") / "q.jsonl"
     rows = [
         {"problem": f"Half of {n}?", "answer": rf"\frac{{{n}}}{{2}}", "demonstration": rf"\boxed{{\frac{{{n}}}{{2}}}}"}
-        for n in range(1, 257, 2)
+        for n in range(1, 513, 2)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
+# Qwen/Qwen2.5-7B-Instruct, config.json: what CHORD's authors train reads far enough as it is.
+INSTRUCT = {"max_position_embeddings": 32768, "rope_theta": 1000000}
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_starts_on_the_stock_checkpoint(tmp_path: Path, stock: Path, questions: Path, name: str) -> None:
-    overrides = [f"model.path={stock}", f"data.questions={questions}", "model.device=cpu"]
+    own_positions = name == "dft-1.5b"  # 2,048 tokens fit into the stock 4,096
+    positions, theta, model = (4096, 10000, stock) if own_positions else (16384, 40000, stock)
+    if load_config(name).model.path == "Qwen/Qwen2.5-7B-Instruct":
+        positions, theta = INSTRUCT.values()
+        model = shutil.copytree(stock, tmp_path / "instruct")
+        own = Qwen2Config.from_pretrained(stock).to_dict() | {"max_position_embeddings": positions}
+        own["rope_parameters"] = {"rope_type": "default", "rope_theta": theta}
+        (model / "config.json").write_text(json.dumps(own))
+    overrides = [f"model.path={model}", f"data.questions={questions}", "model.device=cpu"]
     config = load_config(name, overrides=overrides)
     lines: list[str] = []
     with open_run(config, tmp_path / "run", warn=lines.append) as run:
-        assert context_of(run.learner.model.config) == 16384  # type: ignore[attr-defined]
-        assert run.learner.model.config.rope_parameters["rope_theta"] == 40000  # type: ignore[attr-defined]
-        assert len(run.train_items) == len(run.demos) == 128
+        assert context_of(run.learner.model.config) == positions  # type: ignore[attr-defined]
+        assert run.learner.model.config.rope_parameters["rope_theta"] == theta  # type: ignore[attr-defined]
+        assert len(run.train_items) == len(run.demos) == 256
         assert {item.question.answer_kind for item in run.train_items} == {"math"}
         assert run.stop_token_ids == (1,)
     assert lines == []

@@ -63,7 +63,7 @@ def step_of(*, demos: list[Demo] | None = None, scores: dict[int, float] | None 
         raise AssertionError("no recipe's updates ask for that here")
 
     buffer = DemoBuffer(BufferConfig(), demos or [], batch=2, seed=0)
-    return Step(1, buffer, none, none, score, score, forget_moments=none)  # type: ignore[arg-type]
+    return Step(1, buffer, none, none, score, score, none, forget_moments=none)  # type: ignore[arg-type]
 
 
 def updates_of(recipe: Recipe, answers: Answers, step: Step | None = None) -> list[Update]:
@@ -366,7 +366,7 @@ kinds_of_help = st.sampled_from([a for a in Assistance if a is not Assistance.no
     own=st.lists(st.text("+-?", min_size=2, max_size=2), min_size=1, max_size=5),
     helped=st.text("+-?", min_size=1, max_size=4),
     kind=kinds_of_help,
-    recipe=st.sampled_from(["relift", "hpt"]),
+    recipe=st.sampled_from(["relift", "hpt", "prefix_rl", "hint_rl"]),  # those with a gate
 )
 def test_assisted_attempts_change_no_count_and_no_gate(
     own: list[str], helped: str, kind: Assistance, recipe: str
@@ -407,6 +407,14 @@ def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
         ("frozen", Demonstrations.never, ("rl",), 0),
         ("relift", Demonstrations.buffered, ("rl", "sft"), 0),
         ("hpt", Demonstrations.at_once, ("rl",), 0),
+        ("gspo", Demonstrations.never, ("rl",), 0),
+        ("cispo", Demonstrations.never, ("rl",), 0),
+        ("dft", Demonstrations.stream, ("sft",), math.inf),
+        ("luffy", Demonstrations.joined, ("rl",), 0),
+        ("srft", Demonstrations.joined, ("rl",), 0),
+        ("prefix_rl", Demonstrations.given, ("rl",), 0),
+        ("hint_rl", Demonstrations.given, ("rl",), 0),
+        ("chord", Demonstrations.beside, ("rl",), 0),
     ],
 )
 def test_phases_and_optimizers(name: str, use: str, optimizers: tuple[str, ...], sft_steps: float) -> None:
@@ -448,6 +456,9 @@ def test_every_loss_can_be_named(section: str, loss: str) -> None:
         (["sft.denominator=means"], 'sft.denominator = "means": unknown'),
         (["rl.loss=gspo"], "set rl.denominator to sequences or questions"),
         (["rl.loss=cispo"], "needs rl.ratio_cap"),
+        (["recipe=prefix_rl", "prefix.attempts=8"], "at least one is to be given a prefix and at least one none"),
+        (["recipe=prefix_rl", "prefix.low=0.8"], "prefix.low = 0.8: more than prefix.high"),
+        (["recipe=luffy", "rollout.attempts_per_question=1"], "a demonstration takes the place of one attempt"),
         (["recipe=sft_rl", "sft.phase_steps=0"], "sft.phase_steps: recipe sft_rl needs at least one"),
         (["buffer.capacity=63"], "buffer.capacity = 63: less than sft.batch = 64"),
         (["sft.optimizer.schedule=cosine"], 'set sft.optimizer.over = "run", or sft.optimizer.total_steps'),

@@ -50,7 +50,11 @@ ANSWERS = Answers(
 
 def stats(n_tokens: int = 10, *, skipped: bool = False) -> UpdateStats:
     loss = math.nan if skipped else 1.0
-    return UpdateStats(loss, 0.5, 1e-3, 2, n_tokens, None, None, None, skipped, 0.125)
+    return UpdateStats(
+        loss=loss, grad_norm=0.5, lr=1e-3, n_sequences=2, n_tokens=n_tokens, entropy=None, sampler_kl=None,
+        n_sampled_tokens=None, sampler_gap=None, sampler_gap_p99=None, effective_tokens=None, clip_fraction=None,
+        skipped=skipped, seconds=0.125,
+    )  # fmt: skip
 
 
 def update(kind: UpdateKind, *components: tuple[str, int]) -> Update:
@@ -80,7 +84,7 @@ def written(record: Record, step: int = 1) -> RunReader:
 def test_a_row_per_attempt() -> None:
     frame = attempts_frame(ANSWERS, decoding="rollout")
     rows = frame.astype(object).where(frame.notna(), None)
-    assert rows.drop(columns=["policy_version", "decoding_id"]).to_numpy().tolist() == [
+    assert rows.drop(columns=["policy_version", "decoding_id", "grader_agrees"]).to_numpy().tolist() == [
         # question, attempt, help, verdict, rule, reward, finish, tokens, answer, log-probability, entropy, seed, text
         [2, 0, "none", "undecided", "none.crash", None, "stop", 4, None, -1.0, 0.5, 1, "two a"],
         [2, 1, "none", "wrong", "none.truncated", 0.0, "length", 8, None, -2.0, 0.5, 2, "two b"],

@@ -207,6 +207,45 @@ def hpt_1_5b(start: Start) -> None:
     assert start("hpt-1.5b").optimizers == start("hpt-7b").optimizers
 
 
+def luffy_7b(start: Start) -> None:
+    """train.sh: no clip, no standard deviation, sum / 8192, entropy .001, 1e-6; the limit of 1 in our units."""
+    started = start("luffy-7b")
+    assert rl_loss(started) == ("ratio", "less_mean", "max_tokens") and bounds_of(started)[1:] == (OPEN, OPEN)
+    assert set(started.optimizers) == {"rl"}
+    has(started.optimizers["rl"], lr=1e-6, max_grad_norm=1 / 64, schedule="constant", warmup_steps=0)
+    rl, sft = started.recipe.rl, started.recipe.sft
+    assert rl is not None and sft is not None
+    assert (rl.entropy_weight, rl.attempts, started.recipe.method.places_of_demos, rl.updates_per_batch) == (
+        0.001,
+        8,
+        1,
+        2,
+    )
+    assert (sft.loss.name, started.config.sft.luffy_gamma, sft.norm) == ("luffy", 0.1, rl.norm)
+
+
+def dft_1_5b(start: Start) -> None:
+    """README: 100,000 rows once in batches of 256 at 5e-5; cosine after a tenth."""
+    has(start("dft-1.5b").optimizers["sft"], lr=5e-5, schedule="cosine", warmup_steps=39, total_steps=100_000 // 256)
+    assert load_config("dft-1.5b").sft.batch == 256
+
+
+def chord_mu(start: Start) -> None:
+    """mix_chord.yaml and its comments: clip .2, 32 x 8 rollouts and 64 demonstrations, mu .9 to .05 over 200 steps."""
+    started, config = start("chord-mu"), load_config("chord-mu")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens") and bounds_of(started) == (0.8, 1.2, OPEN)
+    assert (config.rollout.questions_per_step, config.rollout.attempts_per_question, config.sft.batch) == (32, 8, 64)
+    sft = started.recipe.sft
+    assert sft is not None and (sft.loss.name, sft.norm.__name__) == ("sft", "tokens")
+    np.testing.assert_allclose([sft.mu(s) for s in (100, 200, 500)], [0.475, 0.05, 0.05], rtol=1e-12)
+
+
+def chord_phi(start: Start) -> None:
+    sft, config = start("chord-phi").recipe.sft, start("chord-phi").config
+    assert sft is not None and (sft.loss.name, config.sft.chord_mu) == ("chord_phi", 1.0)
+    assert [sft.mu(s) for s in (1, 200, 500)] == [0.1] * 3
+
+
 PRESETS: dict[str, Callable[[Start], None]] = {
     "relift-paper": relift_paper,
     "relift-june2025": relift_june2025,
@@ -216,6 +255,10 @@ PRESETS: dict[str, Callable[[Start], None]] = {
     "sft-rl-limozin-50": sft_rl_limozin_50,
     "hpt-7b": hpt_7b,
     "hpt-1.5b": hpt_1_5b,
+    "luffy-7b": luffy_7b,
+    "dft-1.5b": dft_1_5b,
+    "chord-mu": chord_mu,
+    "chord-phi": chord_phi,
 }
 
 
@@ -262,6 +305,64 @@ def recipe_hpt(start: Start) -> None:
     assert ratio_of_weights(start("hpt")) == pytest.approx(8192 / 4000)
 
 
+def recipe_gspo(start: Start) -> None:
+    """Section 5.1: 3e-4 and 4e-4, four mini-batches. The ratio of one token is the sequence's."""
+    started = start("gspo")
+    assert rl_loss(started) == ("gspo", "over_std", "sequences")
+    assert (started.config.rl.clip_low, started.config.rl.clip_high) == (3e-4, 4e-4)
+    assert started.recipe.rl is not None and started.recipe.rl.updates_per_batch == 4
+
+
+def recipe_cispo(start: Start) -> None:
+    """No token is clipped away; a ratio beyond 5 counts as 5."""
+    started = start("cispo")
+    assert rl_loss(started) == ("cispo", "over_std", "tokens") and bounds_of(started) == (0.01, OPEN, OPEN)
+    assert started.config.rl.ratio_cap == 5.0
+
+
+def recipe_dft(start: Start) -> None:
+    started = start("dft")
+    has(started.optimizers["sft"], lr=5e-5, schedule="cosine", warmup_steps=50, total_steps=500, final_ratio=0.0)
+    sft = started.recipe.sft
+    assert sft is not None and (sft.loss.name, sft.norm.__name__) == ("dft", "tokens") and started.recipe.rl is None
+
+
+def recipe_luffy(start: Start) -> None:
+    started = start("luffy")
+    assert rl_loss(started) == ("ratio", "less_mean", "max_tokens")
+    has(started.optimizers["rl"], lr=1e-6, schedule="constant")
+    assert started.recipe.rl is not None and started.recipe.rl.entropy_weight == 0.001
+
+
+def recipe_srft(start: Start) -> None:
+    started = start("srft")
+    assert rl_loss(started) == ("srft_rollout", "over_std", "tokens") and started.config.sft.srft_sign == -1
+    assert started.recipe.sft is not None and started.recipe.sft.loss.name == "srft_demo"
+
+
+def recipe_prefix_rl(start: Start) -> None:
+    """Guided and unguided one to one."""
+    started = start("prefix_rl")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens") and started.recipe.sft is None
+    assert started.recipe.prefix is not None and started.recipe.rl is not None
+    assert 2 * started.recipe.prefix.attempts == started.recipe.rl.attempts
+
+
+def recipe_hint_rl(start: Start) -> None:
+    started = start("hint_rl")
+    assert rl_loss(started) == rl_loss(start("prefix_rl"))
+    prefix = started.recipe.prefix
+    assert prefix is not None and (prefix.questions, prefix.place, prefix.low, prefix.high) == (
+        "waiting", "prompt", 0.25, 0.75,
+    )  # fmt: skip
+
+
+def recipe_chord(start: Start) -> None:
+    sft = start("chord").recipe.sft
+    assert rl_loss(start("chord")) == ("ppo_clip", "over_std", "tokens")
+    assert sft is not None and sft.mu(200) == 0.05
+
+
 def recipe_frozen(start: Start) -> None:
     started = start("frozen")
     has(started.optimizers["rl"], lr=0.0)
@@ -275,6 +376,14 @@ BY_NAME: dict[str, Callable[[Start], None]] = {
     "drgrpo": recipe_drgrpo,
     "dapo": recipe_dapo,
     "hpt": recipe_hpt,
+    "gspo": recipe_gspo,
+    "cispo": recipe_cispo,
+    "dft": recipe_dft,
+    "luffy": recipe_luffy,
+    "srft": recipe_srft,
+    "chord": recipe_chord,
+    "prefix_rl": recipe_prefix_rl,
+    "hint_rl": recipe_hint_rl,
     "frozen": recipe_frozen,
 }
 

@@ -100,7 +100,7 @@ def test_thirty_publications(layout: str, tmp_path: Path) -> None:
     for name, one in zip(("here", "child"), np.array(grown).T, strict=True):
         print(f"{layout}, {name}: {one[4] / 2**20:.0f} MB after 5 publications, {one[-1] / 2**20:.0f} after 30")
         assert one[-1] - one[4] < 16 * 2**20
-    assert not list(Path("/dev/shm").glob("relift-weights-*"))
+    assert not list(Path("/dev/shm").glob(f"relift-weights-{os.getpid()}-*"))
 
 
 def test_weights_that_do_not_arrive_are_noticed(policy: Policy) -> None:

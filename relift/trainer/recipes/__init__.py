@@ -14,9 +14,27 @@ from relift.learner.importance import weighted
 from relift.learner.losses import LOSSES, k3_kl
 from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
+from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
-from relift.trainer.recipe import Demonstrations, Method, Recipe, RLPart, SFTPart
-from relift.trainer.recipes import dapo, drgrpo, frozen, grpo, hpt, relift, sft, sft_rl
+from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe, RLPart, SFTPart
+from relift.trainer.recipes import (
+    chord,
+    cispo,
+    dapo,
+    dft,
+    drgrpo,
+    frozen,
+    grpo,
+    gspo,
+    hint_rl,
+    hpt,
+    luffy,
+    prefix_rl,
+    relift,
+    sft,
+    sft_rl,
+    srft,
+)
 
 RECIPES: dict[str, Method] = {
     "sft": sft.METHOD,
@@ -26,6 +44,14 @@ RECIPES: dict[str, Method] = {
     "dapo": dapo.METHOD,
     "relift": relift.METHOD,
     "hpt": hpt.METHOD,
+    "gspo": gspo.METHOD,
+    "cispo": cispo.METHOD,
+    "dft": dft.METHOD,
+    "luffy": luffy.METHOD,
+    "srft": srft.METHOD,
+    "chord": chord.METHOD,
+    "prefix_rl": prefix_rl.METHOD,
+    "hint_rl": hint_rl.METHOD,
     "frozen": frozen.METHOD,
 }
 
@@ -42,7 +68,8 @@ def build(config: Config) -> Recipe:
     rl = _rl_part(config) if "rl" in method.defaults else None
     shared = rl is not None and config.sft.moments == "shared"
     sft_part = _sft_part(config, optimizer="rl" if shared else "sft") if "sft" in method.defaults else None
-    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps)
+    prefix = _prefix_part(config) if "prefix" in method.defaults else None
+    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix)
     require_agreement(config, recipe)
     return recipe
 
@@ -57,6 +84,11 @@ def look_up(table: Mapping[str, Named], name: str, *, key: str) -> Named:
 def require_agreement(config: Config, recipe: Recipe) -> None:
     """Refuse settings of a recipe that contradict each other."""
     buffer, batch = config.buffer, config.sft.batch
+    if recipe.rl and recipe.rl.attempts <= recipe.method.places_of_demos:
+        raise InputError(
+            f"rollout.attempts_per_question = {recipe.rl.attempts}: a demonstration takes the place of one attempt "
+            f"under recipe {recipe.name}: set it to 2 at least"
+        )
     use = recipe.method.demonstrations
     if use is Demonstrations.stream and recipe.rl and config.sft.phase_steps == 0:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
@@ -102,6 +134,19 @@ def _rl_part(config: Config) -> RLPart:
     )
 
 
+def _prefix_part(config: Config) -> PrefixPart:
+    prefix, n = config.prefix, config.rollout.attempts_per_question
+    attempts = n // 2 if prefix.attempts is None else prefix.attempts
+    if not 0 < attempts < n:
+        raise InputError(
+            f"prefix.attempts = {attempts}: of {n} attempts (rollout.attempts_per_question) at least one is to be "
+            "given a prefix and at least one none"
+        )
+    if prefix.low > prefix.high:
+        raise InputError(f"prefix.low = {prefix.low}: more than prefix.high = {prefix.high}")
+    return PrefixPart(prefix.place, prefix.questions, attempts, prefix.low, prefix.high)
+
+
 def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
     sft_config = config.sft
     return SFTPart(
@@ -111,6 +156,12 @@ def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
         scale=sft_config.loss_scale,
         max_tokens=config.data.max_demo_tokens,
         optimizer=optimizer,
+        mu=warm_then_cosine(
+            warmup=sft_config.mu_warmup_steps,
+            decay=sft_config.mu_decay_steps,
+            peak=sft_config.mu_peak,
+            valley=sft_config.mu_valley,
+        ),
     )
 
 

@@ -83,7 +83,7 @@ def test_runs_with_other_questions_share_no_figure_of_them(folders: dict[str, Pa
 
 
 def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no figure or table f99; there are band_accuracy"):
+    with pytest.raises(InputError, match="no figure or table f99; there are changes, band_accuracy"):
         analyze([folders["rl"]], tmp_path, only=["f99"])
     with pytest.raises(InputError, match="no run is called 'sft'; the frame holds: rl"):
         analyze([folders["rl"]], tmp_path, base="sft")

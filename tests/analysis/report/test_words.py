@@ -55,8 +55,13 @@ def test_an_interval_without_0_that_the_exact_test_does_not_confirm_is_no_findin
 def difference(group: str, low: float, high: float, run_id: str = "rl-1") -> dict[str, object]:
     return {
         "run_id": run_id,
+        "kind": "all" if group == "all" else "group" if group == "longer" else "band",
         "group": group,
+        "step": 72,
         "n_questions": 40,
+        "n_left_out": 0,
+        "accuracy": 0.6,
+        "base_accuracy": 0.6 - (low + high) / 2,
         "difference": (low + high) / 2,
         "low": low,
         "high": high,
@@ -65,15 +70,19 @@ def difference(group: str, low: float, high: float, run_id: str = "rl-1") -> dic
 
 def test_accuracy_and_bands() -> None:
     frame = pd.DataFrame(
-        [difference("all", 0.1, 0.2), difference("Easy", -0.02, 0.04), difference("Hardest", 0.0, 0.1)]
-    )
-    scores = pd.DataFrame({"run_id": "rl-1", "step": [0, 36, 72], "value": [0.4, 0.5, 0.6]})
-    assert words.say_accuracy(frame, scores, NAMES) == [
-        "RL: 60.0 % at step 72, +15.0 points [10.0, 20.0] against the base model, paired over 40 questions."
+        [
+            difference("all", 0.1, 0.2), difference("longer", -0.3, -0.1), difference("Easy", -0.02, 0.04),
+            difference("Hardest", 0.0, 0.1),
+        ]
+    )  # fmt: skip
+    assert words.say_accuracy(frame, NAMES) == [
+        "RL: 60.0 % at step 72, +15.0 points [10.0, 20.0] against the base model, paired over 40 questions. By split: "
+        "longer (40) −20.0 [−30.0, −10.0]."
     ]
-    unsure = pd.DataFrame([difference("all", -0.1, 0.2)])
-    assert words.say_accuracy(unsure, None, NAMES) == [
-        "RL: +5.0 points [−10.0, 20.0] against the base model, paired over 40 questions, not told from chance."
+    unsure = pd.DataFrame([{**difference("all", -0.1, 0.2), "n_left_out": 3}])
+    assert words.say_accuracy(unsure, NAMES) == [
+        "RL: 60.0 % at step 72, +5.0 points [−10.0, 20.0] against the base model, paired over 40 questions, 3 left out"
+        ", not told from chance."
     ]
     assert words.say_bands(frame, NAMES) == [  # from the lowest band to the highest
         "RL, change in points: Hardest (40) +5.0 [0.0, 10.0], Easy (40) +1.0 [−2.0, 4.0]."
@@ -200,7 +209,12 @@ def test_pairs_of_runs_are_paired_by_question() -> None:
     # 8 right of 16 dealt to 8 and 8: P(one side above 4 of 8) is alike for both
     assert row["expected_only_a"] == pytest.approx(row["expected_only_b"])
     (said,) = words.say_pairs(frame, NAMES)
-    assert said.startswith("b against a: −16.7 points [") and "0 by b alone" in said and "1 by a alone" in said
+    assert (
+        said.startswith("These two checkpoints, b and a: −16.7 points [")
+        and "(p " not in said
+        and "0 by b alone" in said
+        and "1 by a alone" in said
+    )
     with pytest.raises(InputError, match="fewer than two runs"):
         pairs_of_runs(ends[ends["run"] != "b"], without="base-1")
 
