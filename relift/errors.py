@@ -1,10 +1,16 @@
 """Define the errors on the user's side, which the command line turns into one line.
 
-Exit status: 0 done; 1 a bug of ours; 2 bad input, refused resume, run in use; 3 stopped by a guard;
+Exit status: 0 done; 1 a bug of ours; 2 bad input, refused resume, run in use; 3 stopped by a guard or a failing engine;
 4 out of memory; 5 storage; 130 and 143 signals.
 """
 
 from __future__ import annotations
+
+# What to do about weights or logits that are not finite.
+TOO_LARGE_STEPS = (
+    "check the weights; if training made them so, lower rl.optimizer.lr, sft.optimizer.lr or their weight_decay and "
+    "start again: the run goes on from its last checkpoint"
+)
 
 
 class ReliftError(Exception):
@@ -31,6 +37,18 @@ class GuardStop(ReliftError):
     """Stop a run by a guard: non-finite losses in a row, too many undecided verdicts."""
 
     exit_status = 3
+
+
+class EngineFailed(ReliftError):
+    """Give up an engine: a server that refuses, or answers nothing of use."""
+
+    exit_status = 3
+
+
+class OutOfMemory(ReliftError):
+    """Report that memory ran out, with the setting to lower."""
+
+    exit_status = 4
 
 
 class StoreError(ReliftError):

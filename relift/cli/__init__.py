@@ -10,6 +10,14 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from relift.cli import analysis, evaluation, training
+from relift.cli.endings import (
+    BROKEN_PIPE,
+    OUT_OF_MEMORY,
+    memory_line,
+    one_line,
+    printing_failed,
+    tolerate_narrow_terminals,
+)
 from relift.cli.help import WholeLines, usage_line
 from relift.errors import ReliftError
 
@@ -54,17 +62,37 @@ for _name, _command in COMMANDS.items():
 
 def main() -> NoReturn:
     """Run the command; errors for people become one line on standard error and their exit status."""
+    tolerate_narrow_terminals()
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    words: str | None = None
     try:
         status = app(standalone_mode=False)
         if status == 130:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
+        sys.stdout.flush()  # here a full disk or a closed pipe can still be told
+    except SystemExit as end:  # of a command; or typer's own, for a pipe that was closed
+        status = BROKEN_PIPE if type(sys.stdout).__name__ == "PacifyFlushWrapper" else end.code
     except TyperException as error:  # a mistyped option or command, a value of the wrong type
-        print(usage_line(error), file=sys.stderr)
-        status = 2
+        words, status = usage_line(error), 2
     except ReliftError as error:
-        print(f"relift: {' '.join(str(error).split())}", file=sys.stderr)
-        status = error.exit_status
+        words, status = f"relift: {error}", error.exit_status
     except (KeyboardInterrupt, Abort):
-        print("relift: interrupted; start the same command again to continue", file=sys.stderr)
-        status = 130
+        words, status = "relift: interrupted; start the same command again to continue", 130
+    except OSError as error:
+        ending = printing_failed(error, sys.stdout)
+        if ending is None:
+            raise
+        status, said = ending
+        words = None if said is None else f"relift: {said}"
+    except (MemoryError, RuntimeError) as error:
+        said = memory_line(error, command)
+        if said is None:
+            raise
+        words, status = f"relift: {said}", OUT_OF_MEMORY
+    try:
+        if words is not None:
+            print(one_line(words), file=sys.stderr)
+        sys.stderr.flush()
+    except OSError as error:  # nobody reads it, or there is no room: the status says it
+        printing_failed(error, sys.stderr)
     sys.exit(status or 0)

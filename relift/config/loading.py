@@ -109,8 +109,8 @@ def _preset(name: str, *, where: str) -> dict[str, Any]:
 def _read_toml(raw: bytes, *, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(raw.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: not a TOML file: {error}") from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, brackets without end
+        raise InputError(f"{where}: not a TOML file: {str(error)[:200]}") from None
 
 
 PATH_FIELDS = (
@@ -131,12 +131,19 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not isinstance(value, str) or value in ("", "none") or value.startswith("hf:"):
             continue
         if name != "model.path" or (folder / value).is_dir():
-            values[section][key] = str((folder / value).resolve())
+            values[section][key] = _resolved(folder, value, where=name)
     prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
     kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
     if colon and path:  # file:PATH, plain-file:PATH
-        values["data"]["prompt"] = f"{kind}:{(folder / path).resolve()}"
+        values["data"]["prompt"] = f"{kind}:{_resolved(folder, path, where='data.prompt')}"
     return values
+
+
+def _resolved(folder: Path, path: str, *, where: str) -> str:
+    try:
+        return str((folder / path).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL in a name
+        raise InputError(f"{where} = {path!r}: {str(error)[:200]}") from None
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ What the rows mean is said by relift.data.questions.
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,13 @@ from relift.errors import InputError
 from relift.suggest import nearest
 
 SHOWN_PROBLEMS = 20
+
+# What a file may hold, each raised by an environment variable: the largest set of questions with worked answers that is
+# known to us, OpenR1-Math-220k, has 220,000 rows and some gigabytes.
+LARGEST_DATA = 8 * 2**30  # bytes, unpacked: RELIFT_MAX_DATA_BYTES
+LARGEST_ROW = 16 * 2**20  # bytes: RELIFT_MAX_ROW_BYTES
+MOST_ROWS = 5_000_000  # RELIFT_MAX_DATA_ROWS
+BATCH_ROWS = 256  # unpacked at a time
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?/(?P<split>[\w.-]+)")
 _COMMIT = re.compile(r"hf://datasets/[^@]+@([0-9a-f]{40})/")  # how `datasets` names the files it has read
@@ -253,7 +262,11 @@ def _reshaped(raw: RawRows, reshape: Reshape, table: RowTable) -> RawRows:
 def _jsonl_rows(path: Path, table: RowTable) -> tuple[list[str], RawRows]:
     names: dict[str, None] = {}
     rows: RawRows = []
+    longest = limit("RELIFT_MAX_ROW_BYTES", LARGEST_ROW)
     for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
+        if len(line) > longest:
+            raise _too_much(path, f"line {number} has {len(line):,} bytes", longest, "RELIFT_MAX_ROW_BYTES")
+        require_rows(path, number)
         text = table.repaired(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
         if not text.strip():
             continue
@@ -274,10 +287,60 @@ def _parquet_rows(path: Path, wanted: set[str]) -> tuple[list[str], RawRows]:
     try:
         file = pq.ParquetFile(pa.BufferReader(_bytes(path)), page_checksum_verification=True)
         names = file.schema_arrow.names
-        columns = {name: _values(column) for name in names if name in wanted for column in [file.read([name])[name]]}
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise InputError(f"{path}: two columns are called {twice[0]!r}")
+        require_rows(path, file.metadata.num_rows)
+        _require_small_cells(path, file)
+        columns = _columns(path, file, [name for name in names if name in wanted])
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: no parquet file: {str(error).splitlines()[0]}") from None
     return names, [(i + 1, {name: c[i] for name, c in columns.items()}) for i in range(file.metadata.num_rows)]
+
+
+def _columns(path: Path, file: pq.ParquetFile, names: list[str]) -> dict[str, list[Any]]:
+    """Read columns in small pieces, so that what unpacks to more than the limit is noticed before it is all there."""
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    most, n_bytes = limit("RELIFT_MAX_DATA_BYTES", LARGEST_DATA), 0
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names) if names else ():
+        n_bytes += batch.nbytes
+        if n_bytes > most:
+            raise _too_much(path, f"it unpacks to {n_bytes:,} bytes and more", most, "RELIFT_MAX_DATA_BYTES")
+        for name, values in columns.items():
+            values += _values(pa.chunked_array([batch.column(name)]))
+    return columns
+
+
+def _require_small_cells(path: Path, file: pq.ParquetFile) -> None:
+    """Refuse a column whose cells are huge on average, by what the file says of itself: before they are unpacked."""
+    longest = limit("RELIFT_MAX_ROW_BYTES", LARGEST_ROW)
+    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            n_bytes = column.total_uncompressed_size // max(1, group.num_rows)
+            if n_bytes > longest:
+                what = f"column {column.path_in_schema} has rows of {n_bytes:,} bytes"
+                raise _too_much(path, what, longest, "RELIFT_MAX_ROW_BYTES")
+
+
+def limit(variable: str, usual: int) -> int:
+    """Read a limit from the environment variable of this name. Raises InputError for what is no positive number."""
+    value = os.environ.get(variable, "")
+    if not value:
+        return usual
+    if not value.isdecimal() or not 0 < len(value) < 19 or int(value) == 0:
+        raise InputError(f"{variable}: a positive number is needed")
+    return int(value)
+
+
+def require_rows(path: Path, n_rows: int) -> None:
+    """Refuse more rows than anybody means."""
+    most = limit("RELIFT_MAX_DATA_ROWS", MOST_ROWS)
+    if n_rows > most:
+        raise _too_much(path, f"it has {n_rows:,} rows or more", most, "RELIFT_MAX_DATA_ROWS")
+
+
+def _too_much(path: Path, what: str, most: int, variable: str) -> InputError:
+    return InputError(f"{path}: {what}, more than {most:,}: if that is meant, set {variable} higher")
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -326,7 +389,15 @@ def _reason(error: Exception) -> str:
 
 
 def _bytes(path: Path) -> bytes:
+    most = limit("RELIFT_MAX_DATA_BYTES", LARGEST_DATA)
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait for ever
+            raise InputError(f"{path}: cannot be read: a plain file is needed, no folder, pipe or device")
+        if about.st_size > most:
+            raise _too_much(path, f"it has {about.st_size:,} bytes", most, "RELIFT_MAX_DATA_BYTES")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"{str(path)!r}: cannot be read: {error}") from None

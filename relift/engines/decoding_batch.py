@@ -26,7 +26,7 @@ from relift.engines.kv_cache import COLUMN_MULTIPLE, KVCache, round_up
 from relift.engines.llama_decoder import LlamaDecoder, can_fuse
 from relift.engines.token_draw import Draw, draw_tokens, uniforms_of
 from relift.engines.tokens import Completion, Request, Sampling
-from relift.errors import ReliftError
+from relift.errors import TOO_LARGE_STEPS, GuardStop
 from relift.schema import Finish
 
 # Rows run in multiples of this, since matrix kernels treat a remainder of rows differently. Shuffling a call changed
@@ -191,8 +191,8 @@ class DecodingBatch:
         bad_R = ~torch.isfinite(draw.entropy_R) & (answer_R >= 0)
         if bool(bad_R.any()):
             answer, token = int(answer_R[bad_R][0]), int(self.drawn_R[: len(bad_R)][bad_R][0])
-            raise ReliftError(
-                f"the model's logits are not finite at token {token} of answer {answer} of this call; check the weights"
+            raise GuardStop(
+                f"the model's logits are not finite at token {token} of answer {answer} of this call; {TOO_LARGE_STEPS}"
             )
 
     def _compact(self) -> None:

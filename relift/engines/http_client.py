@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +19,7 @@ from relift.errors import InputError
 
 LARGEST_BODY = 64 * 2**20  # bytes
 CONNECT_SECONDS = 15.0
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")  # what may be shown: other names may be keys
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -24,6 +28,11 @@ def read_key(variable: str | None) -> SecretStr | None:
     if variable is None:
         return None
     value = os.environ.get(variable, "").strip()
+    if not value and not _VARIABLE.fullmatch(variable):
+        raise InputError(
+            "--engine-option api_key_env: the name of an environment variable is needed, as in OPENAI_API_KEY; what is "
+            "there looks like a key itself, which belongs into such a variable"
+        )
     if not value:
         raise InputError(f"--engine-option api_key_env={variable}: this environment variable is not set, or empty")
     if not (value.isascii() and value.isprintable() and " " not in value):
@@ -113,7 +122,17 @@ class HttpClient:
         return self._without_key(" ".join(str(error).split()).encode() or type(error).__name__.encode()).decode()
 
     def _without_key(self, data: bytes) -> bytes:
-        return data if self._key is None else data.replace(self._key.get_secret_value().encode(), b"[key]")
+        """Blot the key out, also where JSON writes some of its letters as escapes."""
+        if self._key is None:
+            return data
+        key = self._key.get_secret_value()
+        data = data.replace(key.encode(), b"[key]")
+        if b"\\" in data:
+            with contextlib.suppress(ValueError, RecursionError):
+                plain, written = json.dumps(json.loads(data)), json.dumps(key)[1:-1]
+                if written in plain:
+                    return plain.replace(written, "[key]").encode()
+        return data
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -19,10 +19,10 @@ from typing import Any
 from relift.engines.http_client import HttpClient
 from relift.engines.openai_wire import PATHS, Bought, Dialect, Rejected, Retryable, read_body
 from relift.engines.options import OpenAIOptions
-from relift.engines.spending import Budget, Keeper, OutOfBudget
+from relift.engines.spending import Budget, Keeper, OutOfBudget, Reservation
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Sampling
-from relift.errors import GuardStop, ReliftError
+from relift.errors import EngineFailed, GuardStop, ReliftError
 from relift.schema import Finish
 from relift.store.ledger import Ledger
 
@@ -92,7 +92,7 @@ class Session:
             thread.join()
         if self.failed:
             key, reason = self.failed[0]
-            raise ReliftError(
+            raise EngineFailed(
                 f"{len(self.failed)} of {self.n_asks} asks got no answer; the first, {key}: {reason}; "
                 "start again to ask for those alone"
             )
@@ -124,7 +124,7 @@ class Session:
                 self.failed.append((job.ask.key, error.reason))
                 self.rejected_in_a_row += 1
                 if error.for_all or self.rejected_in_a_row >= max(3, self.options.concurrency):
-                    raise ReliftError(f"the server refuses: {error.reason}") from None
+                    raise EngineFailed(f"the server refuses: {error.reason}") from None
                 continue
             self.rejected_in_a_row = 0
             self.answered += 1
@@ -140,7 +140,8 @@ class Session:
             reservation = await self.budget.reserve(job.ask, self.sampling)
             try:
                 if self.ledger is not None:
-                    self.ledger.note_sent(*job.name)
+                    most = (reservation.prompt_tokens, reservation.completion_tokens)
+                    self.ledger.note_sent(*job.name, most=most)
                 path, seconds = PATHS[self.dialect.api], min(self.options.timeout_seconds, left)
                 data = await self.client.send("POST", path, job.body, seconds=seconds)
                 bought = self._counted(read_body(data, self.dialect, thoughts_opened=job.ask.prompt.thoughts_opened))
@@ -148,7 +149,7 @@ class Session:
                 await self.budget.settle(reservation, bought)
                 return bought
             except Retryable as error:
-                await self.budget.release(reservation, paid=error.paid)
+                await self._release(job, reservation, paid=error.paid)
                 malformed += error.reason.startswith("status 200")
                 wait = self._wait(tries, error)
                 tries += 1
@@ -159,9 +160,14 @@ class Session:
                 if self.repeated in (1, 10, 100, 1_000, 10_000):
                     self.on_event(f"{self.repeated} requests made again so far; {job.ask.key}: {error.reason}")
             except Rejected as error:
-                await self.budget.release(reservation, paid=error.paid)
+                await self._release(job, reservation, paid=error.paid)
                 raise
             await asyncio.sleep(wait)
+
+    async def _release(self, job: Job, reservation: Reservation, *, paid: bool) -> None:
+        await self.budget.release(reservation, paid=paid)
+        if self.ledger is not None and not paid:
+            self.ledger.note_free(*job.name)
 
     def _wait(self, tries: int, error: Retryable) -> float:
         """Seconds before the next try: what the server asks for, else twice as long each time, with jitter."""

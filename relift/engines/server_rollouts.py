@@ -24,7 +24,7 @@ from relift.engines.openai_wire import Rejected, Retryable, shown
 from relift.engines.probe import Score, compare_probe, probe_tokens, tolerance_of
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.engines.weights_file import weights_file
-from relift.errors import InputError, ReliftError
+from relift.errors import EngineFailed, InputError
 from relift.schema import Finish
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -99,7 +99,7 @@ class ServerRollouts:
         with them.
         """
         if not isinstance(state_dict, Mapping):
-            raise ReliftError(f"published weights are a {type(state_dict).__name__}; give a mapping of name to tensor")
+            raise EngineFailed(f"published weights are a {type(state_dict).__name__}; give a mapping of name to tensor")
         self._expected = np.asarray(self._score(self._probe), np.float32)
         self._on_first(lambda: self._send(state_dict))
         self.policy_version = version
@@ -112,13 +112,13 @@ class ServerRollouts:
             try:
                 self._ask("POST", "/collective_rpc", body, seconds=self._options.deadline_seconds)
             except Rejected as error:
-                raise ReliftError(
+                raise EngineFailed(
                     f"server.url = {shown_url(self._url)} cannot load new weights ({error.reason}): start vLLM with "
                     "VLLM_SERVER_DEV_MODE=1 in its environment, on a network that nobody else reaches"
                 ) from None
         cleared = self._ask("POST", "/reset_prefix_cache", None, seconds=CONTROL_SECONDS)
         if not cleared.get("success", True):
-            raise ReliftError(f"server.url = {shown_url(self._url)} is at work for somebody else: give it to this run")
+            raise EngineFailed(f"server.url = {shown_url(self._url)} is at work for somebody else: give it to this run")
 
     def _check(self) -> None:
         """Compare the probe: the server may have been started again, and would then answer with its old weights."""
@@ -200,7 +200,7 @@ class ServerRollouts:
             token_ids_T = np.array(choice["token_ids"], np.int32)
             logprobs_T = np.array(choice["logprobs"]["token_logprobs"], np.float32)
         except (KeyError, IndexError, TypeError, ValueError):
-            raise ReliftError(
+            raise EngineFailed(
                 f"server.url = {shown_url(self._url)}: a reply without token_ids and log-probabilities; it must be "
                 f"vLLM 0.10.2 or later (it said: {shown(json.dumps(reply).encode())})"
             ) from None
@@ -211,9 +211,9 @@ class ServerRollouts:
             or len(logprobs_T) != n
             or not (n == sampling.max_tokens or (stopped and n < sampling.max_tokens))
         ):
-            raise ReliftError(f"server.url = {shown_url(self._url)} answered not as it was asked")
+            raise EngineFailed(f"server.url = {shown_url(self._url)} answered not as it was asked")
         if not np.isfinite(logprobs_T).all():
-            raise ReliftError(
+            raise EngineFailed(
                 f"the server gave a log-probability that is not finite with version {self.policy_version}"
             )
         if sampling.temperature > 0 and (sampling.top_p < 1 or sampling.top_k != -1):
@@ -241,7 +241,7 @@ class ServerRollouts:
             except Retryable as error:
                 pause = min(error.after or wait, LONGEST_WAIT_SECONDS)
                 if time.monotonic() + pause > deadline:
-                    raise ReliftError(
+                    raise EngineFailed(
                         f"server.url = {shown_url(self._url)}: {path} gave no answer within {seconds:.0f} s: "
                         f"{error.reason}"
                     ) from None

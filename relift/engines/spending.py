@@ -22,6 +22,7 @@ class OutOfBudget(Exception):
 class Reservation:
     """The most that a request under way can cost."""
 
+    prompt_tokens: int
     completion_tokens: int
     usd: float
 
@@ -51,10 +52,12 @@ class Budget:
         self._reserved_usd = 0.0
 
     def take_over(self, ledger: Ledger) -> None:
-        """Count what earlier starts have spent."""
+        """Count what earlier starts have spent; what nobody knows, as after a kill, with its worst case."""
         self.requests += ledger.n_sent
         for reply in ledger.replies:
             self._count(reply["prompt_tokens"], reply["n_tokens"])
+        for prompt_tokens, completion_tokens in ledger.unsettled:
+            self._count(prompt_tokens, completion_tokens)
 
     def _count(self, prompt_tokens: int, completion_tokens: int) -> None:
         self.completion_tokens += completion_tokens
@@ -65,7 +68,7 @@ class Budget:
         characters = sum(len(content) for _, content in ask.prompt.turns or ())
         prompt = max(len(ask.prompt.token_ids), characters)  # no tokenizer makes more tokens than characters
         usd = prompt * self._prompt_price + sampling.max_tokens * self._completion_price
-        wanted = Reservation(sampling.max_tokens, usd)
+        wanted = Reservation(prompt, sampling.max_tokens, usd)
         async with self._changed:
             while (why := self._too_much(wanted)) is not None:
                 if self._under_way == 0:

@@ -15,7 +15,7 @@ from relift.engines.context import context_limit
 from relift.engines.texts import Ask, Reply
 from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
-from relift.errors import ReliftError
+from relift.errors import OutOfMemory
 
 
 class TorchAnswers:
@@ -90,7 +90,7 @@ class TorchAnswers:
                     ),
                 )
         except torch.OutOfMemoryError:
-            raise ReliftError(f"the GPU is out of memory; lower batch_rows (now {self._batch_rows})") from None
+            raise OutOfMemory(f"the GPU is out of memory; lower batch_rows (now {self._batch_rows})") from None
 
     def describe(self) -> dict[str, object]:
         """Tell name, versions, dtype, device; under `numerics` what moves the last bit of a logit, rarely a token."""

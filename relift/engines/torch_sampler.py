@@ -18,7 +18,7 @@ from relift.engines.decoding_batch import ROW_MULTIPLE, DecodingBatch, Drawn, jo
 from relift.engines.kv_cache import ATTENTION, KVCache
 from relift.engines.sampler_check import require_exact
 from relift.engines.tokens import Completion, Request, Sampling
-from relift.errors import InputError, ReliftError
+from relift.errors import TOO_LARGE_STEPS, GuardStop, InputError, ReliftError
 
 STREAM_STEPS = 32  # between two deliveries of a stream: an answer waits at most this long, and sorting costs nothing
 KEPT_BYTES = 2**28  # buffers up to this size are kept between calls: making them anew takes about 5 % of a small call
@@ -95,7 +95,7 @@ class TorchSampler:
             if new.shape != mine.shape:
                 raise ReliftError(f"published {name} has shape {tuple(new.shape)}; this model's is {tuple(mine.shape)}")
             if not bool(torch.isfinite(new).all()):
-                raise ReliftError(f"published {name} holds numbers that are not finite; the update went wrong")
+                raise GuardStop(f"published {name} holds numbers that are not finite; {TOO_LARGE_STEPS}")
             twin = first_name_of.setdefault(mine.data_ptr(), name)
             if twin != name and not torch.equal(state_dict[twin], new):
                 raise ReliftError(

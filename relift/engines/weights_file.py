@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from relift.errors import ReliftError, StoreError
+from relift.errors import TOO_LARGE_STEPS, GuardStop, StoreError
 
 MEMORY = Path("/dev/shm")
 PREFIX = "relift-weights-"
@@ -85,7 +85,7 @@ def _distinct(state_dict: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.T
         first[key] = name
         # A sum is not finite if a number is not (or, of huge numbers, if it overflows: as wrong); one pass, no mask.
         if tensor.is_floating_point() and not math.isfinite(float(tensor.sum(dtype=torch.float64))):
-            raise ReliftError(f"published {name} holds numbers that are not finite; the update went wrong")
+            raise GuardStop(f"published {name} holds numbers that are not finite; {TOO_LARGE_STEPS}")
         tensors[name] = tensor
     return tensors, aliases
 

@@ -23,15 +23,29 @@ REQUESTS, TEACHER = "requests.jsonl", "teacher.jsonl"  # of an evaluation; of de
 LEDGERS = (REQUESTS, TEACHER)
 
 
+Most = tuple[int, int]  # tokens of the prompt and of the completion that a request can cost at most
+
+
 @dataclass
 class LedgerContents:
     """A ledger as read. `good_bytes`: where the last whole line ends."""
 
     replies: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)  # (key, request) -> reply
     sent: dict[tuple[str, str], int] = field(default_factory=dict)  # (key, request) -> times it was sent
+    unsettled: dict[tuple[str, str], list[Most | None]] = field(default_factory=dict)  # sent, and perhaps charged
     damaged_lines: list[int] = field(default_factory=list)  # numbers, from 1
     torn: bool = False  # the last line was cut off
     good_bytes: int = 0
+
+    def note_sent(self, name: tuple[str, str], most: Most | None) -> None:
+        """Count a request that is sent."""
+        self.sent[name] = self.sent.get(name, 0) + 1
+        self.unsettled.setdefault(name, []).append(most)
+
+    def settle(self, name: tuple[str, str]) -> None:
+        """Take off the last request of this name: its reply says what it cost, or it was not charged."""
+        if self.unsettled.get(name):
+            self.unsettled[name].pop()
 
     @property
     def unanswered(self) -> set[tuple[str, str]]:
@@ -57,8 +71,11 @@ def read_ledger(path: Path) -> LedgerContents:
             continue
         name = (entry["key"], entry["request"])
         if entry["event"] == "sent":
-            contents.sent[name] = contents.sent.get(name, 0) + 1
+            contents.note_sent(name, tuple(entry["most"]) if "most" in entry else None)
+        elif entry["event"] == "free":
+            contents.settle(name)
         else:
+            contents.settle(name)
             contents.replies.setdefault(name, entry["reply"])
     return contents
 
@@ -117,10 +134,22 @@ class Ledger:
     def unanswered(self) -> set[tuple[str, str]]:
         return self._contents.unanswered
 
-    def note_sent(self, key: str, request: str) -> None:
-        """Call before sending. A kill does not lose the line; a power cut may, and loses nothing but this note."""
-        self._append([{"event": "sent", "key": key, "request": request}], durable=False)
-        self._contents.sent[(key, request)] = self._contents.sent.get((key, request), 0) + 1
+    @property
+    def unsettled(self) -> list[Most]:
+        """List the most that requests can have cost which have neither a reply nor a note that they were free."""
+        return [most for each in self._contents.unsettled.values() for most in each if most is not None]
+
+    def note_sent(self, key: str, request: str, *, most: Most | None = None) -> None:
+        """Call before sending. `most`: what it can cost, for the budget of a later start. A kill does not lose the
+        line; a power cut may, and loses nothing but this note."""
+        worst = {} if most is None else {"most": list(most)}
+        self._append([{"event": "sent", "key": key, "request": request, **worst}], durable=False)
+        self._contents.note_sent((key, request), most)
+
+    def note_free(self, key: str, request: str) -> None:
+        """Note that a request was refused before it could be charged."""
+        self._append([{"event": "free", "key": key, "request": request}], durable=False)
+        self._contents.settle((key, request))
 
     def keep(self, replies: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """(key, request, reply) each; on disk on return, all of them by one fsync."""
@@ -130,6 +159,7 @@ class Ledger:
         ]
         self._append(entries, durable=True)
         for name, reply in kept:
+            self._contents.settle(name)
             self._contents.replies.setdefault(name, reply)
 
     def _append(self, entries: list[dict[str, Any]], *, durable: bool) -> None:
@@ -160,10 +190,18 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         check = entry.pop("check")
         good = check == _check(json.dumps(entry, sort_keys=True, allow_nan=False))
         whole = isinstance(entry["key"], str) and isinstance(entry["request"], str)
-        whole = whole and (entry["event"] == "sent" or (entry["event"] == "reply" and isinstance(entry["reply"], dict)))
+        whole = whole and (
+            (entry["event"] == "sent" and _is_most(entry.get("most", [0, 0])))
+            or entry["event"] == "free"
+            or (entry["event"] == "reply" and isinstance(entry["reply"], dict))
+        )
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return entry if good and whole else None
+
+
+def _is_most(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) and n >= 0 for n in value)
 
 
 def _check(body: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from relift.engines import openai_session
+from relift.engines.http_client import HttpClient, read_key
 from relift.engines.model_source import ModelSource
 from relift.engines.open import open_answerer
 from relift.engines.openai import OpenAIAnswers
@@ -22,7 +23,7 @@ from relift.engines.texts import Ask, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, InputError, ReliftError
 from relift.schema import Finish
-from relift.store.ledger import REQUESTS, read_ledger
+from relift.store.ledger import REQUESTS, Ledger, read_ledger
 from tests.engines.answer_contract import CHECKS, WARM, Case, answers, texts
 from tests.engines.flaky_server import BEHAVIOURS, GOOD, FlakyServer, answer_to, good_body
 
@@ -376,6 +377,57 @@ def test_a_request_that_was_broken_off_may_have_been_charged() -> None:
         with pytest.raises(GuardStop, match="19 tokens have been bought"):
             ask_all(server, asks_of(2), concurrency=1, max_completion_tokens=24)
         assert server.sold == {0: 1}
+
+
+def sent_and_killed(path: Path, n: int, *, request: str = "r") -> None:
+    """Write the ledger of a start that was killed with n requests of 3 and at most 12 tokens under way."""
+    with Ledger(path) as ledger:
+        for i in range(n):
+            ledger.note_sent(f"k{i}", request, most=(3, 12))
+
+
+def test_what_was_under_way_at_a_kill_counts_as_spent(tmp_path: Path) -> None:
+    """Three unknown ones count 36 tokens; 36 + 12 <= 48 allows one answer of 7, then 36 + 7 + 12 = 55 no other.
+    In dollars: 3 * 123 = 369 millionths, 369 + 123 <= 492 allows one."""
+    with FlakyServer() as server:
+        sent_and_killed(tmp_path / "a", 3)
+        with pytest.raises(GuardStop, match="43 tokens have been bought"):
+            ask_all(server, asks_of(5), ledger=tmp_path / "a", max_completion_tokens=48)
+        assert sum(server.sold.values()) == 1
+        sent_and_killed(tmp_path / "b", 3)
+        prices = {"usd_per_million_prompt_tokens": 1.0, "usd_per_million_completion_tokens": 10.0}
+        with pytest.raises(GuardStop, match=r"\$0.000444 are spent"):
+            ask_all(server, asks_of(5, first=9), ledger=tmp_path / "b", max_usd=492e-6, **prices)
+        assert sum(server.sold.values()) == 2
+
+
+def test_replies_without_choices_count_in_later_starts_and_refusals_do_not(tmp_path: Path) -> None:
+    """Four tries of one ask at 12 tokens each: 48 of 60 are gone, and the next start has one try left."""
+    with FlakyServer(lambda seed: "choices null", visits=1e9) as server:
+        with pytest.raises(ReliftError, match="given up after 4 tries"):
+            ask_all(server, asks_of(1), ledger=tmp_path / REQUESTS, max_completion_tokens=60)
+        with pytest.raises(GuardStop, match="60 tokens have been bought"):
+            ask_all(server, asks_of(1), ledger=tmp_path / REQUESTS, max_completion_tokens=60)
+        assert server.asked == {0: 5}
+    with FlakyServer(lambda seed: "rate limited, soon", visits=3) as server:
+        ask_all(server, asks_of(1), ledger=tmp_path / "free", max_completion_tokens=12)
+        with pytest.raises(GuardStop, match="7 tokens have been bought"):
+            ask_all(server, asks_of(1, first=1), ledger=tmp_path / "free", max_completion_tokens=12)
+
+
+@pytest.mark.parametrize("value", ["sk-proj-abc", "hf_aBcD1234", "a b"])
+def test_a_key_in_place_of_a_variables_name_is_not_shown(value: str) -> None:
+    with pytest.raises(InputError, match="looks like a key itself") as caught:
+        OpenAIAnswers("tiny", replace(FAST, base_url="http://127.0.0.1:1/v1", api_key_env=value))
+    assert value not in str(caught.value)
+
+
+def test_a_key_that_comes_back_in_escapes_is_blotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", CANARY)
+    client = HttpClient("http://127.0.0.1:1/v1", read_key("SOME_KEY"), connections=1)
+    escaped = "".join(f"\\u{ord(c):04x}" for c in CANARY)
+    data = client._without_key(f'{{"text": "I know {escaped}, \\u00e9"}}'.encode())
+    assert json.loads(data) == {"text": "I know [key], é"}
 
 
 # ---- keys, kills, leaving early ------------------------------------------------------------------------------------
