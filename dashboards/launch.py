@@ -78,7 +78,7 @@ def command(paths: Sequence[Path], *, host: str, port: int) -> list[str]:
         arguments += ["--server.allowedHosts=localhost", f"--server.allowedHosts={LOOPBACK}"]
     arguments += [f"--theme.headingFontSizes={size}" for size in HEADINGS]
     folders = [str(path.absolute()) for path in paths]
-    return [sys.executable, "-m", "streamlit", "run", str(APP), *arguments, "--", *folders]
+    return [sys.executable, "-m", "relift.dashboards.serve", "run", str(APP), *arguments, "--", *folders]
 
 
 def run_dashboard(

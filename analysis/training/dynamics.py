@@ -98,7 +98,7 @@ def _by_update(updates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_sampler(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Sums over the rollout tokens of an update whose log-probability the sampler told; 0 where it told none."""
+    """Sum over the rollout tokens of an update whose log-probability the sampler told; 0 where it told none."""
     n_sampled = rows["n_sampled_tokens"].fillna(0).astype(float)
     return {
         "n_sampled": n_sampled.to_numpy(),

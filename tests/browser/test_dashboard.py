@@ -66,6 +66,16 @@ def test_every_page_by_its_address_asks_nothing_of_the_world(name: str, server: 
     assert visit.asked
 
 
+def test_a_copied_address_is_the_first_that_a_new_server_hears(
+    serve: Callable[..., Server], runs: list[Path], visit: Visit
+) -> None:
+    page = visit.open(serve(*runs), "questions?sort=most+gained")
+    no_failure(page)
+    expect(page.get_by_test_id("stTopNavLink").first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("sorted by what they gained")).to_be_visible(timeout=WAIT)
+    assert page.get_by_test_id("stSidebarNav").count() == 0
+
+
 def test_an_address_brings_back_what_was_chosen(server: Server, visit: Visit) -> None:
     page = visit.open(server, "questions?shape=relift&class=gained&sort=most+gained&run=rl&run=relift")
     no_failure(page)

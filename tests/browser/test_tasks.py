@@ -54,7 +54,7 @@ class Clicks:
         tables = self.page.get_by_test_id("stDataFrame")
         expect(tables.first).to_be_visible(timeout=WAIT)
         table = tables.nth(at if at >= 0 else tables.count() + at)
-        table.scroll_into_view_if_needed()
+        table.evaluate("element => element.scrollIntoView({block: 'center'})")  # not below the bar on top
         self.page.wait_for_timeout(600)  # until it has stopped moving
         box = table.bounding_box()
         assert box is not None
@@ -91,9 +91,6 @@ def test_b_questions_that_one_combination_of_runs_solves(clicks: Clicks) -> None
     clicks.row(at=-2)  # of all runs at once: the settings follow it
     expect(clicks.page.get_by_text("questions solved by")).to_be_visible(timeout=WAIT)
     expect(tables).to_have_count(before + 1, timeout=WAIT)
-    clicks.row(at=-2)  # its questions
-    clicks.click(clicks.page.get_by_role("link", name="Open this question"))
-    expect(clicks.page.locator("h1").first).to_contain_text("Question", timeout=WAIT)
     clicks.done()
 
 

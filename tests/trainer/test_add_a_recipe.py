@@ -41,7 +41,7 @@ def test_the_recipe_of_the_document_trains(tmp_path: Path) -> None:
     copied = shutil.copytree(source, tmp_path / "relift", ignore=ignored) / "trainer" / "recipes"
     (copied / f"{name}.py").write_text(file)
     table = (copied / "__init__.py").read_text()
-    table = table.replace("    luffy,\n    relift,\n", f"    luffy,\n    {name},\n    relift,\n")
+    table = table.replace("    relift,\n", f"    {name},\n    relift,\n", 1)
     (copied / "__init__.py").write_text(table.replace('    "hpt": hpt.METHOD,\n', '    "hpt": hpt.METHOD,\n' + line))
     (tmp_path / "maxrl.toml").write_text(config)
     path = os.pathsep.join((str(tmp_path), str(ROOT)))

@@ -25,6 +25,9 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 # Another legal value of every field; a new field has to be added here.
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
+    "sft.mu_peak": 0.5, "sft.mu_valley": 0.1, "sft.mu_warmup_steps": 3, "sft.mu_decay_steps": 7,
+    "prefix.place": "prompt", "prefix.questions": "waiting",
+    "prefix.attempts": 3, "prefix.low": 0.1, "prefix.high": 0.9,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
     "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "exact", "data.system": "x",
     "rollout.stop_tokens": ("x",),

@@ -19,7 +19,7 @@ def test_a_live_cube_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.Monke
     live = LiveCube(tmp_path / "run")
     first = live.refresh()
     assert first.step_T.tolist() == [0, 4, 8, 12]
-    rows = read_trajectories(tmp_path / "run", steps=[12]).drop(columns=["run", "question_id"])
+    rows = read_trajectories(tmp_path / "run", steps=[12]).drop(columns=["run", "question_id", "accuracy"])
     read: list[object] = []
     iterate = live._reader.iter_tables
     monkeypatch.setattr(live._reader, "iter_tables", lambda *a, **k: read.append(k["steps"]) or iterate(*a, **k))
@@ -46,7 +46,7 @@ def test_a_step_taken_back_leaves_the_live_cube(tmp_path: Path) -> None:
 
 def test_parts_of_a_step_that_come_late_are_added(tmp_path: Path) -> None:
     write_run(tmp_path / "run", **SIZES, seed=3)
-    rows = read_trajectories(tmp_path / "run", steps=[12]).drop(columns=["run", "question_id"])
+    rows = read_trajectories(tmp_path / "run", steps=[12]).drop(columns=["run", "question_id", "accuracy"])
     live = LiveCube(tmp_path / "run")
     for part, half in enumerate((rows[rows["question_ix"] < 40], rows[rows["question_ix"] >= 40])):
         with RunWriter(tmp_path / "run") as writer:
