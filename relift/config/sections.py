@@ -267,7 +267,7 @@ class GuardConfig(Section):
 class RuntimeConfig(Section):
     """Set the machine's side of the work."""
 
-    threads: int = _field(1, "numeric", "CPU threads of one process", ge=1)
+    threads: int = _field(1, "numeric", "CPU threads of one process", ge=1, le=1024)
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
     rollout_texts: Literal["all", "none"] = _field("all", "runtime", "which rollouts' texts are kept")
 
@@ -277,7 +277,7 @@ class Config(Section):
 
     recipe: str = _field("relift", "identity", "how rollouts and demonstrations become updates")
     name: str | None = _field(None, "runtime", "label in tables and figures; None: the recipe's name")
-    seed: int = _field(0, "identity", "of data order and sampling", ge=0)
+    seed: int = _field(0, "identity", "of data order and sampling", ge=0, le=2**63 - 1)
     steps: int = _field(500, "tunable", "training steps", ge=0)
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()

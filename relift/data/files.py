@@ -332,14 +332,14 @@ def limit(variable: str, usual: int) -> int:
     return int(value)
 
 
-def require_rows(path: Path, n_rows: int) -> None:
+def require_rows(path: Path | str, n_rows: int) -> None:
     """Refuse more rows than anybody means."""
     most = limit("RELIFT_MAX_DATA_ROWS", MOST_ROWS)
     if n_rows > most:
         raise _too_much(path, f"it has {n_rows:,} rows or more", most, "RELIFT_MAX_DATA_ROWS")
 
 
-def _too_much(path: Path, what: str, most: int, variable: str) -> InputError:
+def _too_much(path: Path | str, what: str, most: int, variable: str) -> InputError:
     return InputError(f"{path}: {what}, more than {most:,}: if that is meant, set {variable} higher")
 
 
@@ -374,6 +374,7 @@ def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
         logging.set_verbosity(verbosity)
     files = (getattr(getattr(data, "info", None), "download_checksums", None) or {}).keys()
     commits = {match[1] for file in files for match in [_COMMIT.match(str(file))] if match}
+    require_rows(str(source), len(data))
     table.revision = commits.pop() if len(commits) == 1 else source.revision
     return list(data.column_names), [(i, values) for i, values in enumerate(data, start=1)]
 

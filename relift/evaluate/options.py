@@ -75,7 +75,9 @@ def parse_engine_options(given: Sequence[str], *, engine: str, base_url: str | N
     for word in given:
         key, equals, text = word.partition("=")
         if not equals or key not in known:
-            what = f"engine {engine} has no such option" if equals else "write it as key=value"
+            what = (
+                f"engine {engine} has no option {key!r}" if equals and key.isidentifier() else "write it as key=value"
+            )
             near = hint(key, known) or f"; known: {', '.join(known)}"
             shown = repr(f"{key}=..." if equals else key) if key.isidentifier() else "given"  # its value may be a key
             raise InputError(f"--engine-option {shown}: {what}{near}")

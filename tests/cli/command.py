@@ -19,7 +19,7 @@ from relift.cli import main
 from relift.config import Config, to_toml
 from relift.grading import SCORERS, Scorer
 from relift.grading.exact import ExactScorer
-from relift.trainer import command, loop, setup  # noqa: F401
+from relift.trainer import command, finish, loop, setup  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,14 @@ def at_step(step: int, act: Callable[[], object]) -> Callable[[], None]:
     """A `before` that lets `act` happen in the midst of this step: its updates are done, nothing of it is written."""
 
     def plant() -> None:
-        write_step = loop.write_step
+        write_step = finish.write_step
 
         def planted(run: object, at: int, *rest: object) -> None:
             if at == step:
                 act()
             write_step(run, at, *rest)  # type: ignore[arg-type]
 
-        loop.write_step = planted  # type: ignore[assignment]
+        finish.write_step = planted  # type: ignore[assignment]
 
     return plant
 

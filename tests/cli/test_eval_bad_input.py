@@ -30,7 +30,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*ARITH, "--protocol", "luffi"): ("no protocol 'luffi'; nearest: luffy; known: relift",),
     (*ARITH, "--engine", "vlm"): ("no engine 'vlm'; there are torch", "nearest: vllm"),
     (*ARITH, "--engine-option", "dtpye=x"): (
-        "--engine-option 'dtpye=...': engine torch has no such option; nearest: dtype",
+        "--engine-option 'dtpye=...': engine torch has no option 'dtpye'; nearest: dtype",
     ),
     (*ARITH, "--engine-option", "dtype"): ("--engine-option 'dtype': write it as key=value",),
     (*ARITH, "--engine-option", "batch_rows=x"): ("--engine-option 'batch_rows=x': Input should be a valid integer",),
