@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,9 @@ from typing import Any
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
 from relift.benchmarks.load import find_benchmark, load_benchmark
 from relift.benchmarks.table import BENCHMARKS, GROUPS
-from relift.errors import InputError
 from relift.grading import Grader
 
 LISTED_WIDTH = 100
-# Two lines of eight words, or 40 words, are no final answer. A rule of thumb: a gold that is one is refused by mistake
-# only when a benchmark is pinned, and its author sees the line.
-LEAST_WORDS, MOST_WORDS = 8, 40
-_WORD = re.compile(r"[A-Za-z]{2,}")
 
 
 def list_benchmarks() -> list[dict[str, Any]]:
@@ -91,7 +85,6 @@ def pin(name: str, *, data: Path | None = None) -> str:
     """
     benchmark = find_benchmark(name)
     loaded = load_benchmark(replace(benchmark, revision=None), data=data, any_content=True)
-    _require_answers(loaded)
     found = {"rows": len(loaded.questions), "revision": loaded.revision, "content_hash": loaded.content_hash}
     lines = [f"# {loaded.origin}", *(f"# {note}" for note in loaded.notes)]
     for field, value in found.items():
@@ -107,25 +100,6 @@ def pin(name: str, *, data: Path | None = None) -> str:
     if benchmark.hub is not None and data is None and loaded.revision is None:
         lines.append("# which revision this is the hub does not say")
     return "\n".join(lines) + "\n"
-
-
-def _require_answers(loaded: LoadedBenchmark) -> None:
-    """Refuse gold answers that are worked solutions, as a column of solutions taken for that of answers gives."""
-    solutions = [q for q in loaded.questions if is_solution(q.answer)]
-    if solutions:
-        gold = " ".join(solutions[0].answer.split())
-        raise InputError(
-            f"{loaded.origin}: {len(solutions)} of {len(loaded.questions)} gold answers are whole solutions, first "
-            f"{gold[:60]!r}...: name the column of the final answers in the benchmark's `columns`, or a layout that "
-            "takes them out of the solutions"
-        )
-
-
-def is_solution(gold: str) -> bool:
-    """Tell a worked solution from a final answer: a mark of where the answer begins, or several lines of words."""
-    marked = any(mark in gold and gold.partition(mark)[0].strip() for mark in ("####", "\\boxed"))
-    worded = [line for line in gold.splitlines() if len(_WORD.findall(line)) >= LEAST_WORDS]
-    return marked or len(worded) >= 2 or len(_WORD.findall(gold)) >= MOST_WORDS
 
 
 def _unreadable(loaded: LoadedBenchmark) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relift.benchmarks import BENCHMARKS, list_benchmarks, pin, render_list
-from relift.benchmarks.listing import is_solution
+from relift.benchmarks.layouts import solution_in
 from relift.errors import InputError
 from tests.benchmarks.rows import lay, sums
 
@@ -44,7 +44,7 @@ def test_listing_takes_half_a_second_of_cpu_and_no_torch() -> None:
 
 
 def test_pin_tells_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"problem": "a", "answer": "2"}, {"problem": "b", "answer": "E_{1}"}] * 2
+    rows = [{"problem": "a", "answer": "2"}, {"problem": "b", "answer": "???"}] * 2
     file = lay(tmp_path / "sums.jsonl", rows)
     monkeypatch.setitem(BENCHMARKS, "sums", sums())
     said = pin("sums", data=file).splitlines()
@@ -65,7 +65,7 @@ def test_pin_refuses_golds_that_are_whole_solutions(tmp_path: Path, monkeypatch:
     """GSM8K's own column holds the solution; the answer stands behind ####."""
     file = lay(tmp_path / "sums.jsonl", [{"problem": "a", "answer": "2"}, {"problem": "b", "answer": GSM8K}])
     monkeypatch.setitem(BENCHMARKS, "sums", sums())
-    with pytest.raises(InputError, match="1 of 2 gold answers are whole solutions, first 'Natalia sold 48/2"):
+    with pytest.raises(InputError, match="row 2: the gold 'Natalia sold 48/2 .* is a whole solution"):
         pin("sums", data=file)
 
 
@@ -74,12 +74,11 @@ def test_pin_refuses_golds_that_are_whole_solutions(tmp_path: Path, monkeypatch:
     [
         (GSM8K, True),
         ("We add both sides.\\nSo the answer is \\boxed{7}", True),
-        ("First we add the two numbers to get seven and a half.\n" * 2, True),
+        ("First we add the two numbers to get seven and a half.\n" * 3, True),
         ("72", False),
-        ("\\boxed{72}", False),
         (r"\frac{1}{2}", False),
         ("the line through the origin with slope two and the point at infinity", False),
     ],
 )
 def test_solutions_are_told_from_answers(gold: str, expected: bool) -> None:  # noqa: FBT001
-    assert is_solution(gold) is expected
+    assert (solution_in(gold) is not None) is expected

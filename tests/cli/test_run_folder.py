@@ -17,7 +17,7 @@ import pytest
 
 from relift.store import check_run
 from relift.store.files import DISK, Disk
-from relift.trainer import loop
+from relift.trainer import finish as around_updates
 from tests.cli.command import Command, Ended, assert_refused, at_step, bytes_of, holds_nothing, relift
 from tests.resume.harness import HashGrader, contents
 
@@ -235,14 +235,14 @@ def at_checkpoint(step: int, act: Callable[[], object]) -> Callable[[], None]:
     """`act` happens when step `step` is committed and its checkpoint is about to be written."""
 
     def plant() -> None:
-        count_skipped = loop.count_skipped
+        count_skipped = around_updates.count_skipped
 
         def planted(run: Any, done: Any) -> None:
             if run.step == step:
                 act()
             count_skipped(run, done)
 
-        loop.count_skipped = planted
+        around_updates.count_skipped = planted
 
     return plant
 

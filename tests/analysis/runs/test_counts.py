@@ -98,8 +98,10 @@ def test_evaluations_are_counted_from_their_attempts(tmp_path: Path) -> None:
     same = ["question_id", "n_attempts", "n_correct", "n_undecided", "n_truncated", "n_distinct_answers", "mean_tokens"]
     pd.testing.assert_frame_equal(found[same], expected[same])
     assert set(found["step"]) == {0} and set(found["origin"].astype(str)) == {"benchmark"}
-    few = read_trajectories(tmp_path / "run", origin="benchmark", columns=["n_correct"], steps=[7])
-    assert few.empty and "n_correct" in few and "n_tokens" not in few
+    few = read_trajectories(tmp_path / "run", origin="benchmark", columns=["n_correct"], steps=[0])
+    assert "n_correct" in few and "n_tokens" not in few
+    with pytest.raises(InputError, match="at step 7; there are 0"):
+        read_trajectories(tmp_path / "run", origin="benchmark", steps=[7])
 
 
 def test_answers_of_one_question(tmp_path: Path) -> None:
