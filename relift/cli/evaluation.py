@@ -26,6 +26,7 @@ LIGHTEVAL_PYTHON = Path(".venv-lighteval/bin/python")  # where `make test-lighte
 SHOWN_DIFFERENCES = 10
 
 
+# Longer than 60 lines: an option takes one to three, and options in an object would have no help of their own.
 def eval_(
     models: Annotated[
         list[str] | None,

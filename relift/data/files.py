@@ -9,7 +9,6 @@ What the rows mean is said by relift.data.questions.
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 from collections import Counter
@@ -21,16 +20,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from relift.data.bounds import LARGEST_DATA, LARGEST_ROW, limit, require_rows, too_much
 from relift.errors import InputError
 from relift.suggest import nearest
 
 SHOWN_PROBLEMS = 20
 
-# What a file may hold, each raised by an environment variable: the largest set of questions with worked answers that is
-# known to us, OpenR1-Math-220k, has 220,000 rows and some gigabytes.
-LARGEST_DATA = 8 * 2**30  # bytes, unpacked: RELIFT_MAX_DATA_BYTES
-LARGEST_ROW = 16 * 2**20  # bytes: RELIFT_MAX_ROW_BYTES
-MOST_ROWS = 5_000_000  # RELIFT_MAX_DATA_ROWS
 BATCH_ROWS = 256  # unpacked at a time
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^/:]+))?/(?P<split>[\w.-]+)")
@@ -265,7 +260,7 @@ def _jsonl_rows(path: Path, table: RowTable) -> tuple[list[str], RawRows]:
     longest = limit("RELIFT_MAX_ROW_BYTES", LARGEST_ROW)
     for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
         if len(line) > longest:
-            raise _too_much(path, f"line {number} has {len(line):,} bytes", longest, "RELIFT_MAX_ROW_BYTES")
+            raise too_much(path, f"line {number} has {len(line):,} bytes", longest, "RELIFT_MAX_ROW_BYTES")
         require_rows(path, number)
         text = table.repaired(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
         if not text.strip():
@@ -305,7 +300,7 @@ def _columns(path: Path, file: pq.ParquetFile, names: list[str]) -> dict[str, li
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names) if names else ():
         n_bytes += batch.nbytes
         if n_bytes > most:
-            raise _too_much(path, f"it unpacks to {n_bytes:,} bytes and more", most, "RELIFT_MAX_DATA_BYTES")
+            raise too_much(path, f"it unpacks to {n_bytes:,} bytes and more", most, "RELIFT_MAX_DATA_BYTES")
         for name, values in columns.items():
             values += _values(pa.chunked_array([batch.column(name)]))
     return columns
@@ -319,28 +314,7 @@ def _require_small_cells(path: Path, file: pq.ParquetFile) -> None:
             n_bytes = column.total_uncompressed_size // max(1, group.num_rows)
             if n_bytes > longest:
                 what = f"column {column.path_in_schema} has rows of {n_bytes:,} bytes"
-                raise _too_much(path, what, longest, "RELIFT_MAX_ROW_BYTES")
-
-
-def limit(variable: str, usual: int) -> int:
-    """Read a limit from the environment variable of this name. Raises InputError for what is no positive number."""
-    value = os.environ.get(variable, "")
-    if not value:
-        return usual
-    if not value.isdecimal() or not 0 < len(value) < 19 or int(value) == 0:
-        raise InputError(f"{variable}: a positive number is needed")
-    return int(value)
-
-
-def require_rows(path: Path | str, n_rows: int) -> None:
-    """Refuse more rows than anybody means."""
-    most = limit("RELIFT_MAX_DATA_ROWS", MOST_ROWS)
-    if n_rows > most:
-        raise _too_much(path, f"it has {n_rows:,} rows or more", most, "RELIFT_MAX_DATA_ROWS")
-
-
-def _too_much(path: Path | str, what: str, most: int, variable: str) -> InputError:
-    return InputError(f"{path}: {what}, more than {most:,}: if that is meant, set {variable} higher")
+                raise too_much(path, what, longest, "RELIFT_MAX_ROW_BYTES")
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -396,7 +370,7 @@ def _bytes(path: Path) -> bytes:
         if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait for ever
             raise InputError(f"{path}: cannot be read: a plain file is needed, no folder, pipe or device")
         if about.st_size > most:
-            raise _too_much(path, f"it has {about.st_size:,} bytes", most, "RELIFT_MAX_DATA_BYTES")
+            raise too_much(path, f"it has {about.st_size:,} bytes", most, "RELIFT_MAX_DATA_BYTES")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -20,6 +20,7 @@ Exposures = Mapping[int, int] | np.ndarray  # by question_ix; questions that a m
 _CONSTANT = ("origin", "draw", "step")
 
 
+# Longer than 60 lines: half are its promises, and the columns are best read one below the other.
 def trajectories_of(
     attempts: pd.DataFrame | pa.Table, *, rl_exposures: Exposures, sft_exposures: Exposures, in_buffer: Exposures
 ) -> pd.DataFrame:
