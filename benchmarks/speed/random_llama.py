@@ -27,14 +27,14 @@ def make_model(*, heads: int = 4) -> Any:
     return LlamaForCausalLM(config).eval()
 
 
-def make_tokenizer() -> Any:
-    """Return a tokenizer of words: "t7" is token 7, and words are separated by white space."""
+def make_tokenizer(*, end: int = EOS_ID) -> Any:
+    """Return a tokenizer of words: "t7" is token 7, words are separated by white space, and `end` ends a text."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordLevel({words([ix]): ix for ix in range(VOCAB + 1)}, unk_token=words([PAD_ID])))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=words([PAD_ID]), eos_token=words([EOS_ID]))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=words([PAD_ID]), eos_token=words([end]))
 
 
 def words(ids: Sequence[int]) -> str:
@@ -42,11 +42,11 @@ def words(ids: Sequence[int]) -> str:
     return " ".join(f"t{ix}" for ix in ids)
 
 
-def write_checkpoint(folder: Path, model: Any, *, stop_ids: Sequence[int]) -> None:
+def write_checkpoint(folder: Path, model: Any, *, stop_ids: Sequence[int], end: int = EOS_ID) -> None:
     """Save model and tokenizer as a transformers checkpoint whose answers end at `stop_ids`."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     model.generation_config.eos_token_id = list(stop_ids) or None
     model.save_pretrained(folder)
-    make_tokenizer().save_pretrained(folder)
+    make_tokenizer(end=end).save_pretrained(folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from relift.benchmarks.speed.random_llama import make_model, words, write_checkpoint
+from relift.benchmarks.speed.random_llama import VOCAB, make_model, words, write_checkpoint
 from relift.benchmarks.speed.rl_task import BETAS, BEYOND, GOLD, LR, RolloutCase, StepCost, Stopwatch, is_right, prompts
 from relift.config import Config, parse_config
 from relift.data.questions import write_questions
@@ -50,14 +50,15 @@ def relift_steps(case: RolloutCase, n_steps: int, between: Callable[[StepCost], 
         write_inputs(case, folder)
         with open_run(config_of(case, folder, n_steps=n_steps), folder / "run") as run:
             run.grader = EvenGrader()  # type: ignore[assignment]
-            run.stop_token_ids = case.stop_ids  # the tokenizer's own end token is none of the model's
+            run.stop_token_ids = case.stop_ids  # without the tokenizer's own end token
             run.on_step = on_step
             train(run)
 
 
 def write_inputs(case: RolloutCase, folder: Path) -> None:
     """Write the checkpoint and the questions of a case."""
-    write_checkpoint(folder / "model", make_model(), stop_ids=case.stop_ids)
+    # a run refuses an end token that is none of the model's
+    write_checkpoint(folder / "model", make_model(), stop_ids=case.stop_ids, end=VOCAB - 1)
     texts = [words(ids) for ids in prompts(case)]
     golds = [BEYOND if ix < case.n_beyond else GOLD for ix in range(len(texts))]
     questions = [
