@@ -27,7 +27,7 @@ LEARNERS_OWN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_R
 
 
 @dataclass(frozen=True)
-class VLLMOptions:
+class RolloutOptions:
     """Set up the child process. `gpus` None: the GPU of this process, given back between calls."""
 
     dtype: str = "float32"
@@ -47,7 +47,7 @@ class EngineFailure(ReliftError):
 class VLLMChild:
     """Hold the process, if it lives. Every way in which it fails ends it and raises EngineFailure."""
 
-    def __init__(self, model_config: Any, options: VLLMOptions, command: Sequence[str]) -> None:
+    def __init__(self, model_config: Any, options: RolloutOptions, command: Sequence[str]) -> None:
         self._model_config, self._options, self._command = model_config, options, command
         self.max_context = context_limit(model_config, options.max_context)
         self.on_gpu = torch.cuda.is_available()

@@ -19,7 +19,7 @@ from relift.engines.checks import check_requests
 from relift.engines.probe import Score, compare_probe, probe_tokens, tolerance_of
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.engines.vllm import installed_version
-from relift.engines.vllm_child import COMMAND, EngineFailure, VLLMChild, VLLMOptions
+from relift.engines.vllm_child import COMMAND, EngineFailure, RolloutOptions, VLLMChild
 from relift.engines.weights_file import weights_file
 from relift.errors import ReliftError
 from relift.schema import Finish
@@ -40,7 +40,7 @@ class VLLMRollouts:
     def __init__(
         self,
         model_config: Any,
-        options: VLLMOptions,
+        options: RolloutOptions,
         *,
         score: Score,
         on_event: Callable[[str], None] = lambda line: None,

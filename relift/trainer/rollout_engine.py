@@ -16,7 +16,7 @@ from relift.config.sections import VLLMConfig
 from relift.engines.probe import Score
 from relift.engines.tokens import Engine
 from relift.engines.torch_sampler import TorchSampler
-from relift.engines.vllm_child import VLLMOptions
+from relift.engines.vllm_child import RolloutOptions
 from relift.engines.vllm_rollouts import VLLMRollouts
 from relift.errors import InputError
 from relift.learner.learner import Learner
@@ -43,7 +43,7 @@ def _vllm(config: Config, model: Any, score: Score, warn: Warn) -> AbstractConte
     settings = config.vllm
     on_gpu = next(model.parameters()).device.type == "cuda"
     dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if on_gpu else config.model.dtype
-    options = VLLMOptions(
+    options = RolloutOptions(
         dtype=dtype,
         max_context=longest(config),
         gpus=own_gpus(settings),

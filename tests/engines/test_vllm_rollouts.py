@@ -20,7 +20,7 @@ import torch
 
 from relift.engines import vllm_child, vllm_rollouts
 from relift.engines.tokens import Engine, Sampling
-from relift.engines.vllm_child import VLLMOptions
+from relift.engines.vllm_child import RolloutOptions
 from relift.engines.vllm_rollouts import VLLMRollouts
 from relift.engines.weights_file import weights_file
 from relift.errors import InputError, ReliftError, StoreError
@@ -61,7 +61,7 @@ def engine_of(
     learner = Learner()
     engine = VLLMRollouts(
         tiny_model().config,
-        VLLMOptions(**{"stall_seconds": 5.0, **options}),
+        RolloutOptions(**{"stall_seconds": 5.0, **options}),
         score=learner.score,
         on_event=(events if events is not None else []).append,
         command=(sys.executable, "-S", str(SCRIPT), mode, str(tmp_path / STARTS)),
@@ -187,7 +187,7 @@ def test_arguments_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Keys and values of a token: 2 * 2 layers * 4 heads * 8 wide * 4 bytes = 512; of 256 answers of 128 tokens 16 MiB,
     less than the least of 64 MiB."""
     monkeypatch.setenv("LOCAL_RANK", "1")
-    child = vllm_child.VLLMChild(tiny_model().config, VLLMOptions(max_context=100), ())
+    child = vllm_child.VLLMChild(tiny_model().config, RolloutOptions(max_context=100), ())
     arguments, env = child.arguments(), child._environment()
     child.close()
     assert arguments["kv_cache_memory_bytes"] == 64 * 2**20
@@ -199,7 +199,7 @@ def test_arguments_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("torch.cuda.current_device", lambda: 1)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     for gpus, seen, sleeps in ((None, "5", True), ("6,7", "6,7", False)):
-        child = vllm_child.VLLMChild(tiny_model().config, VLLMOptions(gpus=gpus, gpu_memory=0.3), ())
+        child = vllm_child.VLLMChild(tiny_model().config, RolloutOptions(gpus=gpus, gpu_memory=0.3), ())
         arguments = child.arguments()
         assert child._environment()["CUDA_VISIBLE_DEVICES"] == seen
         assert (arguments["enable_sleep_mode"], arguments["gpu_memory_utilization"]) == (sleeps, 0.3)
@@ -223,4 +223,4 @@ def test_without_vllm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.undo()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs vLLM: pip install 'relift\[vllm\]'"):
-        VLLMRollouts(tiny_model().config, VLLMOptions(), score=Learner().score)
+        VLLMRollouts(tiny_model().config, RolloutOptions(), score=Learner().score)

@@ -16,7 +16,7 @@ from relift.arith.world import make_questions
 from relift.engines.hf_model import load_tokenizer, stop_tokens
 from relift.engines.model_source import resolve_model
 from relift.engines.open import open_answerer
-from relift.engines.options import VLLMOptions
+from relift.engines.options import TorchOptions, VLLMOptions
 from relift.engines.texts import Answerer, Ask, Prompt
 from relift.engines.tokens import Sampling
 from relift.schema import Question, seed_of
@@ -40,8 +40,8 @@ def base() -> Path:
 
 def both(base: Path) -> tuple[Answerer, Answerer]:
     source = resolve_model(str(base))
-    options = VLLMOptions(dtype="float32", logprobs=True)
-    return open_answerer("torch", source, options=options), open_answerer("vllm", source, options=options)
+    torch_options, vllm_options = TorchOptions(dtype="float32"), VLLMOptions(dtype="float32", logprobs=True)
+    return open_answerer("torch", source, options=torch_options), open_answerer("vllm", source, options=vllm_options)
 
 
 def asks_of(questions: list[Question], base: Path, *, attempts: int, salt: int) -> list[Ask]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from relift.engines.tokens import Engine, Sampling
-from relift.engines.vllm_child import VLLMOptions
+from relift.engines.vllm_child import RolloutOptions
 from relift.engines.vllm_rollouts import VLLMRollouts
 from relift.errors import ReliftError
 from relift.schema import Finish
@@ -28,7 +28,7 @@ LONG = Sampling(max_tokens=90, temperature=1.0)
 
 
 def engine_of(policy: Policy, **options: Any) -> VLLMRollouts:
-    return VLLMRollouts(policy.model.config, VLLMOptions(**options), score=policy.score)
+    return VLLMRollouts(policy.model.config, RolloutOptions(**options), score=policy.score)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_child_that_fails_is_replaced_and_the_answers_are_the_same(policy: Pol
     requests = requests_for(PROMPTS, attempts=60)
     events: list[str] = []
     engine = VLLMRollouts(
-        policy.model.config, VLLMOptions(stall_seconds=20.0), score=policy.score, on_event=events.append
+        policy.model.config, RolloutOptions(stall_seconds=20.0), score=policy.score, on_event=events.append
     )
     with engine:
         engine.publish(policy.model.state_dict(), version=4)
