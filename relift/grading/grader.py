@@ -8,7 +8,6 @@ from typing import Self
 
 from relift.grading.base import Judgement, Scorer, Submission
 from relift.grading.extract import THINKING_TAGS, TagPairs
-from relift.grading.golds import gold_problem
 from relift.grading.math import MathScorer
 from relift.grading.others import NaiveScorer
 from relift.grading.scorers import GRADERS, SCORERS, make_scorer, require_grader, require_kind
@@ -107,21 +106,6 @@ class Grader:
         """Say of each gold answer of kind math whether nothing but the same text can equal it."""
         scorer = self._scorer("math")
         return scorer.unreadable(golds) if isinstance(scorer, MathScorer) else [False] * len(golds)
-
-    def gold_problems(self, golds: Sequence[str], kinds: Sequence[str]) -> list[tuple[int, str]]:
-        """List the gold answers that cannot be graded against: (row, counted from 1; what is wrong, in a few words).
-
-        Golds of kind math may go to the workers; the others cost microseconds.
-        """
-        problems = {
-            row: problem
-            for row, (gold, kind) in enumerate(zip(golds, kinds, strict=True), start=1)
-            if (problem := gold_problem(gold, kind)) is not None
-        }
-        rest = [row for row, kind in enumerate(kinds, start=1) if kind == "math" and row not in problems]
-        unreadable = self.unreadable_golds([golds[row - 1] for row in rest])
-        problems |= {row: "is read by no rule" for row, bad in zip(rest, unreadable, strict=True) if bad}
-        return sorted(problems.items())
 
     def describe(self) -> dict[str, object]:
         """By kind (and "second"): name and versions of what its verdicts depend on; goes to run.json."""

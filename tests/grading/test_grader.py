@@ -122,19 +122,6 @@ def test_closing_reaches_every_scorer_and_work_goes_on_after_it() -> None:
     grader.close()
 
 
-def test_problems_of_golds_have_their_rows() -> None:
-    golds = ["5", "", r"\frac{", "9. Anya needs to climb the height of one floor only", r"\text{even}", "seven", "Z9"]
-    with Grader() as grader:
-        found = grader.gold_problems(golds, ["math"] * 5 + ["exact", "choice"])
-    assert found == [
-        (2, "is empty"),
-        (3, "is read by no rule"),
-        (4, "is read by no rule"),
-        (6, "is no number"),
-        (7, "is no letter from A to Z"),
-    ]
-
-
 def test_description_is_json_and_names_versions() -> None:
     described = json.loads(json.dumps(Grader().describe()))
     assert set(SCORERS) == set(described)

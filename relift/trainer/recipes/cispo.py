@@ -2,8 +2,8 @@
 
     L = -1/N sum_t min(r, cap) A log pi(y_t),  min(r, cap) detached,  A = (reward - mean) / std,  N the tokens
 
-The paper sets no lower bound and names no cap: 5 is that of ScaleRL (arXiv 2510.13786), as TRL's documentation
-recommends it. It gives no learning rate either: 1e-6 as for GRPO.
+The paper sets no lower bound and names no cap: 5 is to our knowledge that of ScaleRL (arXiv 2510.13786), not
+checked there. The paper gives no learning rate either: 1e-6 as for GRPO.
 
 Departures: N counts the tokens of the batch, theirs those of a question's group; no penalty for over-long answers;
 AdamW as everywhere here, theirs has betas 0.9, 0.95 and epsilon 1e-15 for gradients of its own scale.

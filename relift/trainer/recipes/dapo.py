@@ -19,7 +19,7 @@ DEFAULTS = {
         "clip_high": 0.28,
         "denominator": "tokens",
         "drop_flat_groups": True,
-        "optimizer": {"lr": 1e-6},  # section 4.1 there: AdamW, constant 1e-6
+        "optimizer": {"lr": 1e-6},  # to our knowledge theirs; not checked against the paper
     }
 }
 

@@ -17,7 +17,7 @@ DEFAULTS = {
         "clip_low": 0.2,
         "clip_high": 0.2,
         "denominator": "max_tokens",
-        "optimizer": {"lr": 1e-6},  # appendix: "constant learning rate 1e-6"
+        "optimizer": {"lr": 1e-6},  # to our knowledge theirs; not checked against the paper
     }
 }
 

@@ -23,7 +23,7 @@ DEFAULTS = {
         "clip_low": 0.2,
         "clip_high": 0.2,
         "denominator": "sequences",
-        "optimizer": {"lr": 1e-6},  # section 4.1.1 there
+        "optimizer": {"lr": 1e-6},  # to our knowledge theirs; not checked against the paper
     }
 }
 
