@@ -21,6 +21,7 @@ HOW = {
     ("questions", "level"): "name the column of your data in data.columns",
     ("questions", "dup_group"): _NO_SETTING,
     ("attempts", "reward"): "null where the grader could not decide",
+    ("attempts", "rewards"): "only runs of other trainers, recorded with several reward functions",
     ("attempts", "answer"): "null where an answer names no result",
     ("attempts", "sum_logprob"): "the torch engine records it; servers may not tell",
     ("attempts", "sum_logprob_base"): "training with probe.score_base, probe answers alone",
