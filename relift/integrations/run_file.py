@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from relift.errors import InputError, ResumeRefused
+from relift.errors import InputError, ResumeRefused, StoreError
 from relift.fingerprints import differences
 from relift.integrations.answers import Answered
 from relift.integrations.facts import Facts
 from relift.schema import Origin, Question, RunStatus, question_id_of
 from relift.store import RunReader, RunWriter, split_responses, trajectories_of
+from relift.store.folder import RUN_JSON
 from relift.store.rows import attempt_row, attempts_frame, question_row
 
 
@@ -70,15 +72,15 @@ class RunFile:
     def go_on_from(self, step: int) -> None:
         """Begin a launch from the state after this step; what lies past it is set aside.
 
-        InputError where a finished run would be begun again.
+        InputError where a finished run would be begun anew.
         """
         if self._is_new:
             return
         last = self._writer.committed_step
-        if self._writer.run.status is RunStatus.done and last is not None and last > step:
+        if self._writer.run.status is RunStatus.done and last and step == 0:
             raise InputError(
-                f"{self._writer.folder}: holds a finished run of {last} steps, and this one begins at step {step}: "
-                "choose another folder"
+                f"{self._writer.folder}: holds a finished run of {last} steps, and this one begins anew: choose "
+                "another folder"
             )
         self._writer.roll_back(step)
         self._writer.update_run(status=RunStatus.running)
@@ -86,13 +88,15 @@ class RunFile:
         columns = ["question_ix", "used_in_update"]
         by_step: dict[int, set[int]] = {}
         for file, rows in RunReader(self._writer.folder).iter_tables("attempts", columns=columns, origin="rollout"):
-            used = rows.filter(pc.fill_null(rows.column("used_in_update"), pc.scalar(value=False)))
+            used = rows.filter(pc.fill_null(rows.column("used_in_update"), pa.scalar(value=False)))
             by_step.setdefault(file.step, set()).update(used.column("question_ix").to_pylist())
         for question_ixs in by_step.values():
             self._exposures.update(question_ixs)
 
     def write(self, heading: Heading, answers: Sequence[Answered], *, decoding: Mapping[str, Any] | None) -> None:
         """Write one batch and commit it. `decoding`: sampling settings of its origin, where the record lacks them."""
+        if not (self._writer.folder / RUN_JSON).is_file():
+            raise StoreError(f"{self._writer.folder}: its run.json is gone: what was recorded before is not there")
         origin = str(heading.origin)
         if decoding is not None and self._writer.run.decodings.get(origin) != dict(decoding):
             self._writer.update_run(decodings={**self._writer.run.decodings, origin: dict(decoding)})
