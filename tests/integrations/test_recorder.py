@@ -102,17 +102,17 @@ def test_a_probe_that_is_there_is_not_asked_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "ended", "said"),
     [
-        ({"config": {"lr": 0.2}}, False, "lr is 0.1 there, 0.2 here"),
-        ({"seed": 2}, False, "seed is 1 there, 2 here"),
-        ({}, True, "holds a finished run of 3 steps"),
+        ({"config": {"lr": 0.2}}, "killed", "lr is 0.1 there, 0.2 here"),
+        ({"seed": 2}, "killed", "seed is 1 there, 2 here"),
+        ({}, "done", "holds a finished run of 3 steps"),
     ],
 )
-def test_another_run_is_left_alone(tmp_path: Path, options: dict[str, Any], status: bool, said: str) -> None:
+def test_another_run_is_left_alone(tmp_path: Path, options: dict[str, Any], ended: str, said: str) -> None:
     made = recorder(tmp_path / "run")
     train(made)
-    made.finish(done=status)
+    made.finish(done=ended == "done")
     before = sorted(path.name for path in (tmp_path / "run" / "commits").iterdir())
     other = recorder(tmp_path / "run", **options)
     with pytest.raises(InputError, match=said):

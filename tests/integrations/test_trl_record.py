@@ -54,19 +54,19 @@ def test_every_rollout_is_recorded_by_question(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "name", "is_async"),
+    ("function", "name", "kind"),
     [
-        (accuracy, "accuracy", False),
-        (slow_accuracy, "slow_accuracy", True),
-        (functools.partial(accuracy), "accuracy", False),
-        (functools.partial(slow_accuracy), "slow_accuracy", True),
-        (Judge(), "Judge", False),
-        (AsyncJudge(), "AsyncJudge", True),
+        (accuracy, "accuracy", "sync"),
+        (slow_accuracy, "slow_accuracy", "async"),
+        (functools.partial(accuracy), "accuracy", "sync"),
+        (functools.partial(slow_accuracy), "slow_accuracy", "async"),
+        (Judge(), "Judge", "sync"),
+        (AsyncJudge(), "AsyncJudge", "async"),
     ],
 )
-def test_names_and_kinds_stay(tmp_path: Path, function: Any, name: str, is_async: bool) -> None:
+def test_names_and_kinds_stay(tmp_path: Path, function: Any, name: str, kind: str) -> None:
     wrapped = record(function, tmp_path / "run", strict=True)
-    assert wrapped.__name__ == name and inspect.iscoroutinefunction(wrapped) is is_async
+    assert wrapped.__name__ == name and inspect.iscoroutinefunction(wrapped) is (kind == "async")
     assert Trainer(wrapped).train(batch_of)[0] == [[1.0, 0.0, 1.0, 0.0]]
     assert len(RunReader(tmp_path / "run").read("attempts")) == 12
 
