@@ -19,7 +19,7 @@ from trl import GRPOConfig, GRPOTrainer
 from relift.arith.world import make_questions
 from relift.demo.base_model import cached_base
 from relift.demo.experiment import cache_folder
-from relift.demo.methods import FULL, QUICK
+from relift.demo.methods import FULL
 from relift.integrations.trl import ProbeCallback, record
 
 
@@ -41,11 +41,12 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--questions", type=int, default=320, help="of the probe")
-    parser.add_argument("--quick-base", action="store_true", help="the base of relift demo --quick")
+    parser.add_argument("--batch", type=int, default=128, help="answers of a step, 8 to each question")
+    parser.add_argument("--base", type=Path, help="a checkpoint; default: the base of relift demo, made if need be")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     options = parser.parse_args()
 
-    base = cached_base(cache_folder(), seed=1, spec=(QUICK if options.quick_base else FULL).base)
+    base = options.base or cached_base(cache_folder(), seed=1, spec=FULL.base)
     folder = options.folder
     trainer = GRPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(base),
@@ -55,7 +56,7 @@ def main() -> None:
             seed=options.seed,
             learning_rate=options.learning_rate,
             max_steps=options.steps,
-            per_device_train_batch_size=128,
+            per_device_train_batch_size=options.batch,
             num_generations=8,
             max_completion_length=128,
             temperature=1.0,

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def test_the_record_is_what_trl_logged(base: Path, tmp_path: Path, trainer: str,
     rows = reader.read("attempts", origin="rollout", columns=["step", "verdict", "rewards", "n_tokens", "question_ix"])
     mean = (rows["verdict"].astype(str) == "correct").groupby(rows["step"]).mean()
     lengths = rows["n_tokens"].groupby(rows["step"]).mean()
-    logged = {row_i + 1: row for row_i, row in enumerate(row for row in log if "rewards/accuracy/mean" in row)}
+    logged = {row["step"]: row for row in log if "rewards/accuracy/mean" in row}
     for step, value in mean.items():
         assert logged[step]["rewards/accuracy/mean"] == pytest.approx(value, abs=1e-6)
         assert logged[step]["completions/mean_length"] == pytest.approx(lengths[step], rel=1e-6)
@@ -180,6 +181,30 @@ def test_fine_tuning_is_probed_and_stays_the_same(base: Path, tmp_path: Path, ki
     assert reader.steps("attempts", origin="probe") == [0, 2, 3] and reader.run.status is RunStatus.done
     assert reader.run.recipe == {"sft": "trl-sft", "trainer": "hf-trainer"}[kind]
     assert reader.read("attempts", origin="probe")["sum_logprob"].notna().all()
+
+
+def test_the_example_of_the_audit_page(base: Path, tmp_path: Path) -> None:
+    """docs/audit.md at a small size: two seeds, a frozen copy, and the report beside it."""
+    small = ["--steps", "2", "--questions", "12", "--batch", "16", "--base", str(base)]
+    for name, more in (
+        ("grpo-1", ["--seed", "1"]),
+        ("grpo-2", ["--seed", "2"]),
+        ("frozen", ["--seed", "1", "--learning-rate", "0"]),
+    ):
+        run = [str(PYTHON), "-W", "ignore", str(ROOT / "docs" / "audit_grpo.py"), str(tmp_path / name), *more, *small]
+        done = subprocess.run(run, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert check_run(tmp_path / name).problems == []
+    runs = [str(tmp_path / name) for name in ("grpo-1", "grpo-2", "frozen")]
+    report = [sys.executable, "-m", "relift.cli", "report", *runs, "--base", "grpo-1", "--control", "frozen", "--audit"]
+    done = subprocess.run(
+        [*report, "--out", str(tmp_path / "report.html")], env=environment(), cwd=ROOT, capture_output=True, text=True,
+        timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line for line in done.stdout.splitlines() if ", expansion: " in line]
+    assert [line.partition(",")[0] for line in lines] == ["grpo-1", "grpo-2"] and "by the control" in lines[0]
+    assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
 @pytest.mark.slow

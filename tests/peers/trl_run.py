@@ -69,9 +69,9 @@ def train(
 
     def told(**kwargs: Any) -> list[float]:
         """Judge, and note what was handed over."""
-        if calls is not None:
+        if calls is not None and hasattr(kwargs["log_extra"], "__self__"):  # TRL's call, not the probe's
             kinds = {name: type(value).__name__ for name, value in kwargs.items()}
-            bound = type(getattr(kwargs["log_extra"], "__self__", None)).__name__
+            bound = type(kwargs["log_extra"].__self__).__name__
             Path(calls).write_text(json.dumps({"kinds": kinds, "log_extra of": bound}))
         return accuracy(**kwargs)
 
