@@ -212,6 +212,18 @@ class PrefixConfig(Section):
     high: float = _field(0.75, "identity", "largest share", ge=0, lt=1)
 
 
+class TeacherConfig(Section):
+    """The model whose log-probabilities of our answers are trained on (recipes opd, opd_rl, kdrl)."""
+
+    path: str | None = _field(None, "identity", "its checkpoint folder or hub name; same vocabulary as the base model")
+    revision: str | None = _field(None, "identity", "of a hub model")
+    weight: float = _field(1.0, "identity", "beta of the distillation term", gt=0)
+    final_weight: float | None = _field(
+        None, "identity", "kdrl: beta in the last step, on a straight line from weight; None: weight", ge=0
+    )
+    steps: int = _field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
+
+
 class BufferConfig(Section):
     """The demonstrations that wait to be trained on (docs/method.md, Demonstrations)."""
 
@@ -287,6 +299,7 @@ class Config(Section):
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     prefix: PrefixConfig = PrefixConfig()
+    teacher: TeacherConfig = TeacherConfig()
     buffer: BufferConfig = BufferConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

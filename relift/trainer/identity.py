@@ -12,7 +12,14 @@ from relift.errors import ResumeRefused
 from relift.fingerprints import differences
 from relift.prompts import template_identity
 
-PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
+PATHS = (
+    "model.path",
+    "data.questions",
+    "data.demonstrations",
+    "probe.questions",
+    "probe.ends_only",
+    "teacher.path",
+)  # by content
 
 
 RENDERING = "rendering"  # relift.trainer.rendering says what it holds; older runs lack it

@@ -44,6 +44,7 @@ from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
+from relift.trainer.teacher import open_teacher, teacher_fingerprint
 
 
 @contextmanager
@@ -159,6 +160,9 @@ def assemble(
         record=Record(writer, n_questions),
         buffer=DemoBuffer(config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed),
         hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
+        score_teacher=open_teacher(
+            config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config)
+        ),
         save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
         take_over_base=take_over_base,
         warn=warn,
@@ -223,6 +227,7 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecor
         "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": model_fingerprint(config),
         identity.RENDERING: rendering_of(config, inputs, stop_tokens=run.stop_token_ids),
+        **teacher_fingerprint(config, run.recipe),
     }
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()

@@ -284,6 +284,9 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "hint_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
     "srft": ("std", "srft_rollout", 0.2, 0.2, None, "tokens", False, 0.0),
     "chord": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "opd": ("mean", "ratio", 0.2, 0.2, None, "tokens", False, 0.0),
+    "opd_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "kdrl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }
 
 

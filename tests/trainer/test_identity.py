@@ -26,6 +26,8 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "sft.mu_peak": 0.5, "sft.mu_valley": 0.1, "sft.mu_warmup_steps": 3, "sft.mu_decay_steps": 7,
+    "teacher.path": "t", "teacher.revision": "main", "teacher.weight": 2.0,
+    "teacher.final_weight": 0.1, "teacher.steps": 9,
     "prefix.place": "prompt", "prefix.questions": "waiting",
     "prefix.attempts": 3, "prefix.low": 0.1, "prefix.high": 0.9,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
