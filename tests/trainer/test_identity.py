@@ -100,7 +100,8 @@ def test_no_change_of_a_field_is_silent(name: str) -> None:
 
 def test_the_paths_are_files_that_are_compared_by_content() -> None:
     assert set(identity.PATHS) == {
-        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only"
+        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only",
+        "teacher.path",
     }  # fmt: skip
     assert {dict(field_changes())[name] for name in identity.PATHS} == {"identity"}
 

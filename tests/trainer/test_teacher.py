@@ -96,21 +96,22 @@ def test_a_teacher_that_reads_too_little_is_refused(inputs: Path, tmp_path: Path
 
 
 def test_killed_and_taken_up(inputs: Path, tmp_path: Path) -> None:
-    """As if nothing had been; and never with another teacher."""
+    """The tables are those of a run that nothing stopped; with another teacher it is refused."""
     config = distilling(inputs)
-    run_here(config, tmp_path / "whole")
-    child = Child(config, tmp_path / "killed", on_step=end_at_three)
+    whole, killed = tmp_path / "whole" / "run", tmp_path / "killed" / "run"  # the name is in the run_id
+    run_here(config, whole)
+    child = Child(config, killed, on_step=end_at_three)
     assert child.wait() == -signal.SIGKILL
     base = config.teacher.model_copy(update={"path": str(inputs / "base")})
     with (
         pytest.raises(ResumeRefused, match="teacher"),
-        open_run(config.model_copy(update={"teacher": base}), tmp_path / "killed"),
+        open_run(config.model_copy(update={"teacher": base}), killed),
     ):
         pass
-    run_here(config, tmp_path / "killed")
-    assert check_run(tmp_path / "killed").problems == []
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert (RunReader(tmp_path / "whole").read("updates")["grad_norm"] > 0).all()
+    run_here(config, killed)
+    assert check_run(killed).problems == []
+    assert contents(killed) == contents(whole)
+    assert (RunReader(whole).read("updates")["grad_norm"] > 0).all()
 
 
 def end_at_three(run: Run, report: StepReport) -> None:
