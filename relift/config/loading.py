@@ -51,9 +51,9 @@ def load_config(source: str | Path, *, recipes: Defaults, overrides: Sequence[st
 
 
 def _numbers_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete a recipe's own numbers: what it does not name in [rl] and [sft] falls back to the default, so that
-    nothing of another recipe's method is left. How much is trained on at a time stays."""
-    whole = _spell_none(Config().model_dump(include={"rl", "sft"}))
+    """Complete a recipe's own numbers: what it does not name in [rl] and [sft] falls back to the default, and so does
+    rollout.refill, so that nothing of another recipe's method is left. How much is trained on at a time stays."""
+    whole = _spell_none(Config().model_dump(include={"rl": True, "sft": True, "rollout": {"refill"}}))
     for section, key in (("rl", "updates_per_batch"), ("sft", "batch"), ("sft", "phase_steps")):
         del whole[section][key]
     return _merge(whole, recipe)

@@ -100,6 +100,12 @@ class RolloutConfig(Section):
     engine: Literal["torch", "vllm", "server"] = _field(
         "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"
     )
+    refill: int = _field(
+        0,
+        "identity",
+        "most further rounds of sampling in a step, until questions_per_step groups carry signal; 0: none (DAPO)",
+        ge=0,
+    )
 
 
 class VLLMConfig(Section):
@@ -173,6 +179,16 @@ class RLConfig(Section):
     entropy_weight: float = _field(0.0, "identity", "beta of the entropy bonus", ge=0)
     kl_weight: float = _field(0.0, "identity", "beta of the k3 KL to the base model", ge=0)
     loss_scale: float = _field(1.0, "identity", "factor on the component", gt=0)
+    truncated: Literal["wrong", "mask", "penalty"] = _field(
+        "wrong",
+        "identity",
+        "answers cut off at rollout.max_tokens: judged as they stand; left out of the loss; or a penalty that grows "
+        "over the last overlong_tokens, for finished answers too (DAPO)",
+    )
+    overlong_tokens: int | None = _field(
+        None, "identity", "penalty: tokens over which it grows; None: a fifth of rollout.max_tokens", ge=1
+    )
+    overlong_factor: float = _field(1.0, "identity", "penalty: what an answer of full length loses", gt=0)
     optimizer: OptimizerConfig = OptimizerConfig()
 
 

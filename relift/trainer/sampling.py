@@ -15,15 +15,21 @@ from relift.errors import GuardStop
 from relift.grading.base import Submission
 from relift.schema import WARN_UNDECIDED, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
+from relift.trainer.refill import refill
 from relift.trainer.run import Run
 from relift.trainer.step import Ask, Step
 
 
 def answer(run: Run, step: Step, plan: Sequence[Ask]) -> Answers:
-    """Sample and grade what a recipe planned for a step: training rollouts, possibly none."""
+    """Sample, grade and reward what a recipe planned for a step: training rollouts, possibly none."""
     config = run.config.rollout
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p, config.top_k, run.stop_token_ids)
-    return ask(run, plan, sampling, origin=Origin.rollout, draw=0, step=step.number)
+
+    def sample(asked: Sequence[Ask]) -> Answers:
+        return run.rewards(asked, ask(run, asked, sampling, origin=Origin.rollout, draw=0, step=step.number))
+
+    answers = sample(plan)
+    return refill(run, answers, sample) if plan and config.refill else answers
 
 
 def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, draw: int, step: int) -> Answers:

@@ -34,12 +34,14 @@ from relift.trainer.base_model import device_of, load_model, model_fingerprint, 
 from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.demos import DemoBuffer
+from relift.trainer.draws import Draws
 from relift.trainer.hints import hinted_prompt
 from relift.trainer.inputs import Inputs, longest_prompt, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
 from relift.trainer.rendering import rendering_of
+from relift.trainer.rewards import rewarding_of
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
@@ -150,9 +152,11 @@ def assemble(
         ends_items=inputs.ends_items,
         demos=inputs.demos,
         question_stream=question_stream(config, recipe, inputs),
+        draws=draws_of(config, inputs),
         demo_stream=demo_stream(config, recipe, inputs),
         engine=engine,
         grader=grader,
+        rewards=rewarding_of(config),
         learner=learner,
         decode=partial(inputs.tokenizer.batch_decode, skip_special_tokens=True),
         stop_token_ids=stop_tokens(inputs.tokenizer, config),
@@ -182,6 +186,13 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
         return None
     n, per_step = len(inputs.train_items), config.rollout.questions_per_step
     return Stream(n, per_batch=per_step, seed=config.seed, purpose="questions")
+
+
+def draws_of(config: Config, inputs: Inputs) -> Draws | None:
+    """Make what draws the questions of a run whose steps may need more than one batch; None for others."""
+    if not config.rollout.refill:
+        return None
+    return Draws(len(inputs.train_items), seed=config.seed, purpose="questions")
 
 
 def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:

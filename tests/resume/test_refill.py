@@ -1,0 +1,69 @@
+"""A run killed between two rounds of sampling of one step resumes to the same weights, tables and state."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relift.trainer import refill
+from relift.trainer.draws import Draws
+from tests.resume.harness import Child, config_of, contents, run_here
+
+# One answer in eight is right, so few groups of two carry signal and every step has further rounds.
+REFILLED: dict[str, Any] = {
+    "recipe": "dapo",
+    "steps": 8,
+    "rollout": {"questions_per_step": 3, "attempts_per_question": 2, "refill": 3},
+    "rl": {"drop_flat_groups": True, "truncated": "penalty", "advantage": "std"},
+    "checkpoint": {"every": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    run_here(config_of(inputs, **REFILLED), folder)
+    return contents(folder)
+
+
+def dying(n_rounds: int, real: Callable[..., int]) -> Callable[..., int]:
+    """Kill the own process before the n-th further round."""
+    seen = [0]
+
+    def round_size(missing: int, **counts: int) -> int:
+        seen[0] += 1
+        if seen[0] == n_rounds:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(missing, **counts)
+
+    return round_size
+
+
+@pytest.mark.parametrize("n_rounds", [2, 5, 9])
+def test_killed_between_rounds(
+    n_rounds: int, inputs: Path, whole: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = config_of(inputs, **REFILLED), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(refill, "round_size", dying(n_rounds, refill.round_size))
+        assert Child(config, run).wait() == -signal.SIGKILL, "there were not so many rounds"
+    assert Child(config, run).wait() == 0
+    assert contents(run) == whole
+
+
+def test_a_lost_place_in_the_order_is_noticed(
+    inputs: Path, whole: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug: a resume draws from the beginning again."""
+    config, run = config_of(inputs, **REFILLED), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(refill, "round_size", dying(9, refill.round_size))
+        Child(config, run).wait()
+    monkeypatch.setattr(Draws, "load_state_dict", lambda self, state: None)
+    Child(config, run).wait()
+    assert contents(run) != whole
