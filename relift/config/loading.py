@@ -132,6 +132,10 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
             continue
         if name != "model.path" or (folder / value).is_dir():
             values[section][key] = _resolved(folder, value, where=name)
+    reward = values["rl"].get("reward") if isinstance(values.get("rl"), dict) else None
+    path, colon, function = reward.rpartition(":") if isinstance(reward, str) else ("", "", "")
+    if colon and path.endswith(".py"):
+        values["rl"]["reward"] = f"{_resolved(folder, path, where='rl.reward')}:{function}"
     prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
     kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
     if colon and path:  # file:PATH, plain-file:PATH

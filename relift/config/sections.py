@@ -188,6 +188,17 @@ class RLConfig(Section):
     overlong_tokens: int | None = _field(
         None, "identity", "penalty: tokens over which it grows; None: a fifth of rollout.max_tokens", ge=1
     )
+    reward: str | None = _field(
+        None,
+        "identity",
+        "module:function or file.py:function that rewards answers in place of the verdicts' 1 and 0 (docs/rewards.md)",
+    )
+    format_reward: Literal["think", "box", "think_box"] | None = _field(
+        None,
+        "identity",
+        "format that is rewarded beside the answer: thoughts that are closed, an answer in a box, both",
+    )
+    format_weight: float = _field(0.1, "identity", "reward of an answer that keeps the format", gt=0)
     overlong_factor: float = _field(1.0, "identity", "penalty: what an answer of full length loses", gt=0)
     optimizer: OptimizerConfig = OptimizerConfig()
 

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
 from relift.trainer.step import Ask, ask_plainly
@@ -38,7 +40,8 @@ def refill(run: Run, answers: Answers, sample: Callable[[Sequence[Ask]], Answers
             "attempts tell of later steps)",
             topic="refill",
         )
-    return replace(answers, surplus=beyond(answers, wanted))
+    round_Q = np.zeros(len(answers), np.int16) if answers.round_Q is None else answers.round_Q
+    return replace(answers, round_Q=round_Q, surplus=beyond(answers, wanted))
 
 
 def round_size(missing: int, *, wanted: int, n_asked: int) -> int:

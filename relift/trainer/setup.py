@@ -41,7 +41,7 @@ from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
 from relift.trainer.rendering import rendering_of
-from relift.trainer.rewards import rewarding_of
+from relift.trainer.rewards import Rewarding
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
@@ -69,13 +69,14 @@ def open_run(
         device_of(config)
         recipe = build(config)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
+        reward = stack.enter_context(parallel.FirstReward(config.rl.reward)) if recipe.rl and config.rl.reward else None
         inputs = read_inputs(config, recipe, grader=grader, warn=warn)
         warn_of_truncation(config, recipe, warn)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, warn=warn)
+        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, reward=reward, warn=warn)
         seed_global_states(config.seed)
-        facts = facts_of(config, inputs, run, folder)
+        facts = facts_of(config, inputs, run, folder, reward=reward)
         if writer.is_new:
             open_base(config, facts)  # for its errors: nothing has been written yet
             begin(run, inputs, facts, model)
@@ -122,6 +123,7 @@ def assemble(
     *,
     stack: ExitStack,
     grader: Scorer,
+    reward: parallel.FirstReward | None,
     warn: Callable[[str], None],
 ) -> Run:
     """Put the parts of a run together at the base model. `stack` ends the engine."""
@@ -156,7 +158,7 @@ def assemble(
         demo_stream=demo_stream(config, recipe, inputs),
         engine=engine,
         grader=grader,
-        rewards=rewarding_of(config),
+        rewards=Rewarding(config, None if reward is None else reward.give, warn),
         learner=learner,
         decode=partial(inputs.tokenizer.batch_decode, skip_special_tokens=True),
         stop_token_ids=stop_tokens(inputs.tokenizer, config),
@@ -226,7 +228,9 @@ def needs_reference(config: Config, recipe: Recipe, inputs: Inputs) -> bool:
     return probes or (recipe.rl is not None and recipe.rl.kl is not None) or config.data.score_base
 
 
-def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecord:
+def facts_of(
+    config: Config, inputs: Inputs, run: Run, folder: Path, *, reward: parallel.FirstReward | None
+) -> RunRecord:
     """Gather the record of this configuration as of now: identity, surroundings, decoding, versions."""
     fingerprints = {
         "data": inputs.train.fingerprint,
@@ -235,6 +239,8 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecor
         "model": model_fingerprint(config),
         identity.RENDERING: rendering_of(config, inputs, stop_tokens=run.stop_token_ids),
     }
+    if reward is not None:
+        fingerprints["rl.reward"] = {"source": reward.source}
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
     return RunRecord(

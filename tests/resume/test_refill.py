@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from relift.errors import ResumeRefused
+from relift.store import RunReader
 from relift.trainer import refill
 from relift.trainer.draws import Draws
 from tests.resume.harness import Child, config_of, contents, run_here
@@ -54,6 +56,20 @@ def test_killed_between_rounds(
         assert Child(config, run).wait() == -signal.SIGKILL, "there were not so many rounds"
     assert Child(config, run).wait() == 0
     assert contents(run) == whole
+
+
+def test_a_changed_reward_function_is_refused_by_name(inputs: Path, tmp_path: Path) -> None:
+    """Rewards of one's own train, and a resume with another file of the same name is none."""
+    own = tmp_path / "own.py"
+    own.write_text("def length(answers):\n    return [len(a) for a in answers]\n")
+    rewarded = {**REFILLED, "steps": 2, "rl": {**REFILLED["rl"], "reward": f"{own}:length"}}
+    run_here(config_of(inputs, **rewarded), tmp_path / "run")
+    frame = RunReader(tmp_path / "run").read("attempts", origin="rollout")
+    assert frame["reward"].min() >= 0 and frame["reward"].max() > 1  # lengths, less a penalty of at most 1
+    assert frame["verdict"].nunique() == 2 and frame["used_in_update"].any()
+    own.write_text("def length(answers):\n    return [-len(a) for a in answers]\n")
+    with pytest.raises(ResumeRefused, match=r"rl\.reward\.source is "):
+        run_here(config_of(inputs, **rewarded), tmp_path / "run")
 
 
 def test_a_lost_place_in_the_order_is_noticed(

@@ -29,7 +29,7 @@ from relift.trainer.loop import Interrupted, train
 from relift.trainer.recipe import Demonstrations
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
-from relift.trainer.rewards import rewarding_of
+from relift.trainer.rewards import Rewarding
 from relift.trainer.run import Run
 from relift.trainer.step import Item
 from relift.trainer.stream import Stream
@@ -187,7 +187,7 @@ def scripted_run(
         else None,
         "engine": ScriptedEngine(asked, n_right),
         "draws": Draws(n_train, seed=config.seed, purpose="questions") if config.rollout.refill else None,
-        "rewards": rewarding_of(config),
+        "rewards": Rewarding(config, None, parts.get("warn", print)),
         "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),
         "learner": ScriptedLearner(refuses),
         "decode": lambda rows: ["".join(map(chr, row[:-1])) for row in rows],

@@ -37,6 +37,7 @@ OTHER: dict[str, Any] = {
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
     "rollout.refill": 3, "rl.truncated": "mask", "rl.overlong_tokens": 9, "rl.overlong_factor": 0.5,
+    "rl.reward": "own:reward", "rl.format_reward": "box", "rl.format_weight": 0.2,
     "rollout.engine": "vllm", "vllm.dtype": "float32", "vllm.max_sequences": 9, "vllm.gpus": "1",
     "vllm.gpu_memory": 0.3, "vllm.tensor_parallel": 2, "vllm.stall_seconds": 9.0, "vllm.restarts": 0, "server.url": "http://127.0.0.1:1/v1",
     "server.folder": "w", "server.dtype": "float32", "server.concurrency": 9, "server.deadline_seconds": 9.0,

@@ -130,12 +130,19 @@ def require_rewards(config: Config, recipe: Recipe) -> None:
         raise InputError(
             f"rl.overlong_tokens = {rl.overlong_tokens}: more than rollout.max_tokens = {config.rollout.max_tokens}"
         )
-    if rl.truncated == "penalty" and (rl.advantage == "over_mean" or rl.loss == "srft_rollout"):
-        key = "advantage" if rl.advantage == "over_mean" else "loss"
-        raise InputError(
-            f'rl.truncated = "penalty": rl.{key} = {getattr(rl, key)} knows rewards of 1 and 0 alone: take "wrong" or '
-            '"mask"'
-        )
+    if rl.advantage != "over_mean" and rl.loss != "srft_rollout":
+        return
+    key = "advantage" if rl.advantage == "over_mean" else "loss"
+    for name, departs in (
+        ("truncated", rl.truncated == "penalty"),
+        ("reward", rl.reward is not None),
+        ("format_reward", rl.format_reward is not None),
+    ):
+        if departs:
+            raise InputError(
+                f"rl.{name} = {getattr(rl, name)}: rl.{key} = {getattr(rl, key)} knows rewards of 1 and 0 alone: leave "
+                f"rl.{name} out"
+            )
 
 
 def _rl_part(config: Config) -> RLPart:
