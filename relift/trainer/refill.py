@@ -16,10 +16,10 @@ import numpy as np
 
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
-from relift.trainer.step import Ask, ask_plainly
+from relift.trainer.step import GroupRequest, plain_request
 
 
-def refill(run: Run, answers: Answers, sample: Callable[[Sequence[Ask]], Answers]) -> Answers:
+def refill(run: Run, answers: Answers, sample: Callable[[Sequence[GroupRequest]], Answers]) -> Answers:
     """Add rounds to the answers of a step until enough groups carry signal, or the cap is reached.
 
     `sample` asks, grades and rewards. Warns in the first step of a launch that stays short.
@@ -31,7 +31,7 @@ def refill(run: Run, answers: Answers, sample: Callable[[Sequence[Ask]], Answers
         more = run.draws.more(round_size(missing, wanted=wanted, n_asked=len(answers)))
         if not more:
             break
-        answers = answers.joined(sample([ask_plainly(run.train_items[ix], n=n_attempts) for ix in more]))
+        answers = answers.joined(sample([plain_request(run.train_items[ix], n=n_attempts) for ix in more]))
         rounds += 1
     if missing > 0:
         run.warn_once(

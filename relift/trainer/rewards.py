@@ -24,7 +24,7 @@ from relift.errors import GuardStop
 from relift.grading.formats import keeps_format
 from relift.grading.rewards import Columns, Given
 from relift.trainer.answers import Answers, Rewards
-from relift.trainer.step import Ask
+from relift.trainer.step import GroupRequest
 
 OVERLONG_SHARE = 0.2  # of rollout.max_tokens: 4,096 of 20,480 in DAPO's script (verl, run_dapo_qwen2.5_32b.sh)
 
@@ -39,7 +39,7 @@ class Rewarding:
     give: Give | None  # the reward function of `rl.reward`
     warn: Callable[[str], None]
 
-    def __call__(self, asked: Sequence[Ask], answers: Answers) -> Answers:
+    def __call__(self, asked: Sequence[GroupRequest], answers: Answers) -> Answers:
         """Give the answers with their rewards; as they are where nothing departs from the verdicts' 1 and 0.
 
         Raises GuardStop when the reward function fails for more than `guard.max_undecided` of the questions.
@@ -59,7 +59,7 @@ class Rewarding:
         masked_QG = answers.cut_QG & (rl.truncated == "mask")
         return replace(answers, rewards=Rewards(outcome_QG, shaping_QG, masked_QG))
 
-    def _own_QG(self, give: Give, asked: Sequence[Ask], answers: Answers) -> np.ndarray:
+    def _own_QG(self, give: Give, asked: Sequence[GroupRequest], answers: Answers) -> np.ndarray:
         given = give([columns_of(one, answers, q) for q, one in enumerate(asked)])
         if given.n_failed:
             line = f"rl.reward = {self.config.rl.reward}: failed for {given.n_failed} of {len(asked)} questions"
@@ -68,7 +68,7 @@ class Rewarding:
             self.warn(f"{line}, whose answers have no reward: {given.why}")
         return np.array(given.rewards_QG, np.float64)  # None becomes NaN
 
-    def _keeps_QG(self, name: str, asked: Sequence[Ask], answers: Answers) -> np.ndarray:
+    def _keeps_QG(self, name: str, asked: Sequence[GroupRequest], answers: Answers) -> np.ndarray:
         rows = zip(asked, answers.texts_QG, strict=True)
         keeps = [[keeps_format(text, name, opened=one.item.thoughts_opened) for text in texts] for one, texts in rows]
         return np.array(keeps, np.float64)
@@ -81,7 +81,7 @@ class Rewarding:
         return np.clip((n_tokens_QG - (longest - last)) / last, 0.0, 1.0)
 
 
-def columns_of(one: Ask, answers: Answers, q: int) -> dict[str, list[Any]]:
+def columns_of(one: GroupRequest, answers: Answers, q: int) -> dict[str, list[Any]]:
     """List what a reward function may look at of one question's attempts (relift.grading.rewards.COLUMNS)."""
     question, n = one.item.question, len(answers.texts_QG[q])
     same = {

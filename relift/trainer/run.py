@@ -17,7 +17,7 @@ from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.draws import Draws
 from relift.trainer.recipe import Recipe
 from relift.trainer.record import Record
-from relift.trainer.step import Ask, Item, Step
+from relift.trainer.step import GroupRequest, Item, Step
 from relift.trainer.stream import Stream
 
 
@@ -60,7 +60,7 @@ class Run:
     demo_stream: Stream | None  # None: the recipe has no phase of fine-tuning alone
     engine: Engine
     grader: Scorer  # of every answer_kind that occurs
-    rewards: Callable[[Sequence[Ask], Answers], Answers]  # gives graded rollouts what training sees of them
+    rewards: Callable[[Sequence[GroupRequest], Answers], Answers]  # gives graded rollouts what training sees of them
     learner: LearnerLike
     decode: Callable[[Sequence[np.ndarray]], list[str]]
     stop_token_ids: tuple[int, ...]
