@@ -296,6 +296,9 @@ class RuntimeConfig(Section):
 
     threads: int = _field(1, "numeric", "CPU threads of one process", ge=1, le=1024)
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
+    trackers: tuple[str, ...] = _field(
+        (), "runtime", "experiment trackers that get copies of the numbers: tensorboard, wandb, trackio"
+    )
     rollout_texts: Literal["all", "none"] = _field("all", "runtime", "which rollouts' texts are kept")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -71,6 +71,7 @@ class Run:
     take_over_base: Callable[[Run], bool] = lambda run: False  # step 0 from another run, where configured
     warn: Callable[[str], None] = lambda line: None
     on_step: Callable[[StepReport], None] = lambda report: None
+    track: Callable[[Mapping[str, float | None], int], None] = lambda values, step: None  # to experiment trackers
     stop_requested: Callable[[], bool] = lambda: False
     warned: set[str] = field(default_factory=set)  # topics of warn_once
     step: int | None = None  # last finished step; None: not even the base was probed

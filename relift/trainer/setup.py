@@ -46,6 +46,7 @@ from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
+from relift.trainer.trackers import About, Trackers, require_trackers, settings_of
 
 
 @contextmanager
@@ -68,6 +69,7 @@ def open_run(
         require_run_folder(folder)
         device_of(config)
         recipe = build(config)
+        require_trackers(config.runtime.trackers)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
         reward = stack.enter_context(parallel.FirstReward(config.rl.reward)) if recipe.rl and config.rl.reward else None
         inputs = read_inputs(config, recipe, grader=grader, warn=warn)
@@ -82,7 +84,22 @@ def open_run(
             begin(run, inputs, facts, model)
         else:
             resume(run, facts, allow_changes=allow_changes)
+        if world()[0] == 0:
+            run.track = stack.enter_context(trackers_of(run, folder)).log
         yield run
+
+
+def trackers_of(run: Run, folder: Path) -> Trackers:
+    """Open the trackers of a run, where it stands now."""
+    record = run.record.writer.run
+    about = About(
+        run_id=record.run_id,
+        name=record.name or record.run_id,
+        folder=folder,
+        settings=settings_of(run.config),
+        first_step=0 if run.step is None else run.step + 1,
+    )
+    return Trackers(run.config.runtime.trackers, about, warn=run.warn)
 
 
 def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], None]) -> None:

@@ -55,6 +55,7 @@ OTHER: dict[str, Any] = {
     "probe.temperature": 0.5, "probe.top_p": 0.5, "probe.max_tokens": 9, "probe.base_run": "r",
     "checkpoint.every": 9, "checkpoint.keep": 9, "guard.max_skipped": 9, "guard.max_undecided": 0.5,
     "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none",
+    "runtime.trackers": ("tensorboard",),
 }  # fmt: skip
 for _kind in ("rl", "sft"):
     OTHER |= {
