@@ -227,6 +227,7 @@ ATTEMPTS = Table(
         Column("sum_logprob_base", F64, "nats", "the same under the base model", nullable=True),
         Column("mean_entropy", F32, "nats", "mean entropy of the next-token distributions along the answer", nullable=True),
         Column("round", I16, "", "round of sampling within the step in which the question was asked: 0 the first, later ones refill it; null where steps have one round", nullable=True),
+        Column("draw_weight", F32, "", "weight with which the curriculum drew the question in this step; null where all are alike", nullable=True),
         Column("advantage", F32, "", "advantage used in the update; null outside training, without a reward, for masked attempts, and beyond what a refilled step trains on", nullable=True),
         Column("used_in_update", BOOL, "", "the attempt's tokens entered an optimizer step", nullable=True),
         Column("policy_version", I32, "", "version of the published weights that wrote the answer"),

@@ -108,6 +108,18 @@ class RolloutConfig(Section):
     )
 
 
+class CurriculumConfig(Section):
+    """Set the questions that a step draws (docs/method.md, Curriculum)."""
+
+    order: Literal["shuffled", "accuracy"] = _field(
+        "shuffled", "identity", "every question once an epoch, or drawn with weights by its recent accuracy"
+    )
+    low: float = _field(0.2, "identity", "accuracy: least recent accuracy of full weight", ge=0, le=1)
+    high: float = _field(0.8, "identity", "accuracy: largest recent accuracy of full weight", ge=0, le=1)
+    outside: float = _field(0.25, "identity", "accuracy: weight of other questions that are not solved", gt=0, le=1)
+    revisit: int = _field(50, "identity", "accuracy: steps after which a question counts as never asked", ge=1)
+
+
 class VLLMConfig(Section):
     """vLLM as the engine of rollouts and probes; docs/scale.md says what to set where."""
 
@@ -312,6 +324,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     vllm: VLLMConfig = VLLMConfig()
     server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
@@ -327,6 +340,10 @@ class Config(Section):
     def _agree(self) -> Config:
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        if self.curriculum.low > self.curriculum.high:
+            raise ValueError(
+                f"curriculum.low = {self.curriculum.low}: more than curriculum.high = {self.curriculum.high}"
+            )
         if self.rollout.engine == "server" and (self.server.url is None or self.server.folder is None):
             raise ValueError(
                 'server.url, server.folder: rollout.engine = "server" needs the server\'s address, and a folder that '

@@ -54,6 +54,7 @@ class Answers:
     assistance_QG: Sequence[Sequence[Assistance]]
     rewards: Rewards | None = None  # what training sees in place of the verdicts' 1 and 0
     round_Q: np.ndarray | None = None  # int16: round of sampling within the step; None: all in round 0
+    weight_Q: np.ndarray | None = None  # float64: with which the questions were drawn; None: all alike
     surplus: frozenset[int] = frozenset()  # questions [q] that refilled a step beyond what it trains on
 
     def __len__(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from relift.trainer.answers import GroupCounts
 from relift.trainer.stream import order_of
 
 
@@ -44,6 +47,13 @@ class Draws:
             drawn.append(self.queue.pop(place))
             self._drawn.add(drawn[-1])
         return drawn
+
+    def note(self, step: int, counts: GroupCounts) -> None:
+        """Take in the counts of a step's questions: an order of its own heeds none."""
+
+    def weights_of(self, question_ixs: Sequence[int], *, step: int) -> np.ndarray | None:
+        """Give the weights with which these questions were drawn; None: all alike."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what comes next, as JSON values."""

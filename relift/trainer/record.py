@@ -118,6 +118,8 @@ class Record:
         frame["reward"] = np.where(rewarded_QG, answers.reward_QG, np.nan).ravel()
         if answers.round_Q is not None:
             frame["round"] = answers.round_Q.repeat(rewarded_QG.shape[1])
+        if answers.weight_Q is not None:
+            frame["draw_weight"] = answers.weight_Q.repeat(rewarded_QG.shape[1])
         frame["advantage"] = advantage_QG.ravel()
         frame["used_in_update"] = used_QG.ravel()
         self.totals.samples += len(frame)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +30,13 @@ def answer(run: Run, step: Step, plan: Sequence[GroupRequest]) -> Answers:
         return run.rewards(asked, ask(run, asked, sampling, origin=Origin.rollout, draw=0, step=step.number))
 
     answers = sample(plan)
-    return refill(run, answers, sample) if plan and config.refill else answers
+    if plan and config.refill:
+        answers = refill(run, answers, sample)
+    if run.draws is not None:
+        weight_Q = run.draws.weights_of(answers.question_ix_Q.tolist(), step=step.number)
+        answers = replace(answers, weight_Q=weight_Q)
+        run.draws.note(step.number, answers.counts)
+    return answers
 
 
 def ask(

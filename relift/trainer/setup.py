@@ -33,6 +33,7 @@ from relift.trainer import identity, parallel
 from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
 from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
+from relift.trainer.curriculum import Curriculum
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.draws import Draws
 from relift.trainer.hints import hinted_prompt
@@ -208,7 +209,10 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
 
 
 def draws_of(config: Config, inputs: Inputs) -> Draws | None:
-    """Make what draws the questions of a run whose steps may need more than one batch; None for others."""
+    """Make what draws the questions of a run that has a curriculum or refills steps; None for others."""
+    if config.curriculum.order == "accuracy":
+        ixs = [item.question_ix for item in inputs.train_items]
+        return Curriculum(config.curriculum, ixs, seed=config.seed)
     if not config.rollout.refill:
         return None
     return Draws(len(inputs.train_items), seed=config.seed, purpose="questions")

@@ -14,6 +14,7 @@ from relift.errors import ResumeRefused
 from relift.store import RunReader
 from relift.trainer import refill
 from relift.trainer.draws import Draws
+from relift.trainer.run import Run, StepReport
 from tests.resume.harness import Child, config_of, contents, run_here
 
 # One answer in eight is right, so few groups of two carry signal and every step has further rounds.
@@ -56,6 +57,22 @@ def test_killed_between_rounds(
         assert Child(config, run).wait() == -signal.SIGKILL, "there were not so many rounds"
     assert Child(config, run).wait() == 0
     assert contents(run) == whole
+
+
+def test_a_curriculum_resumes(inputs: Path, tmp_path: Path) -> None:
+    """Killed after step 5, whose checkpoint is that of step 4: the counts of step 5 are those of a second try."""
+    config = config_of(inputs, **REFILLED, curriculum={"order": "accuracy", "revisit": 3})
+
+    def die(run: Run, report: StepReport) -> None:
+        if report.step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_here(config, tmp_path / "whole" / "run")
+    assert Child(config, tmp_path / "run", on_step=die).wait() == -signal.SIGKILL
+    assert Child(config, tmp_path / "run").wait() == 0
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole" / "run")
+    frame = RunReader(tmp_path / "run").read("attempts", origin="rollout")
+    assert set(frame["draw_weight"]) >= {0.25, 1.0}  # and 0 where solved ones fill a step
 
 
 def test_a_changed_reward_function_is_refused_by_name(inputs: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from relift.schema import Finish, Question, demo_id_of, question_id_of
 from relift.store import RunWriter
 from relift.store.rows import question_row
 from relift.trainer.configuration import load_config
+from relift.trainer.curriculum import Curriculum
 from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.draws import Draws
 from relift.trainer.loop import Interrupted, train
@@ -186,7 +187,11 @@ def scripted_run(
         if recipe.method.demonstrations in (Demonstrations.stream, Demonstrations.beside)
         else None,
         "engine": ScriptedEngine(asked, n_right),
-        "draws": Draws(n_train, seed=config.seed, purpose="questions") if config.rollout.refill else None,
+        "draws": Curriculum(config.curriculum, range(n_train), seed=config.seed)
+        if config.curriculum.order == "accuracy"
+        else Draws(n_train, seed=config.seed, purpose="questions")
+        if config.rollout.refill
+        else None,
         "rewards": Rewarding(config, None, parts.get("warn", print)),
         "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),
         "learner": ScriptedLearner(refuses),

@@ -36,6 +36,8 @@ OTHER: dict[str, Any] = {
     "data.bad_demonstrations": "refuse",
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
+    "curriculum.order": "accuracy", "curriculum.low": 0.1, "curriculum.high": 0.9, "curriculum.outside": 0.5,
+    "curriculum.revisit": 9,
     "rollout.refill": 3, "rl.truncated": "mask", "rl.overlong_tokens": 9, "rl.overlong_factor": 0.5,
     "rl.reward": "own:reward", "rl.format_reward": "box", "rl.format_weight": 0.2,
     "rollout.engine": "vllm", "vllm.dtype": "float32", "vllm.max_sequences": 9, "vllm.gpus": "1",
