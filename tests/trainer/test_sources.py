@@ -22,6 +22,7 @@ from relift.learner.optim import OptimizerSpec
 from relift.trainer.configuration import load_config
 from relift.trainer.recipe import Recipe
 from relift.trainer.recipes import RECIPES
+from relift.trainer.rewards import OVERLONG_SHARE
 from relift.trainer.setup import open_run
 from tests.resume.harness import lay_inputs
 
@@ -302,6 +303,9 @@ def recipe_dapo(start: Start) -> None:
     started = start("dapo")
     assert rl_loss(started) == ("ppo_clip", "over_std", "tokens") and bounds_of(started) == (0.8, 1.28, OPEN)
     assert started.recipe.rl is not None and started.recipe.rl.drop_flat_groups
+    config = started.config  # ten rounds in all; 1 between 1 and -1 is half of what right and wrong differ in
+    assert (config.rollout.refill, config.rl.truncated, config.rl.overlong_factor) == (9, "penalty", 0.5)
+    assert OVERLONG_SHARE * 20_480 == 4_096
     has(started.optimizers["rl"], lr=1e-6, schedule="constant", warmup_steps=0)
 
 

@@ -16,7 +16,16 @@ from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
 from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
-from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe, RLPart, SFTPart, TeacherPart
+from relift.trainer.recipe import (
+    Demonstrations,
+    Method,
+    PrefixPart,
+    Recipe,
+    RLPart,
+    SFTPart,
+    TeacherPart,
+    step_questions,
+)
 from relift.trainer.recipes import (
     chord,
     cispo,
@@ -61,6 +70,9 @@ RECIPES: dict[str, Method] = {
     "frozen": frozen.METHOD,
 }
 
+# Uses of demonstrations that leave a question's own attempts to be its whole group.
+REFILLED = (Demonstrations.never, Demonstrations.stream, Demonstrations.buffered, Demonstrations.beside)
+
 Named = TypeVar("Named")
 
 
@@ -96,6 +108,7 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
             f"rollout.attempts_per_question = {recipe.rl.attempts}: a demonstration takes the place of one attempt "
             f"under recipe {recipe.name}: set it to 2 at least"
         )
+    require_rewards(config, recipe)
     use = recipe.method.demonstrations
     if use is Demonstrations.stream and recipe.rl and config.sft.phase_steps == 0:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
@@ -111,6 +124,40 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
             raise InputError(
                 f"sft.optimizer.schedule = {optimizer.schedule}: how many fine-tuning steps there will be is not known "
                 'before the run: set sft.optimizer.over = "run", or sft.optimizer.total_steps'
+            )
+
+
+def require_rewards(config: Config, recipe: Recipe) -> None:
+    """Refuse a refill or rewards that the recipe has no use for."""
+    rl, method = config.rl, recipe.method
+    if recipe.rl is None:
+        return
+    if config.rollout.refill and not rl.drop_flat_groups:
+        raise InputError(
+            f"rollout.refill = {config.rollout.refill}: further groups take the place of those without signal, which "
+            "would still count in the denominators: set rl.drop_flat_groups = true"
+        )
+    if config.rollout.refill and (method.plan is not step_questions or method.demonstrations not in REFILLED):
+        raise InputError(
+            f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} gives questions more than plain attempts, "
+            "so that a group without signal is not known as one: set it to 0"
+        )
+    if rl.overlong_tokens is not None and rl.overlong_tokens > config.rollout.max_tokens:
+        raise InputError(
+            f"rl.overlong_tokens = {rl.overlong_tokens}: more than rollout.max_tokens = {config.rollout.max_tokens}"
+        )
+    if rl.advantage != "over_mean" and rl.loss != "srft_rollout":
+        return
+    key = "advantage" if rl.advantage == "over_mean" else "loss"
+    for name, departs in (
+        ("truncated", rl.truncated == "penalty"),
+        ("reward", rl.reward is not None),
+        ("format_reward", rl.format_reward is not None),
+    ):
+        if departs:
+            raise InputError(
+                f"rl.{name} = {getattr(rl, name)}: rl.{key} = {getattr(rl, key)} knows rewards of 1 and 0 alone: leave "
+                f"rl.{name} out"
             )
 
 
