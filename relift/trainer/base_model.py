@@ -57,6 +57,18 @@ def device_of(config: Config) -> torch.device:
     return checkpoint.device_of(config.model.device, option="model.device = ")
 
 
+def compute_dtype(config: Config) -> torch.dtype:
+    """Find the type that learner and torch sampler compute in."""
+    dtype: torch.dtype = getattr(torch, config.model.compute or config.model.dtype)
+    return dtype
+
+
+def checkpoints_activations(config: Config, device: torch.device) -> bool:
+    """Say whether layers are computed twice to keep their inputs alone: as configured, else on CUDA."""
+    chosen = config.model.checkpoint_activations
+    return device.type == "cuda" if chosen is None else chosen
+
+
 def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write a transformers checkpoint of these weights."""
     model.save_pretrained(folder, state_dict=weights)

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -29,12 +30,17 @@ FINISHES = (Finish.stop, Finish.length)
 JSONValue = TypeVar("JSONValue")
 
 
-def join_world() -> None:
-    """Enter the process group that torchrun describes in the environment, if there is one."""
+def join_world(timeout_seconds: float) -> None:
+    """Enter the process group that torchrun describes in the environment, if there is one.
+
+    A process that waits for another one longer than the timeout ends with an error.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group(
+            "nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=timeout_seconds)
+        )
 
 
 def from_first(value: Any) -> Any:
