@@ -22,6 +22,13 @@ def load_tokenizer(config: Config) -> tuple[Any, Any]:
     )
 
 
+def load_model_config(config: Config) -> Any:
+    """Load the base's configuration alone, its positions as configured. Raises InputError when it cannot be had."""
+    return checkpoint.load_model_config(
+        config.model.path, revision=config.model.revision, positions=positions_of(config), option=_OPTION
+    )
+
+
 def positions_of(config: Config) -> Positions:
     """Read from the configuration how the base model's positions are changed."""
     return Positions(config.model.max_positions, config.model.rope_theta)

@@ -52,6 +52,18 @@ def run_training(
     console.print(f"done: {folder}  (verify it: relift check {folder})", soft_wrap=True, highlight=False, markup=False)
 
 
+def run_dry(source: str, *, overrides: Sequence[str], gpus: int | None, gpu_gib: float) -> None:
+    """Print what a run would take and whether its inputs hold. Raises OutOfMemory when the named GPUs are too small."""
+    config = load_config(source, overrides=overrides)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from relift.trainer.dry_run import dry_run, lines_of, require_room
+
+    found = dry_run(config, gpus=gpus, gpu_gib=gpu_gib, warn=warn_on(Console(stderr=True)))
+    for line in lines_of(found):
+        print(line)
+    require_room(found)
+
+
 @contextmanager
 def progress(console: Console, *, total: int, done: int, label: str) -> Iterator[Callable[[StepReport], None]]:
     """A bar with the last scores on a terminal; a line every tenth of the way elsewhere."""
