@@ -7,12 +7,14 @@ brings them together. On a CPU the backend is gloo. One process that computes in
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 
 def world() -> tuple[int, int]:
@@ -84,9 +86,24 @@ def with_layout(part: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
     )
 
 
-def like(tensor: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
-    """A copy of a whole tensor with type, device and sharding of `layout`. No communication: each takes its part."""
-    tensor = tensor.to(dtype=layout.dtype, device=layout.device, copy=True)
+class Sliced(Protocol):
+    """A whole tensor of which pieces can be had: one in memory, or one in a file."""
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> torch.Tensor: ...
+
+
+def like(source: Sliced, layout: torch.Tensor) -> torch.Tensor:
+    """A copy of a whole tensor with type, device and sharding of `layout`. No communication, and nothing is read but
+    this process's part."""
+    part = source[_own_piece(layout)]
+    return with_layout(part.to(dtype=layout.dtype, device=layout.device, copy=True), layout)
+
+
+def _own_piece(layout: torch.Tensor) -> tuple[slice, ...]:
+    """Locate this process's part: FSDP2 cuts the first axis into equal pieces, rounded up; () is the whole tensor."""
     if not isinstance(layout, DTensor):
-        return tensor
-    return distribute_tensor(tensor, layout.device_mesh, layout.placements, src_data_rank=None)
+        return ()
+    assert [str(placement) for placement in layout.placements] == ["S(0)"]
+    each = -(-layout.shape[0] // layout.device_mesh.size())
+    first = layout.device_mesh.get_local_rank() * each
+    return (slice(min(first, layout.shape[0]), min(first + each, layout.shape[0])),)

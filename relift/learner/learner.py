@@ -255,9 +255,10 @@ class Learner:
         """Give the part of the state that is no tensor."""
         return {"optimizer_steps": {name: o.steps for name, o in self._optimizers.items()}}
 
-    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` gave; every process passes the whole tensors. Accumulated gradient is
-        dropped. Raises InputError, and changes nothing, if the names are not this learner's."""
+    def load_state_dict(self, tensors: Mapping[str, distributed.Sliced], scalars: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` gave; every process passes the whole tensors, in memory or in files, and
+        takes its part. Accumulated gradient is dropped. Raises InputError, and changes nothing, if the names are not
+        this learner's."""
         steps: Mapping[str, int] = scalars["optimizer_steps"]
         own = self._model_tensors()
         odd = sorted(set(steps) ^ set(self._optimizers))
@@ -270,14 +271,13 @@ class Learner:
             for name, tensor in own.items():
                 tensor.copy_(distributed.like(tensors[f"model/{name}"], tensor))
         for name, optimizer in self._optimizers.items():
-            loaded = {
-                f"{p}/{m}": distributed.like(tensors[f"optimizer/{name}/{p}/{m}"], parameter.detach())
-                for p, parameter in self._parameters.items()
-                for m in MOMENTS
-                if steps[name]
-            }
-            optimizer.load(steps[name], loaded)
+            optimizer.load(steps[name], partial(self._moment, tensors, name))
         self._clear()
+
+    def _moment(self, tensors: Mapping[str, distributed.Sliced], optimizer: str, name: str) -> torch.Tensor:
+        """Take this process's part of a moment, named "<parameter>/<moment>"."""
+        parameter = self._parameters[name.rpartition("/")[0]]
+        return distributed.like(tensors[f"optimizer/{optimizer}/{name}"], parameter.detach())
 
     def _model_tensors(self) -> dict[str, torch.Tensor]:
         """Parameters, tied ones once, and the buffers that a checkpoint holds."""

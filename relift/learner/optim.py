@@ -121,8 +121,8 @@ class NamedOptimizer:
     def _state(self) -> dict[torch.Tensor, dict[str, Any]]:
         return {parameter: state for adamw in self._adamws for parameter, state in adamw.state.items()}
 
-    def load(self, steps: int, moments: Mapping[str, torch.Tensor]) -> None:
-        """Continue after `steps` steps with these moments (of the parameters' own layout)."""
+    def load(self, steps: int, moment_of: Callable[[str], torch.Tensor]) -> None:
+        """Continue after `steps` steps with the moments that are given by name, in their parameters' layout."""
         self.reset()
         self.steps = steps
         if steps == 0:
@@ -136,10 +136,8 @@ class NamedOptimizer:
             state = states[parameter]
             state["step"] = torch.tensor(float(steps), device=parameter.device)  # one for all: no parameter sits out
             for moment in MOMENTS:
-                state[moment] = moments[f"{name}/{moment}"]
-        if self.offload:
-            for adamw in self._adamws:
-                _move_moments(adamw, to_device=False)
+                found = moment_of(f"{name}/{moment}")
+                state[moment] = local(found).cpu() if self.offload else found
 
 
 def _move_moments(adamw: torch.optim.AdamW, *, to_device: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def checkpoints_activations(config: Config, device: torch.device) -> bool:
 def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write a transformers checkpoint of these weights."""
     model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)
+
+
+def write_config(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write what a transformers checkpoint has beside its weights, as save_pretrained does."""
+    described = copy.deepcopy(model.config)
+    described.architectures, described.dtype = [type(model).__name__], model.dtype
+    described.save_pretrained(folder)
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -27,12 +27,13 @@ def run_training(
     folder = out or Path("runs") / (config.name or config.recipe)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from relift.trainer.loop import Interrupted, train  # torch takes seconds: not before the configuration is read
-    from relift.trainer.parallel import any_process
+    from relift.trainer.parallel import among_peers, any_process
     from relift.trainer.setup import open_run
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
     console = Console(stderr=True, quiet=quiet or not first)
     with (
+        among_peers(),
         stop_on_signals() as received,
         open_run(config, folder, allow_changes=allow_changes, warn=warn_on(console)) as run,
     ):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from relift.engines.tokens import Completion, Engine, Request, Sampling
-from relift.errors import ReliftError
+from relift.errors import ProcessLost, ReliftError
 from relift.grading.base import Judgement, Submission
 from relift.grading.gold_check import Judge
 from relift.learner.distributed import sum_over_ranks, world
@@ -43,6 +44,21 @@ def join_world(timeout_seconds: float) -> None:
         )
 
 
+@contextmanager
+def among_peers() -> Iterator[None]:
+    """Turn the errors of a process group whose other members are gone or silent into one ProcessLost."""
+    try:
+        yield
+    except RuntimeError as error:
+        of_group = isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "NCCL"))
+        if world()[1] == 1 or not of_group:
+            raise
+        raise ProcessLost(
+            "another process of this run has ended, or did not answer within runtime.collective_seconds; its own last "
+            "line says why. Start all of them again: the run goes on from its last checkpoint"
+        ) from None
+
+
 def from_first(value: Any) -> Any:
     """The JSON value that the first process has, on every process."""
     rank, world_size = world()
@@ -56,6 +72,14 @@ def from_first(value: Any) -> Any:
         data.copy_(torch.frombuffer(bytearray(raw), dtype=torch.uint8))
     dist.broadcast(data, src=0)
     return json.loads(data.cpu().numpy().tobytes())
+
+
+def from_all(value: Any) -> list[Any]:
+    """The JSON values of all processes, by rank, on every process."""
+    if world()[1] == 1:
+        return [value]
+    raw = np.frombuffer(bytearray(json.dumps(value).encode()), np.uint8)
+    return [json.loads(part.tobytes()) for part in _gather(raw)]
 
 
 def on_first(act: Callable[[], JSONValue]) -> JSONValue:

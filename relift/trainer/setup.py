@@ -37,6 +37,7 @@ from relift.trainer.base_model import (
     load_model,
     model_fingerprint,
     stop_tokens,
+    write_config,
     write_model,
 )
 from relift.trainer.base_scores import score_demonstrations
@@ -178,7 +179,11 @@ def assemble(
         record=Record(writer, n_questions),
         buffer=DemoBuffer(config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed),
         hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
-        save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
+        save=partial(
+            save,
+            write_model=partial(write_model, model, inputs.tokenizer),
+            write_config=partial(write_config, model, inputs.tokenizer),
+        ),
         take_over_base=take_over_base,
         warn=warn,
     )
