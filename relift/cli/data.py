@@ -1,0 +1,93 @@
+"""Define the commands `relift data prepare` and `relift export-questions`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from relift.cli.formats import Json, Quiet
+from relift.cli.help import WholeLines
+from relift.errors import InputError
+
+data = typer.Typer(cls=WholeLines, help="Read other people's files as questions", rich_markup_mode=None)
+
+
+@data.callback()
+def _data() -> None:
+    """Read other people's data sets as questions."""
+
+
+@data.command("prepare")
+def prepare(
+    layout: Annotated[str, typer.Argument(help="luffy, openr1, verl, or jsonl for files with columns of any name")],
+    source: Annotated[str, typer.Argument(help=".parquet, .jsonl, a folder of them, or hf:owner/name[:config]/split")],
+    out: Annotated[Path, typer.Option(help="file of questions to write: .jsonl or .parquet")],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="OURS=PATH", help="jsonl: where a column stands, as answer=meta.gold"),
+    ] = None,
+    cut: Annotated[
+        list[str] | None, typer.Option("--cut", metavar="TEXT", help="instruction to cut off both ends of prompts")
+    ] = None,
+    benchmarks: Annotated[
+        Path | None, typer.Option(help="folder with local copies of benchmarks: their questions are dropped")
+    ] = None,
+    near: Annotated[
+        Literal["drop", "keep"], typer.Option(help="questions that differ from another in a few words alone")
+    ] = "drop",
+    unreadable: Annotated[
+        Literal["drop", "keep"], typer.Option(help="questions whose gold answer no rule of the grader reads")
+    ] = "drop",
+    solutions: Annotated[int | None, typer.Option(min=0, help="most worked solutions of a question")] = None,
+    dropped: Annotated[Path | None, typer.Option(help="jsonl file for the rows that are dropped, with reasons")] = None,
+    as_json: Json = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Make a file of questions of a published data set.
+
+    Repeated questions, those of benchmarks and those without a usable gold answer are left out and counted.
+    """
+    from relift.grading import Grader
+    from relift.importers.prepare import Settings, summary_json, summary_lines
+    from relift.importers.prepare import prepare as prepare_data
+    from relift.store.folder import refuse_run_file
+
+    for path in (out, dropped):
+        if path is not None:
+            refuse_run_file(path)
+    settings = Settings(
+        columns=_pairs(columns or []),
+        instructions=tuple(cut or ()),
+        benchmarks=benchmarks,
+        near=near,
+        unreadable=unreadable,
+        per_question=solutions,
+        dropped=dropped,
+    )
+    shows = not quiet and sys.stderr.isatty()
+    with Grader() as grader:
+        counts = prepare_data(
+            layout, source, out, settings=settings, grader=grader,
+            tell=(lambda line: print(f"\r{line}", end="", file=sys.stderr)) if shows else lambda line: None,
+        )  # fmt: skip
+    if shows:
+        print(file=sys.stderr)
+    lines = [summary_json(counts, source=source, out=out)] if as_json else summary_lines(counts, source=source, out=out)
+    for line in lines:
+        print(line)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    """Read OURS=PATH pairs. Raises InputError."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        ours, sign, path = text.partition("=")
+        if not sign or not ours.strip() or not path.strip():
+            raise InputError(f"--column {text!r}: write it as OURS=PATH, for example answer=reward_model.ground_truth")
+        if ours.strip() in pairs:
+            raise InputError(f"--column: {ours.strip()} is given twice")
+        pairs[ours.strip()] = path.strip()
+    return pairs
