@@ -37,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "dashboard": analysis.dashboard,
     "import": analysis.import_,
     "data": questions.data,
+    "export-questions": questions.export_questions,
 }
 
 

@@ -80,6 +80,37 @@ def prepare(
         print(line)
 
 
+def export_questions(
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    out: Annotated[Path, typer.Option(help="file to write: .jsonl or .parquet")],
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='"all wrong", solved, stuck, gained, Hardest, ...; "a,b": one of them; repeated: all of them'
+        ),
+    ] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="only this question, by the start of its id")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="attempts at this step; default: the last of each")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="probe, benchmark or rollout; default: the first that the run has")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="columns as relift, verl or trl reads them")] = "relift",
+) -> None:
+    """Write questions of a run, chosen by what became of them.
+
+    Worked solutions that the run has go with them. The file can be trained on by relift, verl or TRL.
+    """
+    from relift.importers.export import export_questions as export
+
+    done = export(run, out, select=select or [], ids=ids or [], step=step, origin=origin, layout=layout)
+    first, last = done.steps
+    steps = f"step {last}" if first == last else f"the last step of each, {first} to {last}"
+    print(
+        f"{done.questions:,} of {done.of:,} questions, by their {done.origin}s at {steps}, with "
+        f"{done.demonstrations:,} worked solutions: {out}"
+    )
+
+
 def _pairs(texts: list[str]) -> dict[str, str]:
     """Read OURS=PATH pairs. Raises InputError."""
     pairs: dict[str, str] = {}

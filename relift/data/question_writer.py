@@ -16,7 +16,7 @@ from relift.errors import InputError, StoreError
 
 ROWS = 512  # of a row group, held until they are written
 _TEXTS = pa.list_(pa.string())
-_SCHEMA = pa.schema([
+QUESTIONS = pa.schema([
     ("problem", pa.string()), ("answer", pa.string()), ("source", pa.string()), ("subject", pa.string()),
     ("level", pa.string()), ("options", _TEXTS), ("demonstration", _TEXTS), ("question_id", pa.string()),
 ])  # fmt: skip
@@ -25,19 +25,19 @@ _SCHEMA = pa.schema([
 class QuestionWriter:
     """Writes rows of questions, and rows that were left out with the reason, under temporary names until `finish`."""
 
-    def __init__(self, out: Path, rejected: Path | None) -> None:
-        self._out, self._rejected = out, rejected
+    def __init__(self, out: Path, rejected: Path | None, schema: pa.Schema) -> None:
+        self._out, self._rejected, self._schema = out, rejected, schema
         self._rows: list[Mapping[str, Any]] = []
         self._parquet: pq.ParquetWriter | None = None
         self._text: TextIO | None = None
         if out.suffix == ".parquet":
-            self._parquet = pq.ParquetWriter(_unfinished(out), _SCHEMA, compression="zstd", write_page_checksum=True)
+            self._parquet = pq.ParquetWriter(_unfinished(out), schema, compression="zstd", write_page_checksum=True)
         else:
             self._text = _unfinished(out).open("w", encoding="utf-8")
         self._left_out = None if rejected is None else _unfinished(rejected).open("w", encoding="utf-8")
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Write one row of a question (the columns of relift.data.questions)."""
+        """Write one row of a question, values by column."""
         if self._text is not None:
             self._text.write(json.dumps({k: v for k, v in row.items() if v is not None}, ensure_ascii=False) + "\n")
             return
@@ -69,13 +69,17 @@ class QuestionWriter:
 
     def _flush(self) -> None:
         if self._parquet is not None and self._rows:
-            self._parquet.write_table(pa.Table.from_pylist(list(self._rows), schema=_SCHEMA))
+            self._parquet.write_table(pa.Table.from_pylist(list(self._rows), schema=self._schema))
             self._rows = []
 
 
 @contextmanager
-def question_writer(out: Path, *, rejected: Path | None = None) -> Iterator[QuestionWriter]:
+def question_writer(
+    out: Path, *, rejected: Path | None = None, schema: pa.Schema = QUESTIONS
+) -> Iterator[QuestionWriter]:
     """Open a writer for `out` (.jsonl or .parquet); `rejected` gets the rows that were left out, as jsonl.
+
+    `schema`: of a Parquet file.
 
     What is not finished is deleted. Raises InputError for a name of another kind and for a file that is there,
     StoreError where it cannot be written.
@@ -90,7 +94,7 @@ def question_writer(out: Path, *, rejected: Path | None = None) -> Iterator[Ques
     writer: QuestionWriter | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        writer = QuestionWriter(out, rejected)
+        writer = QuestionWriter(out, rejected, schema)
         yield writer
     except OSError as error:
         raise StoreError(f"cannot write questions to {out}: {error.strerror or error}") from error

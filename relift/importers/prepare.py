@@ -38,7 +38,8 @@ Handling = Literal["drop", "keep"]
 class Settings:
     """Hold what a user may choose.
 
-    `near`, `unreadable`: what becomes of near-duplicates and of golds that no rule reads; `per_question`: most worked solutions of one question; None: all.
+    `near`, `unreadable`: what becomes of near-duplicates and of golds that no rule reads. `per_question`: most worked
+    solutions of one question; None: all.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -147,12 +147,13 @@ def test_questions_of_benchmarks_are_dropped(tmp_path: Path) -> None:
     folder.mkdir()
     phrase = "where m and n are relatively prime positive integers and the sum m plus n is asked"
     own = "A hexagon of side 7 is cut along its three long diagonals into six parts; the area of one is m over n, "
-    jsonl(folder / "mine.jsonl", [{"problem": LONG, "answer": "1"}, {"problem": "What is 1+1?", "answer": "2"},
-                                  {"problem": own + own.replace("7", "11") + own.replace("7", "13") + phrase, "answer": "3"}])  # fmt: skip
+    long = own + own.replace("7", "11") + own.replace("7", "13") + phrase
+    mine = [{"problem": LONG, "answer": "1"}, {"problem": "What is 1+1?", "answer": "2"}]
+    jsonl(folder / "mine.jsonl", [*mine, {"problem": long, "answer": "3"}])
     rows = [
         {"problem": "Consider this. " + LONG.upper() + " Give the time.", "answer": "1"},
         {"problem": "what is $1 + 1$?", "answer": "2"},  # short: found by its tokens
-        # 13 words in a row are contest prose (9 of the benchmark question's 62 sequences: 0.15): kept, and noted
+        # 13 words in a row are contest prose (9 of the benchmark question's 58 sequences: 0.16): kept, and noted
         {"problem": "The radius of a circle in a square of side 5 is m over n, " + phrase + ".", "answer": "9"},
     ]
     source = jsonl(tmp_path / "in.jsonl", rows)
