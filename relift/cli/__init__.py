@@ -35,7 +35,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "analyze": analysis.analyze,
     "report": analysis.report,
     "dashboard": analysis.dashboard,
-    "import": analysis.import_,
+    "import": questions.import_,
     "data": questions.data,
     "export-questions": questions.export_questions,
 }

@@ -1,4 +1,4 @@
-"""Define the commands `relift data prepare` and `relift export-questions`."""
+"""Define the commands `relift data prepare`, `relift export-questions` and `relift import`."""
 
 from __future__ import annotations
 
@@ -109,6 +109,48 @@ def export_questions(
         f"{done.questions:,} of {done.of:,} questions, by their {done.origin}s at {steps}, with "
         f"{done.demonstrations:,} worked solutions: {out}"
     )
+
+
+def import_(
+    kind: Annotated[
+        str,
+        typer.Argument(help="lighteval, lm-eval, inspect, openai-jsonl, trl, verl, verl-validation or prime-rl"),
+    ],
+    source: Annotated[Path, typer.Argument(help="what it wrote; docs/importers.md has the place for each")],
+    into: Annotated[Path, typer.Option("--into", "--out", metavar="RUN", help="folder of the new run")],
+    questions: Annotated[
+        str | None, typer.Option(help="file of questions with gold answers, where the source tells none")
+    ] = None,
+    reward: Annotated[str | None, typer.Option(help="reward or column that says correct or wrong")] = None,
+    correct_from: Annotated[float, typer.Option(help="its value from which an answer is correct")] = 1.0,
+    cut: Annotated[
+        list[str] | None, typer.Option("--cut", metavar="TEXT", help="instruction to cut off both ends of prompts")
+    ] = None,
+    answer_kind: Annotated[str, typer.Option(help="scorer of the gold answers: math, exact or choice")] = "math",
+    validation: Annotated[Path | None, typer.Option(help="verl: trainer.validation_data_dir, read as probes")] = None,
+    requests: Annotated[Path | None, typer.Option(help="openai-jsonl: the requests of a batch")] = None,
+) -> None:
+    """Import another project's run or evaluation, graded again.
+
+    What its source does not tell is said in run.json and above every report.
+    """
+    from relift.grading import Grader
+    from relift.importers.kinds import import_source
+    from relift.importers.lighteval import import_lighteval
+
+    places = [pair for pair in (("--validation", validation), ("--requests", requests)) if pair[1] is not None]
+    if len(places) > 1:
+        raise InputError("--validation and --requests: no source has both")
+    with Grader() as grader:
+        if kind == "lighteval":
+            import_lighteval(source, into, grader=grader)
+        else:
+            import_source(
+                kind, source, into, grader=grader, questions=questions, reward=reward, correct_from=correct_from,
+                instructions=tuple(cut or ()), answer_kind=answer_kind,
+                second=(places[0][0], places[0][1]) if places and places[0][1] is not None else None,
+            )  # fmt: skip
+    print(f"imported: {into}  (look at it: relift report {into})")
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

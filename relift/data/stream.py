@@ -36,7 +36,7 @@ def stream_rows(source: str) -> Iterator[Row]:
         )
         return _bounded(source, rows)
     files = source_files(Path(source))
-    return _bounded(source, (row for path in files for row in _file_rows(path)))
+    return _bounded(source, (row for path in files for row in file_rows(path)))
 
 
 def source_files(source: Path) -> list[Path]:
@@ -68,7 +68,8 @@ def _bounded(source: str, rows: Iterator[Row]) -> Iterator[Row]:
         yield row
 
 
-def _file_rows(path: Path) -> Iterator[Row]:
+def file_rows(path: Path) -> Iterator[Row]:
+    """Read every row of one .parquet or .jsonl file. Raises InputError."""
     return _parquet_rows(path) if path.suffix == ".parquet" else _jsonl_rows(path)
 
 

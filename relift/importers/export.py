@@ -133,18 +133,18 @@ def _counts(run: Path, origin: str, step: int | None) -> pd.DataFrame:
 
 def _true_of(words: Sequence[str], counts: pd.DataFrame, run: Path) -> pd.Index:
     """Find the questions of which one of the words is true."""
-    found = pd.Index([], dtype=object)
+    found: list[object] = []
     loaded: Loaded | None = None
     for word in words:
         if word in OUTCOMES:
-            found = found.union(counts.index[OUTCOMES[word][1](counts)], sort=False)
+            found += counts.index[OUTCOMES[word][1](counts)].tolist()
             continue
         loaded = loaded or load([run])
         column, (_, read) = next((name, entry) for name, entry in LABELS.items() if word in entry[0])
         frame = read(loaded)
         labels = frame[column].astype(object)
-        found = found.union(pd.Index(frame.loc[(labels == word).to_numpy(), "question_id"].astype(object)), sort=False)
-    return found
+        found += frame.loc[(labels == word).to_numpy(), "question_id"].astype(object).tolist()
+    return pd.Index(dict.fromkeys(found), dtype=object)
 
 
 def _with_ids(chosen: pd.Index, every: pd.Index, ids: Sequence[str]) -> pd.Index:
