@@ -80,4 +80,4 @@ def import_source(
         second=None if second is None else second[1],
     )
     opened = KINDS[kind].open(source, options)
-    return write_imported(opened, into, grader=grader, name=source.absolute().name)
+    return write_imported(opened, into, grader=grader, where=source)

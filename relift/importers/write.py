@@ -50,8 +50,8 @@ class _Probes:
     attempts: dict[int, int]
 
 
-def write_imported(source: Source, into: Path, *, grader: Grader, name: str, run_id: str | None = None) -> Path:
-    """Write a source as the new run folder `into`; return it. `name`: of the source, for the record.
+def write_imported(source: Source, into: Path, *, grader: Grader, where: Path) -> Path:
+    """Write a source, which lies at `where`, as the new run folder `into`; return it.
 
     Raises InputError, with nothing written, for a source that cannot be read or holds nothing, and for a folder that
     holds something.
@@ -59,17 +59,16 @@ def write_imported(source: Source, into: Path, *, grader: Grader, name: str, run
     _require_free(into)
     probes = _probes(source)
     unfinished = into.with_name(f".{into.name}.importing-{os.getpid()}")
-    written = _Written()
+    written, name = _Written(), where.absolute().name
     try:
         with RunWriter(unfinished) as writer:
-            run_id = run_id or plain_name(into)
-            first = RunRecord(run_id=run_id, kind=RunKind.train, status=RunStatus.running)
+            first = RunRecord(run_id=plain_name(into), kind=RunKind.train, status=RunStatus.running)
             config = f"imported_from = {json.dumps(name)}\n"
             writer.start(first, config_toml=config, questions=_no_questions(), demonstrations=None)
             for part, batch in enumerate(source.batches()):
                 _write_batch(writer, batch, part, probes, written, grader)
             if not written.answers:
-                raise InputError(f"{name}: holds no answers")
+                raise InputError(f"{where}: holds no answers")
             about = source.about()
             writer.write_whole("questions", pd.DataFrame(written.rows))
             record = _record(about, written, name=name, grader=grader)
