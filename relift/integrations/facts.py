@@ -64,7 +64,7 @@ class Facts:
             graders={self.answer_kind: dict(self.judge)} if self.judge else {},
             engine={"name": self.made_by} if self.made_by else {},
             versions={**versions(), **self.versions},
-            imported_from=self.made_by,
+            imported_from=self.made_by or "another trainer",
             n_parameters=self.n_parameters,
         )
 
