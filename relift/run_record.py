@@ -136,6 +136,7 @@ class RunRecord:
         default_factory=dict
     )
     repairs: Annotated[Mapping[str, Values], "repairs of texts at load, by file"] = field(default_factory=dict)
+    lost_batches: Annotated[int, "batches of another trainer that its recorder could not write"] = 0
     # of evaluations and probes
     model: Annotated[RecordedModel | None, "model that was evaluated"] = None
     protocol: Annotated[Values, "protocol, spelled out"] = field(default_factory=dict)
