@@ -26,6 +26,8 @@ def standing_text(s: Standing) -> str:
         parts.append(f"{100 * s.mean:.1f}{error}{' so far' if s.done < s.total else ''}")
     if s.done:
         parts.append(f"truncated {s.n_truncated / s.done:.0%}")
+        if s.n_refused:
+            parts.append(f"refused by the server {s.n_refused}")
         if s.n_undecided:
             parts.append(f"undecided {s.n_undecided / s.done:.1%}")
     return "  ".join(parts)
