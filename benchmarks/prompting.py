@@ -42,7 +42,7 @@ def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -
     if protocol.wording == "lighteval":
         return lighteval_text(question, benchmark)
     problem = with_options(question)
-    instruction = protocol.instruction.get(benchmark.name, protocol.instruction.get(benchmark.answer_kind, ""))
+    instruction = protocol.instruction.get(benchmark.known_as, protocol.instruction.get(benchmark.answer_kind, ""))
     if not instruction:
         return problem
     before, _, after = protocol.layout.partition("{problem}")
@@ -62,13 +62,13 @@ def lighteval_text(question: Question, benchmark: Benchmark) -> str:
 
     AIME's for competitions, MATH-500's, MMLU-Pro's, and GPQA's for other questions with options.
     """
-    if benchmark.name == "math500":
+    if benchmark.known_as == "math500":
         return _lighteval("math_500", "MATH_QUERY_TEMPLATE").format(prompt=question.problem)
     if benchmark.answer_kind == "math":
         return _lighteval("aime", "MATH_PROMPT_TEMPLATE").format(prompt=question.problem)
     if benchmark.answer_kind != "choice":
         raise InputError(f"{benchmark.name}: lighteval has no prompt for it; choose another --protocol")
-    if benchmark.name == "mmlu_pro":
+    if benchmark.known_as == "mmlu_pro":
         choices = "\n".join(f"{c}: {t}" for c, t in zip(ascii_uppercase, question.options, strict=False))
         return _lighteval("mmlu_pro", "TEMPLATE").format(question=question.problem, choices=choices)
     # Its function for GPQA puts the right option in a random place: it is given marks, which are then replaced by our

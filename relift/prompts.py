@@ -106,8 +106,8 @@ def chat_text(turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =") -
     """Write the turns as the checkpoint's chat template does, up to where the assistant begins."""
     if getattr(tokenizer, "chat_template", None) is None:
         raise InputError(
-            f'{setting.split()[0]}: the checkpoint has no chat template; set {setting} "plain", or add one to its '
-            "tokenizer"
+            f"{setting.split()[0]}: the checkpoint has no chat template, as base models have none: set {setting} "
+            f'"plain" (the problem as it is) or "{PLAIN_FILE}PATH" (your words around it), or add one to its tokenizer'
         )
     roles = [role for role, _ in turns]
     try:

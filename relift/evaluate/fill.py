@@ -6,9 +6,10 @@ and in what the record says of it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from relift.evaluate.collect import DEFAULT_COMMITS, Commits, collect
 from relift.evaluate.opened_thoughts import OpenedThoughts
 from relift.evaluate.parts import COMMITTED, PartWriter, committed_attempts, next_part
 from relift.evaluate.plan import Destination, Plan, PlannedAttempt, PlannedQuestion, planned_attempts
-from relift.evaluate.progress import display
+from relift.evaluate.progress import display, duration
 from relift.evaluate.tally import Tally
 from relift.grading import Grader
 from relift.schema import DemoEvent, Origin
@@ -38,6 +39,7 @@ class Work:
     grader: Grader
     console: Console
     commits: Commits = DEFAULT_COMMITS
+    loading: str | None = None  # said before the engine is entered, where that takes a while
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def question_rows(assignment: Assignment, question_ids: Sequence[str]) -> pd.Dat
     first: dict[str, str] = {}
     for task in plan.tasks:
         for q in task.question_ids:
-            first.setdefault(q, task.name)
+            first.setdefault(q, task.loaded.benchmark.known_as)
     return pd.DataFrame(
         [
             question_row(
@@ -140,7 +142,7 @@ def fill(writer: RunWriter, assignment: Assignment, work: Work, tally: Tally) ->
     )
     thoughts = _unseen_thoughts(writer, assignment)
     try:
-        with signals_raise(), work.answerer, display(work.console, tally) as show:
+        with signals_raise(), _entered(work), display(work.console, tally) as show:
             collect(
                 attempts, answerer=work.answerer, sampling=assignment.plan.sampling, grader=work.grader, parts=parts,
                 tally=tally, commits=work.commits, thoughts=thoughts, on_change=show,
@@ -148,6 +150,19 @@ def fill(writer: RunWriter, assignment: Assignment, work: Work, tally: Tally) ->
     finally:
         if thoughts is not None and thoughts.opened and not _records_opened(writer):
             _record_opened(writer, work)
+
+
+@contextmanager
+def _entered(work: Work) -> Iterator[None]:
+    """Enter the engine, and say before and after that a model is loaded."""
+    began = time.monotonic()
+    if work.loading is not None:
+        work.console.print(work.loading, soft_wrap=True, markup=False, highlight=False)
+    with work.answerer:
+        if work.loading is not None:
+            seconds = time.monotonic() - began
+            work.console.print(f"loaded in {duration(seconds)}", soft_wrap=True, markup=False, highlight=False)
+        yield
 
 
 def _unseen_thoughts(writer: RunWriter, assignment: Assignment) -> OpenedThoughts | None:

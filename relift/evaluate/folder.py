@@ -124,6 +124,7 @@ def _benchmark(task: Task, ix_of: Mapping[str, int], plan: Plan) -> RecordedBenc
         content_hash=loaded.content_hash,
         pinned=loaded.pinned,
         out_of_distribution=benchmark.out_of_distribution,
+        sample_of=benchmark.sample_of,
         thoughts_opened=any(plan.prompts[q].thoughts_opened for q in task.question_ids),  # the template decides
     )
 

@@ -103,7 +103,7 @@ def make_plan(
     tasks = []
     for each in loaded:
         name = each.benchmark.name
-        k = samples or protocol.samples.get(name) or each.benchmark.samples
+        k = samples or protocol.samples.get(each.benchmark.known_as) or each.benchmark.samples
         for question in each.questions:
             q = question.question_id
             prompt = render(question, each.benchmark)
