@@ -16,6 +16,7 @@ from relift.prompts import opens_thoughts, render, turns_of
 from relift.schema import Question
 
 SETTING = "--template"
+WORDS_MOVED = "its words in the user's turn would be another prompt"
 
 
 def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmark, tokenizer: Any) -> Prompt:
@@ -32,7 +33,8 @@ def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmar
     system = None if own else protocol.system
     if tokenizer is None:
         return Prompt((), turns=turns_of(text, template, system=system) or (("user", text),))
-    rendered = render(text, template, tokenizer, system=system, setting=SETTING)
+    mend = f"protocol {protocol.name} has a system turn: take one without, as --protocol relift ({WORDS_MOVED})"
+    rendered = render(text, template, tokenizer, system=system, setting=SETTING, without_system=mend)
     thoughts_opened = opens_thoughts(rendered.text, (opening for opening, _ in protocol.thinking))
     return Prompt(rendered.token_ids, turns=rendered.turns, thoughts_opened=thoughts_opened)
 

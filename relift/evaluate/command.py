@@ -159,7 +159,7 @@ def prepare_one(
             question, protocol=protocol, benchmark=benchmark, tokenizer=model.tokenizer
         ),
     )
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     return Prepared(name, model, plan)
 
 

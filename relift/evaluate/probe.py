@@ -94,7 +94,7 @@ def probe_plan(
         return render_prompt(question, protocol=protocol, benchmark=mine, tokenizer=model.tokenizer)
 
     plan = make_plan([loaded], protocol=protocol, sampling=sampling, seed=seed, samples=samples, render=prompt)
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     return plan
 
 
