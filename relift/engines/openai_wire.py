@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relift.engines.texts import Ask
+from relift.engines.texts import AttemptRequest
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.suggest import hint
@@ -38,7 +38,7 @@ class Dialect:
     length_field: str = LENGTH_FIELDS[0]
 
 
-def request_body(ask: Ask, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
+def request_body(ask: AttemptRequest, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
     """Write the JSON of one request; no setting is left to the server's defaults that it is known to take."""
     body: dict[str, Any] = {
         "model": dialect.model,

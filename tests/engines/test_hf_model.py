@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from relift.engines.context import context_of, stretched
 from relift.engines.hf_model import load_model, load_tokenizer, require_ties, stop_tokens
 from relift.engines.model_source import resolve_model
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.engines.torch_answers import TorchAnswers
 from relift.errors import InputError
@@ -103,7 +103,7 @@ def test_a_vocabulary_that_is_padded_is_sampled_from(tmp_path: Path) -> None:
     config.vocab_size = 200
     AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
     tokenizer, model_config = load_tokenizer(str(folder))
-    asks = [Ask(str(i), Prompt((3, 4)), i) for i in range(8)]
+    asks = [AttemptRequest(str(i), Prompt((3, 4)), i) for i in range(8)]
     sampling = Sampling(20, temperature=1.2, stop_token_ids=(2,))
     with TorchAnswers(lambda: load_model(str(folder), device=torch.device("cpu")), tokenizer, model_config) as engine:
         replies = [reply for _, reply in engine.stream(asks, sampling)]
@@ -147,9 +147,9 @@ def test_a_composite_configuration(kind: str, tmp_path: Path) -> None:
     assert context_of(read) == 96
     engine = TorchAnswers(lambda: None, tokenizer, read)
     with pytest.raises(InputError, match=f"a token outside of the model's {VOCAB} tokens"):
-        engine.check([Ask("a", Prompt((VOCAB,)), 0)], Sampling(4))
+        engine.check([AttemptRequest("a", Prompt((VOCAB,)), 0)], Sampling(4))
     with pytest.raises(InputError, match="prompt \\+ 95 tokens exceed the model's 96"):
-        engine.check([Ask("a", Prompt((3, 4)), 0)], Sampling(95))
+        engine.check([AttemptRequest("a", Prompt((3, 4)), 0)], Sampling(95))
 
 
 def test_a_context_that_papers_have_stretched_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relift.engines.texts import Ask, Prompt, Reply
+from relift.engines.texts import AttemptRequest, Prompt, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import ReliftError
 from relift.evaluate.opened_thoughts import ENOUGH, OpenedThoughts
@@ -60,7 +60,7 @@ def test_what_nothing_tells_waits_for_a_later_start() -> None:
 class Served(CountingAnswerer):
     """Attempt 0 of each question is cut off inside its thoughts, attempt 1 closes them."""
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         for index, ask in enumerate(asks):
             if index == self.dies_after:
                 raise self.error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.evaluate.progress import duration
 from relift.evaluate.samples import harmless, sample_answers
 from relift.schema import Finish
@@ -27,7 +27,7 @@ def test_some_of_each_verdict(tmp_path: Path) -> None:
 
 
 def test_what_a_terminal_would_obey_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def reply_to(ask: Ask) -> Reply:
+    def reply_to(ask: AttemptRequest) -> Reply:
         return Reply("\x1b[2J\x07 it is \u202e 4\nnext" + "x" * 3000 + "4", Finish.length, 9)
 
     monkeypatch.setattr(fakes, "reply_to", reply_to)
