@@ -44,7 +44,6 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_INEQUALITY": "scan",
     },
     "damage": {
-        "_DAMAGED": "scan",
         "_CONTROL": "scan",
     },
     "exact": {
@@ -56,6 +55,7 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_TAG": "scan",
     },
     "golds": {
+        "_WORD": "scan",
         "_FORMULAS": "scan",
         "_NUMPY": "scan",
         "_DOT_BEFORE_SLASH": "scan",
