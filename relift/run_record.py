@@ -66,6 +66,7 @@ class RecordedBenchmark:
     pinned: Annotated[bool, "revision and content were declared, and both held"] = False
     out_of_distribution: Annotated[bool, "far from what reasoning models are trained on"] = False
     thoughts_opened: Annotated[bool, "the prompt opens the thoughts already"] = False
+    sample_of: Annotated[str | None, "name of the whole benchmark, where this is a stated sample (--limit)"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ class Finish(StrEnum):
 
     stop = "stop"  # the model closed its answer
     length = "length"  # cut off at max_tokens
+    refused = "refused"  # withheld or broken off by a server: a filter, or a reason that it alone knows
     unknown = "unknown"  # an imported answer whose source does not say
 
 
