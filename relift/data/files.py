@@ -340,6 +340,7 @@ def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # it would tell of each of its retries
     try:
+        _require_few(source, datasets)
         data = datasets.load_dataset(source.name, source.config, split=source.split, revision=source.revision)
     except (OSError, ValueError, DatasetsError) as error:  # not there, gated, no network; unknown split or revision
         said = (str(error).splitlines() or [type(error).__name__])[0]
@@ -351,6 +352,21 @@ def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
     require_rows(str(source), len(data))
     table.revision = commits.pop() if len(commits) == 1 else source.revision
     return list(data.column_names), [(i, values) for i, values in enumerate(data, start=1)]
+
+
+def _require_few(source: HubData, datasets: Any) -> None:
+    """Refuse a data set of the hub by what it says of its own size, where it does: before it is fetched."""
+    try:
+        builder = datasets.load_dataset_builder(source.name, source.config, revision=source.revision)
+        split = (builder.info.splits or {}).get(source.split)
+        rows, n_bytes = getattr(split, "num_examples", None), getattr(split, "num_bytes", None)
+    except (OSError, ValueError, AttributeError, datasets.exceptions.DatasetsError):
+        return  # loading says what is wrong with it
+    if isinstance(rows, int):
+        require_rows(str(source), rows)
+    most = limit("RELIFT_MAX_DATA_BYTES", LARGEST_DATA)
+    if isinstance(n_bytes, int) and n_bytes > most:
+        raise too_much(str(source), f"it unpacks to {n_bytes:,} bytes", most, "RELIFT_MAX_DATA_BYTES")
 
 
 def _reason(error: Exception) -> str:
