@@ -231,6 +231,7 @@ def _refusal(error: BaseException, words: str) -> ReliftError:
 
 
 def shortened(error: BaseException) -> str:
-    """Put the message of a library's error on one line of at most 200 characters."""
+    """Put the message of a library's error on one line of at most 200 characters, and its kind if it says little."""
     words = " ".join(str(error).split())
+    words = f"{type(error).__name__} {words}" if isinstance(error, LookupError) or not words else words
     return words if len(words) <= 200 else f"{words[:200]} ..."
