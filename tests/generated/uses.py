@@ -98,6 +98,15 @@ def use_checkpoint(rng: random.Random, folder: Path, *, base: Path) -> None:
         shutil.rmtree(folder)
 
 
+def changed(rng: random.Random, data: bytes) -> bytes:
+    """Change a JSON file, which an earlier change may have made unreadable."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return odd_bytes(rng, data)
+    return json_text(odd_json(rng, value)).encode("utf-8", "surrogatepass")
+
+
 def spoil_checkpoint(rng: random.Random, own: Path) -> None:
     """Change one or two files of a checkpoint."""
     for _ in range(rng.choice((1, 1, 2))):
@@ -105,11 +114,11 @@ def spoil_checkpoint(rng: random.Random, own: Path) -> None:
         files = sorted(path for path in own.iterdir() if path.suffix == ".json")
         config = own / "config.json"
         if act <= 2:  # of config.json a value, where most is to be broken
-            config.write_text(json_text(odd_json(rng, json.loads(config.read_text()))), "utf-8", "surrogatepass")
+            config.write_bytes(changed(rng, config.read_bytes()))
             return
         if act == 3:
             path = rng.choice(files)
-            path.write_text(json_text(odd_json(rng, json.loads(path.read_text()))), "utf-8", "surrogatepass")
+            path.write_bytes(changed(rng, path.read_bytes()))
             return
         if act == 4:
             path = rng.choice(sorted(path for path in own.iterdir() if path.is_file()))
@@ -137,7 +146,12 @@ def use_run(rng: random.Random, folder: Path, *, run: Path) -> None:
         body = odd_json(rng, read_record(path))
         try:
             data = record_bytes(body)
-        except (ValueError, AttributeError, TypeError):  # not a number, no object: nobody can seal these
+        except (
+            ValueError,
+            AttributeError,
+            TypeError,
+            RecursionError,
+        ):  # nobody can seal these
             data = json_text(body).encode("utf-8", "surrogatepass")
         path.write_bytes(data)
     else:
@@ -305,7 +319,7 @@ def uses(base: Path, run: Path) -> dict[str, tuple[Callable[[random.Random, Path
     load_tokenizer(str(base))  # what is imported at the first use is no input's time or memory
     return {
         "grader text": (grade, GRADING_LIMIT),
-        "checkpoint": (partial(use_checkpoint, base=base), 5.0),
+        "checkpoint": (partial(use_checkpoint, base=base), 10.0),
         "run record": (partial(use_run, run=run), 5.0),
         "server reply": (ask_server, 8.0),
         "data file": (read_data, 5.0),
