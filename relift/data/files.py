@@ -25,6 +25,7 @@ from relift.errors import InputError
 from relift.suggest import nearest
 
 SHOWN_PROBLEMS = 20
+LONGEST_WAY = 80  # characters of a path into a cell that is offered in a message
 
 BATCH_ROWS = 256  # unpacked at a time
 
@@ -88,7 +89,8 @@ class RowTable:
             value = str(value)
         if value is not None and not isinstance(value, str):
             inner = f"{self.columns[name]}.{_a_way_in(value)}"
-            mend = f"; name the text in it, as in data.columns.{name} = {inner!r}" if inner[-1] != "." else ""
+            near = inner[-1] != "." and len(inner) <= LONGEST_WAY
+            mend = f"; name the text in it, as in data.columns.{name} = {inner!r}" if near else ""
             self.problems.append((row, f"{self.columns[name]} is of type {type(value).__name__}, not text{mend}"))
         return self.repaired(value) if isinstance(value, str) else None
 
@@ -288,8 +290,9 @@ def _parquet_rows(path: Path, wanted: set[str]) -> tuple[list[str], RawRows]:
         require_rows(path, file.metadata.num_rows)
         _require_small_cells(path, file)
         columns = _columns(path, file, [name for name in names if name in wanted])
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: no parquet file: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names of columns that are no UTF-8
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: no parquet file: {said}") from None
     return names, [(i + 1, {name: c[i] for name, c in columns.items()}) for i in range(file.metadata.num_rows)]
 
 
