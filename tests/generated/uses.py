@@ -24,7 +24,7 @@ from relift.engines.hf_model import load_tokenizer
 from relift.engines.open import open_answerer
 from relift.engines.openai import OpenAIAnswers
 from relift.engines.options import OpenAIOptions
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import ReliftError
 from relift.evaluate.models import read_model
@@ -85,7 +85,7 @@ def use_checkpoint(rng: random.Random, folder: Path, *, base: Path) -> None:
         model = read_model(str(own), engine="torch", revision=None, tokenizer=None, warn=lambda line: None)
         template = "chat" if model.chat_template else "plain"
         rendered = render("1+1=", template, model.tokenizer, setting="data.prompt =")
-        ask = Ask("q/0/0", Prompt(rendered.token_ids), 0)
+        ask = AttemptRequest("q/0/0", Prompt(rendered.token_ids), 0)
         sampling = Sampling(**{**vars(SAMPLING), "stop_token_ids": model.stop_token_ids})
         answerer = open_answerer("torch", model.source)
         answerer.check([ask], sampling)
@@ -211,7 +211,7 @@ def ask_server(rng: random.Random, folder: Path) -> None:
         server.models = odd_bytes(rng, json_text(odd_json(rng, _models())).encode("utf-8", "surrogatepass"))
     else:
         server.models = _models()
-    asks = [Ask(f"q{i}/0/0", Prompt((3, 4, 5), (("user", "1+1?"),)), first + i) for i in range(2)]
+    asks = [AttemptRequest(f"q{i}/0/0", Prompt((3, 4, 5), (("user", "1+1?"),)), first + i) for i in range(2)]
     ledger = folder / "requests.jsonl"
     try:
         _answers(server, asks, ledger, chat=chat)
@@ -235,7 +235,7 @@ def _models() -> dict[str, Any]:
     return {"data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 100}]}
 
 
-def _answers(server: FlakyServer, asks: list[Ask], ledger: Path, *, chat: bool) -> list[Any]:
+def _answers(server: FlakyServer, asks: list[AttemptRequest], ledger: Path, *, chat: bool) -> list[Any]:
     options = OpenAIOptions(
         base_url=server.base_url, api="chat" if chat else "completions", concurrency=2, timeout_seconds=0.5,
         deadline_seconds=2.0,
