@@ -101,7 +101,8 @@ def _replay(model: ModelSource, options: ReplayOptions, on_event: OnEvent) -> An
 
 
 def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answerer:
-    from relift.engines.hf_model import device_of, load_tokenizer, require_safetensors, require_ties
+    from relift.engines.checkpoint_files import require_fitting_size
+    from relift.engines.hf_model import MODEL, device_of, load_tokenizer, require_safetensors, require_ties
     from relift.engines.vllm import VLLMAnswers, installed_version
 
     installed_version()  # before anything else: it is the likeliest thing to be missing
@@ -109,6 +110,7 @@ def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answer
     require_safetensors(model.path)
     if Path(model.path).is_dir():
         require_ties(model.path, model_config)
+    require_fitting_size(model_config, model.path, option=MODEL)
     dtype = dtype_of(options.dtype, model_config, device_of("auto"))
     return VLLMAnswers(model, tokenizer, model_config, options, dtype=dtype)
 
