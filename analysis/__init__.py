@@ -127,6 +127,7 @@ from relift.analysis.runs.read import (
 from relift.analysis.runs.recorded import MissingColumn, recorded_columns, table_sizes
 from relift.analysis.runs.sql import sql
 from relift.analysis.scores.forest import caption_scores, plot_scores, scores_of_last_step
+from relift.analysis.scores.over_seeds import compare_over_seeds
 from relift.analysis.scores.paired import Comparison, compare_scores, compare_with_baseline
 from relift.analysis.scores.paired_table import render_comparisons
 from relift.analysis.scores.score import score_health, score_run
@@ -228,6 +229,7 @@ __all__ = [
     "cautions",
     "classify_trajectories",
     "compare_methods",
+    "compare_over_seeds",
     "compare_runs",
     "compare_scores",
     "compare_with_baseline",

@@ -65,12 +65,8 @@ def _beside_mean(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     found = []
     for _, own in rows.groupby(keys, sort=False):
         mean = over_seeds(own["difference"].to_numpy(float))
-        ends = {"low": max(-1.0, mean["low"]), "high": min(1.0, mean["high"])} if len(own) > 1 else {}
-        found.append(
-            own.sort_values("seed")[names].assign(
-                n_seeds=len(own), mean=mean["mean"], low=ends.get("low", np.nan), high=ends.get("high", np.nan)
-            )
-        )
+        low, high = np.clip([mean["low"], mean["high"]], -1, 1)
+        found.append(own.sort_values("seed")[names].assign(n_seeds=len(own), mean=mean["mean"], low=low, high=high))
     frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*names, "n_seeds"])
     if frame.empty or frame["n_seeds"].max() < 2:
         raise InputError(ONE_SEED)

@@ -17,7 +17,7 @@ def read_methods(*runs: Runs) -> pd.DataFrame:
     Runs are of one method if their recipe and configuration are the same apart from the seed and the probes. Where a
     seed occurs twice among these, their names tell methods apart (two lengths of one recipe, say), and runs of one
     seed and name stand alone. A method is called by the name that its runs share, else by its recipe, with a hash or a
-    run_id where several are called so. A run that was not trained (an evaluation, a probed base) is one of its own.
+    run_id where several are called so. Evaluations are each a method, bases that were only probed those of one name.
     """
     readers = open_runs(runs)
     rows = [(r.run_id, label_of(r), r.run.recipe or label_of(r), _key(r), r.run.seed) for r in readers]
@@ -42,11 +42,13 @@ def _hash(key: str) -> str:
 
 
 def _key(reader: RunReader) -> str:
-    """Identify the method: the record's, which leaves out the seed; of a run that was not trained its run_id.
+    """Identify the method: the record's, which leaves out the seed; of a run that is no training its run_id.
 
     A run that recorded no configuration, as imported ones, is of one method with those of its name alone.
     """
-    if reader.run.kind is not RunKind.train or not reader.committed_step:
+    if reader.run.kind is not RunKind.train:
         return reader.run_id
+    if not reader.committed_step:
+        return f"{reader.run.method}\0not trained\0{label_of(reader)}"
     configured = isinstance(reader.run.identity.get("config"), Mapping)
     return reader.run.method if configured else f"{reader.run.method}\0{label_of(reader)}"
