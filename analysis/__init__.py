@@ -1,6 +1,7 @@
 """Measure what training changed, question by question: tables in, tables out, each figure beside its table."""
 
 from relift.analysis.questions.audit import audit, frozen_copy
+from relift.analysis.questions.balance import balance, say_balance
 from relift.analysis.questions.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
 from relift.analysis.questions.by_band import (
     band_accuracy,
@@ -189,6 +190,7 @@ __all__ = [
     "around_training",
     "assign_bands",
     "audit",
+    "balance",
     "band_accuracy",
     "band_lengths",
     "band_transitions",
@@ -327,6 +329,7 @@ __all__ = [
     "run_ends",
     "sampling_gap",
     "save_figure",
+    "say_balance",
     "say_change",
     "score_health",
     "score_run",

@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from relift.analysis.questions.balance import say_balance
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
@@ -52,6 +53,14 @@ def methods_of(choice: Choice) -> pd.DataFrame:
 def has_seeds(choice: Choice) -> bool:
     """Tell whether some method was trained with several seeds."""
     return bool(methods_of(choice)["method"].duplicated().any())
+
+
+def balances(choice: Choice) -> dict[str, str]:
+    """Say by run what it gained less what it lost (of `balance`); nothing where that cannot be told."""
+    made = make("balance", choice)
+    if isinstance(made, Unavailable):
+        return {}
+    return {str(row["run"]): say_balance(row) for row in made.frame.to_dict("records")}
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from relift.analysis.questions import (
     transitions,
 )
 from relift.analysis.questions.audit import audit, frozen_copy
+from relift.analysis.questions.balance import balance
 from relift.analysis.questions.changes import caption_changes, plot_changes
 from relift.analysis.questions.classes import count_classes
 from relift.analysis.questions.compare import difference_from_base
@@ -211,6 +212,10 @@ _TABLES = (
     Table(
         "audit", "Seven checks of what is claimed",
         lambda loaded: in_worlds(loaded, lambda world: _audit(world, loaded.methods)),
+    ),
+    Table(
+        "balance", "Gained less lost, in questions and in attempts",
+        lambda loaded: in_worlds(loaded, lambda world: balance(world.compared_ends, base=world.base_id)),
     ),
     Table("crossover", "k from which the base model reaches a run", sampling.crossover_of),
     Table(

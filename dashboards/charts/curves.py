@@ -241,7 +241,16 @@ def _measure(frame: pd.DataFrame, runs: RunScale, name: str, title: str, tuned: 
 
 
 def length_accuracy(frame: pd.DataFrame) -> list[Any]:
-    """Draw accuracy and the share cut off by length of the answer, a point per tenth of a run's attempts."""
+    """Draw accuracy by length of the answer, a panel per group and a point per tenth of a run's attempts."""
+    return _by_length(frame, "accuracy", "accuracy")
+
+
+def length_cut_off(frame: pd.DataFrame) -> list[Any]:
+    """Draw the share cut off likewise."""
+    return _by_length(frame, "truncated_share", "share cut off")
+
+
+def _by_length(frame: pd.DataFrame, name: str, title: str) -> list[Any]:
     runs = RunScale(frame["run"])
     rows = frame.assign(middle=(frame["tokens_low"] + frame["tokens_high"]) / 2)
     x = alt.X("middle:Q", title="tokens of an answer")
@@ -250,16 +259,18 @@ def length_accuracy(frame: pd.DataFrame) -> list[Any]:
         alt.Tooltip("accuracy:Q", format=".3f"), alt.Tooltip("truncated_share:Q", format=".1%", title="cut off"),
         alt.Tooltip("n_attempts:Q", title="attempts"),
     ]  # fmt: skip
-    base = alt.Chart(rows)
     panels: list[Any] = []
     scale = alt.Scale(domain=[0, 1])
-    for name, title in (("accuracy", "accuracy"), ("truncated_share", "share cut off")):
-        y = alt.Y(f"{name}:Q", title=title, scale=scale)
+    for group, own in rows.groupby("group", sort=False):
+        base = alt.Chart(own)
+        label = title if not panels else ""
+        y = alt.Y(f"{name}:Q", title=label, scale=scale)
         parts = []
         if name == "accuracy":
             band = base.mark_area(opacity=0.16)
-            parts.append(band.encode(x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", color=runs.colour()))
+            parts.append(band.encode(x=x, y=alt.Y("low:Q", title=label, scale=scale), y2="high:Q", color=runs.colour()))
         parts.append(base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash()))
         parts.append(base.mark_circle(size=46, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips))
-        panels.append(alt.layer(*parts).properties(height=310, title=panel_title(title.capitalize(), " ")))
+        head = title.capitalize() if group == "all" else str(group)
+        panels.append(alt.layer(*parts).properties(height=290, title=panel_title(head, " ")))
     return panels

@@ -177,8 +177,9 @@ def _headline(choice: Choice, *, seeds: bool) -> None:
             term="band",
         )
     with st.expander("In words", expanded=len(choice.runs) <= 2):
+        balances = {} if is_large(choice) else frames.balances(choice)
         for run, rows in made.frame.groupby("run", sort=False):
-            st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
+            st.markdown(f"**{plain(run)}**: {plain(say_change(rows))} {plain(balances.get(str(run), ''))}")
     trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0]
     with st.container(horizontal=True):
         link(

@@ -42,7 +42,7 @@ def test_compare_pairs_methods_by_seed(runs: dict[str, Path], monkeypatch: pytes
     assert not app.exception
     text = text_of(app)
     # not chosen: the first by name, and a run of another method with its seed
-    assert "**relift (seed-1)** less **rl (seed-1)** on the same questions" in text
+    assert "relift (seed-1) less rl (seed-1) on the same questions" in text
     assert "**relift** less **rl** seed by seed" in text
     same = open_page(monkeypatch, "compare", list(runs.values()), query={"a": "rl (seed-1)", "b": "rl (seed-2)"})
     assert "Both are runs of rl: their difference is one between seeds." in text_of(same)
