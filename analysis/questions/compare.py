@@ -27,6 +27,7 @@ from relift.analysis.runs.panel import (
 from relift.errors import InputError
 
 ALL = "all"
+LEVEL = 0.95
 _COUNTS = ["n_attempts", "n_correct", "n_undecided"]
 
 

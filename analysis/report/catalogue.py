@@ -7,18 +7,24 @@ from collections.abc import Callable
 import pandas as pd
 
 from relift.analysis.questions import (
+    base_unsolved,
     by_band,
     by_seed,
     data_map,
+    diversity,
     gain_by_base,
     heat,
     histogram,
+    over_steps,
+    power,
     reach,
+    repair,
     sampling,
     sharpening,
     solved,
     stability,
     transitions,
+    two_verdicts,
 )
 from relift.analysis.questions.audit import audit, frozen_copy
 from relift.analysis.questions.balance import balance
@@ -30,7 +36,7 @@ from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.figure import Figure, LoadedRuns, Table
 from relift.analysis.runs.read import map_attempts
 from relift.analysis.scores import forest
-from relift.analysis.training import alerts, attempts, compute, demos, dynamics, event_study
+from relift.analysis.training import alerts, attempts, compute, demos, dynamics, event_study, learnt
 from relift.errors import InputError
 
 
@@ -54,6 +60,12 @@ CHANGES = Figure(
     data=lambda loaded: difference_of(loaded), draw=plot_changes, caption=caption_changes,
 )  # fmt: skip
 
+POWER = Figure(
+    "smallest_change", "The smallest change that this probe can see", "What changed",
+    data=lambda loaded: power.smallest_change(difference_of(loaded)),
+    draw=power.plot_smallest_change, caption=power.caption_smallest_change,
+)  # fmt: skip
+
 SEEDS = Figure(
     "seeds", "What each method changed, over its training seeds", "What changed",
     data=lambda loaded: by_seed.seed_differences(difference_of(loaded), loaded.methods),
@@ -70,6 +82,7 @@ BANDS_BY_SEED = Figure(
 _FIGURES = (
     CHANGES,
     SEEDS,
+    POWER,
     by_band.ACCURACY,
     BANDS_BY_SEED,
     gain_by_base.GAIN,
@@ -78,20 +91,26 @@ _FIGURES = (
     heat.QUESTIONS,
     stability.TURNOVER,
     stability.RETENTION,
+    repair.REPAIR,
     data_map.DATA_MAP,
     attempts.BASE_PERPLEXITY,
     FORGETTING,
     sampling.PASS_AT_K,
+    over_steps.PASS_OVER_STEPS,
+    two_verdicts.TWO_VERDICTS,
     sharpening.SHARPENING,
     sampling.SAMPLING_GAP,
+    base_unsolved.BASE_UNSOLVED,
     solved.SUPPORT,
     solved.SOLVED_BY,
     sampling.COVER,
     reach.COUNTS,
     reach.ACCURACY,
+    diversity.DIVERSITY,
     forest.SCORES,
     dynamics.DYNAMICS,
     demos.EFFICIENCY,
+    learnt.LEARNT,
     compute.COST,
     demos.BUFFER,
     event_study.AFTER_TRAINING,
@@ -216,6 +235,9 @@ _TABLES = (
     Table(
         "balance", "Gained less lost, in questions and in attempts",
         lambda loaded: in_worlds(loaded, lambda world: balance(world.compared_ends, base=world.base_id)),
+    ),
+    Table(
+        "discovery", "What rollouts solved that plain GRPO's did not, at equal samples", base_unsolved.discovery_of
     ),
     Table("crossover", "k from which the base model reaches a run", sampling.crossover_of),
     Table(

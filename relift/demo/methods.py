@@ -113,7 +113,7 @@ def config_of(
         "rl": {"recipe": "grpo", "steps": size.steps},
         "sft": {"recipe": "sft", "steps": size.sft_steps},
         "sft_matched": {"recipe": "sft", "steps": matched_steps},
-        "relift": {"recipe": "relift", "steps": size.steps},
+        "relift": {"recipe": "relift", "steps": size.steps, "data": {"score_base": True}},
         CONTROL: {
             "recipe": "frozen",
             "steps": size.steps,
@@ -121,7 +121,12 @@ def config_of(
             "rl": {"optimizer": {**common["rl"]["optimizer"], "lr": 0.0}},
             "checkpoint": {"every": size.steps},
         },
-        "sft_rl": {"recipe": "sft_rl", "steps": size.sft_steps + size.steps, "sft": {"phase_steps": size.sft_steps}},
+        "sft_rl": {
+            "recipe": "sft_rl",
+            "steps": size.sft_steps + size.steps,
+            "sft": {"phase_steps": size.sft_steps},
+            "data": {"score_base": True},
+        },
     }[method]
     merged = {k: {**v, **own.get(k, {})} if isinstance(v, dict) else v for k, v in common.items()}
     if method != "base":
