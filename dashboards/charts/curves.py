@@ -103,7 +103,7 @@ def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
         axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
         y = alt.Y("run:N", sort=runs.names, title=None, axis=axis, scale=alt.Scale(domain=runs.names))
         scale = alt.Scale(domain=span, nice=False)
-        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=5))
+        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=3))
         rule = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL)
         zero = rule.encode(x=alt.X("zero:Q", title="points"))
         bar = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=runs.colour())

@@ -61,7 +61,7 @@ def _panels(frame: pd.DataFrame, groups: list[tuple[str, str]]) -> list[Any]:
         mean = own.drop_duplicates("method")
         axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
         y = alt.Y("method:N", sort=methods.names, title=None, axis=axis, scale=alt.Scale(domain=methods.names))
-        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=5))
+        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=3))
         zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL)
         colour = _colour(methods)
         layers = [

@@ -25,11 +25,12 @@ def show() -> None:
     if choice is None:
         return
     say_population(choice)
-    name = st.selectbox(
-        "Figure", list(FIGURES), index=None, key="figure", bind="query-params", placeholder=FIGURES[FIRST].title,
-        format_func=lambda one: f"{FIGURES[one].title} ({FIGURES[one].section.lower()})", width=520,
+    by_title = {figure.title: figure for figure in FIGURES.values()}
+    title = st.selectbox(
+        "Figure", list(by_title), index=None, key="figure", bind="query-params", placeholder=FIGURES[FIRST].title,
+        width=520,
     )  # fmt: skip
-    figure = FIGURES[name or FIRST]
+    figure = by_title[title] if title else FIGURES[FIRST]
     made = _made(choice, figure.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(figure.title, anchor=False)

@@ -56,7 +56,7 @@ def show() -> None:
             section(
                 "At least one correct of k",
                 "pass@k at each run's last step, the base at step 0: whether more attempts make up for training.",
-                make("pass_at_k", probed),
+                _without_rings(make("pass_at_k", probed)),
                 curves.pass_at_k,
                 term="pass@k",
             )
@@ -114,6 +114,11 @@ def _alerts(choice: Choice) -> None:
                 link("attempts", "Read them", icon=":material/arrow_forward:", of=[row["run"]], sign=["cut off"])
             if row["kind"] == "grader":
                 link("attempts", "Read them", icon=":material/arrow_forward:", of=[row["run"]], verdict=["undecided"])
+
+
+def _without_rings(made: Ready | Unavailable) -> Ready | Unavailable:
+    """Leave out of the caption what is drawn in print alone."""
+    return replace(made, caption=made.caption.partition(" Rings:")[0]) if isinstance(made, Ready) else made
 
 
 def _methods(choice: Choice) -> None:
@@ -180,7 +185,7 @@ def _headline(choice: Choice, *, seeds: bool) -> None:
         balances = {} if is_large(choice) else frames.balances(choice)
         for run, rows in made.frame.groupby("run", sort=False):
             st.markdown(f"**{plain(run)}**: {plain(say_change(rows))} {plain(balances.get(str(run), ''))}")
-    trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0]
+    trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0 and run.recipe != "frozen"]
     with st.container(horizontal=True):
         link(
             "questions",
