@@ -72,15 +72,15 @@ def counts_at(trajectories: pd.DataFrame | Counts, run_id: str, step: int, *, dr
 def mean_difference(difference_Q: stats.Floats) -> dict[str, float]:
     """Compute difference, low, high (95 %, Student's t over questions, cut at -1 and 1) and p_value of a mean.
 
-    Null ends and p_value with fewer than two questions. This is the one interval of a difference of accuracies:
-    of few questions t reaches beyond what can be, hence the cut.
+    Null ends and p_value with fewer than two questions; null ends where all differences are equal. This is the one
+    interval of a difference of accuracies: of few questions t reaches beyond what can be, hence the cut.
     """
     n = len(difference_Q)
     estimate = stats.paired_t(difference_Q) if n > 1 else None
     return {
         "difference": float(np.mean(difference_Q)) if n else np.nan,
-        "low": max(-1.0, estimate.low) if estimate else np.nan,
-        "high": min(1.0, estimate.high) if estimate else np.nan,
+        "low": float(np.clip(estimate.low, -1, 1)) if estimate else np.nan,
+        "high": float(np.clip(estimate.high, -1, 1)) if estimate else np.nan,
         "p_value": estimate.p_value if estimate else np.nan,
     }
 

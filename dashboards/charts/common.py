@@ -59,9 +59,10 @@ def remember_runs(names: Iterable[str]) -> None:
 class RunScale:
     """Give the runs named their colours and dashes, the same on every page that shows the same runs."""
 
-    def __init__(self, names: Iterable[object]):
+    def __init__(self, names: Iterable[object], *, beside: Iterable[str] | None = None):
         asked = dict.fromkeys(str(name) for name in names)
-        styles = style.run_styles((*_known, *asked))  # a run has its colour also where others are not shown
+        # a run has its colour also where others are not shown; `beside` names what else there is, if not all runs
+        styles = style.run_styles((*(_known if beside is None else beside), *asked))
         styles = {name: look for name, look in styles.items() if name in asked}
         self.names = list(styles)
         self._colours = [NEUTRAL if look.colour == "#000000" else look.colour for look in styles.values()]

@@ -81,10 +81,10 @@ def change_by_band(frame: pd.DataFrame) -> list[Any]:
 
 
 def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
-    """Draw a panel per group of these kinds, all on the scale of the whole frame."""
+    """Draw a panel per group of these kinds, all on one scale."""
     runs = RunScale(frame["run"])
     rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")})
-    rows = rows[rows["n_questions"] > 0]
+    rows = rows[((rows["n_questions"] > 0) & rows["kind"].isin(kinds)).to_numpy()]
     ends = rows[["low", "high", "difference"]].to_numpy(float)
     least, most = float(np.nanmin(ends)), float(np.nanmax(ends))
     pad = 0.05 * (most - least + 1)

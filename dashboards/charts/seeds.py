@@ -17,7 +17,7 @@ from relift.dashboards.charts.curves import STEP_AXIS, panel_title
 
 def colours_of(frame: pd.DataFrame) -> dict[str, str]:
     """Name the colour of each method of a frame, for the legend."""
-    scale = RunScale(frame["method"])
+    scale = RunScale(frame["method"], beside=())
     return {name: scale.hex(name) for name in scale.names}
 
 
@@ -38,11 +38,12 @@ def change_of_bands_over_seeds(frame: pd.DataFrame) -> list[Any]:
 
 
 def _panels(frame: pd.DataFrame, groups: list[tuple[str, str]]) -> list[Any]:
-    methods = RunScale(frame["method"])
+    methods = RunScale(frame["method"], beside=())
     rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "mean", "low", "high")})
     rows["single"] = rows["seed"].astype(object).where(rows["seed"].notna(), "?").astype(str)
     rows = rows.drop(columns="seed")
-    ends = rows[["low", "high", "difference"]].to_numpy(float)
+    drawn = [one in groups for one in zip(rows["kind"].astype(str), rows["group"].astype(str), strict=True)]
+    ends = rows.loc[drawn, ["low", "high", "difference"]].to_numpy(float)
     least, most = float(np.nanmin(ends)), float(np.nanmax(ends))
     pad = 0.05 * (most - least + 1)
     scale = alt.Scale(domain=[min(0.0, least) - pad, max(0.0, most) + pad], nice=False)
@@ -75,13 +76,13 @@ def _panels(frame: pd.DataFrame, groups: list[tuple[str, str]]) -> list[Any]:
             ),
         ]  # fmt: skip
         title = panel_title("All questions" if kind == "all" else group, f"{count_range(own['n_questions'])} a seed")
-        panels.append(alt.layer(*layers).properties(height=90 + 30 * len(methods.names), title=title))
+        panels.append(alt.layer(*layers).properties(height=120 + 30 * len(methods.names), title=title))
     return panels
 
 
 def bands_over_seeds(frame: pd.DataFrame) -> list[Any]:
     """Draw a panel per band, hardest first: mean accuracy over seeds with its interval, single seeds as thin lines."""
-    methods = RunScale(frame["method"])
+    methods = RunScale(frame["method"], beside=())
     colour, last = _colour(methods), frame["step"].max()
     rows = frame.drop(columns="seed")
     x = alt.X("step:Q", title="training step", axis=STEP_AXIS)

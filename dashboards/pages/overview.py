@@ -161,6 +161,16 @@ def _bands_over_seeds(choice: Choice) -> None:
 def _headline(choice: Choice, *, seeds: bool) -> None:
     """Show each run less the base: by split, harm beside gain, then by band, then in words."""
     made = frames.change(choice)
+    place = st.expander("The single runs") if seeds else st.container()
+    with place:
+        _single_runs(made, seeds=seeds)
+    if not isinstance(made, Ready) or made.frame.empty:
+        return
+    _words_and_links(choice, made)
+
+
+def _single_runs(made: Ready | Unavailable, *, seeds: bool) -> None:
+    """Show each run less the base by split, and by band where no means over seeds stand above."""
     section(
         "The single runs" if seeds else "What training changed",
         "Each run's last probe less the base model's first, in points of accuracy on the same questions: left of the "
@@ -181,6 +191,9 @@ def _headline(choice: Choice, *, seeds: bool) -> None:
             curves.change_by_band,
             term="band",
         )
+
+
+def _words_and_links(choice: Choice, made: Ready) -> None:
     with st.expander("In words", expanded=len(choice.runs) <= 2):
         balances = {} if is_large(choice) else frames.balances(choice)
         for run, rows in made.frame.groupby("run", sort=False):
