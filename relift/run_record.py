@@ -122,6 +122,7 @@ class RunRecord:
     versions: Annotated[Values, "versions of the libraries"] = field(default_factory=dict)
     hardware: Annotated[Values, "processor and device"] = field(default_factory=dict)
     imported_from: Annotated[str | None, "project whose run or evaluation this was"] = None
+    lacks: Annotated[tuple[str, ...], "what the source of an imported run does not tell, and what is weaker"] = ()
     regraded_from: Annotated[RegradedFrom | None, "run whose answers were graded again"] = None
     appended: Annotated[Mapping[str, Appended], "attempts added later, by `ORIGIN.step-SSSSSS.dDRAW`"] = field(
         default_factory=dict

@@ -38,9 +38,10 @@ def length_accuracy(
     """
     rows = []
     labelled = with_labels(attempts)
+    require_column(labelled, "n_tokens", table="attempts")
     group_of = "all" if groups is None else labelled["question_id"].astype(object).map(groups)
-    grouped = labelled.assign(group=group_of).groupby(["run_id", "run", "group"], sort=False)
-    for (run_id, run, group), one in grouped:
+    counted = labelled.assign(group=group_of)[labelled["n_tokens"].notna()]
+    for (run_id, run, group), one in counted.groupby(["run_id", "run", "group"], sort=False):
         tokens = one["n_tokens"].to_numpy(float)
         edges = np.unique(np.quantile(tokens, np.linspace(0, 1, _N_BINS + 1)[1:-1]))
         # numbered without gaps, where many answers are equally long

@@ -26,7 +26,7 @@ def attempt_row(
     rule: str,
     answer: str | None,
     finish: Finish,
-    n_tokens: int,
+    n_tokens: int | None,
     policy_version: int,
     decoding_id: str,
     seed: int,
@@ -67,7 +67,7 @@ def attempts_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def question_row(
-    question: Question, question_ix: int, *, prompt_tokens: int, has_demo: bool = False, source: str = ""
+    question: Question, question_ix: int, *, prompt_tokens: int | None, has_demo: bool = False, source: str = ""
 ) -> dict[str, Any]:
     """Make a row of `questions`. `source`: its data set and split where the question itself names none."""
     options = json.dumps(question.options, ensure_ascii=False) if question.options else None

@@ -15,7 +15,7 @@ from relift.learner.update import Loss, Update
 from relift.trainer.advantages import Advantage
 from relift.trainer.answers import Answers
 from relift.trainer.norms import Norm
-from relift.trainer.step import Ask, Step, ask_plainly
+from relift.trainer.step import GroupRequest, Step, plain_request
 
 
 class Demonstrations(StrEnum):
@@ -45,6 +45,7 @@ class RLPart:
     kl: Loss | None  # beside the loss, to the base model
     max_tokens: int
     temperature: float
+    distillation: Loss | None = None  # beside the loss, to the teacher; a recipe sets it for a step
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,16 @@ class PrefixPart:
 
 
 @dataclass(frozen=True)
+class TeacherPart:
+    """The distillation of a recipe."""
+
+    weight: Callable[[int], float]  # beta by the step's number
+    steps: int  # opd_rl: the first ones, which distill alone
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`: None where it has no such part."""
+    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`, `teacher`: None where it has none."""
 
     name: str
     method: Method
@@ -81,8 +90,9 @@ class Recipe:
     sft: SFTPart | None
     phase_steps: int
     prefix: PrefixPart | None = None
+    teacher: TeacherPart | None = None
 
-    def plan(self, step: Step) -> list[Ask]:
+    def plan(self, step: Step) -> list[GroupRequest]:
         """Plan the attempts of a step; none in a step of fine-tuning alone."""
         return self.method.plan(self, step)
 
@@ -109,11 +119,11 @@ class Recipe:
         return tuple(sorted(used | ({self.sft.optimizer} if self.sft else set())))
 
 
-def step_questions(recipe: Recipe, step: Step) -> list[Ask]:
+def step_questions(recipe: Recipe, step: Step) -> list[GroupRequest]:
     """Plan n plain attempts at each of the step's questions, less those whose place a demonstration takes."""
     assert recipe.rl is not None
     items = step.questions(step.number - 1 - int(recipe.sft_steps))
-    return [ask_plainly(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
+    return [plain_request(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
 
 
 @dataclass(frozen=True)
@@ -121,11 +131,12 @@ class Method:
     """Hold what the file of a recipe says.
 
     `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
-    names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix.
+    names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix, a teacher if it
+    names teacher.
     """
 
     defaults: Mapping[str, Mapping[str, Any]]
     updates: Callable[[Recipe, Step, Answers], Iterator[Update]]
-    plan: Callable[[Recipe, Step], list[Ask]] = step_questions
+    plan: Callable[[Recipe, Step], list[GroupRequest]] = step_questions
     demonstrations: Demonstrations = Demonstrations.never
     places_of_demos: int = 0  # of a question's n answers
