@@ -66,6 +66,7 @@ class RecordedBenchmark:
     pinned: Annotated[bool, "revision and content were declared, and both held"] = False
     out_of_distribution: Annotated[bool, "far from what reasoning models are trained on"] = False
     thoughts_opened: Annotated[bool, "the prompt opens the thoughts already"] = False
+    sample_of: Annotated[str | None, "name of the whole benchmark, where this is a stated sample (--limit)"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,7 @@ class RunRecord:
         default_factory=dict
     )
     repairs: Annotated[Mapping[str, Values], "repairs of texts at load, by file"] = field(default_factory=dict)
+    lost_batches: Annotated[int, "batches of another trainer that its recorder could not write"] = 0
     # of evaluations and probes
     model: Annotated[RecordedModel | None, "model that was evaluated"] = None
     protocol: Annotated[Values, "protocol, spelled out"] = field(default_factory=dict)

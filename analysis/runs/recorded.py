@@ -22,6 +22,7 @@ HOW = {
     ("questions", "dup_group"): _NO_SETTING,
     ("questions", "prompt_tokens"): "null where the source of an imported run does not say",
     ("attempts", "reward"): "null where the grader could not decide",
+    ("attempts", "rewards"): "only runs of other trainers, recorded with several reward functions",
     ("attempts", "answer"): "null where an answer names no result",
     ("attempts", "n_tokens"): "null where the source of an imported run does not say",
     ("attempts", "sum_logprob"): "the torch engine records it; servers may not tell",

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relift.data.bounds import LARGEST_DATA, LARGEST_ROW, limit, require_rows, too_much
+from relift.data.escapes import repaired_escapes
 from relift.errors import InputError
 from relift.suggest import nearest
 
@@ -108,7 +109,17 @@ class RowTable:
         return texts
 
     def repaired(self, text: str) -> str:
-        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted."""
+        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted.
+
+        Damaged escapes come first: the carriage return of a damaged `\\right` is no end of a line.
+        """
+        text, n_escapes = repaired_escapes(text)
+        if n_escapes:
+            self.repairs["escape"] += n_escapes
+        return self.cleaned(text)
+
+    def cleaned(self, text: str) -> str:
+        """Rid a text, or a line of JSON, of what is no text; each repair is counted."""
         for name, pattern, replacement in _REPAIRS:
             text, n = pattern.subn(replacement, text)
             if n:
@@ -260,7 +271,7 @@ def _jsonl_rows(path: Path, table: RowTable) -> tuple[list[str], RawRows]:
         if len(line) > longest:
             raise too_much(path, f"line {number} has {len(line):,} bytes", longest, "RELIFT_MAX_ROW_BYTES")
         require_rows(path, number)
-        text = table.repaired(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
+        text = table.cleaned(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
         if not text.strip():
             continue
         try:
