@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from relift.cli import analysis, evaluation, training
+from relift.cli import analysis, evaluation, exporting, training
 from relift.cli import data as questions
 from relift.cli.endings import (
     BROKEN_PIPE,
@@ -37,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "dashboard": analysis.dashboard,
     "import": questions.import_,
     "data": questions.data,
+    "export": exporting.export,
     "export-questions": questions.export_questions,
 }
 
