@@ -215,7 +215,8 @@ NOT_IDENTITY = {
     "runtime": {
         "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
         "guard.max_skipped", "guard.max_undecided",
-        "runtime.rollout_texts", "runtime.trackers", "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
+        "runtime.rollout_texts", "runtime.trackers",
+        "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
         "server.folder", "server.deadline_seconds",
     },
 }  # fmt: skip
