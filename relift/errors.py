@@ -45,6 +45,12 @@ class EngineFailed(ReliftError):
     exit_status = 3
 
 
+class ProcessLost(ReliftError):
+    """Report that another process of the run is gone or silent, so that this one cannot go on."""
+
+    exit_status = 3
+
+
 class OutOfMemory(ReliftError):
     """Report that memory ran out, with the setting to lower."""
 

@@ -43,7 +43,12 @@ class ModelConfig(Section):
 
     path: str = _field("", "identity", "folder or hub id of the base model")
     revision: str | None = _field(None, "identity", "hub revision")
-    dtype: Literal["float32", "bfloat16"] = _field("float32", "identity", "type of the weights while training")
+    dtype: Literal["float32", "bfloat16"] = _field(
+        "float32", "identity", "type of the weights that the optimizers step, of their gradient and moments"
+    )
+    compute: Literal["float32", "bfloat16"] | None = _field(
+        None, "identity", "type that the learner and the torch sampler compute in; None: model.dtype"
+    )
     device: str = _field("auto", "numeric", "auto, cpu or cuda")
     checkpoint_activations: bool | None = _field(
         None, "numeric", "compute each layer twice and keep its input alone; None: on CUDA"
@@ -251,6 +256,18 @@ class PrefixConfig(Section):
     high: float = _field(0.75, "identity", "largest share", ge=0, lt=1)
 
 
+class TeacherConfig(Section):
+    """The model whose log-probabilities of our answers are trained on (recipes opd, opd_rl, kdrl)."""
+
+    path: str | None = _field(None, "identity", "its checkpoint folder or hub name; same vocabulary as the base model")
+    revision: str | None = _field(None, "identity", "of a hub model")
+    weight: float = _field(1.0, "identity", "beta of the distillation term", gt=0)
+    final_weight: float | None = _field(
+        None, "identity", "kdrl: beta in the last step, on a straight line from weight; None: weight", ge=0
+    )
+    steps: int = _field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
+
+
 class BufferConfig(Section):
     """The demonstrations that wait to be trained on (docs/method.md, Demonstrations)."""
 
@@ -306,8 +323,32 @@ class GuardConfig(Section):
 class RuntimeConfig(Section):
     """Set the machine's side of the work."""
 
-    threads: int = _field(1, "numeric", "CPU threads of one process", ge=1, le=1024)
+    threads: int | None = _field(
+        None,
+        "numeric",
+        "CPU threads of one process; None: 1, on CUDA torch's own number",
+        ge=1,
+        le=1024,
+    )
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
+    head_chunk: int | None = _field(
+        None, "numeric", "logits computed at a time, tokens times vocabulary; None: 2^24, on CUDA 2^27", ge=1, le=2**40
+    )
+    tf32: bool = _field(
+        default=False, change="numeric", description="let CUDA multiply float32 matrices with 10 bits of mantissa"
+    )
+    offload_moments: bool = _field(
+        default=False, change="runtime", description="keep the optimizers' moments on the CPU between steps"
+    )
+    sync_gradients: Literal["each", "last"] = _field(
+        "each",
+        "numeric",
+        "sum the gradient over processes after each micro-batch, or after the last one alone: fewer exchanges, and "
+        "room for a whole gradient on each GPU",
+    )
+    collective_seconds: float = _field(
+        3600.0, "runtime", "longest wait of one process for another, the first one's grading and saving included", gt=0
+    )
     trackers: tuple[str, ...] = _field(
         (), "runtime", "experiment trackers that get copies of the numbers: tensorboard, wandb, trackio"
     )
@@ -330,6 +371,7 @@ class Config(Section):
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     prefix: PrefixConfig = PrefixConfig()
+    teacher: TeacherConfig = TeacherConfig()
     buffer: BufferConfig = BufferConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -338,6 +380,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Config:
+        if self.model.dtype == "bfloat16" and self.model.compute == "float32":
+            raise ValueError(
+                'model.compute = "float32" over weights in bfloat16 wins nothing back: set model.dtype = "float32" '
+                '(the weights that are stepped), and model.compute = "bfloat16" for speed'
+            )
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
         if self.curriculum.low > self.curriculum.high:

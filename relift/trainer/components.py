@@ -6,10 +6,11 @@ Axes: Q questions of the step, G attempts at each, S sequences that count.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relift.learner.losses import distillation
 from relift.learner.update import Component, Loss, Term, TrainSequence, Update
 from relift.schema import UpdateKind
 from relift.trainer.answers import Answers
@@ -45,6 +46,13 @@ def reinforce(part: RLPart, step: Step, answers: Answers, *, groups: Groups | No
             yield Update(UpdateKind.rl, "rl", (component,))
 
 
+def distill(part: RLPart, step: Step, answers: Answers, *, weight: float, rewarded: bool = False) -> Iterator[Update]:
+    """Make the updates of a step from the teacher's log-probabilities; `rewarded`: beside the advantages of rewards."""
+    n_Q, zero_QG = len(answers), np.zeros(answers.reward_QG.shape)
+    groups = None if rewarded else Groups(zero_QG, {}, np.zeros(n_Q))
+    yield from reinforce(replace(part, distillation=distillation(weight)), step, answers, groups=groups)
+
+
 def fine_tune(part: SFTPart, demos: Sequence[Demo]) -> Update:
     """Make one fine-tuning step on a batch of demonstrations."""
     return Update(UpdateKind.sft, part.optimizer, (sft_component(part, demos),))
@@ -61,11 +69,12 @@ def rl_components(
     """Lay out the RL components of a step's mini-batches, without the questions [q] in `leave_out`.
 
     Denominators count every decided attempt, also those of groups without signal, which skip the forward pass:
-    their contribution is exactly 0 unless entropy or a KL is weighted. Flat groups are left out *before* counting if
-    the recipe says so (DAPO), and a mini-batch of flat groups alone is none. Attempts without a reward (undecided) are
-    treated as never sampled; those masked for being cut off count in their group's mean and nowhere else. Old
-    log-probabilities are scored for all mini-batches here, before the first update. The demonstrations of `groups`
-    count in the denominators; they are trained on in a component of their own (joined_terms).
+    their contribution is exactly 0 unless entropy, a KL or a distillation is weighted. Flat groups are left out
+    *before* counting if the recipe says so (DAPO), and a mini-batch of flat groups alone is none. Attempts without a
+    reward (undecided) are treated as never sampled; those masked for being cut off count in their group's mean and
+    nowhere else. Old log-probabilities are scored for all mini-batches here, before the first update. The
+    demonstrations of `groups` count in the denominators; they are trained on in a component of their own
+    (joined_terms).
     """
     groups = groups or Groups(part.advantage(answers.reward_QG, answers.rewarded_QG), {}, np.zeros(len(answers)))
     advantage_QG = groups.advantage_QG
@@ -78,7 +87,7 @@ def rl_components(
         own = [int(q) for q in questions if int(q) not in leave_out]
         places = _places(answers, own)
         drawn.append((questions, own, places))
-    every = part.entropy_weight > 0 or part.kl is not None
+    every = part.entropy_weight > 0 or part.kl is not None or part.distillation is not None
     trained = [(q, g) for _, _, places in drawn for q, g in places if every or advantage_QG[q, g] != 0]
     sequence_of = dict(zip(trained, _sequences(part, step, answers, advantage_QG, trained), strict=True))
     return [
@@ -117,6 +126,8 @@ def _sequences(
         sequences = _with(sequences, "old", step.score(sequences, part.temperature))
     if part.kl is not None:
         sequences = _with(sequences, "reference", step.score_reference(sequences, part.temperature))
+    if part.distillation is not None:
+        sequences = _with(sequences, "teacher", step.score_teacher(sequences, part.temperature))
     return sequences
 
 
@@ -135,7 +146,7 @@ def _rl_component(
 ) -> Component:
     counts = _counts(part, answers, places, joined, n_questions=n_questions)
     trained_S = np.array([place in sequence_of for place in places] + [False] * len(joined), bool)
-    losses = [(part.loss, part.entropy_weight), *([(part.kl, 0.0)] if part.kl else [])]
+    losses = [(part.loss, part.entropy_weight), *((loss, 0.0) for loss in (part.kl, part.distillation) if loss)]
     terms = _terms(losses, part.norm, counts, trained_S, scale=part.scale)
     sequences = tuple(sequence_of[place] for place in places if place in sequence_of)
     return Component("rl", sequences, terms, part.temperature)

@@ -17,7 +17,7 @@ from relift.trainer.demos import Demo, DemoBuffer
 from relift.trainer.draws import Draws
 from relift.trainer.recipe import Recipe
 from relift.trainer.record import Record
-from relift.trainer.step import GroupRequest, Item, Step
+from relift.trainer.step import GroupRequest, Item, Score, Step
 from relift.trainer.stream import Stream
 
 
@@ -67,6 +67,7 @@ class Run:
     record: Record
     buffer: DemoBuffer
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
+    score_teacher: Score  # of a recipe with a teacher; without one it is never called
     save: Callable[[Run, str | None], None]  # writes a checkpoint of kind base, train, final; None: unscheduled
     take_over_base: Callable[[Run], bool] = lambda run: False  # step 0 from another run, where configured
     warn: Callable[[str], None] = lambda line: None
@@ -90,6 +91,7 @@ class Run:
                 score_reference=lambda sequences, temperature: self.learner.score_reference(
                     sequences, temperature=temperature
                 ),
+                score_teacher=self.score_teacher,
                 hinted=self.hinted,
                 forget_moments=self.learner.reset_optimizer,
             )

@@ -200,6 +200,9 @@ def scripted_run(
         "record": Record(writer, len(asked)),
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
         "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
+        "score_teacher": lambda sequences, temperature: [
+            np.full(len(s.completion_ids_T), -0.25, np.float32) for s in sequences
+        ],
         "save": lambda run, kind: saved.append((run.step, kind)),
     }
     return Run(**{**fields, **parts})

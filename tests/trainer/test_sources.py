@@ -59,7 +59,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
                 source = folder / "run.toml"
                 phase = "[sft]\nphase_steps = 100\n" if name == "sft_rl" else ""
                 source.write_text(f'recipe = "{name}"\n{phase}')
-            sets = [f"model.path={inputs / 'base'}", f"data.questions={inputs / 'train.jsonl'}", *SMALL]
+            sets = [
+                f"model.path={inputs / 'base'}",
+                f"data.questions={inputs / 'train.jsonl'}",
+                *SMALL,
+                f"teacher.path={inputs / 'teacher'}",
+            ]
             batch = "sft.batch=4" if load_config(source).sft.batch > 24 else "sft.batch=24"
             with open_run(load_config(source, overrides=[*sets, batch]), folder / "run") as run:
                 optimizers = {k: o.spec for k, o in run.learner._optimizers.items()}  # type: ignore[attr-defined]
@@ -367,6 +372,28 @@ def recipe_chord(start: Start) -> None:
     assert sft is not None and sft.mu(200) == 0.05
 
 
+def recipe_opd(start: Start) -> None:
+    started = start("opd")
+    assert rl_loss(started) == ("ratio", "less_mean", "tokens")
+    has(started.optimizers["rl"], lr=1e-6, schedule="constant")
+    assert started.recipe.teacher is not None and [started.recipe.teacher.weight(k) for k in (1, 500)] == [1.0, 1.0]
+
+
+def recipe_opd_rl(start: Start) -> None:
+    """60 steps of distillation."""
+    started = start("opd_rl")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens")
+    assert started.recipe.teacher is not None and started.recipe.teacher.steps == 60
+
+
+def recipe_kdrl(start: Start) -> None:
+    """Beta from .2 to .002."""
+    started = start("kdrl")
+    assert rl_loss(started) == rl_loss(start("opd_rl")) and started.recipe.teacher is not None
+    weight = started.recipe.teacher.weight
+    assert (weight(1), weight(started.config.steps)) == pytest.approx((0.2, 0.002))
+
+
 def recipe_frozen(start: Start) -> None:
     started = start("frozen")
     has(started.optimizers["rl"], lr=0.0)
@@ -388,6 +415,9 @@ BY_NAME: dict[str, Callable[[Start], None]] = {
     "chord": recipe_chord,
     "prefix_rl": recipe_prefix_rl,
     "hint_rl": recipe_hint_rl,
+    "opd": recipe_opd,
+    "opd_rl": recipe_opd_rl,
+    "kdrl": recipe_kdrl,
     "frozen": recipe_frozen,
 }
 

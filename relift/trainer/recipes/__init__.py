@@ -16,7 +16,16 @@ from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
 from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
-from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe, RLPart, SFTPart, step_questions
+from relift.trainer.recipe import (
+    Demonstrations,
+    Method,
+    PrefixPart,
+    Recipe,
+    RLPart,
+    SFTPart,
+    TeacherPart,
+    step_questions,
+)
 from relift.trainer.recipes import (
     chord,
     cispo,
@@ -28,7 +37,10 @@ from relift.trainer.recipes import (
     gspo,
     hint_rl,
     hpt,
+    kdrl,
     luffy,
+    opd,
+    opd_rl,
     prefix_rl,
     relift,
     sft,
@@ -52,6 +64,9 @@ RECIPES: dict[str, Method] = {
     "chord": chord.METHOD,
     "prefix_rl": prefix_rl.METHOD,
     "hint_rl": hint_rl.METHOD,
+    "opd": opd.METHOD,
+    "opd_rl": opd_rl.METHOD,
+    "kdrl": kdrl.METHOD,
     "frozen": frozen.METHOD,
 }
 
@@ -72,7 +87,8 @@ def build(config: Config) -> Recipe:
     shared = rl is not None and config.sft.moments == "shared"
     sft_part = _sft_part(config, optimizer="rl" if shared else "sft") if "sft" in method.defaults else None
     prefix = _prefix_part(config) if "prefix" in method.defaults else None
-    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix)
+    teacher = _teacher_part(config) if "teacher" in method.defaults else None
+    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix, teacher)
     require_agreement(config, recipe)
     return recipe
 
@@ -121,10 +137,11 @@ def require_rewards(config: Config, recipe: Recipe) -> None:
             f"rollout.refill = {config.rollout.refill}: further groups take the place of those without signal, which "
             "would still count in the denominators: set rl.drop_flat_groups = true"
         )
-    if config.rollout.refill and (method.plan is not step_questions or method.demonstrations not in REFILLED):
+    plain = method.plan is step_questions and method.demonstrations in REFILLED and recipe.teacher is None
+    if config.rollout.refill and not plain:
         raise InputError(
-            f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} gives questions more than plain attempts, "
-            "so that a group without signal is not known as one: set it to 0"
+            f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} learns from more than the rewards of "
+            "plain attempts, so that a group of equal rewards is not one without signal: set it to 0"
         )
     if rl.overlong_tokens is not None and rl.overlong_tokens > config.rollout.max_tokens:
         raise InputError(
@@ -183,6 +200,21 @@ def _prefix_part(config: Config) -> PrefixPart:
     if prefix.low > prefix.high:
         raise InputError(f"prefix.low = {prefix.low}: more than prefix.high = {prefix.high}")
     return PrefixPart(prefix.place, prefix.questions, attempts, prefix.low, prefix.high)
+
+
+def _teacher_part(config: Config) -> TeacherPart:
+    teacher = config.teacher
+    if config.rl.drop_flat_groups:
+        raise InputError(
+            f"rl.drop_flat_groups: recipe {config.recipe} trains on groups of equal rewards too; set it to false"
+        )
+    last = teacher.weight if teacher.final_weight is None else teacher.final_weight
+    span = max(config.steps - 1, 1)
+
+    def weight(step: int) -> float:
+        return teacher.weight + (last - teacher.weight) * min((step - 1) / span, 1.0)
+
+    return TeacherPart(weight, teacher.steps)
 
 
 def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
