@@ -25,7 +25,7 @@ from relift.trainer.answers import Answers
 from relift.trainer.record import Totals
 
 PROJECT = "relift"
-ADDRESSES = ("server.url", "server.folder")  # not told: an address may hold a password
+PRIVATE = ("url", "folder")  # fields of any section that are not told: an address may hold a password
 UPDATE_VALUES = ("loss", "grad_norm", "lr", "entropy", "clip_fraction", "sampler_gap", "n_tokens")
 
 
@@ -174,7 +174,8 @@ class Trackers:
 def settings_of(config: Config) -> dict[str, Any]:
     """List a configuration for a tracker: dotted names and values, without addresses and the folders of files."""
     values = flatten(config.model_dump())
-    return {name: _without_folder(value) for name, value in values.items() if name not in ADDRESSES}
+    public = {name: value for name, value in values.items() if name.rpartition(".")[2] not in PRIVATE}
+    return {name: _without_folder(value) for name, value in public.items() if "://" not in str(value)}
 
 
 def _without_folder(value: Any) -> Any:
