@@ -51,6 +51,12 @@ class ServerGone(ReliftError):
     exit_status = 5
 
 
+class ProcessLost(ReliftError):
+    """Report that another process of the run is gone or silent, so that this one cannot go on."""
+
+    exit_status = 3
+
+
 class OutOfMemory(ReliftError):
     """Report that memory ran out, with the setting to lower."""
 

@@ -123,6 +123,7 @@ class RunRecord:
     versions: Annotated[Values, "versions of the libraries"] = field(default_factory=dict)
     hardware: Annotated[Values, "processor and device"] = field(default_factory=dict)
     imported_from: Annotated[str | None, "project whose run or evaluation this was"] = None
+    lacks: Annotated[tuple[str, ...], "what the source of an imported run does not tell, and what is weaker"] = ()
     regraded_from: Annotated[RegradedFrom | None, "run whose answers were graded again"] = None
     appended: Annotated[Mapping[str, Appended], "attempts added later, by `ORIGIN.step-SSSSSS.dDRAW`"] = field(
         default_factory=dict
@@ -136,6 +137,7 @@ class RunRecord:
         default_factory=dict
     )
     repairs: Annotated[Mapping[str, Values], "repairs of texts at load, by file"] = field(default_factory=dict)
+    lost_batches: Annotated[int, "batches of another trainer that its recorder could not write"] = 0
     # of evaluations and probes
     model: Annotated[RecordedModel | None, "model that was evaluated"] = None
     protocol: Annotated[Values, "protocol, spelled out"] = field(default_factory=dict)

@@ -43,7 +43,12 @@ class ModelConfig(Section):
 
     path: str = _field("", "identity", "folder or hub id of the base model")
     revision: str | None = _field(None, "identity", "hub revision")
-    dtype: Literal["float32", "bfloat16"] = _field("float32", "identity", "type of the weights while training")
+    dtype: Literal["float32", "bfloat16"] = _field(
+        "float32", "identity", "type of the weights that the optimizers step, of their gradient and moments"
+    )
+    compute: Literal["float32", "bfloat16"] | None = _field(
+        None, "identity", "type that the learner and the torch sampler compute in; None: model.dtype"
+    )
     device: str = _field("auto", "numeric", "auto, cpu or cuda")
     checkpoint_activations: bool | None = _field(
         None, "numeric", "compute each layer twice and keep its input alone; None: on CUDA"
@@ -105,6 +110,24 @@ class RolloutConfig(Section):
     engine: Literal["torch", "vllm", "server"] = _field(
         "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"
     )
+    refill: int = _field(
+        0,
+        "identity",
+        "most further rounds of sampling in a step, until questions_per_step groups carry signal; 0: none (DAPO)",
+        ge=0,
+    )
+
+
+class CurriculumConfig(Section):
+    """Set the questions that a step draws (docs/method.md, Curriculum)."""
+
+    order: Literal["shuffled", "accuracy"] = _field(
+        "shuffled", "identity", "every question once an epoch, or drawn with weights by its recent accuracy"
+    )
+    low: float = _field(0.2, "identity", "accuracy: least recent accuracy of full weight", ge=0, le=1)
+    high: float = _field(0.8, "identity", "accuracy: largest recent accuracy of full weight", ge=0, le=1)
+    outside: float = _field(0.25, "identity", "accuracy: weight of other questions that are not solved", gt=0, le=1)
+    revisit: int = _field(50, "identity", "accuracy: steps after which a question counts as never asked", ge=1)
 
 
 class VLLMConfig(Section):
@@ -178,6 +201,27 @@ class RLConfig(Section):
     entropy_weight: float = _field(0.0, "identity", "beta of the entropy bonus", ge=0)
     kl_weight: float = _field(0.0, "identity", "beta of the k3 KL to the base model", ge=0)
     loss_scale: float = _field(1.0, "identity", "factor on the component", gt=0)
+    truncated: Literal["wrong", "mask", "penalty"] = _field(
+        "wrong",
+        "identity",
+        "answers cut off at rollout.max_tokens: judged as they stand; left out of the loss; or a penalty that grows "
+        "over the last overlong_tokens, for finished answers too (DAPO)",
+    )
+    overlong_tokens: int | None = _field(
+        None, "identity", "penalty: tokens over which it grows; None: a fifth of rollout.max_tokens", ge=1
+    )
+    reward: str | None = _field(
+        None,
+        "identity",
+        "module:function or file.py:function that rewards answers in place of the verdicts' 1 and 0 (docs/rewards.md)",
+    )
+    format_reward: Literal["think", "box", "think_box"] | None = _field(
+        None,
+        "identity",
+        "format that is rewarded beside the answer: thoughts that are closed, an answer in a box, both",
+    )
+    format_weight: float = _field(0.1, "identity", "reward of an answer that keeps the format", gt=0)
+    overlong_factor: float = _field(1.0, "identity", "penalty: what an answer of full length loses", gt=0)
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
@@ -215,6 +259,18 @@ class PrefixConfig(Section):
     attempts: int | None = _field(None, "identity", "of the n at a question; None: half of them", ge=1)
     low: float = _field(0.25, "identity", "least share of a demonstration's tokens that is given", ge=0, lt=1)
     high: float = _field(0.75, "identity", "largest share", ge=0, lt=1)
+
+
+class TeacherConfig(Section):
+    """The model whose log-probabilities of our answers are trained on (recipes opd, opd_rl, kdrl)."""
+
+    path: str | None = _field(None, "identity", "its checkpoint folder or hub name; same vocabulary as the base model")
+    revision: str | None = _field(None, "identity", "of a hub model")
+    weight: float = _field(1.0, "identity", "beta of the distillation term", gt=0)
+    final_weight: float | None = _field(
+        None, "identity", "kdrl: beta in the last step, on a straight line from weight; None: weight", ge=0
+    )
+    steps: int = _field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
 
 
 class BufferConfig(Section):
@@ -272,8 +328,35 @@ class GuardConfig(Section):
 class RuntimeConfig(Section):
     """Set the machine's side of the work."""
 
-    threads: int = _field(1, "numeric", "CPU threads of one process", ge=1, le=1024)
+    threads: int | None = _field(
+        None,
+        "numeric",
+        "CPU threads of one process; None: 1, on CUDA torch's own number",
+        ge=1,
+        le=1024,
+    )
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
+    head_chunk: int | None = _field(
+        None, "numeric", "logits computed at a time, tokens times vocabulary; None: 2^24, on CUDA 2^27", ge=1, le=2**40
+    )
+    tf32: bool = _field(
+        default=False, change="numeric", description="let CUDA multiply float32 matrices with 10 bits of mantissa"
+    )
+    offload_moments: bool = _field(
+        default=False, change="runtime", description="keep the optimizers' moments on the CPU between steps"
+    )
+    sync_gradients: Literal["each", "last"] = _field(
+        "each",
+        "numeric",
+        "sum the gradient over processes after each micro-batch, or after the last one alone: fewer exchanges, and "
+        "room for a whole gradient on each GPU",
+    )
+    collective_seconds: float = _field(
+        3600.0, "runtime", "longest wait of one process for another, the first one's grading and saving included", gt=0
+    )
+    trackers: tuple[str, ...] = _field(
+        (), "runtime", "experiment trackers that get copies of the numbers: tensorboard, wandb, trackio"
+    )
     rollout_texts: Literal["all", "none"] = _field("all", "runtime", "which rollouts' texts are kept")
 
 
@@ -287,11 +370,13 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     vllm: VLLMConfig = VLLMConfig()
     server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     prefix: PrefixConfig = PrefixConfig()
+    teacher: TeacherConfig = TeacherConfig()
     buffer: BufferConfig = BufferConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -300,8 +385,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Config:
+        if self.model.dtype == "bfloat16" and self.model.compute == "float32":
+            raise ValueError(
+                'model.compute = "float32" over weights in bfloat16 wins nothing back: set model.dtype = "float32" '
+                '(the weights that are stepped), and model.compute = "bfloat16" for speed'
+            )
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        if self.curriculum.low > self.curriculum.high:
+            raise ValueError(
+                f"curriculum.low = {self.curriculum.low}: more than curriculum.high = {self.curriculum.high}"
+            )
         if self.rollout.engine == "server" and (self.server.url is None or self.server.folder is None):
             raise ValueError(
                 'server.url, server.folder: rollout.engine = "server" needs the server\'s address, and a folder that '

@@ -26,9 +26,12 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "sft.mu_peak": 0.5, "sft.mu_valley": 0.1, "sft.mu_warmup_steps": 3, "sft.mu_decay_steps": 7,
+    "teacher.path": "t", "teacher.revision": "main", "teacher.weight": 2.0,
+    "teacher.final_weight": 0.1, "teacher.steps": 9,
     "prefix.place": "prompt", "prefix.questions": "waiting",
     "prefix.attempts": 3, "prefix.low": 0.1, "prefix.high": 0.9,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
+    "model.compute": "float32",
     "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "exact", "data.system": "x",
     "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
@@ -36,6 +39,10 @@ OTHER: dict[str, Any] = {
     "data.bad_demonstrations": "refuse",
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
+    "curriculum.order": "accuracy", "curriculum.low": 0.1, "curriculum.high": 0.9, "curriculum.outside": 0.5,
+    "curriculum.revisit": 9,
+    "rollout.refill": 3, "rl.truncated": "mask", "rl.overlong_tokens": 9, "rl.overlong_factor": 0.5,
+    "rl.reward": "own:reward", "rl.format_reward": "box", "rl.format_weight": 0.2,
     "rollout.engine": "vllm", "vllm.dtype": "float32", "vllm.max_sequences": 9, "vllm.gpus": "1",
     "vllm.gpu_memory": 0.3, "vllm.tensor_parallel": 2, "vllm.stall_seconds": 9.0, "vllm.restarts": 0, "server.url": "http://127.0.0.1:1/v1",
     "server.folder": "w", "server.dtype": "float32", "server.concurrency": 9, "server.deadline_seconds": 9.0,
@@ -52,7 +59,10 @@ OTHER: dict[str, Any] = {
     "probe.questions": "p.jsonl", "probe.ends_only": "e.jsonl", "probe.every": 9, "probe.attempts": 9,
     "probe.temperature": 0.5, "probe.top_p": 0.5, "probe.max_tokens": 9, "probe.base_run": "r",
     "checkpoint.every": 9, "checkpoint.keep": 9, "guard.max_skipped": 9, "guard.max_undecided": 0.5,
-    "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none",
+    "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none", "runtime.head_chunk": 9,
+    "runtime.tf32": True, "runtime.offload_moments": True, "runtime.sync_gradients": "last",
+    "runtime.collective_seconds": 9.0,
+    "runtime.trackers": ("tensorboard",),
 }  # fmt: skip
 for _kind in ("rl", "sft"):
     OTHER |= {
@@ -98,7 +108,8 @@ def test_no_change_of_a_field_is_silent(name: str) -> None:
 
 def test_the_paths_are_files_that_are_compared_by_content() -> None:
     assert set(identity.PATHS) == {
-        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only"
+        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only",
+        "teacher.path",
     }  # fmt: skip
     assert {dict(field_changes())[name] for name in identity.PATHS} == {"identity"}
 
@@ -257,3 +268,13 @@ def test_surroundings_hold_what_changes_bits() -> None:
         assert identity.surroundings(BASE, **(here | {name: value})) != base
     assert {n for n, c in field_changes() if c == "numeric"} <= base.keys()
     assert flatten(BASE.model_dump())["runtime.threads"] == base["runtime.threads"]
+
+
+def test_a_record_of_before_a_numeric_field_resumes_bit_for_bit() -> None:
+    """A run of a version without the fields ran as their defaults do, on the one thread that None means on a CPU."""
+    here: dict[str, Any] = {"world_size": 1, "torch_version": "2.13.0", "isa": "avx512"}
+    now = identity.surroundings(BASE, **here)
+    then = {n: v for n, v in now.items() if n not in ("runtime.head_chunk", "runtime.tf32", "runtime.sync_gradients")}
+    assert identity.same_surroundings({**then, "runtime.threads": 1}, now)
+    assert not identity.same_surroundings({**then, "runtime.threads": 2}, now)
+    assert not identity.same_surroundings(then, now | {"runtime.head_chunk": 2**20})
