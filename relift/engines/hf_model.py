@@ -188,9 +188,9 @@ def load_model(
     ):
         if names:  # transformers would draw them at random
             raise InputError(f"{option}{path!r}: {len(names)} weights are {what}, first {names[0]}")
+    require_finite(model, path, option=option)
     if not Path(path).is_dir():  # a model of the hub: its files are here by now
         require_ties(path, model_config, revision=revision, option=option)
-    require_finite(model, path, option=option)
     _drop_invalid_generation(model)
     return model.to(device)
 

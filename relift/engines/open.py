@@ -108,9 +108,9 @@ def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answer
     installed_version()  # before anything else: it is the likeliest thing to be missing
     tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
     require_safetensors(model.path)
+    require_fitting_size(model_config, model.path, option=MODEL)
     if Path(model.path).is_dir():
         require_ties(model.path, model_config)
-    require_fitting_size(model_config, model.path, option=MODEL)
     dtype = dtype_of(options.dtype, model_config, device_of("auto"))
     return VLLMAnswers(model, tokenizer, model_config, options, dtype=dtype)
 

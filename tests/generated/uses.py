@@ -314,7 +314,7 @@ def uses(base: Path, run: Path) -> dict[str, tuple[Callable[[random.Random, Path
     load_tokenizer(str(base))  # what is imported at the first use is no input's time or memory
     return {
         "grader text": (grade, GRADING_LIMIT),
-        "checkpoint": (partial(use_checkpoint, base=base), 10.0),
+        "checkpoint": (partial(use_checkpoint, base=base), 20.0),
         "run record": (partial(use_run, run=run), 5.0),
         "server reply": (ask_server, 8.0),
         "data file": (read_data, 5.0),
