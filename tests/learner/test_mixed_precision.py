@@ -7,7 +7,7 @@ import torch
 
 from relift.engines.attention_rules import attend_fused, repeats_heads
 from relift.engines.first_layers import layers_of
-from relift.engines.tokens import AttemptRequest, Sampling
+from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, OutOfMemory
 from relift.learner.distributed import full
@@ -97,7 +97,7 @@ def test_the_samplers_copy_computes_as_the_learner_does() -> None:
     sampler.publish(learner.model_state_dict(), version=1)
     published = {name: tensor.bfloat16() for name, tensor in learner.model_state_dict().items()}
     assert all(torch.equal(published[name], tensor) for name, tensor in sampler._model.state_dict().items())
-    request = AttemptRequest((3, 4, 5), (1, 2, 3, 4))
+    request = Request((3, 4, 5), (1, 2, 3, 4))
     answers = sampler.generate([request], Sampling(max_tokens=12))[0]
     scores = learner.score([TrainSequence(request.prompt_ids, a.token_ids_T) for a in answers])
     gap = max(float(abs(s - a.logprobs_T).max()) for s, a in zip(scores, answers, strict=True))
@@ -136,7 +136,7 @@ def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         learner.score(some_sequences(2))
     monkeypatch.setattr("relift.engines.torch_sampler.DecodingBatch", fail)
     with pytest.raises(OutOfMemory, match=r"sampling: out of memory .*rollout.batch_rows \(now 16\)") as caught:
-        sampler.generate([AttemptRequest((3,), (1,))], Sampling(max_tokens=2))
+        sampler.generate([Request((3,), (1,))], Sampling(max_tokens=2))
     assert caught.value.exit_status == 4
 
 

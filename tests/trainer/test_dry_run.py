@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
 from relift.config import preset_names
-from relift.engines.tokens import AttemptRequest, Sampling
+from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, OutOfMemory
 from relift.learner.activations import count_saved, kept_by
@@ -126,7 +126,7 @@ def test_the_heads_buffers_stay_within_the_chunks(dtype: torch.dtype) -> None:
 def test_keys_and_values_are_what_the_sampler_reserves() -> None:
     model = tiny_model()
     sampler, shape = TorchSampler(model, batch_rows=16), shape_of(model.config)
-    sampler.generate([AttemptRequest(tuple(range(3, 13)), (1,) * 16)], Sampling(max_tokens=54))
+    sampler.generate([Request(tuple(range(3, 13)), (1,) * 16)], Sampling(max_tokens=54))
     assert shape.cache_elements == 2 * 2 * 2 * 8  # keys and values, layers, heads, width
     assert sampler._cache is not None and sampler._cache.columns == 64
     assert sampler._cache.n_bytes == 16 * 64 * shape.cache_elements * 4
