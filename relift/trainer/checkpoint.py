@@ -6,7 +6,8 @@ weights/step-000120/
                     moments of every optimizer, exposures, random state of torch
     of several processes model-00001-of-00002.safetensors with its index, and state-00001-of-00002.tensors: one of each
                     from every process (relift.trainer.shards)
-    state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states
+    state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states, and where the
+                    drawing of questions stands, if it is no function of the step
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def _state_of(run: Run) -> dict[str, Any]:
         "skipped_in_a_row": run.skipped_in_a_row,
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
+        **({} if run.draws is None else {"draws": run.draws.state_dict()}),
         "learner": run.learner.scalars(),
         "random": {"python": random.getstate(), "numpy": _numpy_state()},
     }
@@ -137,6 +139,8 @@ def restore(run: Run, folder: Path) -> None:
     run.record.rl_exposures = tensors.pop("record/rl_exposures")[()].clone().numpy()
     run.record.sft_exposures = tensors.pop("record/sft_exposures")[()].clone().numpy()
     run.buffer.load_state_dict(state["buffer"])
+    if run.draws is not None:
+        run.draws.load_state_dict(state["draws"])
     version, numbers, gauss = state["random"]["python"]
     random.setstate((version, tuple(numbers), gauss))
     _set_numpy_state(state["random"]["numpy"])

@@ -67,6 +67,7 @@ class Step:
     demonstrations: Callable[[int], list[Demo]]  # a batch of the shuffled demonstrations
     score: Score  # log-probabilities under the weights as they are when it is called
     score_reference: Score  # the same under the base model
+    score_teacher: Score  # the same under the teacher
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens of a solution as a
     # hint in the user's words; None: longer than a prompt may be
     forget_moments: Callable[[str], None]  # of an optimizer by name
