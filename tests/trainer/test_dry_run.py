@@ -183,6 +183,16 @@ def test_the_number_of_gpus_and_what_to_lower(tiny_folder: Path) -> None:
         dry_run(load_config("relift", overrides=["model.max_positions=none"]), gpus=1, gpu_gib=80)
 
 
+def test_a_teacher_is_a_second_model(tiny_folder: Path) -> None:
+    """A recipe that distills needs one, and its weights lie beside the learner's."""
+    sets = [f"model.path={tiny_folder}", *AS_IS, "rollout.max_tokens=64", "data.max_prompt_tokens=32"]
+    with pytest.raises(InputError, match="set teacher.path"):
+        dry_run(load_config("relift", overrides=[*sets, "recipe=opd"]), gpus=1, gpu_gib=8)
+    config = load_config("relift", overrides=[*sets, "recipe=opd", f"teacher.path={tiny_folder}"])
+    found = dry_run(config, gpus=2, gpu_gib=8)
+    assert of_part(found, "teacher's weights") == of_part(found, "weights")
+
+
 def test_the_command(tmp_path: Path, tiny_folder: Path) -> None:
     """Nothing is written; a model that nobody can look up, and a demand for too little memory, are one line each."""
     names = [f"model.path={tiny_folder}", *AS_IS]
