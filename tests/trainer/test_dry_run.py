@@ -207,7 +207,7 @@ def test_the_command(tmp_path: Path, tiny_folder: Path) -> None:
 
 
 def test_data_is_read_and_checked(tmp_path: Path) -> None:
-    """What a run would refuse, the dry run refuses; what it would train on is counted."""
+    """Refuse what a run would refuse, and count what it would train on."""
     from tests.test_prompts import make_tokenizer
 
     folder = tmp_path / "model"
