@@ -45,16 +45,16 @@ class EngineFailed(ReliftError):
     exit_status = 3
 
 
-class ServerGone(ReliftError):
-    """Report that nobody answers any more where a server was; what it had answered is kept."""
-
-    exit_status = 5
-
-
 class ProcessLost(ReliftError):
     """Report that another process of the run is gone or silent, so that this one cannot go on."""
 
     exit_status = 3
+
+
+class ServerGone(ReliftError):
+    """Report that nobody answers any more where a server was; what it had answered is kept."""
+
+    exit_status = 5
 
 
 class OutOfMemory(ReliftError):
