@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from relift.inert import write_csv
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -243,7 +245,7 @@ def save_figure(
             figure.savefig(paths[-1], format=kind, metadata=metadata[kind])
         figure.set_layout_engine(engine)
     paths.append(folder / f"{name}.csv")
-    frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
+    write_csv(frame, paths[-1])
     return paths
 
 

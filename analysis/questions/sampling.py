@@ -313,7 +313,10 @@ def least_attempts(probes: pd.DataFrame) -> int:
     """Find the least decided attempts of a question at a step of a run, draws summed. InputError if it is 0."""
     decided = (probes["n_attempts"] - probes["n_undecided"]).astype("int64")
     keys = [probes["run_id"].astype(object), probes["step"], probes["question_id"].astype(object)]
-    least = int(decided.groupby(keys).sum().min())
+    counts = decided.groupby(keys).sum()
+    if not len(counts):  # as where the records of step 0 are gone
+        raise InputError("no run has its own probes at both ends: pass@k is not known")
+    least = int(counts.min())
     if least < 1:
         raise InputError("a question has no decided attempt at an end of a run: pass@k is not known")
     return least

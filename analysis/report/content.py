@@ -164,7 +164,7 @@ def _measure(report: Report, name: str) -> None:
 
 def _draw(report: Report, name: str, frame: pd.DataFrame | None = None) -> None:
     figure = FIGURES[name]
-    frame = figure.data(report.loaded) if frame is None else frame
+    frame = figure.frame_of(report.loaded) if frame is None else frame
     report.frames[name] = frame
     drawn = np.asarray(figure.draw(frame), dtype=object).flat[0].figure
     width, height = (float(x) for x in drawn.get_size_inches())

@@ -12,6 +12,7 @@ from relift.analysis.scores.paired import Comparison
 from relift.analysis.scores.table import is_macro, records
 from relift.analysis.scores.text_table import Format, TextTable, draw, one_line
 from relift.errors import InputError
+from relift.inert import for_markdown
 
 PROBLEM_CHARACTERS = 60
 
@@ -47,7 +48,7 @@ def render_comparisons(
 
 def _title(text: str, *, format: Format) -> str:
     text = one_line(text)
-    return {"terminal": f"{text}\n", "markdown": f"### {text}\n\n", "latex": f"% {text}\n"}[format]
+    return {"terminal": f"{text}\n", "markdown": f"### {for_markdown(text)}\n\n", "latex": f"% {text}\n"}[format]
 
 
 def _over_seeds(frame: pd.DataFrame, *, format: Format) -> str:

@@ -114,9 +114,9 @@ def report(
     """
     from relift.analysis.report.facts import audit_lines, report_json
     from relift.analysis.report.page import write_report
-    from relift.store.folder import refuse_run_file
+    from relift.store.folder import refuse_other_file
 
-    refuse_run_file(out)
+    refuse_other_file(out, begins=b"<!doctype html", what="HTML page")
     runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from relift.demo.base_model import base_key, cached_base
@@ -21,6 +20,7 @@ from relift.demo.jobs import MEMORY, DemoJob, run_jobs, start_warm
 from relift.demo.methods import CONTROL, FULL, QUICK, Size, config_of, status_of, write_config, write_data
 from relift.demo.story import tell
 from relift.errors import InputError
+from relift.inert import PlainConsole
 from relift.store import RunReader
 
 ORDER = (
@@ -40,7 +40,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
     size = QUICK if quick else FULL
     out = out.absolute()
     claim(out, size)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     jobs: list[DemoJob] = []
     folders = {seed: out / f"seed-{seed}" for seed in range(1, 1 + seeds)}
     for seed, folder in folders.items():
@@ -67,7 +67,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
     if as_json:
         print(json.dumps(story, allow_nan=False))
         return
-    Console().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
+    PlainConsole().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
     first = next(iter(folders.values()))
     example = str(first / "relift")
     for line in (
