@@ -168,6 +168,17 @@ def line_with_interval(axes: Axes, x: Any, frame: pd.DataFrame, value: str, look
     axes.plot(x, frame[value], **look.line())
 
 
+def draw_lines(
+    axes: Axes, frame: pd.DataFrame, styles: Mapping[str, RunStyle], *, x: str, value: str, floor: str | None = None
+) -> None:
+    """Draw a line per run of `value` over `x` with columns low and high shaded; `floor`: what chance gives, dotted."""
+    for run, line in by_style(frame.dropna(subset=value), styles):
+        known = line.sort_values(x)
+        line_with_interval(axes, known[x].astype(float), known, value, styles[run])
+        if floor is not None and known[floor].notna().any():
+            axes.plot(known[x].astype(float), known[floor], color=styles[run].colour, linestyle=":", linewidth=0.8)
+
+
 def finish_ticks(axes: Axes) -> None:
     """Fix tick sizes now: matplotlib makes ticks when it draws, which may be outside `context`."""
     axes.tick_params(labelsize=RC["xtick.labelsize"], width=RC["xtick.major.width"], length=2.5)

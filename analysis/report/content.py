@@ -35,6 +35,7 @@ from relift.schema import Origin
 # tables of the catalogue that the report shows or puts into words
 _TABLES = (
     "alerts", "difference_from_base", "methods", "variance", "frozen_copy", "audit", "bands", "label_noise",
+    "balance",
     "crossover", "support_ratios", "gained_and_lost", "classes", "cost",
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -42,6 +42,8 @@ class LoadedRuns(Protocol):
     def control_id(self) -> str | None: ...
     @property
     def methods(self) -> pd.DataFrame: ...
+    @property
+    def worlds(self) -> Sequence[LoadedRuns]: ...
     @property
     def classified(self) -> pd.DataFrame: ...
     @property

@@ -38,8 +38,8 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "dashboard": analysis.dashboard,
     "import": questions.import_,
     "data": questions.data,
-    "export-questions": questions.export_questions,
     "export": exporting.export,
+    "export-questions": questions.export_questions,
 }
 
 

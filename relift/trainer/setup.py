@@ -22,7 +22,7 @@ from relift.config import Config, to_toml
 from relift.errors import InputError
 from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
-from relift.learner.distributed import world
+from relift.learner.distributed import leave_mesh_of_one, world
 from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
 from relift.run_record import Change, RunRecord
@@ -76,6 +76,7 @@ def open_run(
     """
     set_numerics(config)
     with ExitStack() as stack:
+        stack.callback(leave_mesh_of_one)
         parallel.join_world(config.runtime.collective_seconds)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
