@@ -66,6 +66,7 @@ class RecordedBenchmark:
     pinned: Annotated[bool, "revision and content were declared, and both held"] = False
     out_of_distribution: Annotated[bool, "far from what reasoning models are trained on"] = False
     thoughts_opened: Annotated[bool, "the prompt opens the thoughts already"] = False
+    sample_of: Annotated[str | None, "name of the whole benchmark, where this is a stated sample (--limit)"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,7 @@ class RunRecord:
     versions: Annotated[Values, "versions of the libraries"] = field(default_factory=dict)
     hardware: Annotated[Values, "processor and device"] = field(default_factory=dict)
     imported_from: Annotated[str | None, "project whose run or evaluation this was"] = None
+    lacks: Annotated[tuple[str, ...], "what the source of an imported run does not tell, and what is weaker"] = ()
     regraded_from: Annotated[RegradedFrom | None, "run whose answers were graded again"] = None
     appended: Annotated[Mapping[str, Appended], "attempts added later, by `ORIGIN.step-SSSSSS.dDRAW`"] = field(
         default_factory=dict
@@ -135,6 +137,7 @@ class RunRecord:
         default_factory=dict
     )
     repairs: Annotated[Mapping[str, Values], "repairs of texts at load, by file"] = field(default_factory=dict)
+    lost_batches: Annotated[int, "batches of another trainer that its recorder could not write"] = 0
     # of evaluations and probes
     model: Annotated[RecordedModel | None, "model that was evaluated"] = None
     protocol: Annotated[Values, "protocol, spelled out"] = field(default_factory=dict)
@@ -151,13 +154,15 @@ class RunRecord:
     def method(self) -> str:
         """Name what was done without the seed: the recipe and a hash of its configuration, as `relift-1f2e3d4c`.
 
-        Model and data are left out: experiments that make them from the seed have others in every run. Of evaluations
-        the protocol, the sampling and the model count. Of a run that recorded no configuration the recipe alone.
+        Model and data are left out: experiments that make them from the seed have others in every run. So are the
+        number of steps and when and how the run was probed, which change nothing that was learnt. Of evaluations the
+        protocol, the sampling and the model count. Of a run that recorded no configuration the recipe alone.
         """
         recipe = self.recipe or str(self.kind)
         if self.kind is RunKind.train:
             config = self.identity.get("config")
-            parts = {k: v for k, v in config.items() if k != "seed"} if isinstance(config, Mapping) else {}
+            settings = {**config, **self.tunable} if isinstance(config, Mapping) else {}
+            parts = {k: v for k, v in settings.items() if k.partition(".")[0] not in ("seed", "steps", "probe")}
         else:
             parts = {k: v for k, v in self.identity.items() if k not in ("seed", "prompts")}
         if not parts:

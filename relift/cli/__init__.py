@@ -10,18 +10,20 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from relift.cli import analysis, evaluation, exporting, training
+from relift.cli import data as questions
 from relift.cli.endings import (
     BROKEN_PIPE,
     OUT_OF_MEMORY,
+    file_line,
     memory_line,
     one_line,
+    print_plainly,
     printing_failed,
-    tolerate_narrow_terminals,
 )
 from relift.cli.help import WholeLines, usage_line
 from relift.errors import ReliftError
 
-COMMANDS: dict[str, Callable[..., Any]] = {
+COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "demo": training.demo,
     "train": training.train,
     "check": training.check,
@@ -34,13 +36,24 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "analyze": analysis.analyze,
     "report": analysis.report,
     "dashboard": analysis.dashboard,
-    "import": analysis.import_,
+    "import": questions.import_,
+    "data": questions.data,
     "export": exporting.export,
+    "export-questions": questions.export_questions,
 }
+
+
+class InTableOrder(WholeLines):
+    """List the commands as they stand in the table, groups of commands among them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands in order."""
+        return [name for name in COMMANDS if name in self.commands]
+
 
 app = typer.Typer(
     name="relift",
-    cls=WholeLines,
+    cls=InTableOrder,
     help="Show, question by question, what training changed.",
     invoke_without_command=True,
     add_completion=False,
@@ -58,12 +71,15 @@ def _relift(context: typer.Context) -> None:
 
 
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main() -> NoReturn:
     """Run the command; errors for people become one line on standard error and their exit status."""
-    tolerate_narrow_terminals()
+    print_plainly()
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     words: str | None = None
     try:
@@ -80,7 +96,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, Abort):
         words, status = "relift: interrupted; start the same command again to continue", 130
     except OSError as error:
-        ending = printing_failed(error, sys.stdout)
+        ending = printing_failed(error, sys.stdout) or file_line(error)
         if ending is None:
             raise
         status, said = ending

@@ -1,4 +1,4 @@
-"""Define the commands `relift compare`, `analyze`, `report`, `dashboard` and `import`."""
+"""Define the commands `relift compare`, `analyze`, `report` and `dashboard`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from relift.cli.formats import Json, Latex, Markdown, one_format
-from relift.errors import InputError
 
 
 def _sound_runs(paths: list[Path]) -> list[Path]:
@@ -39,8 +38,10 @@ def compare(
 ) -> None:
     """Compare runs on the same questions, with intervals.
 
-    Differences are paired by question; the questions that flipped are listed.
+    Differences are paired by question; the questions that flipped are listed. Two training runs are two checkpoints:
+    name several seeds of both methods to compare these.
     """
+    from relift.analysis.scores.over_seeds import compare_over_seeds
     from relift.analysis.scores.paired import compare_with_baseline
     from relift.analysis.scores.paired_table import render_comparisons
     from relift.analysis.scores.sides import parse_side
@@ -50,7 +51,8 @@ def compare(
         runs[0][0], [run for run, _ in runs[1:]], steps=[at for _, at in runs], origin=origin, force=force
     )
     format_ = one_format(as_json=as_json, markdown=markdown, latex=latex)
-    print(render_comparisons(comparisons, format=format_, flips=flips))
+    methods = compare_over_seeds([run for run, _ in runs], steps=[at for _, at in runs], origin=origin, force=force)
+    print(render_comparisons(comparisons, over_seeds=methods, format=format_, flips=flips))
 
 
 def analyze(
@@ -112,9 +114,9 @@ def report(
     """
     from relift.analysis.report.facts import audit_lines, report_json
     from relift.analysis.report.page import write_report
-    from relift.store.folder import refuse_run_file
+    from relift.store.folder import refuse_other_file
 
-    refuse_run_file(out)
+    refuse_other_file(out, begins=b"<!doctype html", what="HTML page")
     runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,
@@ -142,24 +144,3 @@ def dashboard(
     from relift.dashboards.launch import run_dashboard
 
     run_dashboard(runs, port=port, host=host, unsafe_no_auth=unsafe_no_auth)
-
-
-def import_(
-    system: Annotated[str, typer.Argument(help="who wrote it: lighteval")],
-    source: Annotated[Path, typer.Argument(help="lighteval: the folder details/MODEL/DATE, or one of its files")],
-    into: Annotated[Path, typer.Option(metavar="RUN", help="folder of the new run")],
-) -> None:
-    """Import another project's evaluation as a run, graded again."""
-    from relift.analysis.scores.score import score_run
-    from relift.benchmarks.lighteval.importer import import_details
-    from relift.grading import Grader
-    from relift.store import RunWriter
-
-    if system != "lighteval":
-        raise InputError(f"cannot import from {system!r}; known: lighteval")
-    with Grader() as grader:
-        import_details(source, into, grader=grader)
-    scores = score_run(into)
-    with RunWriter(into) as writer:
-        writer.write_whole("scores", scores)
-    print(f"imported: {into}  (look at it: relift report {into})")

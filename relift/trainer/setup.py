@@ -19,6 +19,7 @@ import torch
 import transformers
 
 from relift.config import Config, to_toml
+from relift.errors import InputError
 from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import leave_mesh_of_one, world
@@ -79,6 +80,8 @@ def open_run(
         parallel.join_world(config.runtime.collective_seconds)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
+        if isinstance(writer, RunWriter) and not writer.is_new:
+            require_its_base(config, writer.run)
         recipe = build(config)
         require_trackers(config.runtime.trackers)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
@@ -100,13 +103,14 @@ def open_run(
         yield run
 
 
-def set_numerics(config: Config) -> None:
-    """Set what torch keeps for the whole process: threads, and how CUDA multiplies float32."""
-    on_cuda = device_of(config).type == "cuda"
-    if config.runtime.threads is not None or not on_cuda:
-        torch.set_num_threads(config.runtime.threads or 1)
-    if on_cuda:
-        torch.backends.cuda.matmul.fp32_precision = "tf32" if config.runtime.tf32 else "ieee"
+def require_its_base(config: Config, run: RunRecord) -> None:
+    """Refuse to look on the hub for the base of a run that began from a folder. Raises InputError."""
+    was = run.identity.get("model")
+    if isinstance(was, str) and "@" not in was and not Path(config.model.path).is_dir():
+        raise InputError(
+            f"model.path = {config.model.path!r}: there is no such folder, and the run began from one: put it back, or "
+            "set model.path to where it lies now"
+        )
 
 
 def trackers_of(run: Run, folder: Path) -> Trackers:
@@ -120,6 +124,15 @@ def trackers_of(run: Run, folder: Path) -> Trackers:
         first_step=0 if run.step is None else run.step + 1,
     )
     return Trackers(run.config.runtime.trackers, about, warn=run.warn)
+
+
+def set_numerics(config: Config) -> None:
+    """Set what torch keeps for the whole process: threads, and how CUDA multiplies float32."""
+    on_cuda = device_of(config).type == "cuda"
+    if config.runtime.threads is not None or not on_cuda:
+        torch.set_num_threads(config.runtime.threads or 1)
+    if on_cuda:
+        torch.backends.cuda.matmul.fp32_precision = "tf32" if config.runtime.tf32 else "ieee"
 
 
 def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], None]) -> None:

@@ -216,8 +216,7 @@ NOT_IDENTITY = {
     "runtime": {
         "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
         "guard.max_skipped", "guard.max_undecided",
-        "runtime.rollout_texts", "runtime.offload_moments", "runtime.collective_seconds",
-        "runtime.trackers",
+        "runtime.rollout_texts", "runtime.trackers", "runtime.offload_moments", "runtime.collective_seconds",
         "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
         "server.folder", "server.deadline_seconds",
     },
