@@ -230,6 +230,21 @@ class BufferConfig(Section):
     drain: Literal["one", "all"] = _field("one", "identity", "fine-tuning batches per step: one, or all that are full")
 
 
+class BudgetConfig(Section):
+    """End a run at the first step after which it has used this much, probes not counted; `steps` is the most."""
+
+    updates: int | None = _field(None, "tunable", "optimizer steps", ge=1)
+    demonstrations: int | None = _field(None, "tunable", "demonstrations trained on, repeats counted", ge=1)
+    generated_tokens: int | None = _field(None, "tunable", "tokens of training rollouts", ge=1)
+    flops: float | None = _field(
+        None,
+        "tunable",
+        "floating-point operations: a parameter takes 2 a token generated and 6 a token trained on",
+        gt=0,
+    )
+    seconds: float | None = _field(None, "tunable", "seconds of training; its probes count here", gt=0)
+
+
 class ProbeConfig(Section):
     """Per-question accuracy of a fixed set of questions: what trajectories are drawn from."""
 
@@ -288,6 +303,7 @@ class Config(Section):
     sft: SFTConfig = SFTConfig()
     prefix: PrefixConfig = PrefixConfig()
     buffer: BufferConfig = BufferConfig()
+    budget: BudgetConfig = BudgetConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     guard: GuardConfig = GuardConfig()

@@ -47,6 +47,7 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
     state = {
         "step": step,
         "skipped_in_a_row": run.skipped_in_a_row,
+        "ended_by": run.config.budget.model_dump() if run.ended else None,
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
         "learner": scalars,
@@ -98,6 +99,7 @@ def restore(run: Run, folder: Path) -> None:
     weights = {f"model/{n}": t for path in model_files for n, t in load_tensors(path).items()}
     tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(folder / STATE)
     run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
+    run.ended = state.get("ended_by") == run.config.budget.model_dump()  # a larger budget goes on
     run.record.totals = Totals.load(state["totals"])
     run.record.rl_exposures = tensors.pop("record/rl_exposures").numpy()
     run.record.sft_exposures = tensors.pop("record/sft_exposures").numpy()

@@ -19,6 +19,7 @@ import torch
 import transformers
 
 from relift.config import Config, to_toml
+from relift.errors import InputError
 from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import world
@@ -65,6 +66,7 @@ def open_run(
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
         device_of(config)
+        require_one_clock(config)
         recipe = build(config)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
         inputs = read_inputs(config, recipe, grader=grader, warn=warn)
@@ -76,7 +78,7 @@ def open_run(
         facts = facts_of(config, inputs, run, folder)
         if writer.is_new:
             open_base(config, facts)  # for its errors: nothing has been written yet
-            begin(run, inputs, facts, model)
+            begin(run, inputs, facts)
         else:
             resume(run, facts, allow_changes=allow_changes)
         yield run
@@ -90,6 +92,12 @@ def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], Non
             f"rollout.top_p = {rollout.top_p}, top_k = {rollout.top_k}: answers are drawn from a truncated "
             "distribution and trained on with log-probabilities of the whole one; 1 and -1 make exact policy gradients"
         )
+
+
+def require_one_clock(config: Config) -> None:
+    """Refuse a budget of seconds where several processes would each look at a clock of their own."""
+    if config.budget.seconds is not None and world()[1] > 1:
+        raise InputError("budget.seconds: several processes do not end at the same step by it; set budget.flops")
 
 
 def seed_global_states(seed: int) -> None:
@@ -128,6 +136,7 @@ def assemble(
         rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
     )
     device = device_of(config)
+    n_parameters = model.num_parameters()
     activations = config.model.checkpoint_activations
     learner = Learner(
         model,
@@ -162,6 +171,7 @@ def assemble(
         save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
         take_over_base=take_over_base,
         warn=warn,
+        n_parameters=n_parameters,
     )
 
 
@@ -270,14 +280,14 @@ def decodings(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def begin(run: Run, inputs: Inputs, facts: RunRecord, model: Any) -> None:
+def begin(run: Run, inputs: Inputs, facts: RunRecord) -> None:
     """Lay a new run folder."""
     demonstrations = inputs.demonstration_rows
     if run.config.data.score_base and inputs.demos:
         scores = score_demonstrations(run.learner, inputs.demos)
         demonstrations = demonstrations.assign(sum_logprob_base=demonstrations["demo_id"].map(scores))
     run.record.writer.start(
-        replace(facts, n_parameters=model.num_parameters()),
+        replace(facts, n_parameters=run.n_parameters),
         config_toml=to_toml(run.config),
         questions=questions_frame(inputs),
         demonstrations=demonstrations if len(demonstrations) else None,
