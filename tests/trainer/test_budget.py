@@ -1,4 +1,4 @@
-"""A run ends at the first step after which its budget is spent: it is probed and saved there, and not taken up again."""
+"""A run ends at the first step after which its budget is spent: probed and saved there, and not taken up again."""
 
 from __future__ import annotations
 
