@@ -56,11 +56,10 @@ def measure(study: Study, out: Path) -> Measured:
         done = [m for m in study.methods if status_of(folder / m) == "done"]
         if CONTROL not in done:
             continue
-        place = {"base": base, "seed": seed}
         own_rows, own_pairs = measure_cell(folder, done, reference=study.reference)
-        rows.append(own_rows.assign(**place))
-        pairs.append(own_pairs.assign(**place))
-        costs += [{**place, "method": m, **used_by(folder / m), **_tokens(folder / m)} for m in done]
+        rows.append(own_rows.assign(base=base, seed=seed))
+        pairs.append(own_pairs.assign(base=base, seed=seed))
+        costs += [{"base": base, "seed": seed, "method": m, **used_by(folder / m), **_tokens(folder / m)} for m in done]
     empty = pd.DataFrame(columns=["base", "seed", "method", "kind", "group"])
     return Measured(
         pd.concat(rows, ignore_index=True) if rows else empty,

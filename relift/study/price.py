@@ -51,20 +51,21 @@ def price_of(folder: Path, *, started: float, phase: bool) -> Price:
     last = int(rows.index.max())
     step = (wall[last - 1] - wall[first + 1]) / (last - first - 2)
     probe = max(0.0, wall[last] - wall[last - 1] - step)
-    a, b = rows.loc[first + 1], rows.loc[last - 1]
-    n = last - first - 2
+    names = ["rl_updates", "sft_updates", "demonstrations", "generated_tokens", "trained_tokens"]
+    counts = rows[names].astype(float)
+    between = counts.to_numpy()[[list(rows.index).index(s) for s in (first + 1, last - 1)]]
+    each = dict(zip(names, (between[1] - between[0]) / (last - first - 2), strict=True))
+    operations = 2 * each["generated_tokens"] + 6 * each["trained_tokens"]
     used = {
-        "updates": (b["rl_updates"] + b["sft_updates"] - a["rl_updates"] - a["sft_updates"]) / n,
-        "demonstrations": (b["demonstrations"] - a["demonstrations"]) / n,
-        "generated_tokens": (b["generated_tokens"] - a["generated_tokens"]) / n,
-        "flops": (2 * (b["generated_tokens"] - a["generated_tokens"]) + 6 * (b["trained_tokens"] - a["trained_tokens"]))
-        / n
-        * (RunReader(folder).run.n_parameters or 0),
-        "seconds": step,
+        "updates": each["rl_updates"] + each["sft_updates"],
+        "demonstrations": each["demonstrations"],
+        "generated_tokens": each["generated_tokens"],
+        "flops": operations * (RunReader(folder).run.n_parameters or 0),
+        "seconds": float(step),
     }
     return Price(
         step, (wall[2] - wall[1]) if phase else 0.0, probe, max(0.0, started - float(wall[last]) - 2 * probe),
-        {name: float(value) for name, value in used.items()},
+        used,
     )  # fmt: skip
 
 

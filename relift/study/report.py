@@ -85,15 +85,16 @@ def table(study: Study, measured: Measured, tables: Mapping[str, pd.DataFrame]) 
     head = ["", "runs", *groups, f"all, less {study.label(study.reference)}"]
     head += ["demonstrations", "distinct", "generated", "trained on", "10^12 operations", "minutes"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    rows = accuracy.set_index(["method", "group"])
-    differences = tables.get("differences", pd.DataFrame(columns=["method", "group"])).set_index(["method", "group"])
+    rows = {(row["method"], row["group"]): row for row in accuracy.to_dict("records")}
+    differences = tables["differences"].to_dict("records") if "differences" in tables else []
+    less = {row["method"]: row for row in differences if row["group"] == "all"}
     for method in [BASE, *study.methods]:
-        if (method, "all") not in rows.index:
+        if (method, "all") not in rows:
             continue
         label = BASE if method == BASE else study.label(method)
-        cells = [label, str(int(rows.loc[(method, "all"), "n_cells"]))]
-        cells += [_share(rows.loc[(method, g)]) if (method, g) in rows.index else "–" for g in groups]
-        cells.append(_points(differences.loc[(method, "all")]) if (method, "all") in differences.index else "–")
+        cells = [label, str(rows[method, "all"]["n_cells"])]
+        cells += [_share(rows[method, g]) if (method, g) in rows else "–" for g in groups]
+        cells.append(_points(less[method]) if method in less else "–")
         lines.append("| " + " | ".join([*cells, *_cost_cells(measured.costs, method)]) + " |")
     return "\n".join(lines) + "\n\n" + _caption(study, measured) + "\n"
 
@@ -122,12 +123,12 @@ def _caption(study: Study, measured: Measured) -> str:
     )
 
 
-def _share(row: pd.Series) -> str:
+def _share(row: Mapping[Any, Any]) -> str:
     value, half = (f"{number:.3f}".removeprefix("0") for number in (row["mean"], row["mean"] - row["low"]))
     return value if np.isnan(row["low"]) else f"{value} ±{half}"
 
 
-def _points(row: pd.Series) -> str:
+def _points(row: Mapping[Any, Any]) -> str:
     point = f"{100 * row['mean']:+.1f}"
     return point if np.isnan(row["low"]) else f"{point} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
 
@@ -144,7 +145,7 @@ def report(study: Study, measured: Measured, tables: Mapping[str, pd.DataFrame],
     lines += ["", "## Beyond the frozen control, all questions, in points", ""]
     excess = tables["excess"]
     for row in excess[excess["kind"] == "all"].to_dict("records"):
-        lines.append(f"- {study.label(row['method'])}: {_points(pd.Series(row))} (cells: {row['values']})")
+        lines.append(f"- {study.label(row['method'])}: {_points(row)} (cells: {row['values']})")
     if page is not None:
         lines += ["", f"Question by question, one cell: [{page.name}]({page.name})"]
     return "\n".join(lines) + "\n"
@@ -170,9 +171,9 @@ def _rates(study: Study, swept: pd.DataFrame) -> list[str]:
         lines.append(
             f"- {study.label(method)}: {'none yet' if factor is None else f'x{factor:g}'} ({seen or 'no run yet'})"
         )
-    for name, method in study.methods.items():
-        if method.rates_of is not None:
-            of = ", ".join(sorted(set(method.rates(name).values())))
+    for name, own_method in study.methods.items():
+        if own_method.rates_of is not None:
+            of = ", ".join(sorted(set(own_method.rates(name).values())))
             lines.append(f"- {study.label(name)}: those of {of}")
     return lines
 
@@ -183,7 +184,7 @@ def _difference_lines(study: Study, differences: pd.DataFrame) -> list[str]:
         rows: list[dict[str, Any]] = own.to_dict("records")  # type: ignore[assignment]
         order = {g: i for i, g in enumerate(("all", *analysis.BANDS))}
         rows.sort(key=lambda r: order.get(str(r["group"]), 9))
-        parts = [f"{r['group']} {_points(pd.Series(r))} ({r['values']})" for r in rows]
+        parts = [f"{r['group']} {_points(r)} ({r['values']})" for r in rows]
         lines.append(f"- {study.label(str(method))}: " + "; ".join(parts))
     return lines
 

@@ -30,8 +30,12 @@ class Part(BaseModel):
 class Demonstrations(Part):
     """The demonstrations of a method in the embedded world, where they are not all of them and not all right."""
 
-    limit: int | None = Field(None, ge=1, description="so many, of questions drawn at random; none: of every question")
-    error_rate: float = Field(0.0, ge=0, lt=1, description="share that a teacher gets wrong; the door refuses those")
+    limit: int | None = Field(
+        default=None, ge=1, description="so many, of questions drawn at random; none: of every question"
+    )
+    error_rate: float = Field(
+        default=0.0, ge=0, lt=1, description="share that a teacher gets wrong; the door refuses those"
+    )
 
 
 class ArithWorld(Part):
