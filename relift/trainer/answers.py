@@ -6,7 +6,7 @@ Axes: Q questions, G attempts at each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,9 @@ class GroupCounts:
         """List (question_ix, n_correct, n_decided, n_attempts), without the questions that had help every time."""
         columns = (self.question_ix_Q, self.n_correct_Q, self.n_decided_Q, self.n_attempts_Q)
         return [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[3]]
+
+
+ROWS = ("question_ix_Q", "prompt_ids_QG", "completions_QG", "judgements_QG", "texts_QG", "assistance_QG")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,23 @@ class Answers:
         decided_QG = self.decided_QG & alone_QG
         correct_QG = decided_QG & (self.reward_QG > 0)
         return GroupCounts(self.question_ix_Q, correct_QG.sum(axis=1), decided_QG.sum(axis=1), alone_QG.sum(axis=1))
+
+    @cached_property
+    def mean_entropy(self) -> float | None:
+        """Mean over the unassisted attempts of their entropy (nats a token); None where an engine does not tell it."""
+        found = [
+            completion.mean_entropy
+            for row, assistance in zip(self.completions_QG, self.assistance_QG, strict=True)
+            for completion, a in zip(row, assistance, strict=True)
+            if a is Assistance.none
+        ]
+        told = [value for value in found if value is not None]
+        return float(np.mean(told)) if told and len(told) == len(found) else None
+
+    def first(self, n_questions: int) -> Answers:
+        """Leave out all but the first n questions."""
+        rows = {name: getattr(self, name)[:n_questions] for name in ROWS}
+        return replace(self, **rows)
 
     def accuracy_of(self, n_questions: int) -> float | None:
         """Correct among decided attempts at the first n questions; None when nothing was decided."""

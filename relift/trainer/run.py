@@ -84,6 +84,7 @@ class Run:
     def steps(self) -> Iterator[Step]:
         """Give the steps that are still to be made, in order, as a recipe sees them."""
         assert self.step is not None
+        item_of = {item.question_ix: item for item in self.train_items}
         for number in range(self.step + 1, self.config.steps + 1):
             if self.ended:
                 return
@@ -98,6 +99,7 @@ class Run:
                 ),
                 hinted=self.hinted,
                 forget_moments=self.learner.reset_optimizer,
+                item=item_of.__getitem__,
             )
 
     def publish(self) -> None:

@@ -70,3 +70,4 @@ class Step:
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens of a solution as a
     # hint in the user's words; None: longer than a prompt may be
     forget_moments: Callable[[str], None]  # of an optimizer by name
+    item: Callable[[int], Item]  # the training question of this question_ix

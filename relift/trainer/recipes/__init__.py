@@ -94,6 +94,11 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
     if use is not Demonstrations.buffered or recipe.sft is None:
         return
+    if buffer.flush == "gate" and buffer.gate == "entropy" and config.rollout.engine != "torch":
+        raise InputError(
+            f'buffer.gate = "entropy": rollout.engine = {config.rollout.engine} tells no entropy; set buffer.gate to '
+            '"reward", or rollout.engine to "torch"'
+        )
     if buffer.flush == "adaptive" and buffer.capacity is not None and buffer.capacity < batch:
         raise InputError(
             f"buffer.capacity = {buffer.capacity}: less than sft.batch = {batch}, no batch would ever fill"

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from relift.learner.update import Update
 from relift.trainer.answers import Answers
 from relift.trainer.components import fine_tune, reinforce
-from relift.trainer.recipe import Demonstrations, Method, Recipe
-from relift.trainer.step import Step
+from relift.trainer.recipe import Demonstrations, Method, Recipe, step_questions
+from relift.trainer.step import Ask, Step, ask_plainly
 
 DEFAULTS = {
     "rl": {
@@ -39,13 +39,24 @@ DEFAULTS = {
 }
 
 
+def plan(recipe: Recipe, step: Step) -> list[Ask]:
+    """Plan n attempts at each of the step's questions and, where so configured, at those of the batch that is due."""
+    assert recipe.rl is not None
+    asked = step_questions(recipe, step)
+    there = {ask.item.question_ix for ask in asked}
+    again = [ix for ix in step.buffer.to_check(step.number) if ix not in there]
+    return [*asked, *(ask_plainly(step.item(ix), n=recipe.rl.attempts) for ix in again)]
+
+
 def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     """Reinforce on the rollouts; a question that was all wrong waits, and M of them make one fine-tuning step."""
     assert recipe.rl is not None and recipe.sft is not None
-    step.buffer.offer(step.number, answers.counts)
+    step.buffer.offer(step.number, answers.counts, entropy=answers.mean_entropy)
+    if step.buffer.config.recheck == "sample":  # a question that was only asked anew is none of RL's
+        answers = answers.first(len(step_questions(recipe, step)))
     yield from reinforce(recipe.rl, step, answers)
     for demos in step.buffer.due(step.number):
         yield fine_tune(recipe.sft, demos)
 
 
-METHOD = Method(DEFAULTS, updates, demonstrations=Demonstrations.buffered)
+METHOD = Method(DEFAULTS, updates, plan, Demonstrations.buffered)
