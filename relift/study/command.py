@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from relift.demo.claimed import claim_folder
 from relift.demo.experiment import base_folder, work
 from relift.demo.jobs import DemoJob, JobFailed, run_jobs, start_warm
 from relift.demo.methods import FULL, status_of, write_config
@@ -48,6 +49,8 @@ def run_study(source: str, out: Path, *, only_plan: bool, only_report: bool, wor
     study, out = read_study(source), out.absolute()
     console = Console(stderr=True)
     workers = workers or len(os.sched_getaffinity(0))
+    if only_report and not (out / "study.json").is_file():
+        raise InputError(f"{out}: no study was run there: leave --report out to run it")
     claim(study, out)
     write_arith(study, out)
     check(study, out)
@@ -68,17 +71,8 @@ def run_study(source: str, out: Path, *, only_plan: bool, only_report: bool, wor
 
 def claim(study: Study, out: Path) -> None:
     """Take a folder for a study of this name. InputError where it holds anything else."""
-    note = out / "study.json"
     text = json.dumps({"study": study.name})
-    if note.exists() and note.read_text(encoding="utf-8") != text:
-        raise InputError(f"{out} holds another study: choose another folder with --out")
-    if not note.exists() and out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and holds no study: choose another folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        note.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out}: cannot write there: {error.strerror}; choose another folder with --out") from None
+    claim_folder(out, note="study.json", text=text, what="study", other="another study")
 
 
 def check(study: Study, out: Path) -> None:

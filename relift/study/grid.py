@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +160,7 @@ def config_of(
 
 def resolve(values: Values, out: Path, run: Planned) -> Config:
     """Check a configuration as `relift train` does. InputError names the method."""
-    path = out / "configs" / "checked.toml"
+    path = out / "configs" / f"checked-{os.getpid()}.toml"  # of this process: a report may be written meanwhile
     write_config(path, values)
     try:
         return load_config(path)
@@ -191,8 +193,6 @@ def claim_config(out: Path, run: Planned, values: Values) -> Path:
 
 
 def _settings(text: str) -> dict[str, str]:
-    import tomllib
-
     return {k: v for k, v in _flat(tomllib.loads(text)) if k not in PATH_FIELDS}
 
 

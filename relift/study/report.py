@@ -118,8 +118,8 @@ def _caption(study: Study, measured: Measured) -> str:
         "Accuracy at the end of training, bands by the base's draw 0 in each cell, the base measured on draw 1. Bases "
         f"and seeds with a control: {per_base}; the column `runs` says how many of these a method has. ± and [ ]: "
         "95 %, Student's t between seeds within these bases (spread pooled over bases), none where no base has two "
-        "seeds. Differences are paired by question, base and seed. Operations: of a parameter 2 a token generated and "
-        "6 a token trained on; probes are not counted."
+        "seeds. Differences are paired by question, base and seed, where both are done. Operations: of a parameter 2 a "
+        "token generated and 6 a token trained on; probes are not counted."
     )
 
 
