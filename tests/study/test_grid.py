@@ -1,4 +1,4 @@
-"""Which runs a study has, in which order, and the configuration of each."""
+"""Check the runs that a study has, their order, and the configuration of each."""
 
 from __future__ import annotations
 

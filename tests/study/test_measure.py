@@ -1,4 +1,4 @@
-"""The arithmetic of the table: averages over seeds and bases, the sweep's rule, the plan's estimate."""
+"""Compute the table by hand: averages over seeds and bases, the rule of the sweep, the estimate of the plan."""
 
 from __future__ import annotations
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relift.errors import InputError
-from relift.study.spec import read_study, study_names
+from relift.study.command import check
+from relift.study.spec import parse_study, read_study, study_names
+from tests.repository import ROOT
 from tests.study.studies import study, values
 
 METHODS: dict[str, Any] = values()["methods"]
@@ -70,6 +73,14 @@ def test_a_study_is_a_file_or_a_name(tmp_path: Path) -> None:
 def test_the_studies_that_ship_are_sound(name: str) -> None:
     made = read_study(name)
     assert next(iter(made.methods)) == "frozen" and made.reference in made.methods
+
+
+def test_the_example_of_the_page_is_sound(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "own-study.md").read_text(encoding="utf-8")
+    made = parse_study(tomllib.loads(page.split("```toml\n")[1].split("```")[0]), where="page", folder=tmp_path)
+    check(made, tmp_path / "out")
+    assert made.methods["relift"].budget == {"flops": "rl"}
+    assert made.methods["sft"].budget == {"demonstrations": "relift"}
 
 
 def test_the_control_is_always_there_and_has_no_budget() -> None:
