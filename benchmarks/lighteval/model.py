@@ -22,7 +22,7 @@ from relift.benchmarks.lighteval.questions import question_of
 from relift.benchmarks.lighteval.settings import Settings, read_settings
 from relift.benchmarks.load import find_benchmark
 from relift.benchmarks.prompting import render_prompt
-from relift.engines.texts import Answerer, Ask, Prompt, Reply
+from relift.engines.texts import Answerer, AttemptRequest, Prompt, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.prompts import render
@@ -136,11 +136,11 @@ class ReliftModel(LightevalModel):
         benchmark = find_benchmark(question.split)
         return render_prompt(question, protocol=self._protocol, benchmark=benchmark, tokenizer=self._tokenizer)
 
-    def _asks(self, doc: Doc, prompt: Prompt) -> Iterator[Ask]:
+    def _asks(self, doc: Doc, prompt: Prompt) -> Iterator[AttemptRequest]:
         question_id = (doc.specific or {}).get("question_id") or question_id_of(doc.query)
         for attempt in range(doc.num_samples):
             seed = seed_of(self._seed, str(Origin.benchmark), 0, 0, question_id, attempt)
-            yield Ask(f"{question_id}/0/{attempt}", prompt, seed)
+            yield AttemptRequest(f"{question_id}/0/{attempt}", prompt, seed)
 
     def _response(self, doc: Doc, prompt: Prompt, replies: Iterator[Reply]) -> ReliftResponse:
         mine = [next(replies) for _ in range(doc.num_samples)]

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from relift.engines.texts import Ask
+from relift.engines.texts import AttemptRequest
 from relift.engines.tokens import Request, Sampling
 from relift.errors import InputError
 
@@ -48,7 +48,7 @@ def check_sampling(sampling: Sampling, *, vocab: int | None) -> None:
 
 
 def check_asks(
-    asks: Sequence[Ask],
+    asks: Sequence[AttemptRequest],
     sampling: Sampling,
     *,
     vocab: int | None,
@@ -63,7 +63,7 @@ def check_asks(
     keys = Counter(ask.key for ask in asks)
     if len(keys) < len(asks):
         raise InputError(f"ask {keys.most_common(1)[0][0]} is there twice; the key of an ask is its own")
-    long: list[Ask] = []
+    long: list[AttemptRequest] = []
     for ask in asks:
         ids = ask.prompt.token_ids
         if not ids and ids_needed:

@@ -29,7 +29,7 @@ from relift.engines.openai_wire import (
 )
 from relift.engines.options import OpenAIOptions
 from relift.engines.spending import Budget
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.fingerprints import digest
@@ -81,7 +81,7 @@ class OpenAIAnswers:
             self._ledger.close()
             self._ledger = None
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         server, dialect = self._ask_server(), self._dialect()
         check_asks(
             asks,
@@ -158,7 +158,7 @@ class OpenAIAnswers:
                 return str(json.loads(await root.send("GET", "/version", None, seconds=PROBE_SECONDS))["version"])
         return None
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Answers as they come; those of the ledger first. Raises GuardStop when a budget is spent."""
         self.check(asks, sampling)
         dialect = self._dialect()

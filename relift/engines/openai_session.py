@@ -20,7 +20,7 @@ from relift.engines.http_client import HttpClient
 from relift.engines.openai_wire import PATHS, Bought, Dialect, Rejected, Retryable, read_body
 from relift.engines.options import OpenAIOptions
 from relift.engines.spending import Budget, Keeper, OutOfBudget, Reservation
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import EngineFailed, GuardStop, ReliftError
 from relift.schema import Finish
@@ -37,7 +37,7 @@ class Job:
     """One ask on its way: its place among the asks, its request, its name in the ledger."""
 
     index: int
-    ask: Ask
+    ask: AttemptRequest
     body: dict[str, Any]
     name: tuple[str, str]  # key, hash of all that is asked
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relift.engines.answer_text import writable
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.engines.tokens import Sampling
 from relift.schema import Finish
 
@@ -51,7 +51,7 @@ class Dialect:
     thinking: tuple[str, str] = ("<think>", "</think>")
 
 
-def request_body(ask: Ask, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
+def request_body(ask: AttemptRequest, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
     """Write the JSON of one request; no setting is left to the server's defaults that it is known to take."""
     body: dict[str, Any] = {
         "model": dialect.model,

@@ -16,7 +16,7 @@ import pandas as pd
 
 from relift.engines.answer_text import writable
 from relift.engines.checks import check_asks
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.fingerprints import digest
@@ -58,7 +58,7 @@ class ReplayAnswers:
     def __exit__(self, *exc: object) -> None:
         return None
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         """Raises InputError when an attempt is not there, naming the first and saying how many."""
         check_asks(asks, sampling, vocab=None, max_context=None, ids_needed=False)
         name, replies = self._recording.name, self._recording.replies
@@ -76,7 +76,7 @@ class ReplayAnswers:
                 "--tokenizer the checkpoint whose tokenizer shall count"
             )
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         self.check(asks, sampling)
         place = {ask.key: i for i, ask in enumerate(asks)}
         for key, text in self._recording.texts():

@@ -8,7 +8,7 @@ from typing import Self
 
 from relift.engines.openai_wire import Bought
 from relift.engines.options import OpenAIOptions
-from relift.engines.texts import Ask
+from relift.engines.texts import AttemptRequest
 from relift.engines.tokens import Sampling
 from relift.errors import InputError, StoreError
 from relift.store.ledger import Ledger
@@ -63,7 +63,7 @@ class Budget:
         self.completion_tokens += completion_tokens
         self.usd += prompt_tokens * self._prompt_price + completion_tokens * self._completion_price
 
-    async def reserve(self, ask: Ask, sampling: Sampling) -> Reservation:
+    async def reserve(self, ask: AttemptRequest, sampling: Sampling) -> Reservation:
         """Wait until the request's worst case fits, and set it aside. Raises OutOfBudget if it never will."""
         characters = sum(len(content) for _, content in ask.prompt.turns or ())
         prompt = max(len(ask.prompt.token_ids), characters)  # no tokenizer makes more tokens than characters

@@ -29,7 +29,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Ask:
+class AttemptRequest:
     """One attempt: a prompt, the seed of its random numbers, and a name that is the same in every start of a run
     (what a replay looks up and a ledger is keyed by): `<question_id>/<draw>/<attempt>`."""
 
@@ -62,11 +62,11 @@ class Answerer(Protocol):
 
     ledger: Path | None
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         """Raise InputError, one line, for what cannot be answered; before anything is spent."""
         ...
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Yield (index into asks, reply) as answers are finished, in any order, each ask exactly once.
 
         Raises ReliftError, one line, when the engine fails for good; what was yielded before stays valid.

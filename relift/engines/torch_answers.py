@@ -12,7 +12,7 @@ import transformers
 from relift.engines.answer_text import reply_of
 from relift.engines.checks import check_asks
 from relift.engines.context import context_limit
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import OutOfMemory
@@ -64,10 +64,10 @@ class TorchAnswers:
     def __exit__(self, *exc: object) -> None:
         self._sampler = None
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         check_asks(asks, sampling, vocab=self._vocab, max_context=self._max_context)
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         self.check(asks, sampling)
         if self._sampler is None:
             raise ValueError("enter the answerer first")

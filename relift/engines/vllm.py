@@ -25,7 +25,7 @@ from relift.engines.context import context_of, least
 from relift.engines.cpu_memory import cache_bytes
 from relift.engines.model_source import ModelSource
 from relift.engines.options import VLLMOptions
-from relift.engines.texts import Ask, Reply
+from relift.engines.texts import AttemptRequest, Reply
 from relift.engines.tokens import Sampling
 from relift.engines.worker_process import ENDED, WorkerProcess
 from relift.errors import InputError, ReliftError
@@ -75,7 +75,7 @@ class VLLMAnswers:
             raise InputError(f"engine option tensor_parallel={each}: there is no GPU here")
         return wanted or max(gpus // each, 1)
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         check_asks(asks, sampling, vocab=int(self._config.vocab_size), max_context=self._max_context)
 
     def describe(self) -> dict[str, object]:
@@ -201,7 +201,7 @@ class VLLMAnswers:
 
     # ---- asks ------------------------------------------------------------------------------------------------------
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         self.check(asks, sampling)
         if not self._workers:
             raise ValueError("enter the answerer first")
@@ -237,7 +237,7 @@ class VLLMAnswers:
                     worker.send({**begin, "stream": self._stream})
 
     def _hand_out(
-        self, worker: WorkerProcess, asks: Sequence[Ask], todo: Iterator[int], mine: set[int], n: int
+        self, worker: WorkerProcess, asks: Sequence[AttemptRequest], todo: Iterator[int], mine: set[int], n: int
     ) -> None:
         """Send the next `n` asks to this worker: in order, so that attempts at a question share its prompt's cache."""
         rows = [(i, list(asks[i].prompt.token_ids), asks[i].seed) for _, i in zip(range(n), todo, strict=False)]

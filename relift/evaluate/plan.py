@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.fingerprints import digest
@@ -149,7 +149,7 @@ class PlannedAttempt:
 
     question: PlannedQuestion
     attempt: int
-    request: Ask
+    request: AttemptRequest
 
 
 def planned_attempts(
@@ -164,10 +164,10 @@ def planned_attempts(
     ]
 
 
-def _request(question: PlannedQuestion, destination: Destination, *, seed: int, attempt: int) -> Ask:
+def _request(question: PlannedQuestion, destination: Destination, *, seed: int, attempt: int) -> AttemptRequest:
     """Name an attempt and seed it; the seed depends on nothing but what names the attempt."""
     question_id = question.question.question_id
-    return Ask(
+    return AttemptRequest(
         key=f"{question_id}/{destination.draw}/{attempt}",
         prompt=question.prompt,
         seed=seed_of(seed, str(destination.origin), destination.draw, destination.step, question_id, attempt),

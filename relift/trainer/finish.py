@@ -16,7 +16,7 @@ from relift.trainer.base_scores import score_base
 from relift.trainer.record import attempts_frame
 from relift.trainer.run import Run, StepReport
 from relift.trainer.sampling import ask
-from relift.trainer.step import Step, ask_plainly
+from relift.trainer.step import Step, plain_request
 
 Done = list[tuple[Update, UpdateStats]]
 
@@ -83,7 +83,7 @@ def probe(run: Run, step: int, *, draw: int, ends: bool) -> float | None:
         return None
     max_tokens = config.max_tokens or rollout.max_tokens
     sampling = Sampling(max_tokens, config.temperature, config.top_p, -1, run.stop_token_ids)
-    asked = [ask_plainly(item, n=config.attempts) for item in items]
+    asked = [plain_request(item, n=config.attempts) for item in items]
     answers = ask(run, asked, sampling, origin=Origin.probe, draw=draw, step=step)
     frame = attempts_frame(answers, decoding="probe")
     if config.score_base and config.temperature > 0:

@@ -15,7 +15,7 @@ from relift.learner.update import Loss, Update
 from relift.trainer.advantages import Advantage
 from relift.trainer.answers import Answers
 from relift.trainer.norms import Norm
-from relift.trainer.step import Ask, Step, ask_plainly
+from relift.trainer.step import GroupRequest, Step, plain_request
 
 
 class Demonstrations(StrEnum):
@@ -82,7 +82,7 @@ class Recipe:
     phase_steps: int
     prefix: PrefixPart | None = None
 
-    def plan(self, step: Step) -> list[Ask]:
+    def plan(self, step: Step) -> list[GroupRequest]:
         """Plan the attempts of a step; none in a step of fine-tuning alone."""
         return self.method.plan(self, step)
 
@@ -109,11 +109,11 @@ class Recipe:
         return tuple(sorted(used | ({self.sft.optimizer} if self.sft else set())))
 
 
-def step_questions(recipe: Recipe, step: Step) -> list[Ask]:
+def step_questions(recipe: Recipe, step: Step) -> list[GroupRequest]:
     """Plan n plain attempts at each of the step's questions, less those whose place a demonstration takes."""
     assert recipe.rl is not None
     items = step.questions(step.number - 1 - int(recipe.sft_steps))
-    return [ask_plainly(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
+    return [plain_request(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,6 @@ class Method:
 
     defaults: Mapping[str, Mapping[str, Any]]
     updates: Callable[[Recipe, Step, Answers], Iterator[Update]]
-    plan: Callable[[Recipe, Step], list[Ask]] = step_questions
+    plan: Callable[[Recipe, Step], list[GroupRequest]] = step_questions
     demonstrations: Demonstrations = Demonstrations.never
     places_of_demos: int = 0  # of a question's n answers

@@ -16,17 +16,19 @@ from relift.grading.base import Submission
 from relift.schema import WARN_UNDECIDED, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
-from relift.trainer.step import Ask, Step
+from relift.trainer.step import GroupRequest, Step
 
 
-def answer(run: Run, step: Step, plan: Sequence[Ask]) -> Answers:
+def answer(run: Run, step: Step, plan: Sequence[GroupRequest]) -> Answers:
     """Sample and grade what a recipe planned for a step: training rollouts, possibly none."""
     config = run.config.rollout
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p, config.top_k, run.stop_token_ids)
     return ask(run, plan, sampling, origin=Origin.rollout, draw=0, step=step.number)
 
 
-def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, draw: int, step: int) -> Answers:
+def ask(
+    run: Run, asked: Sequence[GroupRequest], sampling: Sampling, *, origin: Origin, draw: int, step: int
+) -> Answers:
     """Give graded answers [q][g]. The seed of an attempt depends on nothing but what names it."""
     completions_QG: list[list[Completion]] = []
     if asked:
@@ -62,7 +64,7 @@ def ask(run: Run, asked: Sequence[Ask], sampling: Sampling, *, origin: Origin, d
     return answers
 
 
-def _whole_answers(asked: Sequence[Ask], completions_QG: Sequence[Sequence[Completion]]) -> list[np.ndarray]:
+def _whole_answers(asked: Sequence[GroupRequest], completions_QG: Sequence[Sequence[Completion]]) -> list[np.ndarray]:
     """Put what was given before what was written: a thought may begin in one and end in the other, so that the whole
     answer is graded and kept as text. Everything else counts what was written."""
     return [
@@ -76,7 +78,7 @@ Place = tuple[int, tuple[int, ...]]  # q, and the attempts [g] that a request st
 
 
 def _requests(
-    run: Run, asked: Sequence[Ask], *, origin: Origin, draw: int, step: int
+    run: Run, asked: Sequence[GroupRequest], *, origin: Origin, draw: int, step: int
 ) -> tuple[list[Request], list[Place]]:
     """Make one request of the attempts at a question that share a prompt, and say where its answers belong."""
     requests, place_R = [], []
@@ -93,7 +95,7 @@ def _requests(
 
 
 def _in_place(
-    answered: Sequence[Sequence[Completion]], place_R: Sequence[Place], asked: Sequence[Ask]
+    answered: Sequence[Sequence[Completion]], place_R: Sequence[Place], asked: Sequence[GroupRequest]
 ) -> list[list[Completion]]:
     completions: dict[tuple[int, int], Completion] = {}
     for row, (q, attempts) in zip(answered, place_R, strict=True):

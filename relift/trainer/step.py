@@ -28,7 +28,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Ask:
+class GroupRequest:
     """Attempts to be made at one question, each with its prompt and with what it is given beside the question."""
 
     item: Item
@@ -39,22 +39,22 @@ class Ask:
     )
 
 
-def ask_plainly(item: Item, *, n: int) -> Ask:
+def plain_request(item: Item, *, n: int) -> GroupRequest:
     """Plan n attempts with the question's own prompt and nothing else."""
-    return Ask(item, (item.prompt_ids,) * n, (Assistance.none,) * n)
+    return GroupRequest(item, (item.prompt_ids,) * n, (Assistance.none,) * n)
 
 
-def ask_with_hint(item: Item, prompt_ids: tuple[int, ...], *, n_plain: int, n_given: int) -> Ask:
+def hinted_request(item: Item, prompt_ids: tuple[int, ...], *, n_plain: int, n_given: int) -> GroupRequest:
     """Plan attempts with the question's own prompt, then attempts with a prompt that has a hint in it."""
     prompts = (item.prompt_ids,) * n_plain + (prompt_ids,) * n_given
-    return Ask(item, prompts, (Assistance.none,) * n_plain + (Assistance.hint,) * n_given)
+    return GroupRequest(item, prompts, (Assistance.none,) * n_plain + (Assistance.hint,) * n_given)
 
 
-def ask_with_prefix(item: Item, given: Sequence[int], *, n_plain: int, n_given: int) -> Ask:
+def prefixed_request(item: Item, given: Sequence[int], *, n_plain: int, n_given: int) -> GroupRequest:
     """Plan attempts with the question's own prompt, then attempts that continue the answer begun with these tokens."""
     prompts = (item.prompt_ids,) * n_plain + ((*item.prompt_ids, *given),) * n_given
     assistance = (Assistance.none,) * n_plain + (Assistance.prefix,) * n_given
-    return Ask(item, prompts, assistance, ((),) * n_plain + (tuple(given),) * n_given)
+    return GroupRequest(item, prompts, assistance, ((),) * n_plain + (tuple(given),) * n_given)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from relift.engines.texts import Answerer, Ask, Prompt, Reply
+from relift.engines.texts import Answerer, AttemptRequest, Prompt, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import InputError, ReliftError
 from relift.schema import Finish, seed_of
@@ -36,15 +36,15 @@ class Case:
     samples: bool = True  # draws anew; a replay does not
 
 
-def asks_for(case: Case, *, attempts: int = 3, salt: int = 7) -> list[Ask]:
+def asks_for(case: Case, *, attempts: int = 3, salt: int = 7) -> list[AttemptRequest]:
     return [
-        Ask(f"q{q}/0/{g}", prompt, seed_of(salt, "contract", 0, 0, str(q), g))
+        AttemptRequest(f"q{q}/0/{g}", prompt, seed_of(salt, "contract", 0, 0, str(q), g))
         for q, prompt in enumerate(case.prompts)
         for g in range(attempts)
     ]
 
 
-def answers(engine: Answerer, asks: Sequence[Ask], sampling: Sampling) -> list[Reply]:
+def answers(engine: Answerer, asks: Sequence[AttemptRequest], sampling: Sampling) -> list[Reply]:
     """Replies in the order of the asks, each exactly once."""
     seen = dict[int, Reply]()
     for i, reply in engine.stream(asks, sampling):

@@ -11,7 +11,7 @@ import pytest
 
 from relift.engines.model_source import ModelSource
 from relift.engines.open import ENGINES, EngineKind, make_options, open_answerer
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.evaluate.options import parse_engine_options
@@ -38,7 +38,7 @@ def constant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_engine_of_the_page_answers(constant: None) -> None:
     values = parse_engine_options(["answer=7"], engine="constant")
     with open_answerer("constant", ModelSource("m", None, "m"), options=make_options("constant", values)) as engine:
-        asks = [Ask(f"q/0/{i}", Prompt(()), i) for i in range(3)]
+        asks = [AttemptRequest(f"q/0/{i}", Prompt(()), i) for i in range(3)]
         replies = dict(engine.stream(asks, Sampling(max_tokens=4)))
         assert [replies[i].text for i in range(3)] == [r"\boxed{7}"] * 3
         assert engine.describe()["name"] == "constant"

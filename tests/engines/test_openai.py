@@ -19,7 +19,7 @@ from relift.engines.model_source import ModelSource
 from relift.engines.open import open_answerer
 from relift.engines.openai import OpenAIAnswers
 from relift.engines.options import OpenAIOptions
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, InputError, ReliftError
 from relift.schema import Finish
@@ -43,12 +43,12 @@ def engine_for(server: FlakyServer, *, ledger: Path | None = None, **options: An
     return engine
 
 
-def asks_of(n: int, *, first: int = 0, turns: bool = False) -> list[Ask]:
+def asks_of(n: int, *, first: int = 0, turns: bool = False) -> list[AttemptRequest]:
     said = (("user", "1+1?"),) if turns else None
-    return [Ask(f"q{i}/0/0", Prompt((3, 4, 5), said), i) for i in range(first, first + n)]
+    return [AttemptRequest(f"q{i}/0/0", Prompt((3, 4, 5), said), i) for i in range(first, first + n)]
 
 
-def ask_all(server: FlakyServer, asks: list[Ask], **options: Any) -> list[str]:
+def ask_all(server: FlakyServer, asks: list[AttemptRequest], **options: Any) -> list[str]:
     with engine_for(server, **options) as engine:
         return [reply.text for reply in answers(engine, asks, WARM)]
 
@@ -200,7 +200,7 @@ def test_concurrency_is_what_was_asked_for() -> None:
 
 def test_every_setting_is_sent() -> None:
     sampling = Sampling(9, temperature=0.6, top_p=0.9, top_k=20, stop_token_ids=(2, 7), stop=("##",))
-    ask = Ask("q/0/0", Prompt((3, 4), (("system", "s"), ("user", "u"))), 2**63 - 1)
+    ask = AttemptRequest("q/0/0", Prompt((3, 4), (("system", "s"), ("user", "u"))), 2**63 - 1)
     with FlakyServer() as server:
         for api, prompt in (
             ("completions", {"prompt": [3, 4]}),
@@ -245,7 +245,7 @@ def test_a_known_server_says_what_it_is() -> None:
 
 def test_where_nobody_knows_tokens_the_server_ends_answers() -> None:
     with FlakyServer() as server, engine_for(server, api="chat") as engine:
-        answers(engine, [Ask("q/0/0", Prompt((), (("user", "1+1?"),)), 1)], WARM)
+        answers(engine, [AttemptRequest("q/0/0", Prompt((), (("user", "1+1?"),)), 1)], WARM)
         assert server.requests[-1][2]["ignore_eos"] is False
 
 
@@ -263,7 +263,7 @@ def test_thoughts_are_put_back(field: str, content: str | None, finish: str, ope
     message = {"role": "assistant", "content": content, field: "2+2"}
     choice = {"message": message, "finish_reason": finish}
     with FlakyServer(body=lambda r: good_body(r, choices=[choice])) as server:
-        ask = Ask("q/0/0", Prompt((3,), (("user", "2+2?"),), thoughts_opened=opened), 1)
+        ask = AttemptRequest("q/0/0", Prompt((3,), (("user", "2+2?"),), thoughts_opened=opened), 1)
         with engine_for(server, api="chat") as engine:
             (reply,) = answers(engine, [ask], WARM)
     assert texts([reply]) == [(text, Finish(finish), 7)]
@@ -486,14 +486,14 @@ def test_leaving_early_ends_the_requests(tmp_path: Path) -> None:
 STREAM = """
 import sys
 from pathlib import Path
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.engines.options import OpenAIOptions
 from relift.engines.openai import OpenAIAnswers
 answerer = OpenAIAnswers("tiny", OpenAIOptions(base_url=sys.argv[1], concurrency=8, api="completions"))
 answerer.ledger = Path(sys.argv[2])
 with answerer as engine:
-    asks = [Ask(f"q{i}/0/0", Prompt((3, 4, 5)), i) for i in range(400)]
+    asks = [AttemptRequest(f"q{i}/0/0", Prompt((3, 4, 5)), i) for i in range(400)]
     for i, reply in engine.stream(asks, Sampling(max_tokens=12)):
         print(i, reply.text, flush=True)
 """

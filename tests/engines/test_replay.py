@@ -13,7 +13,7 @@ from relift.engines.model_source import ModelSource
 from relift.engines.open import open_answerer
 from relift.engines.options import ReplayOptions
 from relift.engines.replay import ReplayAnswers, open_recording
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
 from relift.schema import Finish, question_id_of
@@ -67,7 +67,7 @@ def test_a_run_folder_gives_back_what_it_holds(tmp_path: Path) -> None:
     frame = write_run(tmp_path / "run")
     ids = questions()["question_id"]
     engine = open_answerer("replay", ModelSource(str(tmp_path / "run"), None, "run"))
-    asks = [Ask(f"{ids[r.question_ix]}/0/{r.attempt}", Prompt((1,)), 0) for r in frame.itertuples()]
+    asks = [AttemptRequest(f"{ids[r.question_ix]}/0/{r.attempt}", Prompt((1,)), 0) for r in frame.itertuples()]
     with engine:
         replies = answers(engine, asks, WARM)
     for reply, row in zip(replies, frame.itertuples(), strict=True):
@@ -98,7 +98,7 @@ def test_attempts_without_a_text_are_missing(tmp_path: Path) -> None:
 
 def test_a_missing_attempt_is_named_before_anything_starts(lines: Path) -> None:
     engine = ReplayAnswers(open_recording(lines))
-    asks = [Ask(f"q{q}/0/{g}", Prompt((1,)), 0) for q in (0, 9) for g in range(2)]
+    asks = [AttemptRequest(f"q{q}/0/{g}", Prompt((1,)), 0) for q in (0, 9) for g in range(2)]
     with pytest.raises(
         InputError, match=r"2 of 4 attempts were not recorded, the first is attempt 0 \(draw 0\) at question q9"
     ):
@@ -142,7 +142,7 @@ def test_tokens_that_nobody_counted(tmp_path: Path) -> None:
         {"question_id": "q", "attempt": 2, "text": "\ud800", "n_tokens": 5},
     ]
     path = write_lines(tmp_path / "a.jsonl", rows)
-    asks = [Ask(f"q/0/{g}", Prompt((1,)), 0) for g in range(3)]
+    asks = [AttemptRequest(f"q/0/{g}", Prompt((1,)), 0) for g in range(3)]
     with pytest.raises(InputError, match=r"2 answers have no n_tokens, the first is q/0/0; .* --tokenizer"):
         ReplayAnswers(open_recording(path)).check(asks, WARM)
     tiny_model().save_pretrained(tmp_path / "model")

@@ -13,7 +13,7 @@ import pytest
 
 from relift.engines.answer_text import reply_of
 from relift.engines.decoding_batch import Drawn
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_answers import TorchAnswers
 from relift.engines.torch_sampler import TorchSampler
@@ -125,7 +125,7 @@ def test_greedy_has_the_log_probability_of_temperature_1(case: Case) -> None:
 
 def test_an_answerer_is_entered_first(case: Case) -> None:
     with pytest.raises(ValueError, match="enter the answerer"):
-        next(case.make().stream([Ask("a/0/0", case.prompts[0], 1)], WARM))
+        next(case.make().stream([AttemptRequest("a/0/0", case.prompts[0], 1)], WARM))
 
 
 def test_a_folder_is_loaded_when_entered(tmp_path: Path) -> None:
@@ -142,4 +142,4 @@ def test_a_folder_is_loaded_when_entered(tmp_path: Path) -> None:
     (tmp_path / "aside").rename(tmp_path / "model" / "model.safetensors")
     assert engine.describe()["dtype"] == "float32"
     with engine:
-        assert len(list(engine.stream([Ask("a/0/0", Prompt((5, 6)), 1)], WARM))) == 1
+        assert len(list(engine.stream([AttemptRequest("a/0/0", Prompt((5, 6)), 1)], WARM))) == 1

@@ -17,7 +17,7 @@ from relift.engines import vllm
 from relift.engines.model_source import ModelSource
 from relift.engines.open import open_answerer
 from relift.engines.options import VLLMOptions
-from relift.engines.texts import Ask, Prompt
+from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.engines.vllm import VLLMAnswers
 from relift.engines.worker_process import WorkerProcess
@@ -126,7 +126,7 @@ def test_a_worker_that_does_not_start(parts: tuple[Any, Any], monkeypatch: pytes
         with engine_of(parts, "cannot-open"):
             pass
     with pytest.raises(ValueError, match="enter the answerer first"):
-        next(engine_of(parts).stream([Ask("a/0/0", Prompt((3,)), 1)], WARM))
+        next(engine_of(parts).stream([AttemptRequest("a/0/0", Prompt((3,)), 1)], WARM))
 
 
 def test_workers_and_logs_are_gone_at_the_end(parts: tuple[Any, Any], case: Case, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_arguments_of_vllm(parts: tuple[Any, Any]) -> None:
     assert arguments["logprobs_mode"] == "processed_logprobs"
     assert engine_of(parts, max_model_len=50)._arguments()["max_model_len"] == 50
     with pytest.raises(InputError, match="exceed the model's 50 in 1 of 1"):
-        engine_of(parts, max_model_len=50).check([Ask("a/0/0", Prompt((3,) * 45), 1)], WARM)
+        engine_of(parts, max_model_len=50).check([AttemptRequest("a/0/0", Prompt((3,) * 45), 1)], WARM)
     for wrong in ({"tensor_parallel": 0}, {"data_parallel": 0}, {"tensor_parallel": 64}):
         with pytest.raises(InputError, match="tensor_parallel"):
             engine_of(parts, **wrong)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.engines.model_source import ModelSource
-from relift.engines.texts import Ask, Prompt, Reply
+from relift.engines.texts import AttemptRequest, Prompt, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import ReliftError
 from relift.evaluate.collect import Commits
@@ -50,10 +50,10 @@ class CountingAnswerer:
         self.entered = 0
         self.ledger: Path | None = None
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         pass
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         order = list(range(len(asks)))
         if self.shuffled:
             random.Random(5).shuffle(order)
@@ -74,7 +74,7 @@ class CountingAnswerer:
         pass
 
 
-def reply_to(ask: Ask) -> Reply:
+def reply_to(ask: AttemptRequest) -> Reply:
     digit = ask.seed % 10
     return Reply(f"it is {digit}", Finish.length if digit == 9 else Finish.stop, 3 + digit)
 

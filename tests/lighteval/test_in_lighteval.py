@@ -16,7 +16,7 @@ from relift.benchmarks.lighteval.importer import import_details
 from relift.benchmarks.lighteval.settings import read_settings
 from relift.benchmarks.load import find_benchmark, load_benchmark
 from relift.benchmarks.prompting import render_prompt
-from relift.engines.texts import Ask
+from relift.engines.texts import AttemptRequest
 from relift.grading import Grader
 from relift.schema import Question, seed_of
 from relift.store import RunReader
@@ -76,7 +76,7 @@ def answers_of(questions: list[Question], model: Path) -> dict[tuple[str, int], 
     sampling = replace(settings.protocol.sampling, stop_token_ids=stops)
     keys = [(q, i) for q in questions for i in range(SAMPLES)]
     asks = [
-        Ask(
+        AttemptRequest(
             f"{q.question_id}/0/{i}",
             render_prompt(q, protocol=settings.protocol, benchmark=find_benchmark(BENCHMARK), tokenizer=tokenizer),
             seed_of(5, "benchmark", 0, 0, q.question_id, i),

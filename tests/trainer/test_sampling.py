@@ -20,7 +20,7 @@ from relift.schema import Finish, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.run import Run
 from relift.trainer.sampling import ask
-from relift.trainer.step import ask_plainly
+from relift.trainer.step import plain_request
 from tests.trainer.scripted import items, scripted_run, tokens
 
 SAMPLING = Sampling(max_tokens=99, stop_token_ids=(0,))
@@ -39,7 +39,7 @@ def a_run(folder: Path, **parts: Any) -> Iterator[Run]:
 
 def asked(run: Run, ixs: Sequence[int] = (0, 1, 2, 3), *, n: int = 5, **place: Any) -> Answers:
     where: dict[str, Any] = {"origin": Origin.rollout, "draw": 0, "step": 3} | place
-    return ask(run, [ask_plainly(run.train_items[ix], n=n) for ix in ixs], SAMPLING, **where)
+    return ask(run, [plain_request(run.train_items[ix], n=n) for ix in ixs], SAMPLING, **where)
 
 
 def seeds(run: Run, **options: Any) -> dict[tuple[int, int], int]:
@@ -231,7 +231,7 @@ def test_thoughts_opened_by_the_prompt_are_graded_as_in_evaluation(tmp_path: Pat
     texts = [r"maybe \boxed{5}?", r"maybe \boxed{4}? no</think>\boxed{5}", r"so</think>\boxed{4}"]
     with a_run(tmp_path / "run") as run:
         run.engine = Fixed(texts)
-        (trained,) = ask(run, [ask_plainly(item, n=3)], SAMPLING, origin=Origin.rollout, draw=0, step=1).judgements_QG
+        (trained,) = ask(run, [plain_request(item, n=3)], SAMPLING, origin=Origin.rollout, draw=0, step=1).judgements_QG
         submissions = [Submission("5", text, opened=evaluated.thoughts_opened) for text in texts]
         assert list(trained) == run.grader.judge(submissions)
     assert [j.verdict for j in trained] == [Verdict.wrong, Verdict.correct, Verdict.wrong]

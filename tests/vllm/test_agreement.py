@@ -17,7 +17,7 @@ from relift.engines.hf_model import load_tokenizer, stop_tokens
 from relift.engines.model_source import resolve_model
 from relift.engines.open import open_answerer
 from relift.engines.options import TorchOptions, VLLMOptions
-from relift.engines.texts import Answerer, Ask, Prompt
+from relift.engines.texts import Answerer, AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
 from relift.schema import Question, seed_of
 from tests.engines.answer_contract import answers
@@ -44,10 +44,10 @@ def both(base: Path) -> tuple[Answerer, Answerer]:
     return open_answerer("torch", source, options=torch_options), open_answerer("vllm", source, options=vllm_options)
 
 
-def asks_of(questions: list[Question], base: Path, *, attempts: int, salt: int) -> list[Ask]:
+def asks_of(questions: list[Question], base: Path, *, attempts: int, salt: int) -> list[AttemptRequest]:
     tokenizer, _ = load_tokenizer(str(base))
     return [
-        Ask(f"{q.question_id}/0/{g}", Prompt(ids), seed_of(salt, "benchmark", 0, 0, q.question_id, g))
+        AttemptRequest(f"{q.question_id}/0/{g}", Prompt(ids), seed_of(salt, "benchmark", 0, 0, q.question_id, g))
         for q in questions
         for ids in [tuple(tokenizer(q.problem)["input_ids"])]
         for g in range(attempts)

@@ -16,7 +16,7 @@ from relift.engines.model_source import ModelSource, resolve_model
 from relift.engines.open import open_answerer
 from relift.engines.openai import OpenAIAnswers
 from relift.engines.options import OpenAIOptions, VLLMOptions
-from relift.engines.texts import Answerer, Ask, Prompt, Reply
+from relift.engines.texts import Answerer, AttemptRequest, Prompt, Reply
 from relift.engines.tokens import Sampling
 from relift.engines.vllm import VLLMAnswers
 from relift.errors import ReliftError
@@ -41,10 +41,10 @@ class Shared:
     def __exit__(self, *exc: object) -> None:
         return None
 
-    def check(self, asks: Sequence[Ask], sampling: Sampling) -> None:
+    def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
         self._engine.check(asks, sampling)
 
-    def stream(self, asks: Sequence[Ask], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         return self._engine.stream(asks, sampling)
 
     def describe(self) -> dict[str, object]:
@@ -81,7 +81,7 @@ def test_in_turns(served: Served, vllm_engine: Answerer) -> None:
     """The template puts nothing around a turn, so the server's prompt is ours."""
     turns = (("user", "abcabc"),)
     ids = tuple(3 + ord(c) - ord("?") for c in "abcabc")
-    asks = [Ask(f"q/0/{g}", Prompt(ids, turns), 1000 + g) for g in range(8)]
+    asks = [AttemptRequest(f"q/0/{g}", Prompt(ids, turns), 1000 + g) for g in range(8)]
     with OpenAIAnswers("tiny", OpenAIOptions(base_url=served.base_url, api="chat")) as engine:
         theirs = texts(answers(engine, asks, MIXED))
     assert theirs == texts(answers(vllm_engine, asks, MIXED))
@@ -98,7 +98,9 @@ def test_two_processes_and_a_fresh_start_write_the_same(source: ModelSource, vll
 def test_long_prompts_with_seeds(vllm_engine: Answerer) -> None:
     """More tokens of prompts than vLLM reads in one step (8,192), of lengths up to the context: read in pieces, a
     prompt with a seed would end the process."""
-    asks = [Ask(f"q{q}/0/0", Prompt(tuple(3 + (q * i) % 60 for i in range(60 + q % 50))), q) for q in range(200)]
+    asks = [
+        AttemptRequest(f"q{q}/0/0", Prompt(tuple(3 + (q * i) % 60 for i in range(60 + q % 50))), q) for q in range(200)
+    ]
     assert sum(len(ask.prompt.token_ids) for ask in asks) > 2 * vllm.CPU_BATCHED_TOKENS
     assert len(answers(vllm_engine, asks, WARM)) == 200
 
@@ -110,7 +112,7 @@ def test_log_probabilities_where_they_are_those_of_the_temperature(vllm_engine: 
 
 
 def test_a_killed_process_is_one_line(source: ModelSource) -> None:
-    asks = [Ask(f"q/0/{g}", PROMPTS[3], g) for g in range(2000)]
+    asks = [AttemptRequest(f"q/0/{g}", PROMPTS[3], g) for g in range(2000)]
     got = 0
     with pytest.raises(ReliftError, match="vLLM was ended by signal 9") as error:
         with open_answerer("vllm", source) as engine:

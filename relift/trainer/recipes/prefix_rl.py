@@ -26,7 +26,7 @@ from relift.schema import Assistance, seed_of
 from relift.trainer.answers import Answers
 from relift.trainer.components import Groups, reinforce
 from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe
-from relift.trainer.step import Ask, Item, Step, ask_plainly, ask_with_hint, ask_with_prefix
+from relift.trainer.step import GroupRequest, Item, Step, hinted_request, plain_request, prefixed_request
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "rl": {
@@ -41,7 +41,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan(recipe: Recipe, step: Step) -> list[Ask]:
+def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
     """Plan n attempts at each question, some of them helped where its demonstration is to be given."""
     assert recipe.rl is not None and recipe.prefix is not None
     n, n_given = recipe.rl.attempts, recipe.prefix.attempts
@@ -50,11 +50,11 @@ def plan(recipe: Recipe, step: Step) -> list[Ask]:
         given = _start_of(recipe.prefix, step, item)
         hinted = step.hinted(item, given) if given and recipe.prefix.place == "prompt" else None
         if hinted:
-            asked.append(ask_with_hint(item, hinted, n_plain=n - n_given, n_given=n_given))
+            asked.append(hinted_request(item, hinted, n_plain=n - n_given, n_given=n_given))
         elif given and recipe.prefix.place == "answer":
-            asked.append(ask_with_prefix(item, given, n_plain=n - n_given, n_given=n_given))
+            asked.append(prefixed_request(item, given, n_plain=n - n_given, n_given=n_given))
         else:
-            asked.append(ask_plainly(item, n=n))
+            asked.append(plain_request(item, n=n))
     return asked
 
 

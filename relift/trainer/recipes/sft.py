@@ -14,7 +14,7 @@ from relift.learner.update import Update
 from relift.trainer.answers import Answers
 from relift.trainer.components import fine_tune
 from relift.trainer.recipe import Demonstrations, Method, Recipe
-from relift.trainer.step import Ask, Step
+from relift.trainer.step import GroupRequest, Step
 
 OPTIMIZER = {
     "lr": 5e-5,
@@ -27,7 +27,7 @@ OPTIMIZER = {
 DEFAULTS = {"sft": {"loss": "sft", "denominator": "tokens", "optimizer": OPTIMIZER}}
 
 
-def plan(recipe: Recipe, step: Step) -> list[Ask]:
+def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
     """Sample nothing."""
     return []
 

@@ -17,7 +17,7 @@ from relift.trainer.answers import Answers
 from relift.trainer.components import reinforce
 from relift.trainer.recipe import Demonstrations, Method, Recipe, step_questions
 from relift.trainer.recipes import sft
-from relift.trainer.step import Ask, Step
+from relift.trainer.step import GroupRequest, Step
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     **sft.DEFAULTS,
@@ -32,7 +32,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan(recipe: Recipe, step: Step) -> list[Ask]:
+def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
     """Sample nothing in the first phase, the step's questions in the second."""
     return [] if step.number <= recipe.phase_steps else step_questions(recipe, step)
 
