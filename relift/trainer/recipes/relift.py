@@ -18,7 +18,7 @@ from relift.learner.update import Update
 from relift.trainer.answers import Answers
 from relift.trainer.components import fine_tune, reinforce
 from relift.trainer.recipe import Demonstrations, Method, Recipe, step_questions
-from relift.trainer.step import Ask, Step, ask_plainly
+from relift.trainer.step import GroupRequest, Step, ask_plainly
 
 DEFAULTS = {
     "rl": {
@@ -39,7 +39,7 @@ DEFAULTS = {
 }
 
 
-def plan(recipe: Recipe, step: Step) -> list[Ask]:
+def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
     """Plan n attempts at each of the step's questions and, where so configured, at those of the batch that is due."""
     assert recipe.rl is not None
     asked = step_questions(recipe, step)
