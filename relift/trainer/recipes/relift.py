@@ -18,7 +18,7 @@ from relift.learner.update import Update
 from relift.trainer.answers import Answers
 from relift.trainer.components import fine_tune, reinforce
 from relift.trainer.recipe import Demonstrations, Method, Recipe, step_questions
-from relift.trainer.step import GroupRequest, Step, ask_plainly
+from relift.trainer.step import GroupRequest, Step, plain_request
 
 DEFAULTS = {
     "rl": {
@@ -45,7 +45,7 @@ def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
     asked = step_questions(recipe, step)
     there = {ask.item.question_ix for ask in asked}
     again = [ix for ix in step.buffer.to_check(step.number) if ix not in there]
-    return [*asked, *(ask_plainly(step.item(ix), n=recipe.rl.attempts) for ix in again)]
+    return [*asked, *(plain_request(step.item(ix), n=recipe.rl.attempts) for ix in again)]
 
 
 def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
