@@ -88,6 +88,35 @@ def measure_cell(folder: Path, methods: Sequence[str], *, reference: str) -> tup
     return rows, _pairs(probes, method_of, bands, reference=reference)
 
 
+def variances(study: Study, out: Path) -> pd.DataFrame:
+    """Split the variance of each method's difference from its base by source (of `variance_split`), base by base.
+
+    Over the questions that are probed throughout; step 0 is that of the first seed's control. Columns: base, then those
+    of `variance_split`.
+    """
+    frames = []
+    for base in study.bases:
+        runs = [
+            (folder / method, method, seed)
+            for seed in study.seeds
+            for folder in [cell_folder(out, base, seed)]
+            for method in study.methods
+            if status_of(folder / CONTROL) == status_of(folder / method) == "done"
+        ]
+        if not runs:
+            continue
+        ids = [str(RunReader(folder).run_id) for folder, _, _ in runs]
+        methods = pd.DataFrame(
+            {"run_id": ids, "method": [m for _, m, _ in runs], "seed": [seed for _, _, seed in runs]}
+        )
+        ends = _ends(analysis.read_trajectories([folder for folder, _, _ in runs], origin="probe"))
+        outside = ends["question_id"].astype(object).isin(questions_of_the_ends(runs[0][0].parent / CONTROL))
+        first = methods.loc[methods["method"] == CONTROL, "run_id"].iloc[0]
+        split = analysis.variance_split(ends[~outside.to_numpy()], methods, base=first)
+        frames.append(split.assign(base=base))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
 def questions_of_the_ends(folder: Path) -> set[str]:
     """Read the question_ids that a run was asked at its two ends alone: they are in no band."""
     reader = RunReader(folder)

@@ -22,6 +22,7 @@ from relift.study.measure import (
     by_question,
     excess_over_control,
     measure,
+    variances,
 )
 from relift.study.rates import RULE, chosen_factors, sweep_table
 from relift.study.spec import CONTROL, Study
@@ -40,7 +41,7 @@ def write_report(study: Study, out: Path) -> list[str]:
         raise InputError(f"{out}: no base and seed has its control done: there is nothing to tell yet")
     tables = {
         "accuracy": accuracies(measured), "excess": excess_over_control(measured), "costs": measured.costs,
-        "cells": measured.rows, "sweep": sweep_table(study, out),
+        "cells": measured.rows, "sweep": sweep_table(study, out), "variance": variances(study, out),
     }  # fmt: skip
     if not measured.pairs.empty:
         tables |= {"differences": against_reference(measured), "questions": by_question(measured)}
@@ -146,6 +147,11 @@ def report(study: Study, measured: Measured, tables: Mapping[str, pd.DataFrame],
     excess = tables["excess"]
     for row in excess[excess["kind"] == "all"].to_dict("records"):
         lines.append(f"- {study.label(row['method'])}: {_points(row)} (cells: {row['values']})")
+    lines += ["", "## What varies, in points of a run's difference from the base (standard deviations)", ""]
+    for row in tables["variance"].to_dict("records"):
+        spreads = {n: row[f"sd_{n}"] for n in ("question", "draw", "seed")}
+        parts = ", ".join(f"{n} {100 * sd:.1f}" for n, sd in spreads.items() if not np.isnan(sd))
+        lines.append(f"- {row['base']}, {study.label(row['method'])}, seeds {row['n_seeds']}: {parts}")
     if page is not None:
         lines += ["", f"Question by question, one cell: [{page.name}]({page.name})"]
     return "\n".join(lines) + "\n"
@@ -201,7 +207,7 @@ def plot_differences(frame: pd.DataFrame, *, reference: str) -> Any:
             for row in frame[frame["group"] == group].to_dict("records"):
                 y = labels.index(row["label"])
                 cells = [float(v) for v in str(row["values"]).split(", ")]
-                one.plot(cells, [y] * len(cells), "o", color=style.GREY, markersize=3, zorder=1)
+                one.plot(cells, [y] * len(cells), "o", color="#9A9A9A", markersize=3, zorder=1)
                 if not np.isnan(row["low"]):
                     one.plot([100 * row["low"], 100 * row["high"]], [y, y], "-", color="#333333", zorder=2)
                 one.plot([100 * row["mean"]], [y], "o", color="#333333", markersize=4, zorder=3)
