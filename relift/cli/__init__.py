@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from relift.cli import analysis, evaluation, training
+from relift.cli import analysis, evaluation, exporting, training
 from relift.cli.endings import (
     BROKEN_PIPE,
     OUT_OF_MEMORY,
@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": analysis.report,
     "dashboard": analysis.dashboard,
     "import": analysis.import_,
+    "export": exporting.export,
 }
 
 app = typer.Typer(

@@ -51,9 +51,9 @@ def load_config(source: str | Path, *, recipes: Defaults, overrides: Sequence[st
 
 
 def _numbers_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete a recipe's own numbers: what it does not name in [rl] and [sft] falls back to the default, so that
-    nothing of another recipe's method is left. How much is trained on at a time stays."""
-    whole = _spell_none(Config().model_dump(include={"rl", "sft"}))
+    """Complete a recipe's own numbers: what it does not name in [rl] and [sft] falls back to the default, and so does
+    rollout.refill, so that nothing of another recipe's method is left. How much is trained on at a time stays."""
+    whole = _spell_none(Config().model_dump(include={"rl": True, "sft": True, "rollout": {"refill"}}))
     for section, key in (("rl", "updates_per_batch"), ("sft", "batch"), ("sft", "phase_steps")):
         del whole[section][key]
     return _merge(whole, recipe)
@@ -132,6 +132,10 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
             continue
         if name != "model.path" or (folder / value).is_dir():
             values[section][key] = _resolved(folder, value, where=name)
+    reward = values["rl"].get("reward") if isinstance(values.get("rl"), dict) else None
+    path, colon, function = reward.rpartition(":") if isinstance(reward, str) else ("", "", "")
+    if colon and path.endswith(".py"):
+        values["rl"]["reward"] = f"{_resolved(folder, path, where='rl.reward')}:{function}"
     prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
     kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
     if colon and path:  # file:PATH, plain-file:PATH

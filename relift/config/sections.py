@@ -100,6 +100,24 @@ class RolloutConfig(Section):
     engine: Literal["torch", "vllm", "server"] = _field(
         "torch", "identity", "who samples: our sampler, vLLM in a process of its own (section vllm), or a vLLM server"
     )
+    refill: int = _field(
+        0,
+        "identity",
+        "most further rounds of sampling in a step, until questions_per_step groups carry signal; 0: none (DAPO)",
+        ge=0,
+    )
+
+
+class CurriculumConfig(Section):
+    """Set the questions that a step draws (docs/method.md, Curriculum)."""
+
+    order: Literal["shuffled", "accuracy"] = _field(
+        "shuffled", "identity", "every question once an epoch, or drawn with weights by its recent accuracy"
+    )
+    low: float = _field(0.2, "identity", "accuracy: least recent accuracy of full weight", ge=0, le=1)
+    high: float = _field(0.8, "identity", "accuracy: largest recent accuracy of full weight", ge=0, le=1)
+    outside: float = _field(0.25, "identity", "accuracy: weight of other questions that are not solved", gt=0, le=1)
+    revisit: int = _field(50, "identity", "accuracy: steps after which a question counts as never asked", ge=1)
 
 
 class VLLMConfig(Section):
@@ -173,6 +191,27 @@ class RLConfig(Section):
     entropy_weight: float = _field(0.0, "identity", "beta of the entropy bonus", ge=0)
     kl_weight: float = _field(0.0, "identity", "beta of the k3 KL to the base model", ge=0)
     loss_scale: float = _field(1.0, "identity", "factor on the component", gt=0)
+    truncated: Literal["wrong", "mask", "penalty"] = _field(
+        "wrong",
+        "identity",
+        "answers cut off at rollout.max_tokens: judged as they stand; left out of the loss; or a penalty that grows "
+        "over the last overlong_tokens, for finished answers too (DAPO)",
+    )
+    overlong_tokens: int | None = _field(
+        None, "identity", "penalty: tokens over which it grows; None: a fifth of rollout.max_tokens", ge=1
+    )
+    reward: str | None = _field(
+        None,
+        "identity",
+        "module:function or file.py:function that rewards answers in place of the verdicts' 1 and 0 (docs/rewards.md)",
+    )
+    format_reward: Literal["think", "box", "think_box"] | None = _field(
+        None,
+        "identity",
+        "format that is rewarded beside the answer: thoughts that are closed, an answer in a box, both",
+    )
+    format_weight: float = _field(0.1, "identity", "reward of an answer that keeps the format", gt=0)
+    overlong_factor: float = _field(1.0, "identity", "penalty: what an answer of full length loses", gt=0)
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
@@ -210,6 +249,18 @@ class PrefixConfig(Section):
     attempts: int | None = _field(None, "identity", "of the n at a question; None: half of them", ge=1)
     low: float = _field(0.25, "identity", "least share of a demonstration's tokens that is given", ge=0, lt=1)
     high: float = _field(0.75, "identity", "largest share", ge=0, lt=1)
+
+
+class TeacherConfig(Section):
+    """The model whose log-probabilities of our answers are trained on (recipes opd, opd_rl, kdrl)."""
+
+    path: str | None = _field(None, "identity", "its checkpoint folder or hub name; same vocabulary as the base model")
+    revision: str | None = _field(None, "identity", "of a hub model")
+    weight: float = _field(1.0, "identity", "beta of the distillation term", gt=0)
+    final_weight: float | None = _field(
+        None, "identity", "kdrl: beta in the last step, on a straight line from weight; None: weight", ge=0
+    )
+    steps: int = _field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
 
 
 class BufferConfig(Section):
@@ -294,6 +345,9 @@ class RuntimeConfig(Section):
 
     threads: int = _field(1, "numeric", "CPU threads of one process", ge=1, le=1024)
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
+    trackers: tuple[str, ...] = _field(
+        (), "runtime", "experiment trackers that get copies of the numbers: tensorboard, wandb, trackio"
+    )
     rollout_texts: Literal["all", "none"] = _field("all", "runtime", "which rollouts' texts are kept")
 
 
@@ -307,11 +361,13 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     vllm: VLLMConfig = VLLMConfig()
     server: ServerConfig = ServerConfig()
     rl: RLConfig = RLConfig()
     sft: SFTConfig = SFTConfig()
     prefix: PrefixConfig = PrefixConfig()
+    teacher: TeacherConfig = TeacherConfig()
     buffer: BufferConfig = BufferConfig()
     budget: BudgetConfig = BudgetConfig()
     probe: ProbeConfig = ProbeConfig()
@@ -323,6 +379,10 @@ class Config(Section):
     def _agree(self) -> Config:
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
+        if self.curriculum.low > self.curriculum.high:
+            raise ValueError(
+                f"curriculum.low = {self.curriculum.low}: more than curriculum.high = {self.curriculum.high}"
+            )
         if self.rollout.engine == "server" and (self.server.url is None or self.server.folder is None):
             raise ValueError(
                 'server.url, server.folder: rollout.engine = "server" needs the server\'s address, and a folder that '

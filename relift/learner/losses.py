@@ -16,6 +16,7 @@ the sequence. "Detached" factors count as constants in the derivative, as the au
 | probability | A p | A p |
 | sft; dft; chord_phi | l; p l, p detached; mu p(1-p) l, factor detached | 1; p; mu p(1-p) |
 | srft_demo; srft_rollout | w l, w detached | .5 e^(+-H_mean); .1 e^(H_mean) if A > 0, -1 if A < 0 |
+| distillation | beta r (l_teacher - l), difference detached | beta r (l_teacher - l) |
 | k3_kl | -beta (rho - log rho - 1), rho = pi_ref/pi | beta (rho - 1) |
 """
 
@@ -198,6 +199,19 @@ def k3_kl(beta: float) -> Loss:
         return -beta * (xp.exp(log_rho) - log_rho - 1)
 
     return Loss("k3_kl", coefficient, objective)
+
+
+def distillation(beta: float) -> Loss:
+    """-beta times the reverse KL to a teacher, by the token that the policy drew: each has the advantage l_teacher - l.
+
+    Source: on-policy distillation, Agarwal et al., arXiv 2306.13649, in the form of arXiv 2609.04108: a policy
+    gradient whose advantage is detached. Column `teacher` holds the teacher's log-probabilities.
+    """
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return beta * _ratio(xp, view) * (view.column("teacher") - view.logprob)
+
+    return Loss("distillation", coefficient, coefficient)
 
 
 # What a configuration may name, made from its section: [rl] for losses on rollouts, [sft] on demonstrations.

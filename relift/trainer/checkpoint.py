@@ -4,7 +4,8 @@ weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
     state.tensors   safetensors too, by another name, for servers load every *.safetensors of a folder as weights:
                     moments of every optimizer, exposures, random state of torch
-    state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states
+    state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states, and where the
+                    drawing of questions stands, if it is no function of the step
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
         "ended_by": run.config.budget.model_dump() if run.ended else None,
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
+        **({} if run.draws is None else {"draws": run.draws.state_dict()}),
         "learner": scalars,
         "random": {"python": random.getstate(), "numpy": _numpy_state()},
     }
@@ -104,6 +106,8 @@ def restore(run: Run, folder: Path) -> None:
     run.record.rl_exposures = tensors.pop("record/rl_exposures").numpy()
     run.record.sft_exposures = tensors.pop("record/sft_exposures").numpy()
     run.buffer.load_state_dict(state["buffer"])
+    if run.draws is not None:
+        run.draws.load_state_dict(state["draws"])
     version, numbers, gauss = state["random"]["python"]
     random.setstate((version, tuple(numbers), gauss))
     _set_numpy_state(state["random"]["numpy"])

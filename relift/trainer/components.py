@@ -6,10 +6,11 @@ Axes: Q questions of the step, G attempts at each, S sequences that count.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relift.learner.losses import distillation
 from relift.learner.update import Component, Loss, Term, TrainSequence, Update
 from relift.schema import UpdateKind
 from relift.trainer.answers import Answers
@@ -45,6 +46,13 @@ def reinforce(part: RLPart, step: Step, answers: Answers, *, groups: Groups | No
             yield Update(UpdateKind.rl, "rl", (component,))
 
 
+def distill(part: RLPart, step: Step, answers: Answers, *, weight: float, rewarded: bool = False) -> Iterator[Update]:
+    """Make the updates of a step from the teacher's log-probabilities; `rewarded`: beside the advantages of rewards."""
+    n_Q, zero_QG = len(answers), np.zeros(answers.reward_QG.shape)
+    groups = None if rewarded else Groups(zero_QG, {}, np.zeros(n_Q))
+    yield from reinforce(replace(part, distillation=distillation(weight)), step, answers, groups=groups)
+
+
 def fine_tune(part: SFTPart, demos: Sequence[Demo]) -> Update:
     """Make one fine-tuning step on a batch of demonstrations."""
     return Update(UpdateKind.sft, part.optimizer, (sft_component(part, demos),))
@@ -61,19 +69,25 @@ def rl_components(
     """Lay out the RL components of a step's mini-batches, without the questions [q] in `leave_out`.
 
     Denominators count every decided attempt, also those of groups without signal, which skip the forward pass:
-    their contribution is exactly 0 unless entropy or a KL is weighted. Flat groups are left out *before* counting if
-    the recipe says so (DAPO), and a mini-batch of flat groups alone is none. Undecided attempts are treated as never
-    sampled. Old log-probabilities are scored for all mini-batches here, before the first update. The demonstrations
-    of `groups` count in the denominators; they are trained on in a component of their own (joined_terms).
+    their contribution is exactly 0 unless entropy, a KL or a distillation is weighted. Flat groups are left out
+    *before* counting if the recipe says so (DAPO), and a mini-batch of flat groups alone is none. Attempts without a
+    reward (undecided) are treated as never sampled; those masked for being cut off count in their group's mean and
+    nowhere else. Old log-probabilities are scored for all mini-batches here, before the first update. The
+    demonstrations of `groups` count in the denominators; they are trained on in a component of their own
+    (joined_terms).
     """
-    groups = groups or Groups(part.advantage(answers.reward_QG, answers.decided_QG), {}, np.zeros(len(answers)))
+    groups = groups or Groups(part.advantage(answers.reward_QG, answers.rewarded_QG), {}, np.zeros(len(answers)))
     advantage_QG = groups.advantage_QG
     drawn = []
-    for questions in np.array_split(np.arange(len(answers.question_ix_Q)), part.updates_per_batch):
-        own = _counted(part, groups, [int(q) for q in questions if int(q) not in leave_out])
-        places = [(q, g) for q in own for g in np.flatnonzero(answers.decided_QG[q]).tolist()]
+    every_Q = [q for q in range(len(answers)) if q not in answers.surplus]
+    counted = set(_counted(part, answers, groups, every_Q))
+    # Split after the dropping, so that mini-batches are of one size however many groups have no signal.
+    kept_Q = np.array([q for q in every_Q if q in counted or q in leave_out], np.int64)
+    for questions in np.array_split(kept_Q, part.updates_per_batch):
+        own = [int(q) for q in questions if int(q) not in leave_out]
+        places = _places(answers, own)
         drawn.append((questions, own, places))
-    every = part.entropy_weight > 0 or part.kl is not None
+    every = part.entropy_weight > 0 or part.kl is not None or part.distillation is not None
     trained = [(q, g) for _, _, places in drawn for q, g in places if every or advantage_QG[q, g] != 0]
     sequence_of = dict(zip(trained, _sequences(part, step, answers, advantage_QG, trained), strict=True))
     return [
@@ -84,9 +98,18 @@ def rl_components(
     ]
 
 
-def _counted(part: RLPart, groups: Groups, questions: Sequence[int]) -> list[int]:
-    """Leave out the groups that the recipe drops before counting."""
-    return [q for q in questions if not part.drop_flat_groups or groups.advantage_QG[q].any()]
+def _counted(part: RLPart, answers: Answers, groups: Groups, questions: Sequence[int]) -> list[int]:
+    """Leave out the groups that the recipe drops before counting: those without signal, whatever shaping makes of
+    them. A demonstration that joined is one."""
+    if not part.drop_flat_groups:
+        return list(questions)
+    signal_Q = groups.advantage_QG.any(axis=1) & answers.has_signal_Q
+    return [q for q in questions if signal_Q[q] or (q in groups.demos and groups.advantage_QG[q].any())]
+
+
+def _places(answers: Answers, questions: Sequence[int]) -> list[Place]:
+    """List the attempts at these questions whose tokens count."""
+    return [(q, g) for q in questions for g in np.flatnonzero(answers.counted_QG[q]).tolist()]
 
 
 def _sequences(
@@ -103,6 +126,8 @@ def _sequences(
         sequences = _with(sequences, "old", step.score(sequences, part.temperature))
     if part.kl is not None:
         sequences = _with(sequences, "reference", step.score_reference(sequences, part.temperature))
+    if part.distillation is not None:
+        sequences = _with(sequences, "teacher", step.score_teacher(sequences, part.temperature))
     return sequences
 
 
@@ -121,7 +146,7 @@ def _rl_component(
 ) -> Component:
     counts = _counts(part, answers, places, joined, n_questions=n_questions)
     trained_S = np.array([place in sequence_of for place in places] + [False] * len(joined), bool)
-    losses = [(part.loss, part.entropy_weight), *([(part.kl, 0.0)] if part.kl else [])]
+    losses = [(part.loss, part.entropy_weight), *((loss, 0.0) for loss in (part.kl, part.distillation) if loss)]
     terms = _terms(losses, part.norm, counts, trained_S, scale=part.scale)
     sequences = tuple(sequence_of[place] for place in places if place in sequence_of)
     return Component("rl", sequences, terms, part.temperature)
@@ -151,9 +176,9 @@ def joined_terms(
     Their denominators count rollouts and demonstrations, as those of rl_components with the same groups do. `trained`:
     the questions [q] whose demonstration is trained on, in ascending order.
     """
-    own = _counted(part, groups, [int(q) for q in questions])
+    own = _counted(part, answers, groups, [int(q) for q in questions])
     joined = groups.joined(own)
-    places = [(q, g) for q in own for g in np.flatnonzero(answers.decided_QG[q]).tolist()]
+    places = _places(answers, own)
     counts = _counts(part, answers, places, joined, n_questions=len(questions))
     trained_S = np.array([False] * len(places) + [q in trained for q, _ in joined], bool)
     made = [_terms([(loss, 0.0)], norm, counts, trained_S, scale=scale) for loss, norm, scale in losses]
@@ -167,7 +192,7 @@ def join_groups(part: RLPart, step: Step, answers: Answers) -> Groups:
     n_Q = len(answers)
     there = np.array([q in demos for q in range(n_Q)], bool).reshape(n_Q, 1)
     reward = np.concatenate([answers.reward_QG, np.ones((n_Q, 1))], axis=1)
-    advantage = part.advantage(reward, np.concatenate([answers.decided_QG, there], axis=1))
+    advantage = part.advantage(reward, np.concatenate([answers.rewarded_QG, there], axis=1))
     return Groups(advantage[:, :-1], demos, advantage[:, -1])
 
 

@@ -17,6 +17,7 @@ from relift.trainer.record import attempts_frame
 from relift.trainer.run import Run, StepReport
 from relift.trainer.sampling import ask
 from relift.trainer.step import Step, plain_request
+from relift.trainer.trackers import values_of
 
 Done = list[tuple[Update, UpdateStats]]
 
@@ -53,7 +54,7 @@ def finish(run: Run, step: Step, answers: Answers, done: Done, *, began: float) 
     scheduled = last or number % config.checkpoint.every == 0
     if scheduled:
         run.save(run, "final" if last else "train")
-    report(run, answers, accuracy)
+    report(run, answers, accuracy, done)
     guard_skipped(run)
     if run.stop_requested() and not last:
         if not scheduled:
@@ -93,10 +94,16 @@ def probe(run: Run, step: int, *, draw: int, ends: bool) -> float | None:
     return answers.accuracy_of(len(run.probe_items))
 
 
-def report(run: Run, answers: Answers | None, probe_accuracy: float | None) -> None:
-    """Tell a progress display what there is to show of the step."""
+def report(run: Run, answers: Answers | None, probe_accuracy: float | None, done: Done | None = None) -> None:
+    """Tell trackers and a progress display what there is to show of the step."""
     assert run.step is not None
     totals = run.record.totals
+    run.track(
+        values_of(
+            answers, done or [], probe_accuracy=probe_accuracy, buffer_len=len(run.buffer), totals=run.record.totals
+        ),
+        run.step,
+    )
     reward = answers.accuracy_of(len(answers)) if answers else None
     run.on_step(
         StepReport(

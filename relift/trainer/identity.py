@@ -10,9 +10,17 @@ from pathlib import Path
 from relift.config import Config, field_changes, flatten, with_new_names
 from relift.errors import ResumeRefused
 from relift.fingerprints import differences
+from relift.grading.rewards import plain_name
 from relift.prompts import template_identity
 
-PATHS = ("model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only")  # by content
+PATHS = (
+    "model.path",
+    "data.questions",
+    "data.demonstrations",
+    "probe.questions",
+    "probe.ends_only",
+    "teacher.path",
+)  # by content
 
 
 RENDERING = "rendering"  # relift.trainer.rendering says what it holds; older runs lack it
@@ -22,6 +30,7 @@ def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str,
     """List what must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
     values = flatten(config.model_dump())
     values["data.prompt"] = template_identity(str(values["data.prompt"]))
+    values["rl.reward"] = plain_name(values["rl.reward"])
     fields = {name: values[name] for name, change in field_changes() if change == "identity" and name not in PATHS}
     return json.loads(json.dumps({"config": fields, **fingerprints}))
 

@@ -21,6 +21,7 @@ from relift.engines.tokens import Completion, Engine, Request, Sampling
 from relift.errors import ReliftError
 from relift.grading.base import Judgement, Submission
 from relift.grading.gold_check import Judge
+from relift.grading.rewards import Columns, Given, RewardFunction
 from relift.learner.distributed import sum_over_ranks, world
 from relift.run_record import RunRecord
 from relift.schema import Finish, Verdict
@@ -174,6 +175,25 @@ class FirstGrader:
 
     def __exit__(self, *exc: object) -> None:
         self._grader.__exit__(*exc)
+
+
+class FirstReward:
+    """A reward function that runs on the first process; the others are told what it gave."""
+
+    def __init__(self, name: str) -> None:
+        self._function = RewardFunction(name)
+        self.source = ""  # a hash of its file
+
+    def give(self, groups: Sequence[Columns]) -> Given:
+        """Reward on the first process, and tell the others."""
+        return Given(**on_first(lambda: asdict(self._function.give(groups))))
+
+    def __enter__(self) -> Self:
+        self.source = on_first(lambda: self._function.__enter__().source)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._function.__exit__(*exc)
 
 
 def on_first_process(grader: Judge) -> Judge:

@@ -45,6 +45,7 @@ class RLPart:
     kl: Loss | None  # beside the loss, to the base model
     max_tokens: int
     temperature: float
+    distillation: Loss | None = None  # beside the loss, to the teacher; a recipe sets it for a step
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,16 @@ class PrefixPart:
 
 
 @dataclass(frozen=True)
+class TeacherPart:
+    """The distillation of a recipe."""
+
+    weight: Callable[[int], float]  # beta by the step's number
+    steps: int  # opd_rl: the first ones, which distill alone
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`: None where it has no such part."""
+    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`, `teacher`: None where it has none."""
 
     name: str
     method: Method
@@ -81,6 +90,7 @@ class Recipe:
     sft: SFTPart | None
     phase_steps: int
     prefix: PrefixPart | None = None
+    teacher: TeacherPart | None = None
 
     def plan(self, step: Step) -> list[GroupRequest]:
         """Plan the attempts of a step; none in a step of fine-tuning alone."""
@@ -121,7 +131,8 @@ class Method:
     """Hold what the file of a recipe says.
 
     `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
-    names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix.
+    names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix, a teacher if it
+    names teacher.
     """
 
     defaults: Mapping[str, Mapping[str, Any]]

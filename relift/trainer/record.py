@@ -121,6 +121,12 @@ class Record:
         """Write the training samples of a step and how they were used; the exposures count this step."""
         frame = attempts_frame(answers, decoding="rollout")
         advantage_QG, used_QG = uses_of(answers, done)
+        rewarded_QG = answers.rewarded_QG
+        frame["reward"] = np.where(rewarded_QG, answers.reward_QG, np.nan).ravel()
+        if answers.round_Q is not None:
+            frame["round"] = answers.round_Q.repeat(rewarded_QG.shape[1])
+        if answers.weight_Q is not None:
+            frame["draw_weight"] = answers.weight_Q.repeat(rewarded_QG.shape[1])
         frame["advantage"] = advantage_QG.ravel()
         frame["used_in_update"] = used_QG.ravel()
         self.totals.samples += len(frame)
@@ -165,9 +171,11 @@ class Record:
 def uses_of(answers: Answers, done: Sequence[tuple[Update, UpdateStats]]) -> tuple[np.ndarray, np.ndarray]:
     """Find (advantage_QG, used_QG): each attempt's mean advantage, and whether an optimizer step was made with it.
 
-    An attempt that no update took had nothing to teach: advantage 0; an undecided one was none: null.
+    An attempt that no update took had nothing to teach: advantage 0. Null where there was none: without a reward,
+    masked, or beyond what a refilled step trains on.
     """
-    advantage_QG = np.where(answers.decided_QG, 0.0, np.nan)
+    advantage_QG = np.where(answers.counted_QG, 0.0, np.nan)
+    advantage_QG[sorted(answers.surplus)] = np.nan
     used_QG = np.zeros(answers.decided_QG.shape, dtype=bool)
     for update, stats in done:
         for sequence in (s for component in update.components for s in component.sequences if s.attempt):

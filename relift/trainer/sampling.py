@@ -1,4 +1,4 @@
-"""Ask questions: prompts to an engine, texts to a grader, both back as one object.
+"""GroupRequest questions: prompts to an engine, texts to a grader, both back as one object.
 
 Axes: Q questions, G attempts at each.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,15 +16,27 @@ from relift.errors import GuardStop
 from relift.grading.base import Submission
 from relift.schema import WARN_UNDECIDED, Origin, Verdict, seed_of
 from relift.trainer.answers import Answers
+from relift.trainer.refill import refill
 from relift.trainer.run import Run
 from relift.trainer.step import GroupRequest, Step
 
 
 def answer(run: Run, step: Step, plan: Sequence[GroupRequest]) -> Answers:
-    """Sample and grade what a recipe planned for a step: training rollouts, possibly none."""
+    """Sample, grade and reward what a recipe planned for a step: training rollouts, possibly none."""
     config = run.config.rollout
     sampling = Sampling(config.max_tokens, config.temperature, config.top_p, config.top_k, run.stop_token_ids)
-    return ask(run, plan, sampling, origin=Origin.rollout, draw=0, step=step.number)
+
+    def sample(asked: Sequence[GroupRequest]) -> Answers:
+        return run.rewards(asked, ask(run, asked, sampling, origin=Origin.rollout, draw=0, step=step.number))
+
+    answers = sample(plan)
+    if plan and config.refill:
+        answers = refill(run, answers, sample)
+    if run.draws is not None:
+        weight_Q = run.draws.weights_of(answers.question_ix_Q.tolist(), step=step.number)
+        answers = replace(answers, weight_Q=weight_Q)
+        run.draws.note(step.number, answers.counts)
+    return answers
 
 
 def ask(
@@ -58,6 +71,7 @@ def ask(
         texts_QG=texts_QG,
         version=run.engine.policy_version,
         assistance_QG=[one.assistance_G for one in asked],
+        surplus=frozenset(q for q, one in enumerate(asked) if one.is_check),
     )
     if asked:
         guard_undecided(run, answers, where=f"step {step}, {origin}")

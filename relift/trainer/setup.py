@@ -34,17 +34,22 @@ from relift.trainer import identity, parallel
 from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
 from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
+from relift.trainer.curriculum import Curriculum
 from relift.trainer.demos import DemoBuffer
+from relift.trainer.draws import Draws
 from relift.trainer.hints import hinted_prompt
 from relift.trainer.inputs import Inputs, longest_prompt, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
 from relift.trainer.rendering import rendering_of
+from relift.trainer.rewards import Rewarding
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
+from relift.trainer.teacher import open_teacher, teacher_fingerprint
+from relift.trainer.trackers import About, Trackers, require_trackers, settings_of
 
 
 @contextmanager
@@ -68,20 +73,37 @@ def open_run(
         device_of(config)
         require_one_clock(config)
         recipe = build(config)
+        require_trackers(config.runtime.trackers)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
+        reward = stack.enter_context(parallel.FirstReward(config.rl.reward)) if recipe.rl and config.rl.reward else None
         inputs = read_inputs(config, recipe, grader=grader, warn=warn)
         warn_of_truncation(config, recipe, warn)
         model = load_model(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, warn=warn)
+        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, reward=reward, warn=warn)
         seed_global_states(config.seed)
-        facts = facts_of(config, inputs, run, folder)
+        facts = facts_of(config, inputs, run, folder, reward=reward)
         if writer.is_new:
             open_base(config, facts)  # for its errors: nothing has been written yet
             begin(run, inputs, facts)
         else:
             resume(run, facts, allow_changes=allow_changes)
+        if world()[0] == 0:
+            run.track = stack.enter_context(trackers_of(run, folder)).log
         yield run
+
+
+def trackers_of(run: Run, folder: Path) -> Trackers:
+    """Open the trackers of a run, where it stands now."""
+    record = run.record.writer.run
+    about = About(
+        run_id=record.run_id,
+        name=record.name or record.run_id,
+        folder=folder,
+        settings=settings_of(run.config),
+        first_step=0 if run.step is None else run.step + 1,
+    )
+    return Trackers(run.config.runtime.trackers, about, warn=run.warn)
 
 
 def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], None]) -> None:
@@ -128,6 +150,7 @@ def assemble(
     *,
     stack: ExitStack,
     grader: Scorer,
+    reward: parallel.FirstReward | None,
     warn: Callable[[str], None],
 ) -> Run:
     """Put the parts of a run together at the base model. `stack` ends the engine."""
@@ -159,15 +182,20 @@ def assemble(
         ends_items=inputs.ends_items,
         demos=inputs.demos,
         question_stream=question_stream(config, recipe, inputs),
+        draws=draws_of(config, inputs),
         demo_stream=demo_stream(config, recipe, inputs),
         engine=engine,
         grader=grader,
+        rewards=Rewarding(config, None if reward is None else reward.give, warn),
         learner=learner,
         decode=partial(inputs.tokenizer.batch_decode, skip_special_tokens=True),
         stop_token_ids=stop_tokens(inputs.tokenizer, config),
         record=Record(writer, n_questions),
         buffer=DemoBuffer(config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed),
         hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
+        score_teacher=open_teacher(
+            config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config)
+        ),
         save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
         take_over_base=take_over_base,
         warn=warn,
@@ -192,6 +220,16 @@ def question_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | 
         return None
     n, per_step = len(inputs.train_items), config.rollout.questions_per_step
     return Stream(n, per_batch=per_step, seed=config.seed, purpose="questions")
+
+
+def draws_of(config: Config, inputs: Inputs) -> Draws | None:
+    """Make what draws the questions of a run that has a curriculum or refills steps; None for others."""
+    if config.curriculum.order == "accuracy":
+        ixs = [item.question_ix for item in inputs.train_items]
+        return Curriculum(config.curriculum, ixs, seed=config.seed)
+    if not config.rollout.refill:
+        return None
+    return Draws(len(inputs.train_items), seed=config.seed, purpose="questions")
 
 
 def demo_stream(config: Config, recipe: Recipe, inputs: Inputs) -> Stream | None:
@@ -225,7 +263,9 @@ def needs_reference(config: Config, recipe: Recipe, inputs: Inputs) -> bool:
     return probes or (recipe.rl is not None and recipe.rl.kl is not None) or config.data.score_base
 
 
-def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecord:
+def facts_of(
+    config: Config, inputs: Inputs, run: Run, folder: Path, *, reward: parallel.FirstReward | None
+) -> RunRecord:
     """Gather the record of this configuration as of now: identity, surroundings, decoding, versions."""
     fingerprints = {
         "data": inputs.train.fingerprint,
@@ -233,7 +273,10 @@ def facts_of(config: Config, inputs: Inputs, run: Run, folder: Path) -> RunRecor
         "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
         "model": model_fingerprint(config),
         identity.RENDERING: rendering_of(config, inputs, stop_tokens=run.stop_token_ids),
+        **teacher_fingerprint(config, run.recipe),
     }
+    if reward is not None:
+        fingerprints["rl.reward"] = {"source": reward.source}
     ident = identity.identity_of(config, fingerprints)
     isa = torch.backends.cpu.get_cpu_capability()
     return RunRecord(

@@ -37,6 +37,7 @@ class GroupRequest:
     given_ids_G: tuple[tuple[int, ...], ...] | None = (
         None  # starts of the answers, at the end of the prompts; None: none
     )
+    is_check: bool = False  # asked for its counts alone: RL does not train on it
 
 
 def plain_request(item: Item, *, n: int) -> GroupRequest:
@@ -67,6 +68,7 @@ class Step:
     demonstrations: Callable[[int], list[Demo]]  # a batch of the shuffled demonstrations
     score: Score  # log-probabilities under the weights as they are when it is called
     score_reference: Score  # the same under the base model
+    score_teacher: Score  # the same under the teacher
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens of a solution as a
     # hint in the user's words; None: longer than a prompt may be
     forget_moments: Callable[[str], None]  # of an optimizer by name

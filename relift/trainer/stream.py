@@ -30,10 +30,13 @@ class Stream:
     def batch(self, k: int) -> np.ndarray:
         """Items of the k-th batch, shape [per_batch]."""
         epoch, place = divmod(k, self.batches_per_epoch)
-        return self._order(epoch)[place * self.per_batch : (place + 1) * self.per_batch]
+        order = order_of(self.n, seed=self.seed, purpose=self.purpose, epoch=epoch)
+        return order[place * self.per_batch : (place + 1) * self.per_batch]
 
-    @lru_cache(maxsize=2)  # noqa: B019  (one stream lives as long as its run)
-    def _order(self, epoch: int) -> np.ndarray:
-        order = np.random.default_rng(seed_of(self.seed, self.purpose, 0, epoch, "", 0)).permutation(self.n)
-        order.flags.writeable = False  # batches are views of it
-        return order
+
+@lru_cache(maxsize=4)  # an epoch's order is asked for at every step
+def order_of(n: int, *, seed: int, purpose: str, epoch: int) -> np.ndarray:
+    """Shuffle 0 .. n-1 for an epoch, shape [n], read-only: a pure function of its arguments."""
+    order = np.random.default_rng(seed_of(seed, purpose, 0, epoch, "", 0)).permutation(n)
+    order.flags.writeable = False  # batches are views of it
+    return order

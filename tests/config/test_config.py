@@ -216,8 +216,8 @@ NOT_IDENTITY = {
     "runtime": {
         "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
         "guard.max_skipped", "guard.max_undecided",
-        "runtime.rollout_texts", "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
-        "server.folder", "server.deadline_seconds",
+        "runtime.rollout_texts", "runtime.trackers", "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds",
+        "vllm.restarts", "server.url", "server.folder", "server.deadline_seconds",
     },
 }  # fmt: skip
 
@@ -285,6 +285,9 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "hint_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
     "srft": ("std", "srft_rollout", 0.2, 0.2, None, "tokens", False, 0.0),
     "chord": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "opd": ("mean", "ratio", 0.2, 0.2, None, "tokens", False, 0.0),
+    "opd_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "kdrl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }
 
 

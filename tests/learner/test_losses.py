@@ -29,9 +29,8 @@ class FakeView:
     by_sequence_mean: Callable[[Any], Any]
 
     def column(self, name: str) -> Any:
-        """The old log-probabilities stand in for those of the reference."""
-        assert name == "reference"
-        return self.old
+        """The old log-probabilities stand in for those of the reference, the advantages for those of the teacher."""
+        return {"reference": self.old, "teacher": self.advantage}[name]
 
 
 def mean_numpy(x: np.ndarray) -> np.ndarray:
@@ -114,6 +113,7 @@ CASES: list[tuple[Loss, Callable[..., torch.Tensor]]] = [
     (losses.srft_demo(-1), srft_demo(-1)),
     (losses.srft_demo(1), srft_demo(1)),
     (losses.srft_rollout(), srft_rollout),
+    (losses.distillation(0.7), lambda lp, old, a, h: -(0.7 * (lp - old).exp() * (a - lp).detach()).sum()),
     (losses.k3_kl(0.04), lambda lp, old, a, h: 0.04 * ((old - lp).exp() - (old - lp) - 1).sum()),
 ]  # fmt: skip
 IDS = [f"{n}-{loss.name}" for n, (loss, _) in enumerate(CASES)]

@@ -67,6 +67,7 @@ def lay_inputs(folder: Path) -> Path:
     torch.set_num_threads(1)
     spec = BaseSpec(steps=2, hidden=16, layers=1, heads=2, mlp=32, first_batch=4, batch=4)
     make_base(folder / "base", seed=0, spec=spec)
+    make_base(folder / "teacher", seed=1, spec=spec)
     train_questions = make_questions("train", 24, seed=0)
     write_questions(folder / "train.jsonl", train_questions, make_demonstrations(train_questions))
     write_questions(folder / "probe.jsonl", make_questions("test", 6, seed=0), [])

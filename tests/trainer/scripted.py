@@ -23,11 +23,14 @@ from relift.schema import Finish, Question, demo_id_of, question_id_of
 from relift.store import RunWriter
 from relift.store.rows import question_row
 from relift.trainer.configuration import load_config
+from relift.trainer.curriculum import Curriculum
 from relift.trainer.demos import Demo, DemoBuffer
+from relift.trainer.draws import Draws
 from relift.trainer.loop import Interrupted, train
 from relift.trainer.recipe import Demonstrations
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
+from relift.trainer.rewards import Rewarding
 from relift.trainer.run import Run
 from relift.trainer.step import Item
 from relift.trainer.stream import Stream
@@ -184,6 +187,12 @@ def scripted_run(
         if recipe.method.demonstrations in (Demonstrations.stream, Demonstrations.beside)
         else None,
         "engine": ScriptedEngine(asked, n_right),
+        "draws": Curriculum(config.curriculum, range(n_train), seed=config.seed)
+        if config.curriculum.order == "accuracy"
+        else Draws(n_train, seed=config.seed, purpose="questions")
+        if config.rollout.refill
+        else None,
+        "rewards": Rewarding(config, None, parts.get("warn", print)),
         "grader": Grader(warn=parts.get("warn", print), scorers={} if grader is None else {"exact": grader}),
         "learner": ScriptedLearner(refuses),
         "decode": lambda rows: ["".join(map(chr, row[:-1])) for row in rows],
@@ -191,6 +200,9 @@ def scripted_run(
         "record": Record(writer, len(asked)),
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
         "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
+        "score_teacher": lambda sequences, temperature: [
+            np.full(len(s.completion_ids_T), -0.25, np.float32) for s in sequences
+        ],
         "save": lambda run, kind: saved.append((run.step, kind)),
     }
     return Run(**{**fields, **parts})

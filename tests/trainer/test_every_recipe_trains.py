@@ -28,6 +28,7 @@ def test_it_trains(name: str, inputs: Path, tmp_path: Path) -> None:
     source = tmp_path / "run.toml"
     source.write_text(f'recipe = "{name}"\nsteps = 3\n')
     more = {"sft_rl": ["sft.phase_steps=1"], "hint_rl": ["prefix.questions=all"]}.get(name, [])
+    more += [f"teacher.path={inputs / 'teacher'}"] if "teacher" in RECIPES[name].defaults else []
     sets = [f"model.path={inputs / 'base'}", f"data.questions={inputs / 'train.jsonl'}", "data.prompt=plain",
             "rollout.questions_per_step=8", "rollout.attempts_per_question=4", "rollout.max_tokens=12", "sft.batch=4",
             "checkpoint.every=3", *more]  # fmt: skip

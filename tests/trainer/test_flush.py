@@ -124,3 +124,5 @@ def test_an_engine_that_tells_no_entropy_cannot_gate_on_it(tmp_path: Path) -> No
     with pytest.raises(InputError, match='buffer.gate = "entropy": rollout.engine = vllm tells no entropy'):
         config_of(path, values)
     load_config("relift", overrides=["buffer.flush=gate", "buffer.gate=entropy"])
+    with pytest.raises(InputError, match='buffer.recheck = "sample": with rollout.refill'):
+        load_config("relift", overrides=["buffer.recheck=sample", "rollout.refill=2", "rl.drop_flat_groups=true"])

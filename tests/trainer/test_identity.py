@@ -26,6 +26,8 @@ DEMONSTRATIONS = [Demonstration(f"d{i}", f"q{i}", f"text {i}") for i in range(3)
 OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "sft.mu_peak": 0.5, "sft.mu_valley": 0.1, "sft.mu_warmup_steps": 3, "sft.mu_decay_steps": 7,
+    "teacher.path": "t", "teacher.revision": "main", "teacher.weight": 2.0,
+    "teacher.final_weight": 0.1, "teacher.steps": 9,
     "prefix.place": "prompt", "prefix.questions": "waiting",
     "prefix.attempts": 3, "prefix.low": 0.1, "prefix.high": 0.9,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
@@ -36,6 +38,10 @@ OTHER: dict[str, Any] = {
     "data.bad_demonstrations": "refuse",
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
+    "curriculum.order": "accuracy", "curriculum.low": 0.1, "curriculum.high": 0.9, "curriculum.outside": 0.5,
+    "curriculum.revisit": 9,
+    "rollout.refill": 3, "rl.truncated": "mask", "rl.overlong_tokens": 9, "rl.overlong_factor": 0.5,
+    "rl.reward": "own:reward", "rl.format_reward": "box", "rl.format_weight": 0.2,
     "rollout.engine": "vllm", "vllm.dtype": "float32", "vllm.max_sequences": 9, "vllm.gpus": "1",
     "vllm.gpu_memory": 0.3, "vllm.tensor_parallel": 2, "vllm.stall_seconds": 9.0, "vllm.restarts": 0, "server.url": "http://127.0.0.1:1/v1",
     "server.folder": "w", "server.dtype": "float32", "server.concurrency": 9, "server.deadline_seconds": 9.0,
@@ -53,6 +59,7 @@ OTHER: dict[str, Any] = {
     "probe.temperature": 0.5, "probe.top_p": 0.5, "probe.max_tokens": 9, "probe.base_run": "r",
     "checkpoint.every": 9, "checkpoint.keep": 9, "guard.max_skipped": 9, "guard.max_undecided": 0.5,
     "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none",
+    "runtime.trackers": ("tensorboard",),
 }  # fmt: skip
 for _kind in ("rl", "sft"):
     OTHER |= {
@@ -98,7 +105,8 @@ def test_no_change_of_a_field_is_silent(name: str) -> None:
 
 def test_the_paths_are_files_that_are_compared_by_content() -> None:
     assert set(identity.PATHS) == {
-        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only"
+        "model.path", "data.questions", "data.demonstrations", "probe.questions", "probe.ends_only",
+        "teacher.path",
     }  # fmt: skip
     assert {dict(field_changes())[name] for name in identity.PATHS} == {"identity"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from relift.engines.tokens import Completion
 from relift.errors import InputError
 from relift.grading import Judgement
 from relift.learner.losses import LOSSES
-from relift.learner.update import TrainSequence, Update
+from relift.learner.update import Component, TrainSequence, Update
 from relift.schema import Assistance, Finish, UpdateKind, Verdict
 from relift.trainer.advantages import ADVANTAGES
 from relift.trainer.answers import Answers
@@ -63,7 +64,7 @@ def step_of(*, demos: list[Demo] | None = None, scores: dict[int, float] | None 
         raise AssertionError("no recipe's updates ask for that here")
 
     buffer = DemoBuffer(BufferConfig(), demos or [], batch=2, seed=0)
-    return Step(1, buffer, none, none, score, score, none, forget_moments=none, item=none)  # type: ignore[arg-type]
+    return Step(1, buffer, none, none, score, score, score, none, forget_moments=none, item=none)  # type: ignore[arg-type]
 
 
 def updates_of(recipe: Recipe, answers: Answers, step: Step | None = None) -> list[Update]:
@@ -271,6 +272,42 @@ def test_a_kl_to_the_base_is_a_second_term() -> None:
     assert component.temperature == 0.6
 
 
+def distilled(name: str, *overrides: str, step: int = 1) -> Component:
+    """The component of one update on a mixed group and a flat one, the teacher half a nat above the policy of -1."""
+    recipe = recipe_of(name, "rl.updates_per_batch=1", *overrides)
+    asked = replace(step_of(scores={100: -0.5, 101: -0.25}), number=step)
+    (update,) = recipe.updates(asked, answers_of("+-", "++"))
+    (component,) = update.components
+    return component
+
+
+def test_distillation_weighs_every_answer_by_its_teacher_and_none_by_its_reward() -> None:
+    """Groups of equal rewards too: four answers of one token, 1/4 each."""
+    component = distilled("opd", "rollout.temperature=0.6")
+    assert [t.loss.name for t in component.terms] == ["ratio", "distillation"]
+    assert [t.denominator for t in component.terms] == [4.0, 4.0] and component.temperature == 0.6
+    assert [s.columns["teacher"].tolist() for s in component.sequences] == [[-0.5]] * 2 + [[-0.25]] * 2
+    assert {s.columns["advantage"].tolist()[0] for s in component.sequences} == {0.0}
+
+
+def test_distillation_ends_where_rl_begins() -> None:
+    """teacher.steps = 60: step 60 distills, step 61 has rewards alone, and leaves the flat group out."""
+    before, after = distilled("opd_rl", step=60), distilled("opd_rl", step=61)
+    assert [t.loss.name for t in before.terms] == ["ppo_clip", "distillation"] and len(before.sequences) == 4
+    assert {s.columns["advantage"].tolist()[0] for s in before.sequences} == {0.0}
+    assert [t.loss.name for t in after.terms] == ["ppo_clip"] and len(after.sequences) == 2
+    assert "teacher" not in after.sequences[0].columns
+
+
+@pytest.mark.parametrize(("step", "weight"), [(1, 0.2), (51, 0.101), (101, 0.002)])
+def test_kdrl_has_both_and_its_teacher_fades(step: int, weight: float) -> None:
+    """Over 101 steps beta falls from .2 to .002 on a straight line; a teacher .5 below: c = A - .5 beta at ratio 1."""
+    component = distilled("kdrl", "steps=101", step=step)
+    assert [s.columns["advantage"].tolist()[0] > 0 for s in component.sequences] == [True, False, False, False]
+    view = SimpleNamespace(logprob=np.zeros(1), old=np.zeros(1), column=lambda name: np.full(1, -0.5))
+    assert component.terms[1].loss.coefficient(np, view).tolist() == pytest.approx([-0.5 * weight])
+
+
 # ---- several updates on one batch ------------------------------------------------------------------------------
 
 
@@ -415,6 +452,9 @@ def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
         ("prefix_rl", Demonstrations.given, ("rl",), 0),
         ("hint_rl", Demonstrations.given, ("rl",), 0),
         ("chord", Demonstrations.beside, ("rl",), 0),
+        ("opd", Demonstrations.never, ("rl",), 0),
+        ("opd_rl", Demonstrations.never, ("rl",), 0),
+        ("kdrl", Demonstrations.never, ("rl",), 0),
     ],
 )
 def test_phases_and_optimizers(name: str, use: str, optimizers: tuple[str, ...], sft_steps: float) -> None:
@@ -458,6 +498,7 @@ def test_every_loss_can_be_named(section: str, loss: str) -> None:
         (["rl.loss=cispo"], "needs rl.ratio_cap"),
         (["recipe=prefix_rl", "prefix.attempts=8"], "at least one is to be given a prefix and at least one none"),
         (["recipe=prefix_rl", "prefix.low=0.8"], "prefix.low = 0.8: more than prefix.high"),
+        (["recipe=opd", "rl.drop_flat_groups=true"], "recipe opd trains on groups of equal rewards too"),
         (["recipe=luffy", "rollout.attempts_per_question=1"], "a demonstration takes the place of one attempt"),
         (["recipe=sft_rl", "sft.phase_steps=0"], "sft.phase_steps: recipe sft_rl needs at least one"),
         (["buffer.capacity=63"], "buffer.capacity = 63: less than sft.batch = 64"),

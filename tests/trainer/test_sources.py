@@ -22,6 +22,7 @@ from relift.learner.optim import OptimizerSpec
 from relift.trainer.configuration import load_config
 from relift.trainer.recipe import Recipe
 from relift.trainer.recipes import RECIPES
+from relift.trainer.rewards import OVERLONG_SHARE
 from relift.trainer.setup import open_run
 from tests.resume.harness import lay_inputs
 
@@ -58,7 +59,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
                 source = folder / "run.toml"
                 phase = "[sft]\nphase_steps = 100\n" if name == "sft_rl" else ""
                 source.write_text(f'recipe = "{name}"\n{phase}')
-            sets = [f"model.path={inputs / 'base'}", f"data.questions={inputs / 'train.jsonl'}", *SMALL]
+            sets = [
+                f"model.path={inputs / 'base'}",
+                f"data.questions={inputs / 'train.jsonl'}",
+                *SMALL,
+                f"teacher.path={inputs / 'teacher'}",
+            ]
             batch = "sft.batch=4" if load_config(source).sft.batch > 24 else "sft.batch=24"
             with open_run(load_config(source, overrides=[*sets, batch]), folder / "run") as run:
                 optimizers = {k: o.spec for k, o in run.learner._optimizers.items()}  # type: ignore[attr-defined]
@@ -297,6 +303,9 @@ def recipe_dapo(start: Start) -> None:
     started = start("dapo")
     assert rl_loss(started) == ("ppo_clip", "over_std", "tokens") and bounds_of(started) == (0.8, 1.28, OPEN)
     assert started.recipe.rl is not None and started.recipe.rl.drop_flat_groups
+    config = started.config  # ten rounds in all; 1 between 1 and -1 is half of what right and wrong differ in
+    assert (config.rollout.refill, config.rl.truncated, config.rl.overlong_factor) == (9, "penalty", 0.5)
+    assert OVERLONG_SHARE * 20_480 == 4_096
     has(started.optimizers["rl"], lr=1e-6, schedule="constant", warmup_steps=0)
 
 
@@ -363,6 +372,28 @@ def recipe_chord(start: Start) -> None:
     assert sft is not None and sft.mu(200) == 0.05
 
 
+def recipe_opd(start: Start) -> None:
+    started = start("opd")
+    assert rl_loss(started) == ("ratio", "less_mean", "tokens")
+    has(started.optimizers["rl"], lr=1e-6, schedule="constant")
+    assert started.recipe.teacher is not None and [started.recipe.teacher.weight(k) for k in (1, 500)] == [1.0, 1.0]
+
+
+def recipe_opd_rl(start: Start) -> None:
+    """60 steps of distillation."""
+    started = start("opd_rl")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens")
+    assert started.recipe.teacher is not None and started.recipe.teacher.steps == 60
+
+
+def recipe_kdrl(start: Start) -> None:
+    """Beta from .2 to .002."""
+    started = start("kdrl")
+    assert rl_loss(started) == rl_loss(start("opd_rl")) and started.recipe.teacher is not None
+    weight = started.recipe.teacher.weight
+    assert (weight(1), weight(started.config.steps)) == pytest.approx((0.2, 0.002))
+
+
 def recipe_frozen(start: Start) -> None:
     started = start("frozen")
     has(started.optimizers["rl"], lr=0.0)
@@ -384,6 +415,9 @@ BY_NAME: dict[str, Callable[[Start], None]] = {
     "chord": recipe_chord,
     "prefix_rl": recipe_prefix_rl,
     "hint_rl": recipe_hint_rl,
+    "opd": recipe_opd,
+    "opd_rl": recipe_opd_rl,
+    "kdrl": recipe_kdrl,
     "frozen": recipe_frozen,
 }
 

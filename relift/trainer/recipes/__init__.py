@@ -16,7 +16,16 @@ from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
 from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
-from relift.trainer.recipe import Demonstrations, Method, PrefixPart, Recipe, RLPart, SFTPart
+from relift.trainer.recipe import (
+    Demonstrations,
+    Method,
+    PrefixPart,
+    Recipe,
+    RLPart,
+    SFTPart,
+    TeacherPart,
+    step_questions,
+)
 from relift.trainer.recipes import (
     chord,
     cispo,
@@ -28,7 +37,10 @@ from relift.trainer.recipes import (
     gspo,
     hint_rl,
     hpt,
+    kdrl,
     luffy,
+    opd,
+    opd_rl,
     prefix_rl,
     relift,
     sft,
@@ -52,8 +64,15 @@ RECIPES: dict[str, Method] = {
     "chord": chord.METHOD,
     "prefix_rl": prefix_rl.METHOD,
     "hint_rl": hint_rl.METHOD,
+    "opd": opd.METHOD,
+    "opd_rl": opd_rl.METHOD,
+    "kdrl": kdrl.METHOD,
     "frozen": frozen.METHOD,
 }
+
+# Uses of demonstrations that leave a question's own attempts to be its whole group.
+PLAIN_PLANS = (step_questions, relift.plan)  # n plain attempts at each question of the step
+REFILLED = (Demonstrations.never, Demonstrations.stream, Demonstrations.buffered, Demonstrations.beside)
 
 Named = TypeVar("Named")
 
@@ -69,7 +88,8 @@ def build(config: Config) -> Recipe:
     shared = rl is not None and config.sft.moments == "shared"
     sft_part = _sft_part(config, optimizer="rl" if shared else "sft") if "sft" in method.defaults else None
     prefix = _prefix_part(config) if "prefix" in method.defaults else None
-    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix)
+    teacher = _teacher_part(config) if "teacher" in method.defaults else None
+    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix, teacher)
     require_agreement(config, recipe)
     return recipe
 
@@ -89,11 +109,16 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
             f"rollout.attempts_per_question = {recipe.rl.attempts}: a demonstration takes the place of one attempt "
             f"under recipe {recipe.name}: set it to 2 at least"
         )
+    require_rewards(config, recipe)
     use = recipe.method.demonstrations
     if use is Demonstrations.stream and recipe.rl and config.sft.phase_steps == 0:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
     if use is not Demonstrations.buffered or recipe.sft is None:
         return
+    if buffer.recheck == "sample" and config.rollout.refill:
+        raise InputError(
+            'buffer.recheck = "sample": with rollout.refill a question might be asked twice in a step; set one of them'
+        )
     if buffer.flush == "gate" and buffer.gate == "entropy" and config.rollout.engine != "torch":
         raise InputError(
             f'buffer.gate = "entropy": rollout.engine = {config.rollout.engine} tells no entropy; set buffer.gate to '
@@ -109,6 +134,40 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
             raise InputError(
                 f"sft.optimizer.schedule = {optimizer.schedule}: how many fine-tuning steps there will be is not known "
                 'before the run: set sft.optimizer.over = "run", or sft.optimizer.total_steps'
+            )
+
+
+def require_rewards(config: Config, recipe: Recipe) -> None:
+    """Refuse a refill or rewards that the recipe has no use for."""
+    rl, method = config.rl, recipe.method
+    if recipe.rl is None:
+        return
+    if config.rollout.refill and not rl.drop_flat_groups:
+        raise InputError(
+            f"rollout.refill = {config.rollout.refill}: further groups take the place of those without signal, which "
+            "would still count in the denominators: set rl.drop_flat_groups = true"
+        )
+    if config.rollout.refill and (method.plan not in PLAIN_PLANS or method.demonstrations not in REFILLED):
+        raise InputError(
+            f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} gives questions more than plain attempts, "
+            "so that a group without signal is not known as one: set it to 0"
+        )
+    if rl.overlong_tokens is not None and rl.overlong_tokens > config.rollout.max_tokens:
+        raise InputError(
+            f"rl.overlong_tokens = {rl.overlong_tokens}: more than rollout.max_tokens = {config.rollout.max_tokens}"
+        )
+    if rl.advantage != "over_mean" and rl.loss != "srft_rollout":
+        return
+    key = "advantage" if rl.advantage == "over_mean" else "loss"
+    for name, departs in (
+        ("truncated", rl.truncated == "penalty"),
+        ("reward", rl.reward is not None),
+        ("format_reward", rl.format_reward is not None),
+    ):
+        if departs:
+            raise InputError(
+                f"rl.{name} = {getattr(rl, name)}: rl.{key} = {getattr(rl, key)} knows rewards of 1 and 0 alone: leave "
+                f"rl.{name} out"
             )
 
 
@@ -150,6 +209,21 @@ def _prefix_part(config: Config) -> PrefixPart:
     if prefix.low > prefix.high:
         raise InputError(f"prefix.low = {prefix.low}: more than prefix.high = {prefix.high}")
     return PrefixPart(prefix.place, prefix.questions, attempts, prefix.low, prefix.high)
+
+
+def _teacher_part(config: Config) -> TeacherPart:
+    teacher = config.teacher
+    if config.rl.drop_flat_groups:
+        raise InputError(
+            f"rl.drop_flat_groups: recipe {config.recipe} trains on groups of equal rewards too; set it to false"
+        )
+    last = teacher.weight if teacher.final_weight is None else teacher.final_weight
+    span = max(config.steps - 1, 1)
+
+    def weight(step: int) -> float:
+        return teacher.weight + (last - teacher.weight) * min((step - 1) / span, 1.0)
+
+    return TeacherPart(weight, teacher.steps)
 
 
 def _sft_part(config: Config, *, optimizer: str) -> SFTPart:

@@ -76,7 +76,7 @@ def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     advantage_QG = np.zeros(answers.decided_QG.shape)
     given_QG = np.array([[a is not Assistance.none for a in row] for row in answers.assistance_QG], bool)
     for same_QG in (given_QG, ~given_QG):
-        advantage_QG += rl.advantage(answers.reward_QG, answers.decided_QG & same_QG)
+        advantage_QG += rl.advantage(answers.reward_QG, answers.rewarded_QG & same_QG)
     groups = Groups(advantage_QG, {}, np.zeros(len(answers)))
     yield from reinforce(rl, step, answers, groups=groups)
 

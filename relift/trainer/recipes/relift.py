@@ -13,6 +13,7 @@ docs/differences.md has the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from relift.learner.update import Update
 from relift.trainer.answers import Answers
@@ -45,15 +46,14 @@ def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
     asked = step_questions(recipe, step)
     there = {ask.item.question_ix for ask in asked}
     again = [ix for ix in step.buffer.to_check(step.number) if ix not in there]
-    return [*asked, *(plain_request(step.item(ix), n=recipe.rl.attempts) for ix in again)]
+    checks = [replace(plain_request(step.item(ix), n=recipe.rl.attempts), is_check=True) for ix in again]
+    return [*asked, *checks]
 
 
 def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     """Reinforce on the rollouts; a question that was all wrong waits, and M of them make one fine-tuning step."""
     assert recipe.rl is not None and recipe.sft is not None
     step.buffer.offer(step.number, answers.counts, entropy=answers.mean_entropy)
-    if step.buffer.config.recheck == "sample":  # a question that was only asked anew is none of RL's
-        answers = answers.first(len(step_questions(recipe, step)))
     yield from reinforce(recipe.rl, step, answers)
     for demos in step.buffer.due(step.number):
         yield fine_tune(recipe.sft, demos)

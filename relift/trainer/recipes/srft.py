@@ -50,7 +50,7 @@ def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     rl, sft = recipe.rl, recipe.sft
     assert rl is not None and sft is not None
     joined = join_groups(rl, step, answers)
-    sign_QG = np.where(answers.decided_QG, 2 * answers.reward_QG - 1, 0.0)
+    sign_QG = np.where(answers.rewarded_QG, np.where(answers.correct_QG, 1.0, -1.0), 0.0)
     groups = Groups(sign_QG, joined.demos, joined.advantage_Q)
     losses = [(probability(), rl.norm, rl.scale)]
     for questions, component in rl_components(rl, step, answers, groups=groups):
