@@ -119,10 +119,12 @@ def _rows(run: RunInfo, table: str, names: Sequence[str], ix: int | None, steps:
 
 def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pd.DataFrame:
     """Put rows into a frame, null for null: numbers in columns of their own type, all else as objects."""
-    whole = ("step", "draw", "attempt", "n_tokens", "seed")
-    return pd.DataFrame(
-        {name: pd.Series([row[name] for row in rows], dtype="int64" if name in whole else object) for name in names}
-    )
+    types = {**dict.fromkeys(("step", "draw", "attempt", "seed"), "int64")}
+    if all(row["n_tokens"] is not None for row in rows if "n_tokens" in row):
+        types["n_tokens"] = "int64"  # else null somewhere: an imported run whose source tells no lengths
+    else:
+        types["n_tokens"] = "float64"
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=types.get(name, object)) for name in names})
 
 
 def events_of_question(choice: Choice, question_id: str) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def side_of(run: RunInfo, row: pd.Series) -> Side:
         parts.append(f"final answer **{plain(str(row['answer'])[:80]) or '(empty)'}**")
     else:
         parts.append("no final answer")
-    parts.append(f"{int(row['n_tokens'])} tokens")
+    parts.append(f"{int(row['n_tokens'])} tokens" if pd.notna(row["n_tokens"]) else "length not known")
     if row["finish"] == "length":
         parts.append("cut off at the limit")
     parts.append(f"rule {plain(row['verdict_rule'])}")

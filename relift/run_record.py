@@ -66,6 +66,7 @@ class RecordedBenchmark:
     pinned: Annotated[bool, "revision and content were declared, and both held"] = False
     out_of_distribution: Annotated[bool, "far from what reasoning models are trained on"] = False
     thoughts_opened: Annotated[bool, "the prompt opens the thoughts already"] = False
+    sample_of: Annotated[str | None, "name of the whole benchmark, where this is a stated sample (--limit)"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,7 @@ class RunRecord:
     versions: Annotated[Values, "versions of the libraries"] = field(default_factory=dict)
     hardware: Annotated[Values, "processor and device"] = field(default_factory=dict)
     imported_from: Annotated[str | None, "project whose run or evaluation this was"] = None
+    lacks: Annotated[tuple[str, ...], "what the source of an imported run does not tell, and what is weaker"] = ()
     regraded_from: Annotated[RegradedFrom | None, "run whose answers were graded again"] = None
     appended: Annotated[Mapping[str, Appended], "attempts added later, by `ORIGIN.step-SSSSSS.dDRAW`"] = field(
         default_factory=dict
@@ -135,6 +137,7 @@ class RunRecord:
         default_factory=dict
     )
     repairs: Annotated[Mapping[str, Values], "repairs of texts at load, by file"] = field(default_factory=dict)
+    lost_batches: Annotated[int, "batches of another trainer that its recorder could not write"] = 0
     # of evaluations and probes
     model: Annotated[RecordedModel | None, "model that was evaluated"] = None
     protocol: Annotated[Values, "protocol, spelled out"] = field(default_factory=dict)

@@ -34,6 +34,8 @@ class Finish(StrEnum):
 
     stop = "stop"  # the model closed its answer
     length = "length"  # cut off at max_tokens
+    refused = "refused"  # withheld or broken off by a server: a filter, or a reason that it alone knows
+    unknown = "unknown"  # an imported answer whose source does not say
 
 
 class Origin(StrEnum):
@@ -203,7 +205,7 @@ QUESTIONS = Table(
         Column("answer", STR, "", "the gold answer"),
         Column("answer_kind", CAT, "", "which scorer reads the answer: exact, math, choice"),
         Column("options", STR, "", "options of a multiple-choice question as shown, a JSON list of texts; the gold is then a letter", nullable=True),
-        Column("prompt_tokens", I32, "tokens", "length of the rendered prompt"),
+        Column("prompt_tokens", I32, "tokens", "length of the rendered prompt; null where the source of an imported run does not say", nullable=True),
         Column("subject", CAT, "", "subject, where the source names one", nullable=True),
         Column("level", CAT, "", "difficulty, where the source names one", nullable=True),
         Column("has_demo", BOOL, "", "an accepted demonstration of this question exists"),
@@ -220,8 +222,9 @@ ATTEMPTS = Table(
         Column("verdict", CAT, "", "correct, wrong or undecided"),
         Column("verdict_rule", CAT, "", "which rule decided, as WHERE.RULE, or why it is undecided"),
         Column("reward", F32, "", "what training saw, shaping and rewards of one's own included; 1 and 0 outside training; null when undecided", nullable=True),
-        Column("finish", CAT, "", "stop or length"),
-        Column("n_tokens", I32, "tokens", "tokens of the answer, the end token included"),
+        Column("rewards", STR, "", "what each of several reward functions gave, a JSON object by its name; null: there was one", nullable=True),
+        Column("finish", CAT, "", "stop or length; unknown where the source of an imported run does not say"),
+        Column("n_tokens", I32, "tokens", "tokens of the answer, the end token included; null where the source of an imported run does not say", nullable=True),
         Column("answer", STR, "", "normalised final answer; null when none was found", nullable=True),
         Column("sum_logprob", F64, "nats", "log-probability of the answer's tokens under the policy that wrote them, at its temperature", nullable=True),
         Column("sum_logprob_base", F64, "nats", "the same under the base model", nullable=True),
@@ -256,10 +259,10 @@ TRAJECTORIES = Table(
         Column("n_attempts", I32, "attempts", "attempts made"),
         Column("n_correct", I32, "attempts", "attempts judged correct"),
         Column("n_undecided", I32, "attempts", "attempts the grader could not decide; never counted as wrong"),
-        Column("n_truncated", I32, "attempts", "attempts cut off at max_tokens"),
+        Column("n_truncated", I32, "attempts", "attempts known to be cut off at max_tokens"),
         Column("n_distinct_answers", I32, "answers", "different final answers among the attempts"),
-        Column("mean_tokens", F32, "tokens", "mean length of the answers"),
-        Column("mean_tokens_correct", F32, "tokens", "mean length of the correct ones; null if there are none", nullable=True),
+        Column("mean_tokens", F32, "tokens", "mean length of the answers; null where no length is known", nullable=True),
+        Column("mean_tokens_correct", F32, "tokens", "mean length of the correct ones; null if there are none or no length is known", nullable=True),
         Column("mean_entropy", F32, "nats", "mean of the attempts' mean_entropy", nullable=True),
         Column("rl_exposures", I32, "steps", "steps so far whose RL update used an attempt at this question"),
         Column("sft_exposures", I32, "uses", "times so far a demonstration of this question was trained on"),

@@ -24,6 +24,9 @@ NOT_RUN = {
     r"relift eval MODEL -b [a-z0-9,]+.*": "needs published questions, and hours unless it only plans",
     r"relift eval --pin .*": "needs the hub; local copies are pinned in tests/benchmarks",
     r"relift (cross-check RUN|import lighteval .*)": "needs lighteval: make test-lighteval",
+    r"relift (import lm-eval|check|report|data prepare) .*(OUT/MODEL|runs/theirs|train\.parquet|rows\.jsonl).*": (
+        "needs files of others: tests/importers"
+    ),
     r"relift dashboard .*": "serves until it is stopped: tests/dashboards start it",
     r"relift study .*": "takes minutes to hours: tests/study runs small ones",
     r"relift demo": "takes minutes: the tests run it with --quick, and the other commands on what it leaves",

@@ -20,7 +20,7 @@ WITHOUT_TORCH = {
     "light": {
         "relift.errors", "relift.confined", "relift.schema", "relift.run_record", "relift.store", "relift.data",
         "relift.prompts", "relift.config", "relift.stats", "relift.grading", "relift.analysis", "relift.benchmarks",
-        "relift.engines.tokens", "relift.arith.world", "relift.arith.corpus",
+        "relift.engines.tokens", "relift.integrations.recorder", "relift.arith.world", "relift.arith.corpus",
     },
     "scripted": {
         "relift.learner.update", "relift.learner.losses", "relift.trainer.recipes", "relift.trainer.recipe",

@@ -21,6 +21,7 @@ from relift.analysis.runs.counts import Counts
 from relift.analysis.runs.figure import Figure, LoadedRuns
 from relift.analysis.runs.panel import Panel, base_of_bands, check_measure_draw, lay_out, matched_questions, run_id_of
 from relift.analysis.runs.read import read_demonstrations
+from relift.analysis.runs.recorded import require_column
 from relift.errors import InputError
 
 Which = Literal["all", "correct", "other"]
@@ -228,6 +229,7 @@ def band_lengths(
         raise InputError("band_lengths needs the lengths of answers, which Counts do not hold: use read_trajectories")
     check_measure_draw(bands, measure_draw, allow_same_draw=allow_same_draw)
     trajectories = matched_questions(trajectories)
+    require_column(trajectories, "mean_tokens", table="trajectories")
     all_tokens = trajectories["mean_tokens"].to_numpy(float) * trajectories["n_attempts"].to_numpy(float)
     correct_tokens = np.nan_to_num(
         trajectories["mean_tokens_correct"].to_numpy(float) * trajectories["n_correct"].to_numpy(float)

@@ -47,7 +47,7 @@ def label_noise(trajectories: pd.DataFrame, bands: pd.DataFrame) -> pd.DataFrame
         of_Q = both_Q & ((codes_Q == code) if code >= 0 else True)
         flipped, asked = int((codes_Q != again_Q)[of_Q].sum()), int(of_Q.sum())
         low, high = stats.wilson(flipped, asked)
-        stays = float(joint_IJ[code, code] / joint_IJ[code].sum()) if code >= 0 else float(np.trace(joint_IJ))
+        stays = float(stats.rate(joint_IJ[code, code], joint_IJ[code].sum()) if code >= 0 else np.trace(joint_IJ))
         share = float(stats.rate(flipped, asked))
         measured = flipped if len(second) else np.nan
         rows.append((band, n, asked, measured, share, float(low), float(high), 1 - stays))

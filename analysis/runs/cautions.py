@@ -30,7 +30,16 @@ def cautions(runs: Sequence[Path]) -> list[str]:
     for what, values in differing.items():
         if len(values) > 1:
             found.append(f"The runs differ in {what} ({_groups(values)}): their accuracies are not comparable.")
+    found += [
+        f"{label_of(reader)}: {reader.run.lost_batches} batches of its training could not be recorded."
+        for reader in readers
+        if reader.run.lost_batches
+    ]
     unfinished = [label_of(r) for r in readers if r.run.status not in (RunStatus.done, None)]
+    for reader in readers:
+        if reader.run.lacks:
+            source = reader.run.imported_from or "its source"
+            found.append(f"{label_of(reader)} was imported from {source}, which lacks: {'; '.join(reader.run.lacks)}.")
     if unfinished:
         found.append(f"Not finished: {', '.join(unfinished)}; figures show the steps that are committed.")
     return found

@@ -20,8 +20,11 @@ HOW = {
     ("questions", "subject"): "name the column of your data in data.columns",
     ("questions", "level"): "name the column of your data in data.columns",
     ("questions", "dup_group"): _NO_SETTING,
+    ("questions", "prompt_tokens"): "null where the source of an imported run does not say",
     ("attempts", "reward"): "null where the grader could not decide",
+    ("attempts", "rewards"): "only runs of other trainers, recorded with several reward functions",
     ("attempts", "answer"): "null where an answer names no result",
+    ("attempts", "n_tokens"): "null where the source of an imported run does not say",
     ("attempts", "sum_logprob"): "the torch engine records it; servers may not tell",
     ("attempts", "sum_logprob_base"): "training with probe.score_base, probe answers alone",
     ("attempts", "mean_entropy"): "the torch engine records it; vLLM and servers do not tell",
@@ -42,6 +45,7 @@ HOW = {
     ("checkpoints", "kl_to_base"): "training with probe.score_base, at steps with a probe",
     ("checkpoints", "path"): "null once the weights were retired",
     ("trajectories", "mean_entropy"): "the torch engine records it; vLLM and servers do not tell",
+    ("trajectories", "mean_tokens"): "null where the source of an imported run does not say",
     ("trajectories", "mean_tokens_correct"): "null where no answer was correct",
 }
 COLUMNS = ["run_id", "run", "table", "column", "meaning", "n_rows", "n_recorded", "how"]

@@ -33,7 +33,9 @@ def length_accuracy(attempts: pd.DataFrame, *, resamples: int = 200, seed: int =
     question), truncated_share. Long answers are not wrong because they are long: hard questions get long answers.
     """
     rows = []
-    for (run_id, run), one in with_labels(attempts).groupby(["run_id", "run"], sort=False):
+    labelled = with_labels(attempts)
+    require_column(labelled, "n_tokens", table="attempts")
+    for (run_id, run), one in labelled[labelled["n_tokens"].notna()].groupby(["run_id", "run"], sort=False):
         tokens = one["n_tokens"].to_numpy(float)
         edges = np.unique(np.quantile(tokens, np.linspace(0, 1, _N_BINS + 1)[1:-1]))
         # numbered without gaps, where many answers are equally long

@@ -68,7 +68,7 @@ def _by_step(trajectories: pd.DataFrame) -> pd.DataFrame:
     )
     grouped = questions.groupby(KEYS, sort=False)
     by_step = grouped[["reward", "entropy"]].mean()
-    sums = grouped[["n_attempts", "n_tokens", "n_truncated"]].sum()
+    sums = grouped[["n_attempts", "n_tokens", "n_truncated"]].sum(min_count=1)  # no length known: null, not 0
     by_step["tokens"] = sums["n_tokens"] / sums["n_attempts"]
     by_step["truncated_share"] = sums["n_truncated"] / sums["n_attempts"]
     by_step["n_questions"] = grouped.size()

@@ -68,10 +68,9 @@ def _evaluations(choice: Choice) -> None:
 
 
 def _cautions(choice: Choice) -> None:
-    if len(choice.runs) > 1:
-        for caution in cautions([run.folder for run in choice.runs]):
-            if not caution.startswith("Not finished"):  # the table of runs says that
-                st.warning(plain(caution), icon=":material/balance:")
+    for caution in cautions([run.folder for run in choice.runs]):
+        if not caution.startswith("Not finished"):  # the table of runs says that
+            st.warning(plain(caution), icon=":material/balance:")
 
 
 def _state(choice: Choice) -> None:

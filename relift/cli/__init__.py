@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from relift.cli import analysis, evaluation, exporting, training
+from relift.cli import data as questions
 from relift.cli.endings import (
     BROKEN_PIPE,
     OUT_OF_MEMORY,
@@ -21,7 +22,7 @@ from relift.cli.endings import (
 from relift.cli.help import WholeLines, usage_line
 from relift.errors import ReliftError
 
-COMMANDS: dict[str, Callable[..., Any]] = {
+COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "demo": training.demo,
     "train": training.train,
     "study": training.study,
@@ -35,13 +36,24 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "analyze": analysis.analyze,
     "report": analysis.report,
     "dashboard": analysis.dashboard,
-    "import": analysis.import_,
+    "import": questions.import_,
+    "data": questions.data,
+    "export-questions": questions.export_questions,
     "export": exporting.export,
 }
 
+
+class InTableOrder(WholeLines):
+    """List the commands as they stand in the table, groups of commands among them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands in order."""
+        return [name for name in COMMANDS if name in self.commands]
+
+
 app = typer.Typer(
     name="relift",
-    cls=WholeLines,
+    cls=InTableOrder,
     help="Show, question by question, what training changed.",
     invoke_without_command=True,
     add_completion=False,
@@ -59,7 +71,10 @@ def _relift(context: typer.Context) -> None:
 
 
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name)(_command)
 
 
 def main() -> NoReturn:

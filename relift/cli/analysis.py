@@ -1,4 +1,4 @@
-"""Define the commands `relift compare`, `analyze`, `report`, `dashboard` and `import`."""
+"""Define the commands `relift compare`, `analyze`, `report` and `dashboard`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from relift.cli.formats import Json, Latex, Markdown, one_format
-from relift.errors import InputError
 
 
 def _sound_runs(paths: list[Path]) -> list[Path]:
@@ -142,24 +141,3 @@ def dashboard(
     from relift.dashboards.launch import run_dashboard
 
     run_dashboard(runs, port=port, host=host, unsafe_no_auth=unsafe_no_auth)
-
-
-def import_(
-    system: Annotated[str, typer.Argument(help="who wrote it: lighteval")],
-    source: Annotated[Path, typer.Argument(help="lighteval: the folder details/MODEL/DATE, or one of its files")],
-    into: Annotated[Path, typer.Option(metavar="RUN", help="folder of the new run")],
-) -> None:
-    """Import another project's evaluation as a run, graded again."""
-    from relift.analysis.scores.score import score_run
-    from relift.benchmarks.lighteval.importer import import_details
-    from relift.grading import Grader
-    from relift.store import RunWriter
-
-    if system != "lighteval":
-        raise InputError(f"cannot import from {system!r}; known: lighteval")
-    with Grader() as grader:
-        import_details(source, into, grader=grader)
-    scores = score_run(into)
-    with RunWriter(into) as writer:
-        writer.write_whole("scores", scores)
-    print(f"imported: {into}  (look at it: relift report {into})")

@@ -39,6 +39,9 @@ def eval_(
         str | None, typer.Option(help="preset of prompt, sampling, attempts, grader; default: relift (arith: arith)")
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="attempts at each question")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="only N questions of each benchmark, always the same ones")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
     data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0,
@@ -52,6 +55,7 @@ def eval_(
     tokenizer: Tokenizer = None,
     revision: Revision = None,
     second_grader: SecondGrader = None,
+    show: Annotated[int, typer.Option(min=0, help="print N answers at the end, with gold and verdict")] = 0,
     as_json: Json = False,  # noqa: FBT002
     markdown: Markdown = False,  # noqa: FBT002
     latex: Latex = False,  # noqa: FBT002
@@ -96,6 +100,8 @@ def eval_(
         top_p=top_p,
         template=template,
         second_grader=second_grader,
+        limit=limit,
+        show=show,
         engine=engine,
         engine_options=parse_engine_options(engine_options or [], engine=engine, base_url=base_url),
         revision=revision,

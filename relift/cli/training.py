@@ -23,11 +23,24 @@ def train(
     allow_change: Annotated[
         list[str] | None, typer.Option(metavar="FIELD", help="continue although this tunable key has changed")
     ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="tell memory, tokens and time, check data and lengths; nothing is run")
+    ] = False,  # noqa: FBT002
+    gpus: Annotated[
+        int | None,
+        typer.Option("--gpus", min=1, max=65536, help="with --dry-run: how many; default: what is enough"),
+    ] = None,
+    gpu_memory: Annotated[
+        float, typer.Option("--gpu-memory", min=0.001, max=100000, help="with --dry-run: GiB of each GPU")
+    ] = 80.0,
     quiet: Quiet = False,  # noqa: FBT002
 ) -> None:
     """Train a run, or continue the one in its folder."""
-    from relift.trainer.command import run_training
+    from relift.trainer.command import run_dry, run_training
 
+    if dry:
+        run_dry(config, overrides=set_ or [], gpus=gpus, gpu_gib=gpu_memory)
+        return
     run_training(config, out, overrides=set_ or [], allow_changes=allow_change or [], quiet=quiet)
 
 

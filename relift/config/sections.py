@@ -43,7 +43,12 @@ class ModelConfig(Section):
 
     path: str = _field("", "identity", "folder or hub id of the base model")
     revision: str | None = _field(None, "identity", "hub revision")
-    dtype: Literal["float32", "bfloat16"] = _field("float32", "identity", "type of the weights while training")
+    dtype: Literal["float32", "bfloat16"] = _field(
+        "float32", "identity", "type of the weights that the optimizers step, of their gradient and moments"
+    )
+    compute: Literal["float32", "bfloat16"] | None = _field(
+        None, "identity", "type that the learner and the torch sampler compute in; None: model.dtype"
+    )
     device: str = _field("auto", "numeric", "auto, cpu or cuda")
     checkpoint_activations: bool | None = _field(
         None, "numeric", "compute each layer twice and keep its input alone; None: on CUDA"
@@ -70,6 +75,11 @@ class DataConfig(Section):
     max_prompt_tokens: int = _field(1024, "identity", "longest prompt", ge=1)
     max_demo_tokens: int = _field(8192, "identity", "longest demonstration, end token included", ge=1)
     overlong_prompts: Literal["refuse", "skip"] = _field("refuse", "identity", "questions whose prompt is too long")
+    repeated: Literal["refuse", "collapse"] = _field(
+        "refuse",
+        "identity",
+        "questions that stand in the file several times, some more often than others; collapse takes each once",
+    )
     bad_demonstrations: Literal["refuse", "skip"] = _field(
         "refuse",
         "identity",
@@ -343,8 +353,32 @@ class GuardConfig(Section):
 class RuntimeConfig(Section):
     """Set the machine's side of the work."""
 
-    threads: int = _field(1, "numeric", "CPU threads of one process", ge=1, le=1024)
+    threads: int | None = _field(
+        None,
+        "numeric",
+        "CPU threads of one process; None: 1, on CUDA torch's own number",
+        ge=1,
+        le=1024,
+    )
     token_budget: int = _field(16384, "numeric", "tokens of one micro-batch", ge=1)
+    head_chunk: int | None = _field(
+        None, "numeric", "logits computed at a time, tokens times vocabulary; None: 2^24, on CUDA 2^27", ge=1, le=2**40
+    )
+    tf32: bool = _field(
+        default=False, change="numeric", description="let CUDA multiply float32 matrices with 10 bits of mantissa"
+    )
+    offload_moments: bool = _field(
+        default=False, change="runtime", description="keep the optimizers' moments on the CPU between steps"
+    )
+    sync_gradients: Literal["each", "last"] = _field(
+        "each",
+        "numeric",
+        "sum the gradient over processes after each micro-batch, or after the last one alone: fewer exchanges, and "
+        "room for a whole gradient on each GPU",
+    )
+    collective_seconds: float = _field(
+        3600.0, "runtime", "longest wait of one process for another, the first one's grading and saving included", gt=0
+    )
     trackers: tuple[str, ...] = _field(
         (), "runtime", "experiment trackers that get copies of the numbers: tensorboard, wandb, trackio"
     )
@@ -377,6 +411,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Config:
+        if self.model.dtype == "bfloat16" and self.model.compute == "float32":
+            raise ValueError(
+                'model.compute = "float32" over weights in bfloat16 wins nothing back: set model.dtype = "float32" '
+                '(the weights that are stepped), and model.compute = "bfloat16" for speed'
+            )
         if self.rollout.questions_per_step % self.rl.updates_per_batch:
             raise ValueError("rl.updates_per_batch: must divide rollout.questions_per_step")
         if self.curriculum.low > self.curriculum.high:

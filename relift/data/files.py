@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relift.data.bounds import LARGEST_DATA, LARGEST_ROW, limit, require_rows, too_much
+from relift.data.escapes import repaired_escapes
 from relift.errors import InputError
 from relift.suggest import nearest
 
@@ -108,7 +109,17 @@ class RowTable:
         return texts
 
     def repaired(self, text: str) -> str:
-        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted."""
+        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted.
+
+        Damaged escapes come first: the carriage return of a damaged `\\right` is no end of a line.
+        """
+        text, n_escapes = repaired_escapes(text)
+        if n_escapes:
+            self.repairs["escape"] += n_escapes
+        return self.cleaned(text)
+
+    def cleaned(self, text: str) -> str:
+        """Rid a text, or a line of JSON, of what is no text; each repair is counted."""
         for name, pattern, replacement in _REPAIRS:
             text, n = pattern.subn(replacement, text)
             if n:
@@ -153,7 +164,7 @@ def read_rows(
     table.columns = {
         ours: next((t for t in theirs if _is_there(t, names)), theirs[0]) for ours, theirs in theirs_of.items()
     }
-    table.rows = [(row, {ours: _cell(values, theirs) for ours, theirs in table.columns.items()}) for row, values in raw]
+    table.rows = [(row, {ours: cell(values, theirs) for ours, theirs in table.columns.items()}) for row, values in raw]
     if not table.rows and not table.problems:
         table.problems.append((0, "it holds no rows"))
     elif table.rows:
@@ -191,7 +202,7 @@ def _is_there(theirs: str, names: Sequence[str]) -> bool:
     return theirs in names or ("." in theirs and theirs.partition(".")[0] in names)
 
 
-def _cell(values: Mapping[str, Any], theirs: str) -> Any:
+def cell(values: Mapping[str, Any], theirs: str) -> Any:
     """Get the value of a column, or what a path leads to inside it; None where the path ends."""
     if theirs in values or "." not in theirs:
         return values.get(theirs)
@@ -232,11 +243,9 @@ def _raw_rows(source: str | Path | HubData, table: RowTable, wanted: set[str]) -
     """Their column names, and the rows."""
     if isinstance(source, HubData):
         return _hub_rows(source, table)
-    match = _HUB.fullmatch(str(source))
-    if match is not None:
-        return _hub_rows(HubData(match["name"], match["split"], match["config"]), table)
-    if str(source).startswith("hf:"):
-        raise InputError(f"{source}: write a data set of the hub as hf:owner/name/split or hf:owner/name:config/split")
+    of_hub = hub_data(str(source))
+    if of_hub is not None:
+        return _hub_rows(of_hub, table)
     if Path(source).suffix == ".jsonl":
         return _jsonl_rows(Path(source), table)
     if Path(source).suffix == ".parquet":
@@ -262,7 +271,7 @@ def _jsonl_rows(path: Path, table: RowTable) -> tuple[list[str], RawRows]:
         if len(line) > longest:
             raise too_much(path, f"line {number} has {len(line):,} bytes", longest, "RELIFT_MAX_ROW_BYTES")
         require_rows(path, number)
-        text = table.repaired(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
+        text = table.cleaned(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
         if not text.strip():
             continue
         try:
@@ -286,7 +295,7 @@ def _parquet_rows(path: Path, wanted: set[str]) -> tuple[list[str], RawRows]:
         if twice:
             raise InputError(f"{path}: two columns are called {twice[0]!r}")
         require_rows(path, file.metadata.num_rows)
-        _require_small_cells(path, file)
+        require_small_cells(path, file)
         columns = _columns(path, file, [name for name in names if name in wanted])
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: no parquet file: {str(error).splitlines()[0]}") from None
@@ -302,11 +311,11 @@ def _columns(path: Path, file: pq.ParquetFile, names: list[str]) -> dict[str, li
         if n_bytes > most:
             raise too_much(path, f"it unpacks to {n_bytes:,} bytes and more", most, "RELIFT_MAX_DATA_BYTES")
         for name, values in columns.items():
-            values += _values(pa.chunked_array([batch.column(name)]))
+            values += python_values(pa.chunked_array([batch.column(name)]))
     return columns
 
 
-def _require_small_cells(path: Path, file: pq.ParquetFile) -> None:
+def require_small_cells(path: Path, file: pq.ParquetFile) -> None:
     """Refuse a column whose cells are huge on average, by what the file says of itself: before they are unpacked."""
     longest = limit("RELIFT_MAX_ROW_BYTES", LARGEST_ROW)
     for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
@@ -317,7 +326,7 @@ def _require_small_cells(path: Path, file: pq.ParquetFile) -> None:
                 raise too_much(path, what, longest, "RELIFT_MAX_ROW_BYTES")
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
+def python_values(column: pa.ChunkedArray) -> list[Any]:
     """Python values of a column; bytes in a text that are no UTF-8 become lone surrogates, to be repaired."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -329,6 +338,26 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
+    data = open_hub(source)
+    files = (getattr(getattr(data, "info", None), "download_checksums", None) or {}).keys()
+    commits = {match[1] for file in files for match in [_COMMIT.match(str(file))] if match}
+    require_rows(str(source), len(data))
+    table.revision = commits.pop() if len(commits) == 1 else source.revision
+    return list(data.column_names), [(i, values) for i, values in enumerate(data, start=1)]
+
+
+def hub_data(source: str) -> HubData | None:
+    """Read `hf:owner/name[:config]/split`; None for what does not begin with hf:. InputError for another form."""
+    match = _HUB.fullmatch(source)
+    if match is not None:
+        return HubData(match["name"], match["split"], match["config"])
+    if source.startswith("hf:"):
+        raise InputError(f"{source}: write a data set of the hub as hf:owner/name/split or hf:owner/name:config/split")
+    return None
+
+
+def open_hub(source: HubData) -> Any:
+    """Open a split of a data set of the hub: rows are read from its local copy one by one. Raises HubFault."""
     try:
         import datasets
         from datasets.exceptions import DatasetsError
@@ -340,17 +369,12 @@ def _hub_rows(source: HubData, table: RowTable) -> tuple[list[str], RawRows]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # it would tell of each of its retries
     try:
-        data = datasets.load_dataset(source.name, source.config, split=source.split, revision=source.revision)
+        return datasets.load_dataset(source.name, source.config, split=source.split, revision=source.revision)
     except (OSError, ValueError, DatasetsError) as error:  # not there, gated, no network; unknown split or revision
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise HubFault(f"{source}: {said}", reason=_reason(error)) from None
     finally:
         logging.set_verbosity(verbosity)
-    files = (getattr(getattr(data, "info", None), "download_checksums", None) or {}).keys()
-    commits = {match[1] for file in files for match in [_COMMIT.match(str(file))] if match}
-    require_rows(str(source), len(data))
-    table.revision = commits.pop() if len(commits) == 1 else source.revision
-    return list(data.column_names), [(i, values) for i, values in enumerate(data, start=1)]
 
 
 def _reason(error: Exception) -> str:

@@ -100,6 +100,34 @@ def attend_explicitly(
     return (weights @ value_BKWD[:, :, None]).reshape(rows, heads, length, -1)
 
 
+def attend_fused(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    scale: float | None,
+    seen: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Attend by torch's fused kernels, causally or to what `seen` says: [B, H, L, D]; key and value [B, K, W, D].
+
+    Heads of keys that several query heads share are handed on as they are where a kernel takes them so. In float32 on
+    CUDA none does but the one that writes all scores down (docstring of torch's scaled_dot_product_attention on
+    enable_gqa: flash and math kernels alone; flash takes no float32), so there they are repeated.
+    """
+    grouped = query.shape[1] != key.shape[1]
+    if grouped and repeats_heads(query.device.type, query.dtype):
+        copies = query.shape[1] // key.shape[1]
+        key, value, grouped = key.repeat_interleave(copies, 1), value.repeat_interleave(copies, 1), False
+    return torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, is_causal=seen is None, scale=scale, enable_gqa=grouped
+    )
+
+
+def repeats_heads(device: str, dtype: torch.dtype) -> bool:
+    """Say whether shared heads of keys must be repeated, for want of a kernel that reads them as they are."""
+    return device == "cuda" and dtype not in (torch.float16, torch.bfloat16)
+
+
 def weights_of(scores_BKMLW: torch.Tensor, seen: torch.Tensor, rule: Rule) -> torch.Tensor:
     """Turn scaled scores into weights that sum to 1, or to less where a sink takes its part."""
     scores = scores_BKMLW.to(torch.promote_types(scores_BKMLW.dtype, torch.float32))

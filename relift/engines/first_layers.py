@@ -21,6 +21,22 @@ def body_of(model: Any) -> Any:
     return body
 
 
+def layers_of(model: Any) -> list[torch.nn.Module]:
+    """Find the layers of a model: what it says must not be split, or the list that has as many as its configuration.
+
+    [] where neither tells.
+    """
+    named = set(getattr(model, "_no_split_modules", None) or ())
+    found = [module for module in model.modules() if type(module).__name__ in named]
+    return found or list(_stack_of(model))
+
+
+def _stack_of(model: Any) -> torch.nn.ModuleList:
+    total = int(model.config.get_text_config().num_hidden_layers)
+    lists = (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == total)
+    return next(lists, torch.nn.ModuleList())
+
+
 def checkable(model: Any) -> Any:
     """Give the model itself where it is small and exact, else a float32 copy of its first layers."""
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
@@ -51,9 +67,7 @@ def _needed(model: Any) -> int:
     """Count the layers up to the first of the last new kind, two at least."""
     text = model.config.get_text_config()
     total = int(text.num_hidden_layers)
-    stack = next(
-        (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == total), torch.nn.ModuleList()
-    )
+    stack = _stack_of(model)
     types = getattr(text, "layer_types", None) or [None] * total
     kinds = [
         (types[i], tuple((name, p.shape) for name, p in layer.named_parameters())) for i, layer in enumerate(stack)

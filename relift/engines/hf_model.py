@@ -6,7 +6,6 @@ Safetensors only, and no code of a checkpoint is run. `option` is how the reader
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from relift.engines.adapters import require_no_adapter
 from relift.engines.checkpoint_files import (
     require_fitting_size,
     require_own_files,
@@ -25,6 +25,7 @@ from relift.engines.checkpoint_files import (
     token_ids_of,
 )
 from relift.engines.context import AS_PUBLISHED, Positions
+from relift.engines.tied_weights import require_consistent_ties
 from relift.errors import InputError
 from relift.prompts import end_of_turn
 from relift.suggest import hint
@@ -82,23 +83,13 @@ def require_model_name(path: str, *, option: str = MODEL) -> None:
     """Refuse what is neither a folder with a model nor could be a name on the hub, before the hub is asked."""
     folder = Path(path)
     if folder.is_dir():
-        if (folder / "adapter_config.json").exists():  # beside a config.json too: peft would load its base
-            raise InputError(f"{option}{path!r}: an adapter{_base_of_adapter(folder)}: merge it into its base first")
+        require_no_adapter(folder, where=f"{option}{path!r}")
         if not (folder / "config.json").is_file():
             raise InputError(f"{option}{path!r}: no config.json there: not a transformers checkpoint")
     elif folder.exists() or path.startswith((".", "~", "/")) or path.count("/") > 1:
         raise InputError(f"{option}{path!r}: there is no such folder; name a folder, or a hub id as owner/name")
     else:
         hub_logging.set_verbosity_error()  # else every retry of every file is a line of its own
-
-
-def _base_of_adapter(folder: Path) -> str:
-    """Name the model that an adapter was trained on, where its configuration says so."""
-    try:
-        base = json.loads((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return f" of {base}" if isinstance(base, str) and base else ""
 
 
 def stop_tokens(
@@ -173,6 +164,8 @@ def load_model(
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
     try:
         require_fitting_size(model_config, path, option=option)
+        if Path(path).is_dir():
+            require_ties(path, model_config, option=option)
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             path,
             config=model_config,
@@ -192,8 +185,22 @@ def load_model(
     ):
         if names:  # transformers would draw them at random
             raise InputError(f"{option}{path!r}: {len(names)} weights are {what}, first {names[0]}")
+    if not Path(path).is_dir():  # a model of the hub: its files are here by now
+        require_ties(path, model_config, revision=revision, option=option)
     _drop_invalid_generation(model)
     return model.to(device)
+
+
+def require_ties(path: str, model_config: Any, *, revision: str | None = None, option: str = MODEL) -> None:
+    """Refuse weights that are tied in config.json and not in the files, or the other way round; of a model of the hub
+    where its files are here. Raises InputError."""
+    folder = Path(path)
+    if not folder.is_dir():
+        file = transformers.utils.cached_file(path, "config.json", revision=revision, local_files_only=True)
+        if file is None:
+            return
+        folder = Path(file).parent
+    require_consistent_ties(folder, model_config, where=f"{option}{path!r}")
 
 
 def _drop_invalid_generation(model: Any) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import SecretStr
 
-from relift.engines.openai_wire import Retryable, failure_of
+from relift.engines.openai_replies import Retryable, failure_of
 from relift.errors import InputError
 
 LARGEST_BODY = 64 * 2**20  # bytes
@@ -111,8 +111,8 @@ class HttpClient:
                     return data
         except TimeoutError:
             raise Retryable(f"no answer within {seconds:.0f} s", paid=True) from None
-        except httpx2.ConnectError as error:
-            raise Retryable(f"cannot connect: {self._words(error)}") from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise Retryable(f"cannot connect: {self._words(error)}", connected=False) from None
         except httpx2.TransportError as error:
             raise Retryable(f"connection lost: {self._words(error)}", paid=True) from None
         except httpx2.HTTPError as error:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache
 
-from relift.engines.attention_rules import Rule, attend_explicitly, rule_of
+from relift.engines.attention_rules import Rule, attend_explicitly, attend_fused, rule_of
 
 # Widths grow in these steps. With 16 the last bits of a log-probability depended on how many rows there were (MKL picks
 # another kernel for the odd multiples of 16 when rows are few); with 32 they did not (AVX-512, torch 2.13, float32).
@@ -137,8 +137,7 @@ def _prefill(
     """Attend from every token of the prompts to those before it: [P, H*M, L, D]."""
     length = key.shape[2]
     if not (rule.limits(length) or rule.reweighs):
-        grouped = query.shape[1] != key.shape[1]
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+        return attend_fused(query, key, value, scale=scaling)
     position_L = torch.arange(length, device=query.device)
     seen_LL = rule.sees(position_L[:, None], position_L)
     # A prompt at a time: the scores of all heads stand in memory.

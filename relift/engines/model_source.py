@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from relift.engines.adapters import require_no_adapter
 from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint, plain_name
@@ -79,6 +80,7 @@ def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], Non
         return _of_run(run, int(step.group(1)), on_event)
     if (folder / "run.json").is_file():
         return _of_run(folder, None, on_event)
+    require_no_adapter(folder, where=f"MODEL {str(folder)!r}")
     if not (folder / "config.json").is_file():
         raise InputError(
             f"MODEL {str(folder)!r}: neither config.json nor run.json there: not a checkpoint and not a training run"

@@ -16,6 +16,7 @@ from relift.engines.checks import check_requests
 from relift.engines.context import context_limit
 from relift.engines.decoding_batch import ROW_MULTIPLE, DecodingBatch, Drawn, jobs_of
 from relift.engines.kv_cache import ATTENTION, KVCache
+from relift.engines.memory import memory_for
 from relift.engines.sampler_check import require_exact
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.errors import TOO_LARGE_STEPS, GuardStop, InputError, ReliftError
@@ -28,9 +29,9 @@ class TorchSampler:
     """An Engine (relift/engines/tokens.py) that samples with torch.
 
     Takes a copy of `model` (dropout off), so that a learner's model stays the learner's; with `copied` False the model
-    is the sampler's own from then on. `batch_rows`: answers written at a time. `max_context`: longest prompt and answer
-    together, in tokens; by default what the model's configuration says. Raises InputError for a model whose attention
-    it cannot do.
+    is the sampler's own from then on. `dtype`: type of the copy's weights, by default the model's. `batch_rows`:
+    answers written at a time. `max_context`: longest prompt and answer together, in tokens; by default what the model's
+    configuration says. Raises InputError for a model whose attention it cannot do.
 
     What holds of repeatability: the same call gives the same bits, log-probabilities included. In another order, split,
     or with other batch_rows, tokens were the same in every trial and, on a CPU in float32, so were the bits of the
@@ -47,6 +48,7 @@ class TorchSampler:
         max_context: int | None = None,
         version: int = 0,
         copied: bool = True,
+        dtype: torch.dtype | None = None,
     ) -> None:
         config = model.config.get_text_config()
         if batch_rows < ROW_MULTIPLE or batch_rows % ROW_MULTIPLE:
@@ -55,7 +57,7 @@ class TorchSampler:
         self.batch_rows = batch_rows
         self.policy_version = version
         self._vocab = int(config.vocab_size)
-        self._model = (copy.deepcopy(model) if copied else model).eval().requires_grad_(requires_grad=False)
+        self._model = (_copy_of(model, dtype) if copied else model).eval().requires_grad_(requires_grad=False)
         require_exact(self._model, lambda examined: examined.set_attn_implementation(ATTENTION))
         self._model.set_attn_implementation(ATTENTION)
         self._device = next(self._model.parameters()).device
@@ -124,7 +126,8 @@ class TorchSampler:
             return [[] for _ in requests]
         cache = KVCache(rows=self.batch_rows) if self._cache is None else self._cache
         self._cache = None  # a call that fails may leave numbers that are not finite in it
-        with torch.inference_mode():
+        lower = f"lower rollout.batch_rows (now {self.batch_rows})"
+        with torch.inference_mode(), memory_for("sampling", lower):
             log = DecodingBatch(self._model, jobs_of(requests, rows=self.batch_rows), sampling, cache).run(on_progress)
         self._cache = cache if cache.n_bytes <= KEPT_BYTES else None
         flat = iter(log.completions(seeds, frozenset(sampling.stop_token_ids)))
@@ -147,3 +150,13 @@ class TorchSampler:
                 ended = batch.run_for(STREAM_STEPS)
             yield from ended
         self._cache = cache if cache.n_bytes <= KEPT_BYTES else None
+
+
+def _copy_of(model: PreTrainedModel, dtype: torch.dtype | None) -> PreTrainedModel:
+    """Copy a model, its parameters in this type. Buffers keep theirs: rounded rotary frequencies turn wrongly."""
+    memo: dict[int, object] = {}
+    if dtype is not None:
+        memo = {
+            id(p): torch.nn.Parameter(p.detach().to(dtype, copy=True), requires_grad=False) for p in model.parameters()
+        }
+    return copy.deepcopy(model, memo)

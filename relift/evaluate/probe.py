@@ -73,7 +73,9 @@ def standing_line(s: Standing) -> str:
 
 def loaded_questions(source: str, *, warn: Callable[[str], None]) -> LoadedBenchmark:
     """Read a file of questions as a benchmark of its own, named after it. Raises InputError for golds nobody reads."""
-    read = read_questions(source, answer_kind=kind_of_golds)
+    read = read_questions(source, answer_kind=kind_of_golds, repeats="equal")
+    for note in read.notes:
+        warn(f"{source}: {note}")
     kinds = sorted({q.answer_kind for q in read.questions})
     for kind in kinds:
         require_kind(kind)
@@ -94,7 +96,7 @@ def probe_plan(
         return render_prompt(question, protocol=protocol, benchmark=mine, tokenizer=model.tokenizer)
 
     plan = make_plan([loaded], protocol=protocol, sampling=sampling, seed=seed, samples=samples, render=prompt)
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     return plan
 
 

@@ -38,7 +38,7 @@ def run_topup(run: Path, options: EvalOptions, *, samples: int, undetermined: bo
         print(f"{run}: no question to sample again ({why})")
         return
     plan = plan_again(reader, settings, model, chosen=chosen, samples=samples)
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     with ending_on_signals(console):
         for standing in append_to(run, destination, plan, model, options, why=why, console=console):
             print(f"draw {destination.draw}, {standing_line(standing)}")

@@ -34,6 +34,11 @@ class Judgement:
     answer: str | None = None
 
 
+def no_answer_rule(finish: Finish, *, ended: str) -> str:
+    """Name the rule of a text without a final answer, by why it ended; `ended`: the rule where the model ended it."""
+    return {Finish.length: "none.truncated", Finish.refused: "none.refused"}.get(finish, ended)
+
+
 class Scorer(Protocol):
     """Judges in order. A context manager: what it started (worker processes) ends with it, or with `close`.
 

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from relift.engines.attention_rules import Rule, attend_explicitly, rule_of
+from relift.engines.attention_rules import Rule, attend_explicitly, attend_fused, rule_of
 from relift.errors import InputError
 
 NAME = "relift_packed"
@@ -142,9 +141,8 @@ def _by_bucket(
         x.index_select(0, bucket.token_P).view(bucket.n_rows, bucket.longest, *x.shape[1:]).transpose(1, 2)
         for x in (query_NHD, key_NKD, value_NKD)
     )
-    grouped = query.shape[1] != key.shape[1]
     if not (rule.limits(bucket.longest) or rule.reweighs):
-        output = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped)
+        output = attend_fused(query, key, value, scale=scaling)
     else:
         position_L = torch.arange(bucket.longest, device=query.device)
         seen_LL = rule.sees(position_L[:, None], position_L)
@@ -152,9 +150,7 @@ def _by_bucket(
             rows = zip(query.split(1), key.split(1), value.split(1), strict=True)
             output = torch.cat([attend_explicitly(q, k, v, seen_LL, scale=scaling, rule=rule) for q, k, v in rows])
         else:
-            output = scaled_dot_product_attention(
-                query, key, value, attn_mask=seen_LL, scale=scaling, enable_gqa=grouped
-            )
+            output = attend_fused(query, key, value, scale=scaling, seen=seen_LL)
     # The width is that of the values: in latent attention (DeepSeek) it is not that of queries and keys.
     return output.transpose(1, 2).reshape(bucket.n_rows * bucket.longest, query_NHD.shape[1], -1)
 

@@ -1,18 +1,20 @@
 """Several processes, one learner: FSDP2 over torch.distributed. One process is the plain case of the same functions.
 
 Every process runs the same program on the same data and calls the learner with equal arguments; relift.trainer.parallel
-brings them together. On a CPU the backend is gloo.
+brings them together. On a CPU the backend is gloo. One process that computes in another type than its weights have
+(bfloat16 over float32) is sharded too, over a mesh of itself: FSDP2 casts and keeps the two apart.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 
 
 def world() -> tuple[int, int]:
@@ -20,21 +22,36 @@ def world() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def shard(root: torch.nn.Module, layers: list[torch.nn.Module], device: torch.device) -> None:
+def shard(
+    root: torch.nn.Module, layers: list[torch.nn.Module], device: torch.device, *, compute: torch.dtype | None = None
+) -> None:
     """Spread the parameters of `root` over all processes (FSDP2), its layers gathered one at a time.
 
     What belongs to no layer (embedding, head, last norm) is gathered for the whole of root's forward pass, so that a
-    tied head finds its weights there.
+    tied head finds its weights there. `compute`: type of the gathered weights and of all that is computed with them;
+    gradients are summed over processes and kept in float32. None: the type that the parameters have.
     """
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=HashStore(), rank=0, world_size=1)
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    # Inputs are not cast: token ids need none, and temperatures would lose digits.
+    policy = MixedPrecisionPolicy(cast_forward_inputs=False)
+    if compute is not None:
+        policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for layer in layers:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(root, mesh=mesh)
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(root, mesh=mesh, mp_policy=policy)
 
 
-def forget_gathered(root: Any) -> None:
+def reduce_now(root: torch.nn.Module, *, now: bool) -> None:
+    """Say whether the next backward pass sums the gradient over processes, or leaves it, whole, where it is."""
+    if isinstance(root, FSDPModule):
+        root.set_requires_gradient_sync(now)
+
+
+def forget_gathered(root: torch.nn.Module) -> None:
     """Let go of what a forward pass without backward left gathered: it would be stale after the next step."""
-    if world()[1] > 1:
+    if isinstance(root, FSDPModule):
         root.reshard()
 
 
@@ -48,7 +65,11 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
 def full(tensor: torch.Tensor) -> torch.Tensor:
     """The whole tensor: itself, or gathered from all processes onto the CPU (every process must call)."""
     tensor = tensor.detach()
-    return tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
+    if not isinstance(tensor, DTensor):
+        return tensor
+    if world()[1] == 1:
+        return tensor.to_local()  # nothing to gather: the live tensor, on its device
+    return tensor.full_tensor().cpu()
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
@@ -56,9 +77,33 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def like(tensor: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
-    """A copy of a whole tensor with type, device and sharding of `layout`. No communication: each takes its part."""
-    tensor = tensor.to(dtype=layout.dtype, device=layout.device, copy=True)
+def with_layout(part: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
+    """Take this process's part of a tensor for what it is part of, sharded as `layout`."""
     if not isinstance(layout, DTensor):
-        return tensor
-    return distribute_tensor(tensor, layout.device_mesh, layout.placements, src_data_rank=None)
+        return part
+    return DTensor.from_local(
+        part, layout.device_mesh, layout.placements, run_check=False, shape=layout.shape, stride=layout.stride()
+    )
+
+
+class Sliced(Protocol):
+    """A whole tensor of which pieces can be had: one in memory, or one in a file."""
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> torch.Tensor: ...
+
+
+def like(source: Sliced, layout: torch.Tensor) -> torch.Tensor:
+    """A copy of a whole tensor with type, device and sharding of `layout`. No communication, and nothing is read but
+    this process's part."""
+    part = source[_own_piece(layout)]
+    return with_layout(part.to(dtype=layout.dtype, device=layout.device, copy=True), layout)
+
+
+def _own_piece(layout: torch.Tensor) -> tuple[slice, ...]:
+    """Locate this process's part: FSDP2 cuts the first axis into equal pieces, rounded up; () is the whole tensor."""
+    if not isinstance(layout, DTensor):
+        return ()
+    assert [str(placement) for placement in layout.placements] == ["S(0)"]
+    each = -(-layout.shape[0] // layout.device_mesh.size())
+    first = layout.device_mesh.get_local_rank() * each
+    return (slice(min(first, layout.shape[0]), min(first + each, layout.shape[0])),)

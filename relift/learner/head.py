@@ -16,12 +16,14 @@ from typing import Any
 import torch
 
 CHUNK_ELEMENTS = 2**24  # logits computed at once: 64 MiB in float32
+CHUNK_ELEMENTS_CUDA = 2**27  # 512 MiB: small chunks read the head's weights more often than they fill the device
 
 
 class TokenScores(torch.autograd.Function):
     """Map (hidden_CD, weight_VD, bias_V, target_C, temperature, entropy_grad, softcap) to (logprob_C, entropy_C).
 
-    `bias_V` and `softcap` may be None; the temperature is one number or [C]. The backward pass computes the logits
+    `bias_V` and `softcap` may be None; the temperature is one number or [C]. `chunk_elements`: logits computed at once,
+    by default CHUNK_ELEMENTS. The backward pass computes the logits
     again, chunk by chunk; if all of them fit into one chunk they are kept. Without `entropy_grad` the entropy is a
     number to record, not differentiable.
     """
@@ -36,8 +38,9 @@ class TokenScores(torch.autograd.Function):
         temperature: float | torch.Tensor,
         entropy_grad: bool,  # noqa: FBT001 - torch passes these by position
         softcap: float | None = None,
+        chunk_elements: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        chunks = _chunks(len(target_C), len(weight_VD))
+        chunks = _chunks(len(target_C), len(weight_VD), chunk_elements)
         logprob_C = torch.empty(len(target_C), dtype=torch.float32, device=hidden_CD.device)
         if hidden_CD.dtype == torch.float64:
             logprob_C = logprob_C.double()
@@ -50,6 +53,7 @@ class TokenScores(torch.autograd.Function):
         keep = len(chunks) == 1 and softcap is None  # the slope of a cap cannot be had from log-probabilities
         ctx.save_for_backward(hidden_CD, weight_VD, bias_V, target_C, entropy_C, logprobs_CV if keep else None)
         ctx.temperature, ctx.entropy_grad, ctx.softcap = temperature, entropy_grad, softcap
+        ctx.chunk_elements = chunk_elements
         if not entropy_grad:
             ctx.mark_non_differentiable(entropy_C)
         return logprob_C, entropy_C
@@ -61,7 +65,7 @@ class TokenScores(torch.autograd.Function):
         grad_hidden_CD = torch.empty_like(hidden_CD)
         grad_weight_VD = torch.zeros_like(weight_VD)
         grad_bias_V = None if bias_V is None else torch.zeros_like(bias_V)
-        for chunk in _chunks(len(target_C), len(weight_VD)):
+        for chunk in _chunks(len(target_C), len(weight_VD), ctx.chunk_elements):
             logprobs_CV, slope_CV = kept_CV, None
             if logprobs_CV is None:
                 temperature = _of(ctx.temperature, chunk)
@@ -83,11 +87,11 @@ class TokenScores(torch.autograd.Function):
             grad_weight_VD.addmm_(grad_CV.T, hidden_CD[chunk])
             if grad_bias_V is not None:
                 grad_bias_V += grad_CV.sum(0)
-        return grad_hidden_CD, grad_weight_VD, grad_bias_V, None, None, None, None
+        return grad_hidden_CD, grad_weight_VD, grad_bias_V, None, None, None, None, None
 
 
-def _chunks(n_tokens: int, vocabulary: int) -> list[slice]:
-    size = max(1, CHUNK_ELEMENTS // vocabulary)
+def _chunks(n_tokens: int, vocabulary: int, elements: int | None) -> list[slice]:
+    size = max(1, (elements or CHUNK_ELEMENTS) // vocabulary)
     return [slice(start, min(start + size, n_tokens)) for start in range(0, n_tokens, size)]
 
 

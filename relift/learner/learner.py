@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from relift.engines.first_layers import layers_of
+from relift.engines.memory import memory_for
 from relift.errors import InputError
 from relift.learner import distributed
 from relift.learner.exactness import exchange_attention
 from relift.learner.gradient import N_SUMS, SUMS, token_gradients
+from relift.learner.head import CHUNK_ELEMENTS_CUDA
 from relift.learner.importance import GAP_SUMS, quantile
 from relift.learner.model import LogprobModel, run
 from relift.learner.optim import MOMENTS, NamedOptimizer, OptimizerSpec
@@ -37,6 +41,11 @@ class Learner:
     computes each layer twice and keeps only its input: for models whose activations do not fit. `longest`: tokens of
     the longest sequence to come; the model is checked at that length. Raises InputError for a model that cannot be
     trained exactly (no exchangeable attention, logits that are not a linear head).
+
+    `compute`: type that weights are cast to for all computing, while they, their gradient and moments stay in their
+    own; FSDP2 does it, in one process too. `head_chunk`: logits computed at once. `offload_moments`: the optimizers'
+    moments lie on the CPU between steps. `sync_gradients`: sum the gradient over processes after each micro-batch, or
+    after the last one, which saves exchanges and takes room for the whole gradient on every process.
     """
 
     def __init__(
@@ -48,21 +57,36 @@ class Learner:
         device: str | torch.device = "cpu",
         checkpoint_activations: bool = False,
         longest: int | None = None,
+        compute: torch.dtype | None = None,
+        head_chunk: int | None = None,
+        offload_moments: bool = False,
+        sync_gradients: Literal["each", "last"] = "each",
     ) -> None:
         self.rank, self.world_size = distributed.world()
         self.device = torch.device(device)
         self.token_budget = token_budget
         self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
         exchange_attention(self.model, self.device, longest=longest)
-        layers = [m for m in self.model.modules() if type(m).__name__ in (self.model._no_split_modules or ())]
+        layers = layers_of(self.model)
         if checkpoint_activations:
+            _require_layers(self.model, layers)
             for layer in layers:
                 _checkpoint(layer)
-        self._logprobs = LogprobModel(self.model)
-        if self.world_size > 1:
-            distributed.shard(self._logprobs, layers, self.device)
+        if head_chunk is None and self.device.type == "cuda":
+            head_chunk = CHUNK_ELEMENTS_CUDA
+        self._logprobs = LogprobModel(self.model, chunk_elements=head_chunk)
+        own = next(self.model.parameters()).dtype
+        self.compute = own if compute is None else compute
+        if self.world_size > 1 or self.compute != own:
+            distributed.shard(
+                self._logprobs, layers, self.device, compute=None if self.compute == own else self.compute
+            )
+        self._sync_gradients = sync_gradients
         self._parameters = dict(self.model.named_parameters())  # a tied head appears once, as the embedding
-        self._optimizers = {name: NamedOptimizer(name, spec, self._parameters) for name, spec in optimizers.items()}
+        self._optimizers = {
+            name: NamedOptimizer(name, spec, self._parameters, offload=offload_moments)
+            for name, spec in optimizers.items()
+        }
         self._reference: list[torch.Tensor] = []
         self._clear()
 
@@ -73,7 +97,7 @@ class Learner:
         flat = torch.zeros(int(bounds[-1]), device=self.device)
         kept = [ix for ix, s in enumerate(sequences) if len(s.completion_ids_T)]
         for batch in self._share([sequences[ix] for ix in kept]):
-            with torch.no_grad():
+            with torch.no_grad(), self._memory_for("scoring"):
                 logprob_C, _ = run(
                     self._logprobs,
                     batch,
@@ -115,12 +139,26 @@ class Learner:
         nothing. Values that are not finite (scores, old log-probabilities, advantages) stop the next `optim_step`.
         """
         started = time.perf_counter()
+        with self._memory_for("training"):
+            self._accumulate(update)
+        self._seconds += time.perf_counter() - started
+
+    def _memory_for(self, doing: str) -> AbstractContextManager[None]:
+        return memory_for(
+            doing,
+            f"lower runtime.token_budget (now {self.token_budget} tokens a micro-batch) or runtime.head_chunk, or set "
+            "model.checkpoint_activations = true",
+        )
+
+    def _accumulate(self, update: Update) -> None:
         components = update.components
         rows = [(k, p) for k, c in enumerate(components) for p, s in enumerate(c.sequences) if len(s.completion_ids_T)]
         component_R, place_R = np.array(rows, np.int64).reshape(-1, 2).T
         temperature_R = np.array([components[k].temperature for k, _ in rows])
         entropy_grad = any(term.entropy_weight for c in components for term in c.terms)
-        for batch in self._share([components[k].sequences[p] for k, p in rows]):
+        batches = list(self._share([components[k].sequences[p] for k, p in rows]))
+        for number, batch in enumerate(batches, start=1):
+            distributed.reduce_now(self._logprobs, now=self._sync_gradients == "each" or number == len(batches))
             row_S = batch.index_S
             logprob_C, entropy_C = run(
                 self._logprobs,
@@ -138,7 +176,6 @@ class Learner:
             if entropy_grad:
                 outputs, seeds = [*outputs, entropy_C], [*seeds, entropy_gradient_C * self.world_size]
             torch.autograd.backward(outputs, seeds)
-        self._seconds += time.perf_counter() - started
 
     def optim_step(self, optimizer: str, *, run_steps: int | None = None) -> UpdateStats:
         """Clip, step, clear the gradient. A loss, norm or learning rate that is not finite, or a norm above the
@@ -160,7 +197,8 @@ class Learner:
         if not skipped:
             if chosen.spec.max_grad_norm is not None:
                 self._scale_gradients(chosen.spec.max_grad_norm / (norm + 1e-6))
-            chosen.step(lr)
+            with memory_for("the step of an optimizer", "set runtime.offload_moments = true"):
+                chosen.step(lr)
         seconds = self._seconds + time.perf_counter() - started
         self._clear()
         return UpdateStats(
@@ -195,19 +233,32 @@ class Learner:
         Tensors: "model/<parameter or buffer>", "optimizer/<name>/<parameter>/exp_avg" and "…/exp_avg_sq", whole, on
         process 0; other processes get none, but must call. Live tensors, as in `model_state_dict`. Scalars fit JSON.
         """
-        tensors = {f"model/{name}": tensor for name, tensor in self._model_tensors().items()}
-        for name, optimizer in self._optimizers.items():
-            tensors |= {f"optimizer/{name}/{moment}": tensor for moment, tensor in optimizer.moments().items()}
         whole = {}
-        for name, tensor in tensors.items():
-            gathered = distributed.full(tensor)
+        for name, tensor in self.parts().items():
+            gathered = distributed.full(tensor())
             if self.rank == 0:
                 whole[name] = gathered
-        return whole, {"optimizer_steps": {name: o.steps for name, o in self._optimizers.items()}}
+        return whole, self.scalars()
 
-    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` gave; every process passes the whole tensors. Accumulated gradient is
-        dropped. Raises InputError, and changes nothing, if the names are not this learner's."""
+    def parts(self) -> dict[str, Callable[[], torch.Tensor]]:
+        """Give all that `state_dict` gathers, by name and in one order on every process, as it lies here: a tensor, or
+        this process's part of one (distributed.full makes it whole)."""
+        tensors = {f"model/{name}": partial(_itself, tensor) for name, tensor in self._model_tensors().items()}
+        moments = {
+            f"optimizer/{name}/{moment}": tensor
+            for name, optimizer in self._optimizers.items()
+            for moment, tensor in optimizer.moments().items()
+        }
+        return {**tensors, **moments}
+
+    def scalars(self) -> dict[str, Any]:
+        """Give the part of the state that is no tensor."""
+        return {"optimizer_steps": {name: o.steps for name, o in self._optimizers.items()}}
+
+    def load_state_dict(self, tensors: Mapping[str, distributed.Sliced], scalars: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` gave; every process passes the whole tensors, in memory or in files, and
+        takes its part. Accumulated gradient is dropped. Raises InputError, and changes nothing, if the names are not
+        this learner's."""
         steps: Mapping[str, int] = scalars["optimizer_steps"]
         own = self._model_tensors()
         odd = sorted(set(steps) ^ set(self._optimizers))
@@ -220,14 +271,13 @@ class Learner:
             for name, tensor in own.items():
                 tensor.copy_(distributed.like(tensors[f"model/{name}"], tensor))
         for name, optimizer in self._optimizers.items():
-            loaded = {
-                f"{p}/{m}": distributed.like(tensors[f"optimizer/{name}/{p}/{m}"], parameter.detach())
-                for p, parameter in self._parameters.items()
-                for m in MOMENTS
-                if steps[name]
-            }
-            optimizer.load(steps[name], loaded)
+            optimizer.load(steps[name], partial(self._moment, tensors, name))
         self._clear()
+
+    def _moment(self, tensors: Mapping[str, distributed.Sliced], optimizer: str, name: str) -> torch.Tensor:
+        """Take this process's part of a moment, named "<parameter>/<moment>"."""
+        parameter = self._parameters[name.rpartition("/")[0]]
+        return distributed.like(tensors[f"optimizer/{optimizer}/{name}"], parameter.detach())
 
     def _model_tensors(self) -> dict[str, torch.Tensor]:
         """Parameters, tied ones once, and the buffers that a checkpoint holds."""
@@ -268,8 +318,21 @@ class Learner:
         self._seconds = 0.0
 
 
+def _itself(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
 def _mean(total: float, count: float) -> float | None:
     return total / count if count else None
+
+
+def _require_layers(model: Any, layers: Sequence[torch.nn.Module]) -> None:
+    if not layers:
+        raise InputError(
+            f"model.checkpoint_activations: the layers of {type(model).__name__} cannot be told apart (it names no "
+            "module that must stay whole, and no list in it has as many entries as its configuration says layers); set "
+            "it to false, or take another model"
+        )
 
 
 def _checkpoint(layer: Any) -> None:

@@ -30,9 +30,10 @@ class LogprobModel(torch.nn.Module):
     differentiable.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, chunk_elements: int | None = None) -> None:
         super().__init__()
         self.model = model
+        self.chunk_elements = chunk_elements
 
     def forward(
         self,
@@ -53,7 +54,7 @@ class LogprobModel(torch.nn.Module):
         factor, softcap = logit_scale_of(self.model)
         bias = getattr(head, "bias", None)
         logprob_C, entropy_C = TokenScores.apply(
-            hidden_CD, head.weight, bias, target_C, temperature / factor, entropy_grad, softcap
+            hidden_CD, head.weight, bias, target_C, temperature / factor, entropy_grad, softcap, self.chunk_elements
         )
         return logprob_C, entropy_C
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 
 from relift.errors import InputError
+from relift.learner.distributed import local, with_layout
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -52,51 +54,97 @@ class OptimizerSpec:
 
 
 class NamedOptimizer:
-    """AdamW over named parameters, with a count of its steps. Moments come into being with the first step."""
+    """AdamW over named parameters, with a count of its steps. Moments come into being with the first step.
 
-    def __init__(self, name: str, spec: OptimizerSpec, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+    With `offload` the moments lie on the CPU between steps, and one parameter's at a time come to the device for it.
+    Each element's step is its own, so that changes no bit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: OptimizerSpec,
+        parameters: Mapping[str, torch.nn.Parameter],
+        *,
+        offload: bool = False,
+    ) -> None:
         self.name = name
         self.spec = spec
         self.parameters = dict(parameters)
+        self.offload = offload
         self.reset()
 
     def reset(self) -> None:
         """Go back to no moments and the beginning of the schedule."""
         self.steps = 0
-        self._adamw = torch.optim.AdamW(
-            list(self.parameters.values()),
-            lr=0.0,  # set before every step
-            betas=self.spec.betas,
-            eps=self.spec.eps,
-            weight_decay=self.spec.weight_decay,
-            fused=True,
-        )
+        every = list(self.parameters.values())
+        self._adamws = [
+            torch.optim.AdamW(
+                together,
+                lr=0.0,  # set before every step
+                betas=self.spec.betas,
+                eps=self.spec.eps,
+                weight_decay=self.spec.weight_decay,
+                fused=True,
+            )
+            for together in ([[p] for p in every] if self.offload else [every])
+        ]
 
     def step(self, lr: float) -> None:
         """Make one AdamW step on the gradients in place; a parameter without one takes part with gradient 0."""
         for parameter in self.parameters.values():
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        for group in self._adamw.param_groups:
-            group["lr"] = lr
-        self._adamw.step()
+        for adamw in self._adamws:
+            for group in adamw.param_groups:
+                group["lr"] = lr
+            if self.offload:
+                _move_moments(adamw, to_device=True)
+            adamw.step()
+            if self.offload:
+                _move_moments(adamw, to_device=False)
         self.steps += 1
 
-    def moments(self) -> dict[str, torch.Tensor]:
-        """The live tensors by name, "<parameter>/exp_avg" and "<parameter>/exp_avg_sq"; none before the first step."""
+    def moments(self) -> dict[str, Callable[[], torch.Tensor]]:
+        """Give the moments by name, "<parameter>/exp_avg" and "<parameter>/exp_avg_sq"; none before the first step.
+
+        Calling one gives the live tensor, or a copy on the parameter's device of one that lies on the CPU.
+        """
         if self.steps == 0:
             return {}
-        state = self._adamw.state
-        return {f"{n}/{m}": state[p][m] for n, p in self.parameters.items() for m in MOMENTS}
+        state = self._state()
+        return {f"{n}/{m}": partial(self._moment, p, state[p][m]) for n, p in self.parameters.items() for m in MOMENTS}
 
-    def load(self, steps: int, moments: Mapping[str, torch.Tensor]) -> None:
-        """Continue after `steps` steps with these moments (of the parameters' own layout)."""
+    def _moment(self, parameter: torch.nn.Parameter, moment: torch.Tensor) -> torch.Tensor:
+        return with_layout(moment.to(parameter.device), parameter.detach()) if self.offload else moment
+
+    def _state(self) -> dict[torch.Tensor, dict[str, Any]]:
+        return {parameter: state for adamw in self._adamws for parameter, state in adamw.state.items()}
+
+    def load(self, steps: int, moment_of: Callable[[str], torch.Tensor]) -> None:
+        """Continue after `steps` steps with the moments that are given by name, in their parameters' layout."""
         self.reset()
         self.steps = steps
         if steps == 0:
             return
+        for adamw in self._adamws:
+            for group in adamw.param_groups:
+                for parameter in group["params"]:
+                    adamw.state[parameter] = {}
+        states = self._state()
         for name, parameter in self.parameters.items():
-            state = self._adamw.state[parameter]
+            state = states[parameter]
             state["step"] = torch.tensor(float(steps), device=parameter.device)  # one for all: no parameter sits out
             for moment in MOMENTS:
-                state[moment] = moments[f"{name}/{moment}"]
+                found = moment_of(f"{name}/{moment}")
+                state[moment] = local(found).cpu() if self.offload else found
+
+
+def _move_moments(adamw: torch.optim.AdamW, *, to_device: bool) -> None:
+    """Move an optimizer's moments to its parameters' device, in their layout, or this process's part to the CPU."""
+    for parameter, state in adamw.state.items():
+        for moment in MOMENTS:
+            if to_device:
+                state[moment] = with_layout(state[moment].to(parameter.device), parameter.detach())
+            else:
+                state[moment] = local(state[moment]).cpu()

@@ -8,7 +8,7 @@ own body.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from relift.store.tables import NAME_PART, commit_name
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 LEAST_KEPT = 2  # a damaged newest checkpoint must not end a run
+WriteFiles = Callable[[Path], Mapping[str, str] | None]  # may give the SHA-256 of files that were hashed already
 _FOLDER = re.compile(r"step-(\d{6,9})")
 
 
@@ -60,15 +61,15 @@ def steps_with_weights(root: Path) -> list[int]:
     return sorted(int(match.group(1)) for name in names if (match := _FOLDER.fullmatch(name)))
 
 
-def verify_checkpoint(root: Path, step: int) -> SavedCheckpoint:
-    """Read every byte and compare.
+def verify_checkpoint(root: Path, step: int, *, hashed: Collection[str] = ()) -> SavedCheckpoint:
+    """Read every byte and compare; of the files named in `hashed`, which have just been hashed, compare the sizes.
 
     Raises StoreError saying what is wrong, ReadFailed where it cannot be read now, FileNotFoundError if there is none.
     """
     path = checkpoint_folder(root, step)
     manifest = _read_manifest(path)
     with reading(path):
-        return _verified(root, step, path, manifest)
+        return _verified(root, step, path, manifest, hashed)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verified(root: Path, step: int, path: Path, manifest: dict[str, Any]) -> SavedCheckpoint:
+def _verified(root: Path, step: int, path: Path, manifest: dict[str, Any], hashed: Collection[str]) -> SavedCheckpoint:
     if manifest.get("format_version") != FORMAT_VERSION:
         raise StoreError(
             f"{path}: checkpoint format {manifest.get('format_version')}, this relift reads {FORMAT_VERSION}"
@@ -96,7 +97,8 @@ def _verified(root: Path, step: int, path: Path, manifest: dict[str, Any]) -> Sa
         file = path / name
         if not NAME_PART.fullmatch(name) or file.is_symlink() or not file.is_file():
             raise StoreError(f"{file}: missing, or not a plain file")
-        if file.stat().st_size != entry.get("bytes") or sha256_of_file(file) != entry.get("sha256"):
+        same = file.stat().st_size == entry.get("bytes")
+        if not same or (name not in hashed and sha256_of_file(file) != entry.get("sha256")):
             raise StoreError(f"{file}: damaged: size or SHA-256 differ from {MANIFEST}")
     commit = root / "commits" / commit_name(step, "")
     if not commit.is_file() or sha256_of_file(commit) != manifest.get("commit_sha256"):
@@ -112,7 +114,7 @@ class Checkpoints:
         self._verified: set[int] = set()  # hashed by this process already
         self._hashes: Hashes = {}  # of commit records
 
-    def save(self, step: int, write_files: Callable[[Path], None], *, info: dict[str, Any]) -> Path:
+    def save(self, step: int, write_files: WriteFiles, *, info: dict[str, Any]) -> Path:
         root, disk = self._root, self._disk
         final = checkpoint_folder(root, step)
         commit = root / "commits" / commit_name(step, "")
@@ -128,26 +130,27 @@ class Checkpoints:
                 make_folder(disk, final.parent)
                 remove_tree(disk, tmp)
                 disk.mkdir(tmp)
-            write_files(tmp)
+            hashed = write_files(tmp) or {}
             with storing(final, disk=disk):
-                self._seal(tmp, step, commit, info)
+                self._seal(tmp, step, commit, info, hashed)
                 disk.replace(tmp, final)  # onto a folder with files in it this fails: nothing is overwritten
                 disk.fsync(final.parent)
             done = True
         finally:  # whatever write_files raised goes on to the caller
             if not done:
                 remove_quietly(disk, [tmp])
-        verify_checkpoint(root, step)  # finds our mistakes, not the disk's: this reads the page cache
+        # Finds our mistakes, not the disk's: this reads the page cache.
+        verify_checkpoint(root, step, hashed=hashed)
         self._verified.add(step)
         return final
 
-    def _seal(self, tmp: Path, step: int, commit: Path, info: dict[str, Any]) -> None:
+    def _seal(self, tmp: Path, step: int, commit: Path, info: dict[str, Any], hashed: Mapping[str, str]) -> None:
         files = {}
         for file in sorted(tmp.iterdir()):
             if not file.is_file() or not NAME_PART.fullmatch(file.name) or file.name == MANIFEST:
                 raise ValueError(f"checkpoint files are plain files named like model.safetensors, not {file.name!r}")
             self._disk.fsync(file)
-            files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
+            files[file.name] = {"bytes": file.stat().st_size, "sha256": hashed.get(file.name) or sha256_of_file(file)}
         manifest = {
             "format_version": FORMAT_VERSION, "step": int(step), "files": files,
             "commit_sha256": sha256_of_file(commit), "commits": seal_of(hashes_up_to(self._root, step, self._hashes)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,7 @@ def attempt_row(
     rule: str,
     answer: str | None,
     finish: Finish,
-    n_tokens: int,
+    n_tokens: int | None,
     policy_version: int,
     decoding_id: str,
     seed: int,
@@ -35,20 +35,29 @@ def attempt_row(
     sum_logprob: float | None = None,
     mean_entropy: float | None = None,
     grader_agrees: bool | None = None,
+    reward: float | None = None,
+    rewards: Mapping[str, float | None] | None = None,
+    used_in_update: bool | None = None,
 ) -> dict[str, Any]:
-    """Make a row of `attempts`, with `text` beside it (null: not kept). `rule` and `answer` are the grader's."""
+    """Make a row of `attempts`, with `text` beside it (null: not kept). `rule` and `answer` are the grader's.
+
+    `reward`: what another trainer's reward functions gave; None: the verdict's. `rewards`: of each, by its name.
+    """
+    own = verdict is Verdict.undecided or reward is None
     return {
         "question_ix": question_ix,
         "attempt": attempt,
         "assistance": str(assistance),
         "verdict": str(verdict),
         "verdict_rule": rule,
-        "reward": reward_of(verdict),
+        "reward": reward_of(verdict) if own else reward,
+        "rewards": None if rewards is None else json.dumps(rewards),
         "finish": str(finish),
         "n_tokens": n_tokens,
         "answer": answer,
         "sum_logprob": sum_logprob,
         "mean_entropy": mean_entropy,
+        "used_in_update": used_in_update,
         "policy_version": policy_version,
         "decoding_id": decoding_id,
         "grader_agrees": grader_agrees,
@@ -67,7 +76,7 @@ def attempts_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def question_row(
-    question: Question, question_ix: int, *, prompt_tokens: int, has_demo: bool = False, source: str = ""
+    question: Question, question_ix: int, *, prompt_tokens: int | None, has_demo: bool = False, source: str = ""
 ) -> dict[str, Any]:
     """Make a row of `questions`. `source`: its data set and split where the question itself names none."""
     options = json.dumps(question.options, ensure_ascii=False) if question.options else None

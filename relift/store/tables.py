@@ -288,9 +288,12 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]], *, 
 
 def with_later_columns(table: Table, rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
     """Bring rows of an older file to the schema: columns that it lacks get their default, or null for "not measured",
-    and counts that it kept in 16 bits get 32."""
+    counts that it kept in 16 bits get 32, and columns that had no nulls then may have some."""
     names = [c.name for c in table.columns] if columns is None else list(columns)
     types = {column.name: column.type for column in table.columns}
+    optional = {column.name for column in table.columns if column.nullable}
+    fields = [f.with_nullable(nullable=True) if f.name in optional else f for f in rows.schema]
+    rows = rows.cast(pa.schema(fields, metadata=rows.schema.metadata)) if fields != list(rows.schema) else rows
     for at, field in enumerate(rows.schema):
         if field.type == pa.int16() and types.get(field.name) == pa.int32():
             wider = pa.field(field.name, pa.int32(), nullable=field.nullable)

@@ -62,7 +62,8 @@ def trajectories_of(
 
     everyone_N = np.ones(len(order), bool)
     correct_N = _equals(columns["verdict"], Verdict.correct)[order]
-    tokens_N = columns["n_tokens"].to_numpy(zero_copy_only=False)[order].astype(np.float64)
+    tokens_N = columns["n_tokens"].cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)[order]
+    counted_N = columns["n_tokens"].is_valid().to_numpy(zero_copy_only=False)[order]
     entropy = columns["mean_entropy"].cast(pa.float64())
     frame = {
         **{name: np.repeat(value, n_questions) for name, value in constants.items()},
@@ -72,8 +73,8 @@ def trajectories_of(
         "n_undecided": count(_equals(columns["verdict"], Verdict.undecided)[order]).astype(np.int32),
         "n_truncated": count(_equals(columns["finish"], Finish.length)[order]).astype(np.int32),
         "n_distinct_answers": _distinct(columns["answer"], order, row_N, n_questions).astype(np.int32),
-        "mean_tokens": mean(tokens_N, everyone_N),
-        "mean_tokens_correct": mean(tokens_N, correct_N),
+        "mean_tokens": mean(tokens_N, counted_N),
+        "mean_tokens_correct": mean(tokens_N, correct_N & counted_N),
         "mean_entropy": mean(
             entropy.fill_null(0.0).to_numpy(zero_copy_only=False)[order],
             entropy.is_valid().to_numpy(zero_copy_only=False)[order],

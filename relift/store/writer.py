@@ -19,7 +19,7 @@ import pyarrow as pa
 from relift.errors import InputError, StoreError
 from relift.run_record import RUN_ID, STORED, RunRecord, Start, as_json, parse_run
 from relift.schema import SCHEMA_VERSION, TABLES
-from relift.store.checkpoints import Checkpoints, SavedCheckpoint
+from relift.store.checkpoints import Checkpoints, SavedCheckpoint, WriteFiles
 from relift.store.commits import commit_records
 from relift.store.files import (
     DISK,
@@ -308,8 +308,10 @@ class RunWriter:
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
-    def save_checkpoint(self, step: int, write_files: Callable[[Path], None], *, info: dict[str, Any]) -> Path:
+    def save_checkpoint(self, step: int, write_files: WriteFiles, *, info: dict[str, Any]) -> Path:
         """Saves what `write_files(folder)` puts into an empty folder, after the step's commit; returns its path.
+
+        It may return the SHA-256 of files that were hashed already, by name; the others are hashed here.
 
         `info` must be JSON. What write_files raises is passed on, and nothing is left of the checkpoint.
         Raises StoreError if twice the last checkpoint does not fit on the disk.

@@ -124,7 +124,7 @@ def questions_of_the_ends(folder: Path) -> set[str]:
     if config.probe.ends_only is None:
         return set()
     read = read_questions(
-        config.probe.ends_only, columns=config.data.columns, answer_kind=lambda golds: "exact", repeats="collapse"
+        config.probe.ends_only, columns=config.data.columns, answer_kind=lambda golds: "exact", repeats="equal"
     )
     return {q.question_id for q in read.questions}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ _OPTION = "model.path = "
 def load_tokenizer(config: Config) -> tuple[Any, Any]:
     """Load tokenizer and model configuration of the base. Raises InputError when they cannot be had."""
     return checkpoint.load_tokenizer(
+        config.model.path, revision=config.model.revision, positions=positions_of(config), option=_OPTION
+    )
+
+
+def load_model_config(config: Config) -> Any:
+    """Load the base's configuration alone, its positions as configured. Raises InputError when it cannot be had."""
+    return checkpoint.load_model_config(
         config.model.path, revision=config.model.revision, positions=positions_of(config), option=_OPTION
     )
 
@@ -57,9 +65,31 @@ def device_of(config: Config) -> torch.device:
     return checkpoint.device_of(config.model.device, option="model.device = ")
 
 
+def compute_dtype(config: Config) -> torch.dtype:
+    """Find the type that learner and torch sampler compute in."""
+    dtype: torch.dtype = getattr(torch, config.model.compute or config.model.dtype)
+    return dtype
+
+
+def checkpoints_activations(config: Config, device: torch.device) -> bool:
+    """Say whether layers are computed twice to keep their inputs alone: as configured, else on CUDA."""
+    chosen = config.model.checkpoint_activations
+    return device.type == "cuda" if chosen is None else chosen
+
+
 def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write a transformers checkpoint of these weights."""
     model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)
+
+
+def write_config(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write what a transformers checkpoint has beside its weights, as save_pretrained does."""
+    described = copy.deepcopy(model.config)
+    described.architectures, described.dtype = [type(model).__name__], model.dtype
+    described.save_pretrained(folder)
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -4,6 +4,8 @@ weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
     state.tensors   safetensors too, by another name, for servers load every *.safetensors of a folder as weights:
                     moments of every optimizer, exposures, random state of torch
+    of several processes model-00001-of-00002.safetensors with its index, and state-00001-of-00002.tensors: one of each
+                    from every process (relift.trainer.shards)
     state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states, and where the
                     drawing of questions stands, if it is no function of the step
 """
@@ -12,68 +14,102 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from relift.errors import StoreError
 from relift.learner.learner import Learner
-from relift.trainer.parallel import from_first
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
+from relift.trainer.shards import can_shard, save_by_shards
+from relift.trainer.tensor_files import TensorFiles
 
-STATE = "state.tensors"
+STATE, STATE_FILES, STATE_JSON = "state.tensors", "state*.tensors", "state.json"
+MODEL_FILES = "model*.safetensors"
 WriteModel = Callable[[Path, dict[str, torch.Tensor]], None]
 
 
-def save(run: Run, kind: str | None, *, write_model: WriteModel) -> None:
+def save(run: Run, kind: str | None, *, write_model: WriteModel, write_config: Callable[[Path], None]) -> None:
     """A checkpoint of the last finished step. `kind` None: unscheduled, it leaves no row in `checkpoints`."""
     assert run.step is not None and isinstance(run.learner, Learner)
-    step, writer = run.step, run.record.writer
-    tensors, scalars = run.learner.state_dict()
-    weights = run.learner.model_state_dict()
-    tensors |= {
+    step, writer, learner = run.step, run.record.writer, run.learner
+    state = json.dumps(_state_of(run), allow_nan=False)
+    kl = run.record.kl_to_base
+    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row(), "kl_to_base": kl}
+    info = {"row": row}
+    if can_shard(learner.model.config.model_type):
+
+        def write_rest(folder: Path) -> None:
+            with writing(folder):
+                write_config(folder)
+                save_file(_own_tensors(run), folder / STATE)
+                (folder / STATE_JSON).write_text(state)
+
+        def save_sharded(write: Callable[[Path], dict[str, str]]) -> None:
+            writer.save_checkpoint(step, write, info=info)
+
+        save_by_shards(save_sharded, learner.parts(), write_rest)
+    else:
+        tensors, _ = learner.state_dict()
+        weights = learner.model_state_dict()
+
+        def write_all(folder: Path) -> None:
+            with writing(folder):
+                write_model(folder, weights)
+                there = {f"model/{name}" for name in TensorFiles(sorted(folder.glob(MODEL_FILES)))}
+                rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
+                save_file(rest | _own_tensors(run), folder / STATE)
+                (folder / STATE_JSON).write_text(state)
+
+        writer.save_checkpoint(step, write_all, info=info)
+    if row is not None and learner.rank == 0:
+        keep_row(run, row)
+
+
+def _state_of(run: Run) -> dict[str, Any]:
+    assert isinstance(run.learner, Learner)
+    return {
+        "step": run.step,
+        "skipped_in_a_row": run.skipped_in_a_row,
+        "ended_by": run.config.budget.model_dump() if run.ended else None,
+        "totals": vars(run.record.totals),
+        "buffer": run.buffer.state_dict(),
+        **({} if run.draws is None else {"draws": run.draws.state_dict()}),
+        "learner": run.learner.scalars(),
+        "random": {"python": random.getstate(), "numpy": _numpy_state()},
+    }
+
+
+def _own_tensors(run: Run) -> dict[str, torch.Tensor]:
+    """Gather the tensors of a checkpoint that are not the learner's."""
+    tensors = {
         "record/rl_exposures": torch.from_numpy(run.record.rl_exposures),
         "record/sft_exposures": torch.from_numpy(run.record.sft_exposures),
         "random/torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
-    state = {
-        "step": step,
-        "skipped_in_a_row": run.skipped_in_a_row,
-        "ended_by": run.config.budget.model_dump() if run.ended else None,
-        "totals": vars(run.record.totals),
-        "buffer": run.buffer.state_dict(),
-        **({} if run.draws is None else {"draws": run.draws.state_dict()}),
-        "learner": scalars,
-        "random": {"python": random.getstate(), "numpy": _numpy_state()},
-    }
-    kl = run.record.kl_to_base
-    row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row(), "kl_to_base": kl}
+    return tensors
 
-    def write(folder: Path) -> None:
-        try:
-            write_model(folder, weights)
-            there = {f"model/{name}" for path in folder.glob("model*.safetensors") for name in names_in(path)}
-            rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
-            save_file(rest, folder / STATE)
-            (folder / "state.json").write_text(json.dumps(state, allow_nan=False))
-        except (OSError, SafetensorError) as error:  # of safetensors a full disk comes without its errno
-            raise StoreError(
-                f"{folder}: cannot write the checkpoint: {error}; make room and start again, the run goes on from "
-                "its last checkpoint"
-            ) from None
 
-    writer.save_checkpoint(step, write, info={"row": row})
-    if row is not None and run.learner.rank == 0:
-        keep_row(run, row)
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong while files are written into one line."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # of safetensors a full disk comes without its errno
+        raise StoreError(
+            f"{folder}: cannot write the checkpoint: {error}; make room and start again, the run goes on from "
+            "its last checkpoint"
+        ) from None
 
 
 def keep_row(run: Run, row: dict[str, Any]) -> None:
@@ -92,45 +128,29 @@ def keep_row(run: Run, row: dict[str, Any]) -> None:
 
 def restore(run: Run, folder: Path) -> None:
     """Put learner, buffer, totals and random states back to a verified checkpoint. Its weights are published before
-    the engine is next asked."""
+    the engine is next asked. Of several processes each reads its own part of every tensor."""
     assert isinstance(run.learner, Learner)
-    state = json.loads((folder / "state.json").read_text())
-    # A tied head is in the files, but no parameter of its own. Of several processes the first alone has the names.
-    wanted = set(from_first(sorted(run.learner.state_dict()[0])))
-    model_files = sorted(folder.glob("model*.safetensors"))
-    weights = {f"model/{n}": t for path in model_files for n, t in load_tensors(path).items()}
-    tensors = {n: t for n, t in weights.items() if n in wanted} | load_tensors(folder / STATE)
+    state = json.loads((folder / STATE_JSON).read_text())
+    wanted = set(run.learner.parts())  # a tied head is in the files, but no parameter of its own
+    weights = TensorFiles(sorted(folder.glob(MODEL_FILES)), prefix="model/")
+    rest = TensorFiles(sorted(folder.glob(STATE_FILES)))
+    tensors = {n: t for n, t in weights.items() if n in wanted} | dict(rest)
     run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
     run.ended = state.get("ended_by") == run.config.budget.model_dump()  # a larger budget goes on
     run.record.totals = Totals.load(state["totals"])
-    run.record.rl_exposures = tensors.pop("record/rl_exposures").numpy()
-    run.record.sft_exposures = tensors.pop("record/sft_exposures").numpy()
+    run.record.rl_exposures = tensors.pop("record/rl_exposures")[()].clone().numpy()
+    run.record.sft_exposures = tensors.pop("record/sft_exposures")[()].clone().numpy()
     run.buffer.load_state_dict(state["buffer"])
     if run.draws is not None:
         run.draws.load_state_dict(state["draws"])
     version, numbers, gauss = state["random"]["python"]
     random.setstate((version, tuple(numbers), gauss))
     _set_numpy_state(state["random"]["numpy"])
-    torch.set_rng_state(tensors.pop("random/torch"))
+    torch.set_rng_state(tensors.pop("random/torch")[()].clone())
     cuda = tensors.pop("random/cuda", None)
     if cuda is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(cuda)
+        torch.cuda.set_rng_state(cuda[()].clone())
     run.learner.load_state_dict(tensors, state["learner"])
-
-
-def names_in(path: Path) -> list[str]:
-    """Names of the tensors of a safetensors file."""
-    with safe_open(path, framework="pt") as file:
-        return list(file.keys())
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file, copied out of it."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name).clone() for name in list(file.keys())}
-    except (OSError, SafetensorError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from None
 
 
 def _numpy_state() -> list[Any]:

@@ -27,12 +27,13 @@ def run_training(
     folder = out or Path("runs") / (config.name or config.recipe)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from relift.trainer.loop import Interrupted, train  # torch takes seconds: not before the configuration is read
-    from relift.trainer.parallel import any_process
+    from relift.trainer.parallel import among_peers, any_process
     from relift.trainer.setup import open_run
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
     console = Console(stderr=True, quiet=quiet or not first)
     with (
+        among_peers(),
         stop_on_signals() as received,
         open_run(config, folder, allow_changes=allow_changes, warn=warn_on(console)) as run,
     ):
@@ -50,6 +51,18 @@ def run_training(
                 sys.exit(128 + (received[0] if received else signal.SIGTERM))  # none: another process was told
         run.record.writer.update_run(status=RunStatus.done)
     console.print(f"done: {folder}  (verify it: relift check {folder})", soft_wrap=True, highlight=False, markup=False)
+
+
+def run_dry(source: str, *, overrides: Sequence[str], gpus: int | None, gpu_gib: float) -> None:
+    """Print what a run would take and whether its inputs hold. Raises OutOfMemory when the named GPUs are too small."""
+    config = load_config(source, overrides=overrides)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from relift.trainer.dry_run import dry_run, lines_of, require_room
+
+    found = dry_run(config, gpus=gpus, gpu_gib=gpu_gib, warn=warn_on(Console(stderr=True)))
+    for line in lines_of(found):
+        print(line)
+    require_room(found)
 
 
 @contextmanager

@@ -42,6 +42,17 @@ def surroundings(config: Config, *, world_size: int, torch_version: str, isa: st
     return {**numeric, "world_size": world_size, "torch": torch_version, "isa": isa, "machine": platform.machine()}
 
 
+def same_surroundings(stored: Mapping[str, object], now: Mapping[str, object]) -> bool:
+    """Say whether nothing differs that changes bits. A field that the stored version had not stands at its default,
+    which is what that version did; its one thread is what None means where no GPU computes."""
+    defaults = flatten(Config().model_dump())
+    then = {name: defaults[name] for name, change in field_changes() if change == "numeric"}
+    alike = [{**then, **values} for values in (stored, now)]
+    for values in alike:
+        values["runtime.threads"] = values["runtime.threads"] or 1
+    return alike[0] == alike[1]
+
+
 def tunables(config: Config) -> dict[str, object]:
     """Fields that may change on a resume when the change is allowed by name."""
     values = flatten(config.model_dump())

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from relift.engines.tokens import Completion, Engine, Request, Sampling
-from relift.errors import ReliftError
+from relift.errors import ProcessLost, ReliftError
 from relift.grading.base import Judgement, Submission
 from relift.grading.gold_check import Judge
 from relift.grading.rewards import Columns, Given, RewardFunction
@@ -30,12 +32,32 @@ FINISHES = (Finish.stop, Finish.length)
 JSONValue = TypeVar("JSONValue")
 
 
-def join_world() -> None:
-    """Enter the process group that torchrun describes in the environment, if there is one."""
+def join_world(timeout_seconds: float) -> None:
+    """Enter the process group that torchrun describes in the environment, if there is one.
+
+    A process that waits for another one longer than the timeout ends with an error.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group(
+            "nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=timeout_seconds)
+        )
+
+
+@contextmanager
+def among_peers() -> Iterator[None]:
+    """Turn the errors of a process group whose other members are gone or silent into one ProcessLost."""
+    try:
+        yield
+    except RuntimeError as error:
+        of_group = isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "NCCL"))
+        if world()[1] == 1 or not of_group:
+            raise
+        raise ProcessLost(
+            "another process of this run has ended, or did not answer within runtime.collective_seconds; its own last "
+            "line says why. Start all of them again: the run goes on from its last checkpoint"
+        ) from None
 
 
 def from_first(value: Any) -> Any:
@@ -51,6 +73,14 @@ def from_first(value: Any) -> Any:
         data.copy_(torch.frombuffer(bytearray(raw), dtype=torch.uint8))
     dist.broadcast(data, src=0)
     return json.loads(data.cpu().numpy().tobytes())
+
+
+def from_all(value: Any) -> list[Any]:
+    """The JSON values of all processes, by rank, on every process."""
+    if world()[1] == 1:
+        return [value]
+    raw = np.frombuffer(bytearray(json.dumps(value).encode()), np.uint8)
+    return [json.loads(part.tobytes()) for part in _gather(raw)]
 
 
 def on_first(act: Callable[[], JSONValue]) -> JSONValue:

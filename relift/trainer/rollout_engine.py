@@ -22,6 +22,7 @@ from relift.errors import InputError
 from relift.learner.learner import Learner
 from relift.learner.update import TrainSequence
 from relift.trainer import parallel
+from relift.trainer.base_model import compute_dtype
 
 Warn = Callable[[str], None]
 
@@ -36,13 +37,15 @@ def rollout_engine(config: Config, model: Any, *, score: Score, warn: Warn) -> A
 
 
 def _torch(config: Config, model: Any, score: Score, warn: Warn) -> AbstractContextManager[Engine]:
-    return nullcontext(TorchSampler(model, batch_rows=config.rollout.batch_rows))  # takes a copy
+    # Takes a copy, in the type that the learner computes in: what it publishes is rounded to it.
+    return nullcontext(TorchSampler(model, batch_rows=config.rollout.batch_rows, dtype=compute_dtype(config)))
 
 
 def _vllm(config: Config, model: Any, score: Score, warn: Warn) -> AbstractContextManager[Engine]:
     settings = config.vllm
     on_gpu = next(model.parameters()).device.type == "cuda"
-    dtype = settings.dtype if settings.dtype != "auto" else "bfloat16" if on_gpu else config.model.dtype
+    auto = "bfloat16" if on_gpu else config.model.compute or config.model.dtype
+    dtype = auto if settings.dtype == "auto" else settings.dtype
     options = RolloutOptions(
         dtype=dtype,
         max_context=longest(config),

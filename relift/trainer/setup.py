@@ -31,7 +31,16 @@ from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
 from relift.trainer import identity, parallel
-from relift.trainer.base_model import device_of, load_model, model_fingerprint, stop_tokens, write_model
+from relift.trainer.base_model import (
+    checkpoints_activations,
+    compute_dtype,
+    device_of,
+    load_model,
+    model_fingerprint,
+    stop_tokens,
+    write_config,
+    write_model,
+)
 from relift.trainer.base_scores import score_demonstrations
 from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.curriculum import Curriculum
@@ -65,12 +74,11 @@ def open_run(
     Raises InputError for bad input (nothing is written then), ResumeRefused when the folder holds another run,
     RunInUse when somebody writes there.
     """
-    torch.set_num_threads(config.runtime.threads)
+    set_numerics(config)
     with ExitStack() as stack:
-        parallel.join_world()
+        parallel.join_world(config.runtime.collective_seconds)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
-        device_of(config)
         require_one_clock(config)
         recipe = build(config)
         require_trackers(config.runtime.trackers)
@@ -104,6 +112,15 @@ def trackers_of(run: Run, folder: Path) -> Trackers:
         first_step=0 if run.step is None else run.step + 1,
     )
     return Trackers(run.config.runtime.trackers, about, warn=run.warn)
+
+
+def set_numerics(config: Config) -> None:
+    """Set what torch keeps for the whole process: threads, and how CUDA multiplies float32."""
+    on_cuda = device_of(config).type == "cuda"
+    if config.runtime.threads is not None or not on_cuda:
+        torch.set_num_threads(config.runtime.threads or 1)
+    if on_cuda:
+        torch.backends.cuda.matmul.fp32_precision = "tf32" if config.runtime.tf32 else "ieee"
 
 
 def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], None]) -> None:
@@ -160,14 +177,17 @@ def assemble(
     )
     device = device_of(config)
     n_parameters = model.num_parameters()
-    activations = config.model.checkpoint_activations
     learner = Learner(
         model,
         {name: optimizer_spec(config, recipe, name) for name in recipe.optimizers},
         token_budget=config.runtime.token_budget,
         device=device,
-        checkpoint_activations=device.type == "cuda" if activations is None else activations,
+        checkpoint_activations=checkpoints_activations(config, device),
         longest=longest_sequence(inputs, recipe, config),
+        compute=compute_dtype(config),
+        head_chunk=config.runtime.head_chunk,
+        offload_moments=config.runtime.offload_moments,
+        sync_gradients=config.runtime.sync_gradients,
     )
     if needs_reference(config, recipe, inputs):
         learner.keep_reference()
@@ -196,7 +216,11 @@ def assemble(
         score_teacher=open_teacher(
             config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config)
         ),
-        save=partial(save, write_model=partial(write_model, model, inputs.tokenizer)),
+        save=partial(
+            save,
+            write_model=partial(write_model, model, inputs.tokenizer),
+            write_config=partial(write_config, model, inputs.tokenizer),
+        ),
         take_over_base=take_over_base,
         warn=warn,
         n_parameters=n_parameters,
@@ -351,7 +375,7 @@ def roll_back(run: Run, facts: RunRecord, *, allow_changes: Collection[str]) -> 
     writer, stored = run.record.writer, run.record.writer.run
     identity.compare(stored.identity, facts.identity, folder=writer.folder)
     changed = identity.changed_tunables(stored.tunable, run.config, folder=writer.folder, allowed=allow_changes)
-    same = stored.surroundings == facts.surroundings
+    same = identity.same_surroundings(stored.surroundings, facts.surroundings)
     if not same:
         run.warn(
             "threads, micro-batches, versions or hardware differ from the last start: resumed, but not bit for bit"

@@ -10,6 +10,7 @@ from relift.errors import InputError
 from relift.run_record import RunRecord
 from relift.schema import Origin
 from relift.store import RunReader
+from relift.trainer.identity import same_surroundings
 from relift.trainer.run import Run
 
 MUST_AGREE = (
@@ -31,7 +32,8 @@ def open_base(config: Config, mine: RunRecord) -> RunReader | None:
     reader = RunReader(folder)
     theirs = reader.run
     differing = [name for name in MUST_AGREE if _look_up(mine, name) != _look_up(theirs, name)]
-    pairs = {n: (getattr(mine, n), getattr(theirs, n)) for n in ("surroundings", "engine", "graders")}
+    pairs = {n: (getattr(mine, n), getattr(theirs, n)) for n in ("engine", "graders")}
+    differing += [] if same_surroundings(theirs.surroundings, mine.surroundings) else ["surroundings"]
     differing += [name for name, (here, there) in pairs.items() if here != there]
     differing += ["decodings.probe"] if mine.decodings.get("probe") != theirs.decodings.get("probe") else []
     if differing:

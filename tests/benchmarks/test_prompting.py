@@ -116,7 +116,8 @@ def test_without_a_chat_template_the_option_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         text_of(bare, SUM, "relift")
     assert str(error.value) == (
-        '--template: the checkpoint has no chat template; set --template "plain", or add one to its tokenizer'
+        '--template: the checkpoint has no chat template, as base models have none: set --template "plain" (the '
+        'problem as it is) or "plain-file:PATH" (your words around it), or add one to its tokenizer'
     )
     assert text_of(bare, SUM, "relift", template="plain") == "<s>What is 1+1?"
 

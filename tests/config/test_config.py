@@ -211,13 +211,15 @@ NOT_IDENTITY = {
     },
     "numeric": {
         "model.device", "model.checkpoint_activations", "rollout.batch_rows", "runtime.threads", "runtime.token_budget",
+        "runtime.head_chunk", "runtime.tf32", "runtime.sync_gradients",
         "vllm.max_sequences", "vllm.tensor_parallel", "server.concurrency",
     },
     "runtime": {
         "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
         "guard.max_skipped", "guard.max_undecided",
-        "runtime.rollout_texts", "runtime.trackers", "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds",
-        "vllm.restarts", "server.url", "server.folder", "server.deadline_seconds",
+        "runtime.rollout_texts", "runtime.trackers", "runtime.offload_moments", "runtime.collective_seconds",
+        "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
+        "server.folder", "server.deadline_seconds",
     },
 }  # fmt: skip
 

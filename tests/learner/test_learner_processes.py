@@ -16,16 +16,16 @@ from safetensors.torch import load_file
 
 from relift.learner.learner import Learner
 from tests.learner.tiny import relative_difference, tiny_model
-from tests.learner.two_processes import SPECS, train, work
+from tests.learner.two_processes import SETTINGS, SPECS, train, work
 
 ROOT = Path(__file__).parents[2]
 
 
-def run_two(folder: Path, tied: str) -> None:
+def run_two(folder: Path, kind: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "tests.learner.two_processes", str(folder), tied]
+    command = [sys.executable, "-m", "tests.learner.two_processes", str(folder), kind]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen([*command, str(rank), "2", port], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
@@ -45,19 +45,23 @@ def rows_of(folder: Path) -> tuple[list[dict[str, float]], list[dict[str, float]
     return rows, again, scalars
 
 
-@pytest.mark.parametrize("tied", ["tied", pytest.param("untied", marks=pytest.mark.slow)])
-def test_two_processes_are_one(tmp_path: Path, tied: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["tied", "mixed", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("untied", "offload"))]
+)
+def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    work(one, tied=tied == "tied")
-    run_two(two, tied)
+    work(one, kind)
+    run_two(two, kind)
+    # Two processes cut other micro-batches than one, and bfloat16 rounds by them: at lr 1e-2 that grows to 1.3 %.
+    off = 3e-2 if kind == "mixed" else 1e-6
     for mine, theirs in zip(rows_of(two)[0], rows_of(one)[0], strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-6, abs=1e-6)
-        assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-6)
+        assert mine == pytest.approx(theirs, rel=off, abs=off)
+        assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=off)
     for name in ("middle.safetensors", "end.safetensors"):
-        assert relative_difference(load_file(two / name), load_file(one / name)) < 1e-6
-    np.testing.assert_allclose(np.load(two / "scores.npy"), np.load(one / "scores.npy"), atol=1e-5)
+        assert relative_difference(load_file(two / name), load_file(one / name)) < off
+    np.testing.assert_allclose(np.load(two / "scores.npy"), np.load(one / "scores.npy"), atol=10 * off)
 
     # Two processes that continue from their file repeat bitwise what they did.
     end, again = load_file(two / "end.safetensors"), load_file(two / "again.safetensors")
@@ -65,7 +69,7 @@ def test_two_processes_are_one(tmp_path: Path, tied: str) -> None:
     assert rows_of(two)[1] == rows_of(two)[0][2:]
 
     # One process continues from the file of two.
-    learner = Learner(tiny_model(tied=tied == "tied"), SPECS, token_budget=60)
+    learner = Learner(tiny_model(tied=kind != "untied"), SPECS, token_budget=60, **SETTINGS[kind])
     learner.load_state_dict(load_file(two / "middle.safetensors"), rows_of(two)[2])
     train(learner, range(2, 4))
-    assert relative_difference(learner.model_state_dict(), load_file(one / "end.safetensors")) < 1e-6
+    assert relative_difference(learner.model_state_dict(), load_file(one / "end.safetensors")) < off

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,10 +43,19 @@ def train(learner: Learner, steps: range) -> list[dict[str, object]]:
     return rows
 
 
-def work(out: Path, *, tied: bool) -> None:
+SETTINGS: dict[str, dict[str, Any]] = {
+    "tied": {},
+    "untied": {},
+    "mixed": {"compute": torch.bfloat16, "sync_gradients": "last", "checkpoint_activations": True},
+    "offload": {"offload_moments": True},
+}
+
+
+def work(out: Path, kind: str) -> None:
     """Four steps, a save in the middle; then a second learner loads the middle and repeats the last two."""
     torch.set_num_threads(1)
-    learner = Learner(tiny_model(tied=tied), SPECS, token_budget=60)
+    tied = kind != "untied"
+    learner = Learner(tiny_model(tied=tied), SPECS, token_budget=60, **SETTINGS[kind])
     rows = train(learner, range(2))
     tensors, scalars = learner.state_dict()
     if learner.rank == 0:
@@ -53,7 +63,7 @@ def work(out: Path, *, tied: bool) -> None:
     if learner.world_size > 1:
         torch.distributed.barrier()
     rows += train(learner, range(2, 4))
-    again = Learner(tiny_model(seed=5, tied=tied), SPECS, token_budget=60)
+    again = Learner(tiny_model(seed=5, tied=tied), SPECS, token_budget=60, **SETTINGS[kind])
     again.load_state_dict(load_file(out / "middle.safetensors"), scalars)
     again_rows = train(again, range(2, 4))
     scores = learner.score(some_sequences(5))
@@ -69,10 +79,10 @@ def work(out: Path, *, tied: bool) -> None:
 
 
 if __name__ == "__main__":
-    # One process of a group, as torchrun starts it: folder, tied or untied, rank, number, port.
-    folder, tied, rank, number, port = sys.argv[1:]
+    # One process of a group, as torchrun starts it: folder, one of SETTINGS, rank, number, port.
+    folder, kind, rank, number, port = sys.argv[1:]
     if int(number) > 1:
         os.environ |= {"RANK": rank, "WORLD_SIZE": number, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
         torch.distributed.init_process_group("gloo")
-    work(Path(folder), tied=tied == "tied")
+    work(Path(folder), kind)

@@ -31,6 +31,7 @@ OTHER: dict[str, Any] = {
     "prefix.place": "prompt", "prefix.questions": "waiting",
     "prefix.attempts": 3, "prefix.low": 0.1, "prefix.high": 0.9,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
+    "model.compute": "float32",
     "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "exact", "data.system": "x",
     "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
@@ -58,7 +59,9 @@ OTHER: dict[str, Any] = {
     "probe.questions": "p.jsonl", "probe.ends_only": "e.jsonl", "probe.every": 9, "probe.attempts": 9,
     "probe.temperature": 0.5, "probe.top_p": 0.5, "probe.max_tokens": 9, "probe.base_run": "r",
     "checkpoint.every": 9, "checkpoint.keep": 9, "guard.max_skipped": 9, "guard.max_undecided": 0.5,
-    "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none",
+    "runtime.threads": 2, "runtime.token_budget": 9, "runtime.rollout_texts": "none", "runtime.head_chunk": 9,
+    "runtime.tf32": True, "runtime.offload_moments": True, "runtime.sync_gradients": "last",
+    "runtime.collective_seconds": 9.0,
     "runtime.trackers": ("tensorboard",),
 }  # fmt: skip
 for _kind in ("rl", "sft"):
@@ -265,3 +268,13 @@ def test_surroundings_hold_what_changes_bits() -> None:
         assert identity.surroundings(BASE, **(here | {name: value})) != base
     assert {n for n, c in field_changes() if c == "numeric"} <= base.keys()
     assert flatten(BASE.model_dump())["runtime.threads"] == base["runtime.threads"]
+
+
+def test_a_record_of_before_a_numeric_field_resumes_bit_for_bit() -> None:
+    """A run of a version without the fields ran as their defaults do, on the one thread that None means on a CPU."""
+    here: dict[str, Any] = {"world_size": 1, "torch_version": "2.13.0", "isa": "avx512"}
+    now = identity.surroundings(BASE, **here)
+    then = {n: v for n, v in now.items() if n not in ("runtime.head_chunk", "runtime.tf32", "runtime.sync_gradients")}
+    assert identity.same_surroundings({**then, "runtime.threads": 1}, now)
+    assert not identity.same_surroundings({**then, "runtime.threads": 2}, now)
+    assert not identity.same_surroundings(then, now | {"runtime.head_chunk": 2**20})

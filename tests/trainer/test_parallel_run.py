@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from relift.grading import SCORERS
 from relift.store import RunReader, check_run
+from relift.trainer import shards
 from tests.cli.command import Command, Ended, assert_refused, at_step, bytes_of, relift, write_config
 from tests.resume.harness import HashGrader, config_of, contents, lay_inputs
 
@@ -134,6 +137,57 @@ def test_killed_and_taken_up_by_another_number(first: str, config: Path, one: Pa
     assert record["exact"] is False and record["surroundings"]["world_size"] == (1 if first == "two" else 2)
     assert_same_run(run, one)
     assert check_run(run).problems == []
+
+
+def kill_the_second() -> None:
+    if os.environ["RANK"] == "1":
+        kill()
+
+
+def test_one_that_dies_ends_the_other_in_a_line_and_both_take_it_up(config: Path, two: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first, second = by_two(config, run, "--quiet", before=at_step(4, kill_the_second))
+    assert second.status == -signal.SIGKILL
+    assert (first.status, len(first.err.splitlines())) == (3, 1), first.err
+    assert "another process of this run has ended" in first.err
+    assert check_run(run).problems == []
+    assert [e.status for e in by_two(config, run, "--quiet")] == [0, 0]
+    assert contents(run) == contents(two) and check_run(run).problems == []
+
+
+def test_each_process_writes_its_share_of_a_checkpoint(one: Path, two: Path) -> None:
+    """What they write together is a checkpoint that transformers loads, configured as one alone writes it."""
+    step = "weights/step-000006"
+    names = {path.name for path in (two / step).iterdir()}
+    for number in ("00001", "00002"):
+        assert {f"model-{number}-of-00002.safetensors", f"state-{number}-of-00002.tensors"} <= names
+    assert "model.safetensors" not in names
+    sizes = [(two / step / f"state-{number}-of-00002.tensors").stat().st_size for number in ("00001", "00002")]
+    assert max(sizes) < 0.6 * sum(sizes)  # the largest tensor of so small a model is a tenth of it
+    for name in ("config.json", "generation_config.json", "tokenizer.json"):
+        assert (two / step / name).read_bytes() == (one / step / name).read_bytes(), name
+    loaded, alone = (AutoModelForCausalLM.from_pretrained(run / step).state_dict() for run in (two, one))
+    assert loaded.keys() == alone.keys()
+    for name, tensor in loaded.items():
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-6)
+
+
+def cannot_write_on_the_second() -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if os.environ["RANK"] == "1":
+        shards.save_file = fail  # type: ignore[assignment]
+
+
+def test_one_that_cannot_write_ends_both_and_leaves_nothing(config: Path, two: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first, second = by_two(config, run, "--quiet", before=cannot_write_on_the_second)
+    assert first.status == second.status == 5 and second.err == ""
+    assert "cannot write the checkpoint" in first.err and "No space left" in first.err
+    assert not list((run / "weights").iterdir())
+    assert [e.status for e in by_two(config, run, "--quiet")] == [0, 0]
+    assert contents(run) == contents(two)
 
 
 def test_a_signal_to_one_stops_both(config: Path, two: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Bring in what others made: data sets, runs and evaluations, as ours."""

@@ -1,0 +1,36 @@
+"""Keep the config.json of the presets' base models, for a dry run where no hub can be reached.
+
+Values of config.json of Qwen/Qwen2.5-Math-1.5B, Qwen/Qwen2.5-Math-7B and Qwen/Qwen2.5-7B-Instruct on huggingface.co.
+The numbers of parameters that follow from them, 1.54 and 7.62 billion, are those of the models' cards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import Qwen2Config
+
+_SMALL = {
+    "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
+    "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+}  # fmt: skip
+_LARGE = {
+    "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
+    "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": False,
+}  # fmt: skip
+_MATH = {"max_position_embeddings": 4096, "rope_theta": 10000.0}
+
+KNOWN: dict[str, dict[str, Any]] = {
+    "Qwen/Qwen2.5-Math-1.5B": _SMALL | _MATH,
+    "Qwen/Qwen2.5-Math-7B": _LARGE | _MATH,
+    "Qwen/Qwen2.5-7B-Instruct": _LARGE | {"max_position_embeddings": 32768, "rope_theta": 1000000.0},
+}
+
+
+def known_config(name: str) -> Any:
+    """Make the configuration of a model that the table has; None for any other."""
+    values = KNOWN.get(name)
+    if values is None:
+        return None
+    theta = {"rope_type": "default", "rope_theta": values["rope_theta"]}
+    return Qwen2Config(**{k: v for k, v in values.items() if k != "rope_theta"}, rope_parameters=theta)
