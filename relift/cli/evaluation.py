@@ -24,6 +24,7 @@ from relift.errors import InputError
 
 LIGHTEVAL_PYTHON = Path(".venv-lighteval/bin/python")  # where `make test-lighteval` puts it
 SHOWN_DIFFERENCES = 10
+CROSS_CHECK_BEGINS = b"run_id,"  # the first column of its table
 
 
 # Longer than 60 lines: an option takes one to three, and options in an object would have no help of their own.
@@ -215,10 +216,13 @@ def cross_check(
 ) -> None:
     """Grade a run's answers with lighteval and explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
-    from relift.store.folder import refuse_run_file
+    from relift.inert import write_csv
+    from relift.store.folder import refuse_other_file
 
     if out is not None:
-        refuse_run_file(out)  # before the answers are graded
+        refuse_other_file(
+            out, begins=CROSS_CHECK_BEGINS, what="table of a cross-check"
+        )  # before the answers are graded
     table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))
     differing = table[table["cause"].notna()]
     for row in differing.head(SHOWN_DIFFERENCES).to_dict("records"):
@@ -226,5 +230,5 @@ def cross_check(
     if len(differing) > SHOWN_DIFFERENCES:
         print(f"and {len(differing) - SHOWN_DIFFERENCES} more: --out FILE writes all")
     if out is not None:
-        table.to_csv(out, index=False)
+        write_csv(table, out)
         print(f"{len(table)} attempts: {out}")

@@ -52,7 +52,8 @@ def base_url_of(url: str | None, *, option: str = "--base-url ") -> str:
         port = parts.port
     except ValueError:
         raise InputError(f"{option}is no address; it should look like http://127.0.0.1:8000/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    plain = url.isprintable() and " " not in url and parts.netloc.isascii()  # a foreign name is written as xn--...
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
         raise InputError(f"{option}{shown_url(url)!r} is no address; it should look like http://127.0.0.1:8000/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise InputError(

@@ -65,12 +65,18 @@ def resolve_model(
         raise InputError(f"MODEL {name!r}: {step!r} is no step of a training run: write RUN@STEP, as in {folder}@100")
     if folder.is_dir() and not at:
         return _of_folder(folder, revision, on_event)
-    if Path(name).exists() or name.startswith((".", "~", "/")) or not _HUB_ID.fullmatch(name):
+    if Path(name).exists() or not may_be_hub_id(name):
         raise InputError(
             f"MODEL {name!r}: there is no such folder; name a checkpoint's folder, a training run, RUN@STEP, or a hub "
             "id as owner/name"
         )
     return ModelSource(name, revision, plain_name(Path(name)))
+
+
+def may_be_hub_id(name: str) -> bool:
+    """Tell whether a name that is no folder may be asked of the hub: not if it begins with a folder that is here."""
+    first, slash, _ = name.partition("/")
+    return bool(_HUB_ID.fullmatch(name)) and not (slash and Path(first).is_dir())
 
 
 def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], None]) -> ModelSource:

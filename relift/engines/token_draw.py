@@ -12,6 +12,11 @@ import torch
 
 from relift.engines.tokens import Sampling
 
+# Logits drawn from at a time on a CPU. Their probabilities then stay in the cache, their buffers below the size that
+# the allocator gives back to the system and takes anew at every step: 64 rows of 49,152 tokens took 24 ms at once, a
+# third of it system time, and 15 ms in fours (one core, torch 2.13, float32).
+AT_A_TIME = 200_000
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -34,6 +39,17 @@ def draw_tokens(logits_RV: torch.Tensor, uniform_R: torch.Tensor, *, sampling: S
 
     `uniform_R` is float64. A token that has no probability after truncation is never drawn.
     """
+    n_rows, vocab = logits_RV.shape
+    each = max(1, AT_A_TIME // vocab) if logits_RV.device.type == "cpu" else n_rows
+    if each >= n_rows:
+        return _draw(logits_RV, uniform_R, sampling=sampling)
+    pairs = zip(logits_RV.split(each), uniform_R.split(each), strict=True)
+    parts = [_draw(logits_rV, uniform_r, sampling=sampling) for logits_rV, uniform_r in pairs]
+    columns = zip(*((part.token_R, part.logprob_R, part.entropy_R) for part in parts), strict=True)
+    return Draw(*(torch.cat(column) for column in columns))
+
+
+def _draw(logits_RV: torch.Tensor, uniform_R: torch.Tensor, *, sampling: Sampling) -> Draw:
     logits_RV = logits_RV.float()
     if sampling.temperature not in (0.0, 1.0):
         logits_RV = logits_RV / sampling.temperature

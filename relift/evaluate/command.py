@@ -30,6 +30,7 @@ from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Plan, make_plan, require_room
 from relift.evaluate.samples import sample_answers
 from relift.grading import Grader, require_grader
+from relift.inert import PlainConsole
 from relift.terminal import Stopped, warn_on
 
 LOADING = ("torch", "vllm")  # engines that read weights when they are entered
@@ -46,7 +47,7 @@ class Prepared:
 
 def run_eval(options: EvalOptions, *, format: Format) -> None:
     """Evaluate every model, print one table. Exit status 130 or 143 after a signal, committed answers kept."""
-    console = Console(stderr=True, quiet=options.quiet)
+    console = PlainConsole(stderr=True, quiet=options.quiet)
     prepared = prepare(options, console)
     with ending_on_signals(console):
         outcomes = [evaluate_one(each, options, console=console) for each in prepared]
@@ -70,7 +71,7 @@ def ending_on_signals(console: Console) -> Iterator[None]:
 
 def run_plan(options: EvalOptions, *, tokens_per_second: float | None, as_json: bool) -> None:
     """Say what an evaluation would cost and could detect. Writes nothing, opens no engine."""
-    prepared = prepare(options, Console(stderr=True, quiet=options.quiet))
+    prepared = prepare(options, PlainConsole(stderr=True, quiet=options.quiet))
     if as_json:
         values = [plan_values(each.plan, model=each.name, tokens_per_second=tokens_per_second) for each in prepared]
         print(json.dumps({"plans": values}, indent=2))

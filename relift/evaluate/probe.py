@@ -26,6 +26,7 @@ from relift.evaluate.tally import Standing
 from relift.fingerprints import digest
 from relift.grading import Grader, require_kind
 from relift.grading.gold_check import kind_of_golds, require_readable_golds
+from relift.inert import PlainConsole
 from relift.schema import Origin, Question
 from relift.store import RunReader, RunWriter
 from relift.terminal import warn_on
@@ -48,7 +49,7 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None) -> Non
     if len(options.models) != 1:
         raise InputError("relift probe takes one MODEL")
     require_options(options)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = PlainConsole(stderr=True, quiet=options.quiet)
     options = replace(options, samples=options.samples or SAMPLES)
     loaded = loaded_questions(questions, warn=warn_on(console))
     with ending_on_signals(console):

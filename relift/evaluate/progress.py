@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from relift.evaluate.tally import Standing, Tally
+from relift.inert import for_terminal
 
 REFRESH_SECONDS = 0.5  # the running means are computed this often at most
 LINE_SECONDS = 60.0  # without a terminal: a line for all of it at least this often
@@ -53,7 +54,9 @@ class Display:
         self._tenths: dict[str, int] = {}
         self._shown, self._line = 0.0, self._began
         for s in tally.standings():
-            self._tasks[s.name] = bars.add_task(s.name, total=s.total, completed=s.done, text=standing_text(s))
+            self._tasks[s.name] = bars.add_task(
+                for_terminal(s.name), total=s.total, completed=s.done, text=standing_text(s)
+            )
             self._tenths[s.name] = _tenth(s)
 
     def __call__(self) -> None:
@@ -98,7 +101,7 @@ def _tenth(s: Standing) -> int:
 @contextmanager
 def display(console: Console, tally: Tally) -> Iterator[Display]:
     """The display for as long as answers come."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(), TextColumn("{task.fields[text]}"), console=console,
         disable=not console.is_terminal,

@@ -8,6 +8,8 @@ from typing import Protocol, Self
 
 from relift.schema import Finish, Verdict
 
+CUT = (Finish.length, Finish.refused)  # the model did not end its text
+
 
 @dataclass(frozen=True)
 class Submission:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Self
 
-from relift.grading.base import Judgement, Submission, no_answer_rule
+from relift.grading.base import CUT, Judgement, Submission, no_answer_rule
 from relift.grading.caps import MAX_TEXT_CHARACTERS
 from relift.grading.damage import repaired
 from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, last_tag, without_thoughts
@@ -71,7 +71,7 @@ def judge(submission: Submission, *, tags: TagPairs = THINKING_TAGS) -> Judgemen
     """Judge one answer. Rules: box, tag, line or whole with `choice` (a letter was found, or the text of exactly one
     option) or `ambiguous_choice` (two letters: wrong); none with no_answer, truncated, refused, unclosed_thought
     (wrong), too_large, gold_unreadable (undecided)."""
-    cut = submission.finish != Finish.stop
+    cut = submission.finish in CUT
     if len(submission.text) > MAX_TEXT_CHARACTERS:
         return Judgement(Verdict.undecided, "none.too_large")
     gold = letter_of_gold(submission.gold[:MAX_LINE], submission.options)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from relift.grading.base import no_answer_rule
+from relift.grading.base import CUT, no_answer_rule
 from relift.grading.boxes import last_box, last_boxes
 from relift.grading.damage import repaired
 from relift.grading.lines import answer_line, is_expression
@@ -87,7 +87,7 @@ def find_answer(
 
     Else `none`, with the rule (unclosed_thought, truncated, refused, no_answer) in `where` and content None.
     """
-    cut = finish != Finish.stop
+    cut = finish in CUT
     rest = without_thoughts(text, tags=tags, opened=opened)
     if rest is None:
         return Found(no_answer_rule(finish, ended="none.unclosed_thought"), None)

@@ -222,7 +222,8 @@ def number_phrase(text: str) -> str | None:
     if rest in (["a", "dozen"], ["one", "dozen"], ["dozen"]):
         return f"{sign}12"
     under = _PARTS.get(rest[-1].removesuffix("s")) or (2 if rest[-1] == "halves" else None)
-    over = 1 if rest[:-1] in (["a"], ["an"]) else number_word(" ".join(rest[:-1]))
+    alone = rest[:-1] in (["a"], ["an"]) or rest == ["half"]
+    over = 1 if alone else number_word(" ".join(rest[:-1]))
     if under is not None and over:
         return rf"{sign}\frac{{{over}}}{{{under}}}"
     scale = _POWERS.get(rest[-1])

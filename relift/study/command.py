@@ -22,6 +22,7 @@ from relift.demo.experiment import base_folder, work
 from relift.demo.jobs import DemoJob, JobFailed, run_jobs, start_warm
 from relift.demo.methods import FULL, status_of, write_config
 from relift.errors import InputError, ReliftError
+from relift.inert import PlainConsole, for_terminal, write_csv
 from relift.study.grid import (
     Planned,
     claim_config,
@@ -47,7 +48,7 @@ def run_study(source: str, out: Path, *, only_plan: bool, only_report: bool, wor
     `only_plan`: measure a few steps of each method and tell runs and hours; `only_report`: write from what is done.
     """
     study, out = read_study(source), out.absolute()
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     workers = workers or len(os.sched_getaffinity(0))
     if only_report and not (out / "study.json").is_file():
         raise InputError(f"{out}: no study was run there: leave --report out to run it")
@@ -57,14 +58,14 @@ def run_study(source: str, out: Path, *, only_plan: bool, only_report: bool, wor
     say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
     if only_plan:
         planned = plan(study, out, measure_prices(study, out, console=console))
-        planned.to_csv(out / "plan.csv", index=False)
+        write_csv(planned, out / "plan.csv")
         print("\n".join(say_plan(planned, study, workers=workers)))
         return
     if not only_report:
         for failed in run_all(study, out, workers=workers, console=console):
             say(f"failed, and left out: {failed}")
     made = write_report(study, out)
-    print((out / "table.md").read_text(encoding="utf-8"))
+    print(for_terminal((out / "table.md").read_text(encoding="utf-8")))
     for line in made:
         say(line)
 

@@ -14,6 +14,7 @@ from relift.analysis import style
 from relift.analysis.report.page import write_report as write_page
 from relift.demo.methods import status_of
 from relift.errors import InputError
+from relift.inert import write_csv
 from relift.study.grid import cell_folder
 from relift.study.measure import (
     Measured,
@@ -48,7 +49,7 @@ def write_report(study: Study, out: Path) -> list[str]:
     folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        write_csv(frame, folder / f"{name}.csv")
     (out / "table.md").write_text(table(study, measured, tables), encoding="utf-8")
     lines = [f"table: {out / 'table.md'}; numbers: {folder}"]
     if "differences" in tables:

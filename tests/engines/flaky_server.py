@@ -9,7 +9,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from relift.schema import Finish
@@ -30,7 +30,8 @@ def good_body(request: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 # Replies as (status, headers, body); what is no reply at all stands in FlakyServer._misbehave.
-REPLIES: dict[str, Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]] = {
+MadeReply = Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]
+REPLIES: dict[str, MadeReply] = {
     "rate limited, soon": lambda r: (429, {"retry-after": "0.05"}, b'{"error": "slow down"}'),
     "rate limited, in an hour": lambda r: (429, {"retry-after": "3600"}, b"{}"),
     "server error": lambda r: (500, {}, b"Traceback"),
@@ -82,7 +83,9 @@ class FlakyServer:
         models: dict[str, Any] | bytes | int | None = None,
         body: Callable[[dict[str, Any]], dict[str, Any]] = good_body,
         delay_seconds: float = 0.0,
+        replies: Mapping[str, MadeReply] = REPLIES,
     ) -> None:
+        self.replies = replies
         self.behaviour_of, self.visits, self.body, self.delay_seconds = behaviour_of, visits, body, delay_seconds
         self.models = {"data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 100}]} if models is None else models
         self.asked: Counter[int] = Counter()  # visits, by seed
@@ -167,7 +170,7 @@ class FlakyServer:
                 self.sold[seed] += 1
                 return True
             if behaviour != GOOD:
-                await self._send(writer, *REPLIES[behaviour](request))
+                await self._send(writer, *self.replies[behaviour](request))
                 return True
             await self._send(writer, 200, {}, json.dumps(self.body(request)).encode())
             self.sold[seed] += 1

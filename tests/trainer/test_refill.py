@@ -147,8 +147,8 @@ def test_draws(n: int, asked: list[list[int]], stop: int) -> None:
     ("overrides", "line"),
     [
         (["recipe=grpo", "rollout.refill=3"], "set rl.drop_flat_groups = true"),
-        (["recipe=prefix_rl", "rollout.refill=3", "rl.drop_flat_groups=true"], "recipe prefix_rl gives questions more"),
-        (["recipe=hpt", "rollout.refill=3", "rl.drop_flat_groups=true"], "recipe hpt gives questions more"),
+        (["recipe=prefix_rl", "rollout.refill=3", "rl.drop_flat_groups=true"], "recipe prefix_rl learns from more"),
+        (["recipe=hpt", "rollout.refill=3", "rl.drop_flat_groups=true"], "recipe hpt learns from more"),
         (["recipe=dapo", "rl.overlong_tokens=9000"], "more than rollout.max_tokens = 8192"),
         (["recipe=dapo", "rl.advantage=over_mean"], "rl.advantage = over_mean knows rewards of 1 and 0 alone"),
     ],

@@ -147,10 +147,11 @@ def require_rewards(config: Config, recipe: Recipe) -> None:
             f"rollout.refill = {config.rollout.refill}: further groups take the place of those without signal, which "
             "would still count in the denominators: set rl.drop_flat_groups = true"
         )
-    if config.rollout.refill and (method.plan not in PLAIN_PLANS or method.demonstrations not in REFILLED):
+    plain = method.plan in PLAIN_PLANS and method.demonstrations in REFILLED and recipe.teacher is None
+    if config.rollout.refill and not plain:
         raise InputError(
-            f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} gives questions more than plain attempts, "
-            "so that a group without signal is not known as one: set it to 0"
+            f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} learns from more than the rewards of "
+            "plain attempts, so that a group of equal rewards is not one without signal: set it to 0"
         )
     if rl.overlong_tokens is not None and rl.overlong_tokens > config.rollout.max_tokens:
         raise InputError(
