@@ -20,7 +20,7 @@ from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
 from relift.benchmarks.contents import comparable, differing_rows
 from relift.benchmarks.table import BENCHMARKS, GROUPS
 from relift.benchmarks.tasks import arith
-from relift.data.files import HubData, HubFault
+from relift.data.hub import HubData, HubFault
 from relift.data.questions import QuestionSet, read_questions
 from relift.errors import InputError
 from relift.grading.golds import gold_problem, normalise_gold, solution_in

@@ -23,7 +23,8 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from relift.data.files import Columns, HubData, Reshape, RowTable, read_rows, refuse
+from relift.data.files import Columns, Reshape, RowTable, read_rows, refuse
+from relift.data.hub import HubData
 from relift.errors import StoreError
 from relift.schema import Demonstration, Question, demo_id_of, question_id_of
 

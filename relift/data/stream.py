@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relift.data.bounds import LARGEST_ROW, MOST_ROWS, limit, too_much
-from relift.data.files import BATCH_ROWS, hub_data, open_hub, python_values, require_small_cells
+from relift.data.files import BATCH_ROWS, python_values, require_small_cells
+from relift.data.hub import hub_data, open_hub
 from relift.errors import InputError
 
 SUFFIXES = (".parquet", ".jsonl")

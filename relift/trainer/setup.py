@@ -5,7 +5,6 @@ Everything that can be wrong with the input is found before anything is written.
 
 from __future__ import annotations
 
-import platform
 import random
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,17 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
 from relift.config import Config, to_toml
 from relift.errors import InputError
-from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import leave_mesh_of_one, world
 from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
 from relift.run_record import Change, RunRecord
-from relift.schema import RunKind, RunStatus
+from relift.schema import RunStatus
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
@@ -36,7 +33,6 @@ from relift.trainer.base_model import (
     compute_dtype,
     device_of,
     load_model,
-    model_fingerprint,
     stop_tokens,
     write_config,
     write_model,
@@ -46,18 +42,18 @@ from relift.trainer.checkpoint import keep_row, restore, save
 from relift.trainer.curriculum import Curriculum
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.draws import Draws
+from relift.trainer.facts import facts_of
 from relift.trainer.hints import hinted_prompt
 from relift.trainer.inputs import Inputs, longest_prompt, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
-from relift.trainer.rendering import rendering_of
 from relift.trainer.rewards import Rewarding
 from relift.trainer.rollout_engine import learners_logprobs, rollout_engine
 from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
-from relift.trainer.teacher import open_teacher, teacher_fingerprint
+from relift.trainer.teacher import open_teacher
 from relift.trainer.trackers import About, Trackers, require_trackers, settings_of
 
 
@@ -298,66 +294,6 @@ def needs_reference(config: Config, recipe: Recipe, inputs: Inputs) -> bool:
     """Whether anything is scored under the base model, so that a copy of its weights is to be kept."""
     probes = bool(inputs.probe_items or inputs.ends_items) and config.probe.score_base and config.probe.temperature > 0
     return probes or (recipe.rl is not None and recipe.rl.kl is not None) or config.data.score_base
-
-
-def facts_of(
-    config: Config, inputs: Inputs, run: Run, folder: Path, *, reward: parallel.FirstReward | None
-) -> RunRecord:
-    """Gather the record of this configuration as of now: identity, surroundings, decoding, versions."""
-    fingerprints = {
-        "data": inputs.train.fingerprint,
-        "probe": [inputs.probe.fingerprint, inputs.ends.fingerprint],
-        "tokenizer": digest(sorted(inputs.tokenizer.get_vocab().items())),
-        "model": model_fingerprint(config),
-        identity.RENDERING: rendering_of(config, inputs, stop_tokens=run.stop_token_ids),
-        **teacher_fingerprint(config, run.recipe),
-    }
-    if reward is not None:
-        fingerprints["rl.reward"] = {"source": reward.source}
-    ident = identity.identity_of(config, fingerprints)
-    isa = torch.backends.cpu.get_cpu_capability()
-    return RunRecord(
-        run_id=f"{plain_name(folder)}-{digest(ident)[:8]}",
-        kind=RunKind.train,
-        name=config.name or config.recipe,
-        recipe=config.recipe,
-        seed=config.seed,
-        status=RunStatus.running,
-        identity=ident,
-        tunable=identity.tunables(config),
-        surroundings=identity.surroundings(config, world_size=world()[1], torch_version=torch.__version__, isa=isa),
-        decodings=decodings(config, run),
-        engine=run.engine.describe(),
-        graders={
-            kind: said for kind, said in plain_values(run.grader.describe()).items() if kind in inputs.answer_kinds
-        },
-        versions=versions() | {"torch": torch.__version__, "transformers": transformers.__version__},
-        hardware={"cpu": platform.processor() or platform.machine(), "device": str(device_of(config))},
-        skipped_prompts=inputs.skipped,
-        repairs={name: dict(s.repairs) for name, s in inputs.sets.items() if s.repairs},
-    )
-
-
-def decodings(config: Config, run: Run) -> dict[str, Any]:
-    """Spell out what `attempts.decoding_id` stands for."""
-    rollout, probe = config.rollout, config.probe
-    stop = list(run.stop_token_ids)
-    return {
-        "rollout": {
-            "temperature": rollout.temperature,
-            "top_p": rollout.top_p,
-            "top_k": rollout.top_k,
-            "max_tokens": rollout.max_tokens,
-            "stop_token_ids": stop,
-        },
-        "probe": {
-            "temperature": probe.temperature,
-            "top_p": probe.top_p,
-            "top_k": -1,
-            "max_tokens": probe.max_tokens or rollout.max_tokens,
-            "stop_token_ids": stop,
-        },
-    }
 
 
 def begin(run: Run, inputs: Inputs, facts: RunRecord) -> None:

@@ -12,7 +12,7 @@ import relift.data.files
 from relift.benchmarks.listing import pin
 from relift.benchmarks.load import load_benchmark
 from relift.benchmarks.table import BENCHMARKS
-from relift.data.files import HubData, HubFault
+from relift.data.hub import HubData, HubFault
 from relift.errors import InputError
 from tests.benchmarks.rows import ROWS, lay, sums
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relift.arith.world import make_demonstrations, make_questions
-from relift.data.files import HubData, HubFault, Reshape
+from relift.data.files import Reshape
+from relift.data.hub import HubData, HubFault
 from relift.data.questions import QuestionSet, read_questions, write_questions
 from relift.errors import InputError, StoreError
 from relift.grading.extract import last_box
