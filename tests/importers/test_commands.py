@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import NamedTuple
 
 import pytest
 
-from relift.cli import main
 from tests.importers import sources
 
 
@@ -25,15 +25,13 @@ Relift = Callable[..., Ended]
 
 
 @pytest.fixture
-def relift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Relift:
+def relift(tmp_path: Path) -> Relift:
     """Run a command in an empty folder."""
-    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["relift", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return Ended(int(end.value.code or 0), *capsys.readouterr())
+        command = [sys.executable, "-m", "relift.cli", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
 
