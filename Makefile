@@ -5,7 +5,7 @@
 #   make check        linters, types, floors, generated docs     make test-slow    tests of over ten seconds
 #   make fault        long fault injection                       make test-browser drives the dashboard in Chromium
 #   make test-vllm    real vLLM                                  make test-lighteval    lighteval on the same answers
-#   make test-peers   compares with TRL                          make test-math-verify  grading under older versions
+#   make test-peers   compares with TRL, records inside it       make test-math-verify  grading under older versions
 #   make test-real    real pretrained weights, 340 MB            (these five in environments of their own)
 #   make fault-long   the same at its full numbers: hours        (SHARE=0.1: at a tenth of them)
 #   make bench        speed measurements, 3 GB of disk           make schema       rewrites generated docs
@@ -73,6 +73,7 @@ test: check
 test-slow: $(INSTALLED)
 	$(PYTEST) -n $(WORKERS) -m slow
 
+# Kills of a process of TRL are among it where test-peers has made the environment.
 fault: $(INSTALLED)
 	$(PYTEST) -n $(WORKERS) -m fault
 
@@ -114,7 +115,7 @@ $(OLD_MATH)-%/.installed: pyproject.toml
 	@touch $@
 
 test-peers: $(INSTALLED) $(TRL)/.installed
-	RELIFT_TRL_PYTHON=$(abspath $(TRL)/bin/python) $(PYTEST) -m peers
+	RELIFT_TRL_PYTHON=$(abspath $(TRL)/bin/python) $(PYTEST) -m "peers and not fault"
 
 $(TRL)/.installed: constraints.txt
 	@test -x $(TRL)/bin/python || $(PYTHON) -m venv $(TRL)
@@ -141,6 +142,7 @@ bench: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.grading --out build/bench/grading.json
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.analysis --out build/bench/analysis.json
 	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.dashboard --out build/bench/dashboard.json
+	$(ONE_THREAD) $(BIN)/python -m relift.benchmarks.speed.recorder --out build/bench/recorder.json
 
 schema: $(INSTALLED)
 	$(BIN)/python docs/make_schema.py

@@ -27,7 +27,10 @@ NOT_RUN = {
     r"relift (import lm-eval|check|report|data prepare) .*(OUT/MODEL|runs/theirs|train\.parquet|rows\.jsonl).*": (
         "needs files of others: tests/importers"
     ),
+    r"python (train\.py|docs/audit_grpo\.py .*)": "needs TRL: make test-peers runs it at a small size",
+    r"relift report runs/(mine|grpo-1) .*": "needs these runs: make test-peers",
     r"relift dashboard .*": "serves until it is stopped: tests/dashboards start it",
+    r"relift study .*": "takes minutes to hours: tests/study runs small ones",
     r"relift demo": "takes minutes: the tests run it with --quick, and the other commands on what it leaves",
 }
 

@@ -26,6 +26,7 @@ from relift.errors import ReliftError
 COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "demo": training.demo,
     "train": training.train,
+    "study": training.study,
     "check": training.check,
     "eval": evaluation.eval_,
     "compare": analysis.compare,

@@ -214,7 +214,7 @@ def cross_check(
     python: Annotated[Path, typer.Option(help="interpreter of an environment with lighteval")] = LIGHTEVAL_PYTHON,
     out: Annotated[Path | None, typer.Option(help="a row for each attempt, as CSV")] = None,
 ) -> None:
-    """Grade a run's answers with lighteval and explain differences."""
+    """Grade a run's answers by lighteval, explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
     from relift.inert import write_csv
     from relift.store.folder import refuse_other_file

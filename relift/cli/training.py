@@ -1,4 +1,4 @@
-"""Define the commands `relift train`, `check` and `demo`."""
+"""Define the commands `relift train`, `check`, `demo` and `study`."""
 
 from __future__ import annotations
 
@@ -88,3 +88,27 @@ def demo(
     from relift.demo.experiment import run_demo
 
     run_demo(out, quick=quick, seeds=seeds, as_json=as_json)
+
+
+def study(
+    source: Annotated[str, typer.Argument(metavar="STUDY", help="a STUDY.toml, or quick or embedded, which ship here")],
+    out: Annotated[Path, typer.Option("--out", help="folder of its runs, tables, figures and report")],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="measure a few steps of each method, tell runs and hours, and end")
+    ] = False,  # noqa: FBT002
+    report: Annotated[
+        bool, typer.Option("--report", help="write table and report from the runs that are done; start none")
+    ] = False,  # noqa: FBT002
+    workers: Annotated[int | None, typer.Option(min=1, help="runs side by side; default: the cores")] = None,
+) -> None:
+    """Compare methods over seeds and base models under equal budgets.
+
+    Learning rates are chosen on development questions first; a frozen control is always there; differences are paired
+    by question and seed. The same command again continues.
+    """
+    from relift.errors import InputError
+    from relift.study.command import run_study
+
+    if plan and report:
+        raise InputError("--plan and --report: give one of them")
+    run_study(source, out, only_plan=plan, only_report=report, workers=workers)

@@ -276,19 +276,44 @@ class TeacherConfig(Section):
 class BufferConfig(Section):
     """The demonstrations that wait to be trained on (docs/method.md, Demonstrations)."""
 
-    flush: Literal["adaptive", "all", "uniform", "never"] = _field(
-        "adaptive", "identity", "fine-tune when M wait; after every RL step; every `every` steps; never"
+    flush: Literal["adaptive", "all", "uniform", "gate", "never"] = _field(
+        "adaptive", "identity", "fine-tune when M wait; after every RL step; every `every` steps; by a signal; never"
     )
     every: int = _field(8, "identity", "period of flush = uniform, in steps", ge=1)
+    gate: Literal["reward", "entropy"] = _field(
+        "reward", "identity", "flush = gate: signal of the unassisted rollouts: mean reward, or entropy in nats a token"
+    )
+    gate_below: float = _field(0.5, "identity", "flush = gate: open while the signal's mean is at or below this", ge=0)
+    gate_window: int = _field(8, "identity", "flush = gate: steps that the mean is over; shut before them", ge=1)
+    cooldown: int = _field(0, "identity", "steps without fine-tuning after one with it, under every flush", ge=0)
     select: Literal["at_or_below", "above", "any"] = _field("at_or_below", "identity", "which accuracies enter")
     threshold: float = _field(0.0, "identity", "p: a question enters when its accuracy is <= p", ge=0, le=1)
     order: Literal["fifo", "lifo", "random"] = _field("fifo", "identity", "who leaves first")
     dedup: Literal["refresh", "allow"] = _field("refresh", "identity", "one entry per question, or one per visit")
-    recheck: Literal["latest", "none"] = _field("latest", "identity", "drop when a later group is above p")
+    recheck: Literal["latest", "sample", "none"] = _field(
+        "latest",
+        "identity",
+        "drop when a later group is above p; ask the questions of a batch anew before it, and train those still below",
+    )
     max_age_steps: int | None = _field(None, "identity", "drop after so many steps", ge=1)
     capacity: int | None = _field(None, "identity", "drop the oldest beyond this", ge=1)
     max_uses: int | None = _field(None, "identity", "times one demonstration may be trained on", ge=1)
     drain: Literal["one", "all"] = _field("one", "identity", "fine-tuning batches per step: one, or all that are full")
+
+
+class BudgetConfig(Section):
+    """End a run at the first step after which it has used this much, probes not counted; `steps` is the most."""
+
+    updates: int | None = _field(None, "tunable", "optimizer steps", ge=1)
+    demonstrations: int | None = _field(None, "tunable", "demonstrations trained on, repeats counted", ge=1)
+    generated_tokens: int | None = _field(None, "tunable", "tokens of training rollouts", ge=1)
+    flops: float | None = _field(
+        None,
+        "tunable",
+        "floating-point operations: a parameter takes 2 a token generated and 6 a token trained on",
+        gt=0,
+    )
+    seconds: float | None = _field(None, "tunable", "seconds of training; its probes count here", gt=0)
 
 
 class ProbeConfig(Section):
@@ -378,6 +403,7 @@ class Config(Section):
     prefix: PrefixConfig = PrefixConfig()
     teacher: TeacherConfig = TeacherConfig()
     buffer: BufferConfig = BufferConfig()
+    budget: BudgetConfig = BudgetConfig()
     probe: ProbeConfig = ProbeConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     guard: GuardConfig = GuardConfig()

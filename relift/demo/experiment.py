@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from relift.demo.base_model import base_key, cached_base
+from relift.demo.claimed import claim_folder
 from relift.demo.jobs import MEMORY, DemoJob, run_jobs, start_warm
 from relift.demo.methods import CONTROL, FULL, QUICK, Size, config_of, status_of, write_config, write_data
 from relift.demo.story import tell
-from relift.errors import InputError
 from relift.inert import PlainConsole
 from relift.store import RunReader
 
@@ -81,19 +81,8 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
 
 def claim(out: Path, size: Size) -> None:
     """Take the folder for an experiment of this size. Raises InputError where it holds anything else."""
-    note = out / "demo.json"
     text = json.dumps({"size": repr(size)})
-    if note.exists() and note.read_text() != text:
-        raise InputError(
-            f"{out} holds a demo of another size or version: choose another folder with --out, or remove it"
-        )
-    if not note.exists() and out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and holds no demo: choose another folder with --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        note.write_text(text)
-    except OSError as error:
-        raise InputError(f"{out}: cannot write there: {error.strerror}; choose another folder with --out") from None
+    claim_folder(out, note="demo.json", text=text, what="demo", other="a demo of another size or version")
 
 
 def cache_folder() -> Path:

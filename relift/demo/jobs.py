@@ -63,11 +63,19 @@ class DemoJob:
     finished: bool = False
 
 
-def run_jobs(jobs: Sequence[DemoJob], *, workers: int, launch: Launch, tick: Callable[[], None] = lambda: None) -> None:
+def run_jobs(
+    jobs: Sequence[DemoJob],
+    *,
+    workers: int,
+    launch: Launch,
+    tick: Callable[[], None] = lambda: None,
+    on_failure: Callable[[JobFailed], None] | None = None,
+) -> None:
     """Run all jobs, `workers` at a time, earlier ones first; `tick` is called often, to draw progress.
 
-    One thread of computation each. Raises JobFailed with the job's last line. On any exception, Ctrl-C and SIGTERM
-    included, the running jobs are asked to stop (they save) and waited for.
+    One thread of computation each. A failure is raised as JobFailed with the job's last line; where `on_failure` is
+    given it is called with it instead and the others go on, those that waited for the job too. On any exception,
+    Ctrl-C and SIGTERM included, the running jobs are asked to stop (they save) and waited for.
     """
     by_name = {job.name: job for job in jobs}
     os.environ.update(ONE_THREAD)
@@ -75,7 +83,7 @@ def run_jobs(jobs: Sequence[DemoJob], *, workers: int, launch: Launch, tick: Cal
     try:
         while not all(job.finished for job in jobs):
             for job in jobs:
-                _settle(job)
+                _settle(job, on_failure)
             running = sum(job.process is not None and not job.finished for job in jobs)
             ready = [
                 j for j in jobs if j.process is None and not j.finished and all(by_name[a].finished for a in j.after)
@@ -85,8 +93,7 @@ def run_jobs(jobs: Sequence[DemoJob], *, workers: int, launch: Launch, tick: Cal
                     job.finished = True
                 elif running < workers:
                     job.log.parent.mkdir(parents=True, exist_ok=True)
-                    job.process = launch(job.command(), job.log)
-                    running += 1
+                    running += _start(job, launch, on_failure)
             tick()
             time.sleep(POLL_SECONDS)
     finally:
@@ -145,12 +152,29 @@ def _run(main: Callable[[list[str]], None], command: list[str], log_file: str) -
         Path(log_file).with_suffix(MEMORY).write_text(str(peak))
 
 
-def _settle(job: DemoJob) -> None:
+def _start(job: DemoJob, launch: Launch, on_failure: Callable[[JobFailed], None] | None) -> bool:
+    """Start a job; False where it cannot be, for want of what an earlier job that failed was to give it."""
+    try:
+        command = job.command()
+    except ReliftError as error:
+        if on_failure is None:
+            raise
+        job.finished = True
+        on_failure(JobFailed(f"{job.name}: {error}", error.exit_status))
+        return False
+    job.process = launch(command, job.log)
+    return True
+
+
+def _settle(job: DemoJob, on_failure: Callable[[JobFailed], None] | None) -> None:
     if job.process is None or job.finished or (status := job.process.poll()) is None:
         return
     if status:
         lines = job.log.read_text(errors="replace").strip().splitlines() or ["it left no message"]
-        raise JobFailed(f"{job.name}: {lines[-1]} (log: {job.log})", status if status > 0 else 1)
+        failure = JobFailed(f"{job.name}: {lines[-1]} (log: {job.log})", status if status > 0 else 1)
+        if on_failure is None:
+            raise failure
+        on_failure(failure)
     job.finished = True
 
 

@@ -58,6 +58,11 @@ def run_settings(reader: RunReader) -> RunSettings:
         )  # fmt: skip
     if "probe" not in run.decodings or run.seed is None:
         raise InputError(f"{folder}: a run of recipe {run.recipe!r} has no probe to go on with")
+    if run.imported_from is not None:
+        raise InputError(
+            f"{folder}: comes from {run.imported_from}, so relift cannot put questions as that did: probe its "
+            "checkpoints with relift probe MODEL --questions FILE, into a run of their own"
+        )
     config = read_recorded(reader.config_toml, where=str(folder / "config.toml"))
     sampling = sampling_from(run.decodings["probe"], where=folder)
     protocol = Protocol(

@@ -73,8 +73,8 @@ _BARE_NAMES = {"inf": "infty", "infinity": "infty"}
 _BARE_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt ?(\d++|[a-z](?![a-z]))", re.ASCII)
 _BARE_EXPONENT = re.compile(r"\^ ?(-?\d{2,}+|-\d|-[a-z])", re.ASCII)
 _NEGATIVE_EXPONENT = re.compile(r"\^ ?(-\d++)", re.ASCII)  # in TeX the sign alone would be raised; nobody means that
-_LEADING_WORD = re.compile(rf"\A ?{MARK}?(?:therefore|thus|hence|finally)[,:]? (?=\S)", re.IGNORECASE)
-_CURRENCY = re.compile(rf"(?<![a-zA-Z{MARK}\\]){MARK}?(USD|EUR|GBP|INR|JPY) ?(?=[0-9])", re.IGNORECASE)
+_LEADING_WORD = re.compile(rf"\A{MARK}?(?:therefore|thus|hence|finally)[,:]? (?=\S)", re.IGNORECASE)
+_CURRENCY = re.compile(rf"\A{MARK}?(USD|EUR|GBP|INR|JPY) ?(?=[0-9])", re.IGNORECASE)
 _CURRENCIES = {"usd": "dollar", "eur": "euro", "gbp": "pounds", "inr": "rupee", "jpy": "yen"}
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?|\.\d++) ?\^\\circ", re.ASCII)
@@ -106,10 +106,13 @@ def spell(text: str) -> Spelling:
     text = plain_signs(repaired(text))
     damaged = is_damaged(text)
     text = without_layout(as_lines(text.replace(MARK, "")))
-    text = _LEADING_WORD.sub("", _CURRENCY.sub(lambda m: rf"\{_CURRENCIES[m[1].lower()]} ", _flat(text)))
+    text = _flat(text)
+    if text[:1] == MARK or text[:1].isalpha():
+        text = _LEADING_WORD.sub("", _CURRENCY.sub(lambda m: rf"\{_CURRENCIES[m[1].lower()]} ", text))
     text = _numbers(_AND.sub(", ", text), is_plain_text=is_plain_text)
     text = _trimmed(text)
-    text = number_phrase(text) or text
+    if text[:1] == MARK or text[:1].isalpha():
+        text = number_phrase(text) or text
     first = _finished(text, damaged=damaged, sure=False)
     if text[-1:] not in _UNIT_ENDS and "^" not in text[-5:]:
         return first

@@ -27,7 +27,8 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         gold = gold.other  # the gold's "5 m" beside "5 cm" ends in a unit
     if answer.unit is None and answer.other is not None and gold.unit is not None and gold.unit.dimensions:
         answer = answer.other
-    if any(mark in side.plain for side in (gold, answer) for mark in (r"\in", r"\ne")):
+    both = gold.plain + answer.plain
+    if r"\in" in both or r"\ne" in both:
         domains = domain_of(gold.plain), domain_of(answer.plain)
         if domains[0] is not None and domains[1] is not None and domains[0][1][1:] != domains[1][1][1:]:
             decision = judge(spell(domains[0][0]), spell(domains[1][0]), tolerance=tolerance)

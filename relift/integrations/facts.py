@@ -64,7 +64,7 @@ class Facts:
             graders={self.answer_kind: dict(self.judge)} if self.judge else {},
             engine={"name": self.made_by} if self.made_by else {},
             versions={**versions(), **self.versions},
-            imported_from=self.made_by,
+            imported_from=self.made_by or "another trainer",
             n_parameters=self.n_parameters,
         )
 
@@ -91,7 +91,7 @@ def facts_of_trainer(args: Any, model: Any) -> Facts:
     settings = {
         name: value
         for name, value in args.to_dict().items()
-        if not _NOT_LEARNT & {name, *name.split("_")} and isinstance(value, str | int | float | bool)
+        if not _NOT_LEARNT & {name, *name.split("_")} and _is_plain(value)
     }
     config = getattr(model, "config", None)
     start = str(getattr(config, "_name_or_path", "") or "")
@@ -104,6 +104,13 @@ def facts_of_trainer(args: Any, model: Any) -> Facts:
         n_parameters=sum(parameter.numel() for parameter in model.parameters()),
         decodings={"rollout": rollout_sampling(args)} if hasattr(args, "max_completion_length") else {},
         versions=found,
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell a value that TOML and JSON have a word for: a number, a text, a list of them."""
+    return isinstance(value, str | int | float) or (
+        isinstance(value, list) and all(isinstance(one, str | int | float) for one in value)
     )
 
 

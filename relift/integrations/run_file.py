@@ -47,7 +47,7 @@ class RunFile:
         try:
             self._is_new = self._writer.is_new
             if self._is_new:
-                empty = pd.DataFrame(columns=[c for c in question_row(Question("", "", ""), 0, prompt_tokens=0)])
+                empty = pd.DataFrame(columns=[c for c in question_row(Question("", "", ""), 0, prompt_tokens=None)])
                 self._writer.start(
                     facts.record(folder), config_toml=facts.config_toml(), questions=empty, demonstrations=None
                 )
@@ -136,7 +136,7 @@ class RunFile:
             if question_id not in self._ix_of:
                 question = Question(question_id, one.problem, one.gold, self._facts.answer_kind, split=split)
                 self._ix_of[question_id] = len(self._questions)
-                self._questions.append(question_row(question, len(self._questions), prompt_tokens=0))
+                self._questions.append(question_row(question, len(self._questions), prompt_tokens=None))
             ixs.append(self._ix_of[question_id])
         if len(self._questions) > known:
             self._writer.write_whole("questions", pd.DataFrame(self._questions))

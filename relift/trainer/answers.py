@@ -55,7 +55,7 @@ class Answers:
     rewards: Rewards | None = None  # what training sees in place of the verdicts' 1 and 0
     round_Q: np.ndarray | None = None  # int16: round of sampling within the step; None: all in round 0
     weight_Q: np.ndarray | None = None  # float64: with which the questions were drawn; None: all alike
-    surplus: frozenset[int] = frozenset()  # questions [q] that refilled a step beyond what it trains on
+    surplus: frozenset[int] = frozenset()  # questions [q] that no RL sees: beyond the step's number, or only asked anew
 
     def __len__(self) -> int:
         """Count the questions."""
@@ -114,6 +114,18 @@ class Answers:
         decided_QG = self.decided_QG & alone_QG
         correct_QG = decided_QG & self.correct_QG
         return GroupCounts(self.question_ix_Q, correct_QG.sum(axis=1), decided_QG.sum(axis=1), alone_QG.sum(axis=1))
+
+    @cached_property
+    def mean_entropy(self) -> float | None:
+        """Mean over the unassisted attempts of their entropy (nats a token); None where an engine does not tell it."""
+        found = [
+            completion.mean_entropy
+            for row, assistance in zip(self.completions_QG, self.assistance_QG, strict=True)
+            for completion, a in zip(row, assistance, strict=True)
+            if a is Assistance.none
+        ]
+        told = [value for value in found if value is not None]
+        return float(np.mean(told)) if told and len(told) == len(found) else None
 
     def accuracy_of(self, n_questions: int) -> float | None:
         """Correct among decided attempts at the first n questions; None when nothing was decided."""

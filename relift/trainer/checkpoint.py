@@ -79,6 +79,7 @@ def _state_of(run: Run) -> dict[str, Any]:
     return {
         "step": run.step,
         "skipped_in_a_row": run.skipped_in_a_row,
+        "ended_by": run.config.budget.model_dump() if run.ended else None,
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
         **({} if run.draws is None else {"draws": run.draws.state_dict()}),
@@ -135,6 +136,7 @@ def restore(run: Run, folder: Path) -> None:
     rest = TensorFiles(sorted(folder.glob(STATE_FILES)))
     tensors = {n: t for n, t in weights.items() if n in wanted} | dict(rest)
     run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
+    run.ended = state.get("ended_by") == run.config.budget.model_dump()  # a larger budget goes on
     run.record.totals = Totals.load(state["totals"])
     run.record.rl_exposures = tensors.pop("record/rl_exposures")[()].clone().numpy()
     run.record.sft_exposures = tensors.pop("record/sft_exposures")[()].clone().numpy()

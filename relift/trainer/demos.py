@@ -15,6 +15,7 @@ import numpy as np
 from relift.config import BufferConfig
 from relift.schema import DemoEvent, seed_of
 from relift.trainer.answers import GroupCounts
+from relift.trainer.flush import Flush
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class DemoBuffer:
     def __init__(self, config: BufferConfig, demos: Sequence[Demo], *, batch: int, seed: int) -> None:
         self.config = config
         self.batch = batch
+        self.flush = Flush(config, batch=batch)
         self.seed = seed
         self.demo_by_id = {d.demo_id: d for d in demos}
         self.demos_of: dict[int, list[Demo]] = {}
@@ -84,8 +86,12 @@ class DemoBuffer:
         below = n_correct / n_decided <= self.config.threshold  # a quotient: 0.29 * 100 is less than 29
         return {"at_or_below": below, "above": not below, "any": True}[self.config.select]
 
-    def offer(self, step: int, counts: GroupCounts) -> None:
-        """Take in a step's counts: re-check what waits, let questions in, drop what is too old or too many."""
+    def offer(self, step: int, counts: GroupCounts, *, entropy: float | None = None) -> None:
+        """Take in a step's counts: re-check what waits, let questions in, drop what is too old or too many.
+
+        `entropy`: mean of the unassisted attempts (nats a token), for the gate; None where no engine tells.
+        """
+        self.flush.see(counts, entropy)
         for question_ix, n_correct, n_decided, n_attempts in counts.rows():
             qualifies = self.qualifies(n_correct, n_decided, n_attempts)
             waiting = [e for e in self.entries if e.question_ix == question_ix]
@@ -101,13 +107,26 @@ class DemoBuffer:
     def due(self, step: int) -> list[list[Demo]]:
         """The fine-tuning batches of this step, removed from the buffer, in the order they are trained on."""
         batches: list[list[Demo]] = []
-        while self._is_due(step, done=len(batches)):
-            chosen = self._ordered(step, len(batches))[: self.batch]
+        while self.flush.is_due(step, waiting=len(self._ready(step)), done=len(batches)):
+            ready = self._ready(step)
+            chosen = [e for e in self._ordered(step, len(batches)) if e in ready][: self.batch]
             batches.append([self.demo_by_id[e.demo_id] for e in chosen])
+            self.flush.last_step = step
             for entry in chosen:
                 self.uses[entry.demo_id] += 1
                 self._remove(entry, step, DemoEvent.train)
         return batches
+
+    def to_check(self, step: int) -> list[int]:
+        """question_ix of the questions to be asked anew in this step, with `recheck = "sample"`: those of the batch
+        that would be due. They are trained on in this step if they still qualify (`offer` sees to that)."""
+        if self.config.recheck != "sample" or not self.flush.is_due(step, waiting=len(self.entries), done=0):
+            return []
+        return list(dict.fromkeys(e.question_ix for e in self._ordered(step, 0)[: self.batch]))
+
+    def _ready(self, step: int) -> list[Entry]:
+        """The entries that may be trained on: all, or those that qualified in this very step."""
+        return [e for e in self.entries if self.config.recheck != "sample" or e.seen == step]
 
     @property
     def waiting(self) -> set[int]:
@@ -144,29 +163,23 @@ class DemoBuffer:
 
     def state_dict(self) -> dict[str, object]:
         """Everything that decides what comes next, as JSON values."""
-        return {"entries": [asdict(e) for e in self.entries], "uses": dict(sorted(self.uses.items()))}
+        entries = [asdict(e) for e in self.entries]
+        return {"entries": entries, "uses": dict(sorted(self.uses.items())), "flush": self.flush.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         entries, uses = state["entries"], state["uses"]
         assert isinstance(entries, list) and isinstance(uses, dict)
         self.entries = [Entry(**{"seen": e["step"], **e}) for e in entries]  # older versions refreshed nothing
         self.uses = Counter(uses)
+        if "flush" in state:  # older versions had neither gate nor cooldown
+            self.flush.load_state_dict(state["flush"])  # type: ignore[arg-type]
         self._events = []
 
     def _is_solved(self, *, qualifies: bool, decided: bool) -> bool:
         """Whether what waits of a question with this newest group is to leave. Only who came in for low accuracy can
         be solved: `select = "above"` takes solved questions on purpose."""
         config = self.config
-        return config.recheck == "latest" and config.select == "at_or_below" and decided and not qualifies
-
-    def _is_due(self, step: int, *, done: int) -> bool:
-        config, waiting = self.config, len(self.entries)
-        if config.flush == "never" or waiting == 0 or (done and config.drain == "one"):
-            return False
-        if config.flush == "adaptive" or done:  # what is left after a first batch goes only in full batches
-            return waiting >= self.batch
-        # `all` and `uniform` take what is there, by true counts (the official code does not say).
-        return config.flush == "all" or step % config.every == 0
+        return config.recheck in ("latest", "sample") and config.select == "at_or_below" and decided and not qualifies
 
     def _ordered(self, step: int, done: int) -> list[Entry]:
         if self.config.order == "lifo":

@@ -41,11 +41,14 @@ def finish(run: Run, step: Step, answers: Answers, done: Done, *, began: float) 
     """End a step: tables, a probe and a checkpoint when due, the commit, the guards."""
     config, number = run.config, step.number
     write_step(run, number, answers, done)
+    probing = time.monotonic()
+    run.record.totals.wall_seconds += probing - began
     run.step = number  # from here on the engine is given the new weights
-    last = number == config.steps
+    run.ended = run.budget_is_spent()
+    last = run.ended or number == config.steps
     run.record.forget_kl_to_base()
     accuracy = probe(run, number, draw=0, ends=last) if last or number % config.probe.every == 0 else None
-    run.record.totals.wall_seconds += time.monotonic() - began
+    run.record.totals.wall_seconds += time.monotonic() - probing
     run.record.writer.commit(number)
     count_skipped(run, done)
     scheduled = last or number % config.checkpoint.every == 0

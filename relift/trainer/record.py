@@ -44,6 +44,13 @@ class Totals:
         """The columns of `checkpoints`."""
         return {name: getattr(self, name) for name in self.ROW}
 
+    def used(self, *, n_parameters: int) -> dict[str, float]:
+        """Give what a budget can limit (config section budget)."""
+        per_parameter = 2 * self.generated_tokens + 6 * self.trained_tokens
+        names = ("updates", "demonstrations", "generated_tokens")
+        return {**{n: getattr(self, n) for n in names}, "flops": float(per_parameter) * n_parameters,
+                "seconds": self.wall_seconds}  # fmt: skip
+
     @classmethod
     def load(cls, values: Mapping[str, object]) -> Totals:
         return cls(**{f.name: values[f.name] for f in fields(cls)})  # type: ignore[arg-type]

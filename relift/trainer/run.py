@@ -77,11 +77,24 @@ class Run:
     warned: set[str] = field(default_factory=set)  # topics of warn_once
     step: int | None = None  # last finished step; None: not even the base was probed
     skipped_in_a_row: int = 0
+    n_parameters: int = 0
+    ended: bool = False  # the budget is spent: no step follows
+
+    def budget_is_spent(self) -> bool:
+        """Whether the run has used what its budget allows, by what is counted up to now."""
+        limits = {name: limit for name, limit in self.config.budget if limit is not None}
+        if not limits:
+            return False
+        used = self.record.totals.used(n_parameters=self.n_parameters)
+        return any(used[name] >= limit for name, limit in limits.items())
 
     def steps(self) -> Iterator[Step]:
         """Give the steps that are still to be made, in order, as a recipe sees them."""
         assert self.step is not None
+        item_of = {item.question_ix: item for item in self.train_items}
         for number in range(self.step + 1, self.config.steps + 1):
+            if self.ended:
+                return
             yield Step(
                 number,
                 self.buffer,
@@ -94,6 +107,7 @@ class Run:
                 score_teacher=self.score_teacher,
                 hinted=self.hinted,
                 forget_moments=self.learner.reset_optimizer,
+                item=item_of.__getitem__,
             )
 
     def _questions_of(self, number: int) -> Callable[[int], list[Item]]:

@@ -71,6 +71,7 @@ def ask(
         texts_QG=texts_QG,
         version=run.engine.policy_version,
         assistance_QG=[one.assistance_G for one in asked],
+        surplus=frozenset(q for q, one in enumerate(asked) if one.is_check),
     )
     if asked:
         guard_undecided(run, answers, where=f"step {step}, {origin}")

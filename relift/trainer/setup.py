@@ -80,6 +80,7 @@ def open_run(
         parallel.join_world(config.runtime.collective_seconds)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
+        require_one_clock(config)
         if isinstance(writer, RunWriter) and not writer.is_new:
             require_its_base(config, writer.run)
         recipe = build(config)
@@ -95,7 +96,7 @@ def open_run(
         facts = facts_of(config, inputs, run, folder, reward=reward)
         if writer.is_new:
             open_base(config, facts)  # for its errors: nothing has been written yet
-            begin(run, inputs, facts, model)
+            begin(run, inputs, facts)
         else:
             resume(run, facts, allow_changes=allow_changes)
         if world()[0] == 0:
@@ -145,6 +146,12 @@ def warn_of_truncation(config: Config, recipe: Recipe, warn: Callable[[str], Non
         )
 
 
+def require_one_clock(config: Config) -> None:
+    """Refuse a budget of seconds where several processes would each look at a clock of their own."""
+    if config.budget.seconds is not None and world()[1] > 1:
+        raise InputError("budget.seconds: several processes do not end at the same step by it; set budget.flops")
+
+
 def seed_global_states(seed: int) -> None:
     """Nothing of ours draws from the global random states; a model's own code might. A resume restores them."""
     random.seed(seed)
@@ -182,6 +189,7 @@ def assemble(
         rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
     )
     device = device_of(config)
+    n_parameters = model.num_parameters()
     learner = Learner(
         model,
         {name: optimizer_spec(config, recipe, name) for name in recipe.optimizers},
@@ -228,6 +236,7 @@ def assemble(
         ),
         take_over_base=take_over_base,
         warn=warn,
+        n_parameters=n_parameters,
     )
 
 
@@ -351,14 +360,14 @@ def decodings(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def begin(run: Run, inputs: Inputs, facts: RunRecord, model: Any) -> None:
+def begin(run: Run, inputs: Inputs, facts: RunRecord) -> None:
     """Lay a new run folder."""
     demonstrations = inputs.demonstration_rows
     if run.config.data.score_base and inputs.demos:
         scores = score_demonstrations(run.learner, inputs.demos)
         demonstrations = demonstrations.assign(sum_logprob_base=demonstrations["demo_id"].map(scores))
     run.record.writer.start(
-        replace(facts, n_parameters=model.num_parameters()),
+        replace(facts, n_parameters=run.n_parameters),
         config_toml=to_toml(run.config),
         questions=questions_frame(inputs),
         demonstrations=demonstrations if len(demonstrations) else None,

@@ -37,6 +37,7 @@ class GroupRequest:
     given_ids_G: tuple[tuple[int, ...], ...] | None = (
         None  # starts of the answers, at the end of the prompts; None: none
     )
+    is_check: bool = False  # asked for its counts alone: RL does not train on it
 
 
 def plain_request(item: Item, *, n: int) -> GroupRequest:
@@ -71,3 +72,4 @@ class Step:
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens of a solution as a
     # hint in the user's words; None: longer than a prompt may be
     forget_moments: Callable[[str], None]  # of an optimizer by name
+    item: Callable[[int], Item]  # the training question of this question_ix

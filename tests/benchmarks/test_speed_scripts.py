@@ -120,6 +120,15 @@ def test_overhead(tmp_path: Path) -> None:
     assert {"command", "job", "turns", "model", "cores"} <= set(result)
 
 
+@pytest.mark.slow
+def test_recorder(tmp_path: Path) -> None:
+    result = run("recorder", tmp_path / "r.json", "--steps", "3")
+    assert set(result["results"]) == {"30 tokens", "500 tokens", "2000 tokens"}
+    for case in result["results"].values():
+        assert case["completions"] == 128 and case["cpu_ms_per_completion"] > 0 and case["sound"]
+    assert {"command", "versions", "hardware", "load_average"} <= set(result)
+
+
 def test_every_script_is_run_here() -> None:
     """Scripts are the modules with a `--out` option; each has a test above that runs it."""
     scripts = {
@@ -127,6 +136,6 @@ def test_every_script_is_run_here() -> None:
         for path in (ROOT / "benchmarks" / "speed").glob("*.py")
         if '"--out"' in path.read_text(encoding="utf-8")
     }
-    assert scripts == {"sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead"}
+    assert scripts == {"sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead", "recorder"}
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [script for script in sorted(scripts) if f"def test_{script}(" not in tests] == []

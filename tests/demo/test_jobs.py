@@ -16,6 +16,7 @@ import pytest
 
 from relift.demo.jobs import DemoJob, JobFailed, Process
 from relift.demo.jobs import run_jobs as run_jobs_with
+from relift.errors import InputError
 
 
 def start(command: Sequence[str], log_file: Path) -> Process:
@@ -56,6 +57,24 @@ def test_a_failure_ends_the_others_and_is_told_with_its_last_line(tmp_path: Path
     assert failure.value.exit_status == 5
     assert endless.process is not None and endless.process.poll() == -signal.SIGTERM
     assert time.monotonic() - began < 30
+
+
+def test_failures_may_be_told_of_and_the_others_go_on(tmp_path: Path) -> None:
+    def refuse() -> list[str]:
+        raise InputError("no run is there")
+
+    bad = DemoJob("bad", lambda: python("-c", "import sys; print('it broke'); sys.exit(5)"), tmp_path / "bad.log")
+    unready = DemoJob("unready", refuse, tmp_path / "unready.log", after=("bad",))
+    failures: list[JobFailed] = []
+    jobs = [bad, unready, touching("last", tmp_path, after=("unready",))]
+    run_jobs(jobs, workers=1, on_failure=failures.append)
+    assert (tmp_path / "order").read_text() == "last "
+    assert [(str(f).split(" (")[0], f.exit_status) for f in failures] == [
+        ("bad: it broke", 5),
+        ("unready: no run is there", 2),
+    ]
+    with pytest.raises(InputError, match="no run is there"):
+        run_jobs([DemoJob("unready", refuse, tmp_path / "unready.log")], workers=1)
 
 
 def test_sigterm_stops_the_jobs(tmp_path: Path) -> None:

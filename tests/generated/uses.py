@@ -316,6 +316,6 @@ def uses(base: Path, run: Path) -> dict[str, tuple[Callable[[random.Random, Path
         "grader text": (grade, GRADING_LIMIT),
         "checkpoint": (partial(use_checkpoint, base=base), 20.0),
         "run record": (partial(use_run, run=run), 5.0),
-        "server reply": (ask_server, 8.0),
+        "server reply": (ask_server, 15.0),
         "data file": (read_data, 5.0),
     }

@@ -135,6 +135,7 @@ KINDS: dict[str, Break] = {
     "no limit of tokens": lacking(args=grpo_args(max_completion_length=None)),
 }
 HARMLESS = {"no step"}  # what is handed over is enough
+OTHER_ARGUMENTS = {"no limit of tokens", "odd weights"}  # the next launch, with TRL's, would be another run
 UNMENDED = {"a table is a file", "the folder is a file"}  # somebody else's doing, which only they can undo
 
 
@@ -163,6 +164,6 @@ def test_training_goes_on_with_one_warning(
     assert all("orphan" in problem for problem in check_run(folder).problems)
     done = RunReader(folder).run.status is RunStatus.done
     step = RunReader(folder).committed_step or 0
-    if step and not done:
+    if not done and kind not in OTHER_ARGUMENTS:
         Trainer(record(plain_rewards, folder, strict=True)).train(batch_of, from_step=step, to_step=6)
     assert check_run(folder).problems == []

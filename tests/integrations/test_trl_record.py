@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from relift.errors import InputError
+from relift.evaluate.run_settings import run_settings
 from relift.integrations.trl import record
 from relift.schema import RunStatus
-from relift.store import RunReader, check_run
+from relift.store import RunReader, RunWriter, check_run
 from tests.integrations.fake_trl import Trainer, accuracy, batch_of, grpo_args, short, slow_accuracy
 
 
@@ -169,6 +170,15 @@ def test_an_error_of_the_function_is_its_own(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="mine"):
         trainer.reward(**batch_of(0))
     assert not (tmp_path / "run" / "commits").exists()
+
+
+def test_nothing_is_put_to_a_recorded_run_by_guess(tmp_path: Path) -> None:
+    trainer = Trainer(record(accuracy, tmp_path / "run", strict=True))
+    trainer.train(batch_of)
+    with RunWriter(tmp_path / "run") as writer:  # as a probe beside it would leave it
+        writer.update_run(decodings={**writer.run.decodings, "probe": {"max_tokens": 4}})
+    with pytest.raises(InputError, match="so relift cannot put questions as that did"):
+        run_settings(RunReader(tmp_path / "run"))
 
 
 class RewardModel:

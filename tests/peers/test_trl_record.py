@@ -207,7 +207,7 @@ def test_the_example_of_the_audit_page(base: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 def test_kills_lose_the_batch_under_way_and_no_more(base: Path, tmp_path: Path) -> None:
     """Kill the process at a random moment, look at the folder, start again; in the end it is one sound run."""
     rng = np.random.default_rng(0)

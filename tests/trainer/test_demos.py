@@ -392,7 +392,7 @@ def test_the_next_batch_is_the_same_after_a_resume(length: int, order: str) -> N
     buffer.entries = buffer.entries[:length][::-1]  # an order that no sorting would restore
     again = DemoBuffer(BufferConfig(order=order), demos_of(*range(8)), batch=4, seed=0)
     again.load_state_dict(json.loads(json.dumps(buffer.state_dict())))
-    buffer.config = again.config
+    buffer.config = buffer.flush.config = again.config
     assert again.entries == buffer.entries
     assert due(again, 9) == due(buffer, 9)
 

@@ -71,6 +71,7 @@ RECIPES: dict[str, Method] = {
 }
 
 # Uses of demonstrations that leave a question's own attempts to be its whole group.
+PLAIN_PLANS = (step_questions, relift.plan)  # n plain attempts at each question of the step
 REFILLED = (Demonstrations.never, Demonstrations.stream, Demonstrations.buffered, Demonstrations.beside)
 
 Named = TypeVar("Named")
@@ -114,6 +115,15 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
     if use is not Demonstrations.buffered or recipe.sft is None:
         return
+    if buffer.recheck == "sample" and config.rollout.refill:
+        raise InputError(
+            'buffer.recheck = "sample": with rollout.refill a question might be asked twice in a step; set one of them'
+        )
+    if buffer.flush == "gate" and buffer.gate == "entropy" and config.rollout.engine != "torch":
+        raise InputError(
+            f'buffer.gate = "entropy": rollout.engine = {config.rollout.engine} tells no entropy; set buffer.gate to '
+            '"reward", or rollout.engine to "torch"'
+        )
     if buffer.flush == "adaptive" and buffer.capacity is not None and buffer.capacity < batch:
         raise InputError(
             f"buffer.capacity = {buffer.capacity}: less than sft.batch = {batch}, no batch would ever fill"
@@ -137,7 +147,7 @@ def require_rewards(config: Config, recipe: Recipe) -> None:
             f"rollout.refill = {config.rollout.refill}: further groups take the place of those without signal, which "
             "would still count in the denominators: set rl.drop_flat_groups = true"
         )
-    plain = method.plan is step_questions and method.demonstrations in REFILLED and recipe.teacher is None
+    plain = method.plan in PLAIN_PLANS and method.demonstrations in REFILLED and recipe.teacher is None
     if config.rollout.refill and not plain:
         raise InputError(
             f"rollout.refill = {config.rollout.refill}: recipe {recipe.name} learns from more than the rewards of "

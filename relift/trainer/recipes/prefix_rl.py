@@ -72,7 +72,7 @@ def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     """Reinforce on all attempts, each against those with its prompt; note which questions are beyond reach."""
     rl = recipe.rl
     assert rl is not None
-    step.buffer.offer(step.number, answers.counts)
+    step.buffer.offer(step.number, answers.counts, entropy=answers.mean_entropy)
     advantage_QG = np.zeros(answers.decided_QG.shape)
     given_QG = np.array([[a is not Assistance.none for a in row] for row in answers.assistance_QG], bool)
     for same_QG in (given_QG, ~given_QG):

@@ -13,12 +13,13 @@ docs/differences.md has the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from relift.learner.update import Update
 from relift.trainer.answers import Answers
 from relift.trainer.components import fine_tune, reinforce
-from relift.trainer.recipe import Demonstrations, Method, Recipe
-from relift.trainer.step import Step
+from relift.trainer.recipe import Demonstrations, Method, Recipe, step_questions
+from relift.trainer.step import GroupRequest, Step, plain_request
 
 DEFAULTS = {
     "rl": {
@@ -39,13 +40,23 @@ DEFAULTS = {
 }
 
 
+def plan(recipe: Recipe, step: Step) -> list[GroupRequest]:
+    """Plan n attempts at each of the step's questions and, where so configured, at those of the batch that is due."""
+    assert recipe.rl is not None
+    asked = step_questions(recipe, step)
+    there = {ask.item.question_ix for ask in asked}
+    again = [ix for ix in step.buffer.to_check(step.number) if ix not in there]
+    checks = [replace(plain_request(step.item(ix), n=recipe.rl.attempts), is_check=True) for ix in again]
+    return [*asked, *checks]
+
+
 def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     """Reinforce on the rollouts; a question that was all wrong waits, and M of them make one fine-tuning step."""
     assert recipe.rl is not None and recipe.sft is not None
-    step.buffer.offer(step.number, answers.counts)
+    step.buffer.offer(step.number, answers.counts, entropy=answers.mean_entropy)
     yield from reinforce(recipe.rl, step, answers)
     for demos in step.buffer.due(step.number):
         yield fine_tune(recipe.sft, demos)
 
 
-METHOD = Method(DEFAULTS, updates, demonstrations=Demonstrations.buffered)
+METHOD = Method(DEFAULTS, updates, plan, Demonstrations.buffered)
