@@ -166,7 +166,7 @@ def test_the_chunk_of_logits_changes_rounding_alone() -> None:
 
 
 def test_a_run_in_bfloat16_is_stopped_and_taken_up(tmp_path: Path) -> None:
-    """What it records is bit for bit what it records without the stop; its checkpoint holds float32."""
+    """Record bit for bit what a run without the stop records; the checkpoint holds float32."""
     inputs = lay_inputs(tmp_path)
     exact = config_of(inputs, steps=4)
     config = exact.model_copy(update={"model": exact.model.model_copy(update={"compute": "bfloat16"})})

@@ -36,7 +36,7 @@ OTHER: dict[str, Any] = {
     "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},
     "data.prompt": "plain", "data.max_prompt_tokens": 9, "data.max_demo_tokens": 9, "data.overlong_prompts": "refuse",
-    "data.bad_demonstrations": "refuse",
+    "data.bad_demonstrations": "refuse", "data.repeated": "collapse",
     "rollout.questions_per_step": 64, "rollout.attempts_per_question": 4, "rollout.temperature": 0.5,
     "rollout.top_p": 0.5, "rollout.top_k": 3, "rollout.max_tokens": 9, "rollout.batch_rows": 9,
     "curriculum.order": "accuracy", "curriculum.low": 0.1, "curriculum.high": 0.9, "curriculum.outside": 0.5,
