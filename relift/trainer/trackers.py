@@ -12,21 +12,17 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from relift.config import Config, flatten
 from relift.errors import InputError
-from relift.learner.update import Update, UpdateStats
 from relift.suggest import hint
-from relift.trainer.answers import Answers
-from relift.trainer.record import Totals
 
 PROJECT = "relift"
 PRIVATE = ("url", "folder")  # fields of any section that are not told: an address may hold a password
-UPDATE_VALUES = ("loss", "grad_norm", "lr", "entropy", "clip_fraction", "sampler_gap", "n_tokens")
 
 
 @dataclass(frozen=True)
@@ -184,31 +180,3 @@ def _without_folder(value: Any) -> Any:
         return value
     kind, colon, path = value.rpartition("file:")
     return f"{kind}{colon}{Path(path).name}" if Path(path).is_absolute() else value
-
-
-def values_of(
-    answers: Answers | None,
-    done: Sequence[tuple[Update, UpdateStats]],
-    *,
-    probe_accuracy: float | None,
-    buffer_len: int,
-    totals: Totals,
-) -> dict[str, float | None]:
-    """List the numbers of a step by name: of rollouts and probe, totals so far, of each kind of update the last one."""
-    values: dict[str, float | None] = {
-        "probe/accuracy": probe_accuracy,
-        "buffer/waiting": float(buffer_len),
-        **{f"total/{name}": float(value) for name, value in totals.row().items()},
-    }
-    if answers is not None and len(answers):
-        rewards = answers.reward_QG[answers.rewarded_QG]
-        values |= {
-            "rollout/accuracy": answers.accuracy_of(len(answers)),
-            "rollout/reward": float(rewards.mean()) if len(rewards) else None,
-            "rollout/cut_share": float(answers.cut_QG.mean()),
-            "rollout/questions": float(len(answers)),
-        }
-    for update, stats in done:
-        row = asdict(stats)
-        values |= {f"update/{update.kind}/{name}": row[name] for name in UPDATE_VALUES}
-    return values
