@@ -7,16 +7,18 @@
 #   make test-vllm    real vLLM                                  make test-lighteval    lighteval on the same answers
 #   make test-peers   compares with TRL                          make test-math-verify  grading under older versions
 #   make test-real    real pretrained weights, 340 MB            (these five in environments of their own)
+#   make fault-long   the same at its full numbers: hours        (SHARE=0.1: at a tenth of them)
 #   make bench        speed measurements, 3 GB of disk           make schema       rewrites generated docs
 #   make hooks        installs the pre-commit hooks              make clean        removes caches and environments
 #
-# Variables: PYTHON (interpreter that makes the environments), VENV, WORKERS (test processes), OUT and ARGS (demo).
+# Variables: PYTHON (interpreter that makes the environments), VENV, WORKERS (test processes), OUT and ARGS (demo), SHARE (fault-long).
 
 PYTHON  ?= python3
 VENV    ?= .venv
 WORKERS ?= 2
 OUT     ?= runs/demo
 ARGS    ?=
+SHARE   ?= 1
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.relift-installed
@@ -36,7 +38,7 @@ PYTEST     := $(SETTINGS) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test test-slow fault test-browser test-vllm test-lighteval test-math-verify test-peers \
+.PHONY: help setup demo check test test-slow fault fault-long test-browser test-vllm test-lighteval test-math-verify test-peers \
   real-models test-real bench schema constraints hooks clean
 
 help:
@@ -73,6 +75,11 @@ test-slow: $(INSTALLED)
 
 fault: $(INSTALLED)
 	$(PYTEST) -n $(WORKERS) -m fault
+
+# The long suites at their full numbers, and the generated inputs at 300 a kind and seed (docs/reliability.md).
+fault-long: $(INSTALLED)
+	RELIFT_LONG=$(SHARE) $(PYTEST) -n $(WORKERS) -m 'fault or slow' -rs \
+	  tests/store tests/resume tests/generated tests/grading tests/evaluate tests/engines/test_openai.py tests/cli
 
 # Needs Chromium: the variable CHROMIUM, or chromium in PATH.
 test-browser: $(INSTALLED)

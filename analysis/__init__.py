@@ -1,7 +1,9 @@
 """Measure what training changed, question by question: tables in, tables out, each figure beside its table."""
 
 from relift.analysis.questions.audit import audit, frozen_copy
+from relift.analysis.questions.balance import balance, say_balance
 from relift.analysis.questions.bands import BANDS, PAPER, Cuts, assign_bands, counts_of_bands
+from relift.analysis.questions.base_unsolved import base_unsolved, caption_base_unsolved, discovery, plot_base_unsolved
 from relift.analysis.questions.by_band import (
     band_accuracy,
     band_lengths,
@@ -9,6 +11,15 @@ from relift.analysis.questions.by_band import (
     caption_lengths,
     plot_band_accuracy,
     plot_band_lengths,
+)
+from relift.analysis.questions.by_seed import (
+    bands_by_seed,
+    caption_bands_by_seed,
+    caption_seeds,
+    pair_seeds,
+    plot_bands_by_seed,
+    plot_seeds,
+    seed_differences,
 )
 from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot_cells
 from relift.analysis.questions.changes import caption_changes, plot_changes
@@ -23,6 +34,7 @@ from relift.analysis.questions.compare import (
 )
 from relift.analysis.questions.data_map import caption_data_map, data_map, plot_data_map
 from relift.analysis.questions.definitions import DEFINITIONS, define
+from relift.analysis.questions.diversity import answer_diversity, caption_answer_diversity, plot_answer_diversity
 from relift.analysis.questions.gain_by_base import caption_gain_by_base, gain_by_base, plot_gain_by_base
 from relift.analysis.questions.heat import (
     caption_question_heat,
@@ -41,6 +53,12 @@ from relift.analysis.questions.one_question import (
     question_trajectory,
     typical_attempt,
 )
+from relift.analysis.questions.over_steps import (
+    caption_pass_at_k_over_steps,
+    pass_at_k_over_steps,
+    plot_pass_at_k_over_steps,
+)
+from relift.analysis.questions.power import caption_smallest_change, plot_smallest_change, smallest_change
 from relift.analysis.questions.reach import (
     EPSILON_64,
     REACH,
@@ -55,6 +73,7 @@ from relift.analysis.questions.reach import (
     reach_counts,
     top_up,
 )
+from relift.analysis.questions.repair import caption_repair_window, plot_repair_window, repair_window
 from relift.analysis.questions.sampling import (
     caption_cover,
     caption_pass_at_k,
@@ -94,6 +113,12 @@ from relift.analysis.questions.transitions import (
     moved_questions,
     plot_transitions,
 )
+from relift.analysis.questions.two_verdicts import (
+    caption_pass_at_k_of_two,
+    pass_at_k_of_two,
+    plot_pass_at_k_of_two,
+    second_verdicts,
+)
 from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.cautions import cautions
 from relift.analysis.runs.counts import Counts, Cube, read_counts
@@ -118,6 +143,7 @@ from relift.analysis.runs.read import (
 from relift.analysis.runs.recorded import MissingColumn, recorded_columns, table_sizes
 from relift.analysis.runs.sql import sql
 from relift.analysis.scores.forest import caption_scores, plot_scores, scores_of_last_step
+from relift.analysis.scores.over_seeds import compare_over_seeds
 from relift.analysis.scores.paired import Comparison, compare_scores, compare_with_baseline
 from relift.analysis.scores.paired_table import render_comparisons
 from relift.analysis.scores.score import score_health, score_run
@@ -157,38 +183,50 @@ from relift.analysis.training.dynamics import (
     training_dynamics,
 )
 from relift.analysis.training.event_study import around_training, caption_around_training, plot_around_training
+from relift.analysis.training.learnt import (
+    caption_learnt_by_likelihood,
+    learnt_by_likelihood,
+    plot_learnt_by_likelihood,
+)
 
 __all__ = [
     "BANDS",
     "CELLS",
     "CLASSES",
+    "DEFINITIONS",
+    "EPSILON_64",
+    "PAPER",
+    "REACH",
     "Comparison",
     "Counts",
     "Cube",
     "Cuts",
-    "DEFINITIONS",
-    "EPSILON_64",
     "LiveCube",
     "MissingColumn",
-    "PAPER",
-    "REACH",
     "ScoredRun",
     "accuracy_by_cost",
     "accuracy_histogram",
     "accuracy_of",
+    "answer_diversity",
     "around_training",
     "assign_bands",
     "audit",
+    "balance",
     "band_accuracy",
     "band_lengths",
     "band_transitions",
+    "bands_by_seed",
     "base_perplexity",
+    "base_unsolved",
     "buffer_health",
     "caption_accuracy_by_cost",
     "caption_accuracy_histogram",
+    "caption_answer_diversity",
     "caption_around_training",
     "caption_bands",
+    "caption_bands_by_seed",
     "caption_base_perplexity",
+    "caption_base_unsolved",
     "caption_buffer_health",
     "caption_changes",
     "caption_cover",
@@ -197,17 +235,23 @@ __all__ = [
     "caption_forgetting_drift",
     "caption_gain_by_base",
     "caption_group_signal",
+    "caption_learnt_by_likelihood",
     "caption_length_accuracy",
     "caption_lengths",
     "caption_pass_at_k",
+    "caption_pass_at_k_of_two",
+    "caption_pass_at_k_over_steps",
     "caption_question_heat",
     "caption_question_trajectory",
     "caption_reach",
     "caption_reach_accuracy",
+    "caption_repair_window",
     "caption_retention",
     "caption_sampling_gap",
     "caption_scores",
+    "caption_seeds",
     "caption_sharpening",
+    "caption_smallest_change",
     "caption_solved_by",
     "caption_support",
     "caption_training_dynamics",
@@ -216,6 +260,7 @@ __all__ = [
     "cautions",
     "classify_trajectories",
     "compare_methods",
+    "compare_over_seeds",
     "compare_runs",
     "compare_scores",
     "compare_with_baseline",
@@ -228,6 +273,7 @@ __all__ = [
     "define",
     "demo_efficiency",
     "difference_from_base",
+    "discovery",
     "drift",
     "ends_of",
     "find_alerts",
@@ -242,6 +288,7 @@ __all__ = [
     "iter_attempts",
     "label_noise",
     "last_health",
+    "learnt_by_likelihood",
     "length_accuracy",
     "map_attempts",
     "matched_questions",
@@ -251,14 +298,20 @@ __all__ = [
     "order_by_shape",
     "over_seeds",
     "pair_cells",
+    "pair_seeds",
     "paired_difference",
     "pass_at_k",
+    "pass_at_k_of_two",
+    "pass_at_k_over_steps",
     "plot_accuracy_by_cost",
     "plot_accuracy_histogram",
+    "plot_answer_diversity",
     "plot_around_training",
     "plot_band_accuracy",
     "plot_band_lengths",
+    "plot_bands_by_seed",
     "plot_base_perplexity",
+    "plot_base_unsolved",
     "plot_buffer_health",
     "plot_cells",
     "plot_changes",
@@ -268,16 +321,22 @@ __all__ = [
     "plot_forgetting_drift",
     "plot_gain_by_base",
     "plot_group_signal",
+    "plot_learnt_by_likelihood",
     "plot_length_accuracy",
     "plot_pass_at_k",
+    "plot_pass_at_k_of_two",
+    "plot_pass_at_k_over_steps",
     "plot_question_heat",
     "plot_question_trajectory",
     "plot_reach",
     "plot_reach_accuracy",
+    "plot_repair_window",
     "plot_retention",
     "plot_sampling_gap",
     "plot_scores",
+    "plot_seeds",
     "plot_sharpening",
+    "plot_smallest_change",
     "plot_solved_by",
     "plot_support",
     "plot_training_dynamics",
@@ -306,17 +365,22 @@ __all__ = [
     "recorded_columns",
     "render_comparisons",
     "render_scores",
+    "repair_window",
     "retention",
     "run_ends",
     "sampling_gap",
     "save_figure",
+    "say_balance",
     "say_change",
     "score_health",
     "score_run",
     "scored_run",
     "scores_of_last_step",
+    "second_verdicts",
+    "seed_differences",
     "sets_by_run",
     "sharpening",
+    "smallest_change",
     "solved_by",
     "solved_sets",
     "sparklines",

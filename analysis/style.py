@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from relift.inert import write_csv
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -166,6 +168,17 @@ def line_with_interval(axes: Axes, x: Any, frame: pd.DataFrame, value: str, look
     axes.plot(x, frame[value], **look.line())
 
 
+def draw_lines(
+    axes: Axes, frame: pd.DataFrame, styles: Mapping[str, RunStyle], *, x: str, value: str, floor: str | None = None
+) -> None:
+    """Draw a line per run of `value` over `x` with columns low and high shaded; `floor`: what chance gives, dotted."""
+    for run, line in by_style(frame.dropna(subset=value), styles):
+        known = line.sort_values(x)
+        line_with_interval(axes, known[x].astype(float), known, value, styles[run])
+        if floor is not None and known[floor].notna().any():
+            axes.plot(known[x].astype(float), known[floor], color=styles[run].colour, linestyle=":", linewidth=0.8)
+
+
 def finish_ticks(axes: Axes) -> None:
     """Fix tick sizes now: matplotlib makes ticks when it draws, which may be outside `context`."""
     axes.tick_params(labelsize=RC["xtick.labelsize"], width=RC["xtick.major.width"], length=2.5)
@@ -232,7 +245,7 @@ def save_figure(
             figure.savefig(paths[-1], format=kind, metadata=metadata[kind])
         figure.set_layout_engine(engine)
     paths.append(folder / f"{name}.csv")
-    frame.to_csv(paths[-1], index=False, float_format="%.10g", lineterminator="\n")
+    write_csv(frame, paths[-1])
     return paths
 
 

@@ -41,6 +41,12 @@ class Benchmark:
     unreadable_golds: Sequence[str] = ()  # question_ids whose gold no grader reads; declared, else a load refuses
     sources: Sequence[str] = ()
     notes: Sequence[str] = ()  # traps, alternates
+    sample_of: str | None = None  # name of the whole benchmark, where this is a stated sample of it (sample.py)
+
+    @property
+    def known_as(self) -> str:
+        """Name the benchmark as tables of protocols and wordings know it, a sample as the whole."""
+        return self.sample_of or self.name
 
     @property
     def pinned(self) -> bool:

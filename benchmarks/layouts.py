@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +11,6 @@ from relift.data.files import Reshape
 Columns = Mapping[str, str]  # ours -> theirs
 Row = Mapping[str, Any]
 Layout = Callable[[Columns], Reshape]
-
-SOLUTION_WORDS = 25  # a final answer has fewer words of prose; formulas and commands of LaTeX are not counted
-_WORD = re.compile(r"(?<![\\\w{])[A-Za-z]{2,}\b")
 
 
 def gold_text(value: Any) -> Any:
@@ -47,16 +43,3 @@ def text_layout(columns: Columns) -> Reshape:
 def options_layout(columns: Columns) -> Reshape:
     """Read a column with the list of options and one with the letter of the right one."""
     return Reshape((), lambda row: row)
-
-
-def solution_in(gold: str) -> str | None:
-    """Tell what makes a gold a whole worked solution; None for a final answer.
-
-    Equality with a solution means nothing, so a load refuses such golds: the layout must reduce them. Looked for are
-    GSM8K's `####`, a box, and prose of SOLUTION_WORDS words.
-    """
-    for mark in ("####", r"\boxed", r"\fbox"):
-        if mark in gold:
-            return f"it contains {mark}"
-    n_words = len(_WORD.findall(gold))
-    return f"it has {n_words} words" if n_words >= SOLUTION_WORDS else None

@@ -9,9 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +17,13 @@ from string import ascii_uppercase
 
 from relift.arith.world import make_questions
 from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark
-from relift.benchmarks.layouts import solution_in
+from relift.benchmarks.contents import comparable, differing_rows
 from relift.benchmarks.table import BENCHMARKS, GROUPS
 from relift.benchmarks.tasks import arith
 from relift.data.files import HubData, HubFault
 from relift.data.questions import QuestionSet, read_questions
 from relift.errors import InputError
-from relift.grading.golds import gold_problem, normalise_gold
+from relift.grading.golds import gold_problem, normalise_gold, solution_in
 from relift.schema import Question
 
 # Names that local copies may use beside the published ones.
@@ -36,7 +34,6 @@ ALIASES = {
     "subject": ("subject",),
     "level": ("level",),
 }
-WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 
 
 def find_benchmark(name: str) -> Benchmark:
@@ -81,7 +78,7 @@ def load_benchmark(
             columns=columns_of(benchmark),
             reshape=benchmark.layout(benchmark.columns),
             objection=partial(_objection, benchmark),
-            repeats="collapse",
+            repeats="equal",
         )
     except HubFault as fault:
         raise InputError(_fault_line(benchmark, fault)) from None
@@ -94,6 +91,7 @@ def load_benchmark(
         any_content=any_content,
         revision=read.revision if data is None else None,
         local=data is not None,
+        row_of=read.row_of,
     )
     mended = (mend_gold(q, benchmark) for q in loaded.questions)
     shown = tuple(permuted(q) if benchmark.permute_options else q for q in mended)
@@ -115,16 +113,8 @@ def content_hash_of(questions: Sequence[Question]) -> str:
     Whole numbers count as numbers (142.0, 0142, 142), because copies differ in that; other golds as text, NFC, white
     space folded. Independent of order, so that a copy in which the rows stand otherwise, or k times, has the same.
     """
-    pairs = sorted([q.question_id, _comparable(q.answer)] for q in questions)
+    pairs = sorted([q.question_id, comparable(q.answer)] for q in questions)
     return hashlib.blake2b(json.dumps(pairs, ensure_ascii=False).encode(), digest_size=16).hexdigest()
-
-
-def _comparable(gold: str) -> str:
-    folded = " ".join(unicodedata.normalize("NFC", gold).split())
-    match = WHOLE.fullmatch(folded)
-    if match is None:
-        return folded
-    return f"{'-' if match[1] == '-' and match[2] != '0' else ''}{match[2]}"
 
 
 def permuted(question: Question) -> Question:
@@ -166,17 +156,21 @@ def _checked(
     any_content: bool,
     revision: str | None = None,
     local: bool = False,
+    row_of: Mapping[str, int] | None = None,
 ) -> LoadedBenchmark:
     """Refuse another number of questions or other contents than declared; return the benchmark loaded."""
     found = content_hash_of(questions)
     name, pin = benchmark.name, f"If this is meant: relift eval --pin {benchmark.name}"
-    if len(questions) != benchmark.rows and not any_content:
-        raise InputError(f"{name}: {len(questions):,} questions in {origin}, {benchmark.rows:,} declared. {pin}")
     same = found == benchmark.content_hash
+    rows = None if same or any_content else differing_rows(name, questions, row_of or {})
+    differing = "" if rows is None else f": {rows}"
+    if len(questions) != benchmark.rows and not any_content:
+        counts = f"{len(questions):,} questions in {origin}, {benchmark.rows:,} declared"
+        raise InputError(f"{name}: {counts}{differing}. {pin}")
     if benchmark.content_hash is not None and not same and not any_content:
         raise InputError(
             f"{name}: {origin} has other questions or golds than declared (hash {found}, declared "
-            f"{benchmark.content_hash}). {pin}"
+            f"{benchmark.content_hash}){differing}. {pin}"
         )
     by_revision = revision is not None and revision == benchmark.revision
     pinned = same and (local or benchmark.hub is None or by_revision)
@@ -211,15 +205,8 @@ def _objection(benchmark: Benchmark, question: Question) -> str | None:
 
 
 def _notes(benchmark: Benchmark, read: QuestionSet) -> list[str]:
-    notes = []
-    if read.repeats > 1:
-        notes.append(
-            f"{benchmark.name}: every question stands {read.repeats} times in the data; taken once, --samples says how "
-            "often it is asked"
-        )
-    if read.repairs:
-        notes.append(f"{benchmark.name}: repaired {', '.join(f'{n} x {what}' for what, n in read.repairs.items())}")
-    return notes
+    asked = "; --samples says how often it is asked" if read.repeats > 1 else ""
+    return [f"{benchmark.name}: {note}{asked if 'taken once' in note else ''}" for note in read.notes]
 
 
 def _fault_line(benchmark: Benchmark, fault: HubFault) -> str:

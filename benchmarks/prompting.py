@@ -16,6 +16,7 @@ from relift.prompts import opens_thoughts, render, turns_of
 from relift.schema import Question
 
 SETTING = "--template"
+WORDS_MOVED = "its words in the user's turn would be another prompt"
 
 
 def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmark, tokenizer: Any) -> Prompt:
@@ -32,7 +33,8 @@ def render_prompt(question: Question, *, protocol: Protocol, benchmark: Benchmar
     system = None if own else protocol.system
     if tokenizer is None:
         return Prompt((), turns=turns_of(text, template, system=system) or (("user", text),))
-    rendered = render(text, template, tokenizer, system=system, setting=SETTING)
+    mend = f"protocol {protocol.name} has a system turn: take one without, as --protocol relift ({WORDS_MOVED})"
+    rendered = render(text, template, tokenizer, system=system, setting=SETTING, without_system=mend)
     thoughts_opened = opens_thoughts(rendered.text, (opening for opening, _ in protocol.thinking))
     return Prompt(rendered.token_ids, turns=rendered.turns, thoughts_opened=thoughts_opened)
 
@@ -42,7 +44,7 @@ def user_text(question: Question, *, protocol: Protocol, benchmark: Benchmark) -
     if protocol.wording == "lighteval":
         return lighteval_text(question, benchmark)
     problem = with_options(question)
-    instruction = protocol.instruction.get(benchmark.name, protocol.instruction.get(benchmark.answer_kind, ""))
+    instruction = protocol.instruction.get(benchmark.known_as, protocol.instruction.get(benchmark.answer_kind, ""))
     if not instruction:
         return problem
     before, _, after = protocol.layout.partition("{problem}")
@@ -62,13 +64,13 @@ def lighteval_text(question: Question, benchmark: Benchmark) -> str:
 
     AIME's for competitions, MATH-500's, MMLU-Pro's, and GPQA's for other questions with options.
     """
-    if benchmark.name == "math500":
+    if benchmark.known_as == "math500":
         return _lighteval("math_500", "MATH_QUERY_TEMPLATE").format(prompt=question.problem)
     if benchmark.answer_kind == "math":
         return _lighteval("aime", "MATH_PROMPT_TEMPLATE").format(prompt=question.problem)
     if benchmark.answer_kind != "choice":
         raise InputError(f"{benchmark.name}: lighteval has no prompt for it; choose another --protocol")
-    if benchmark.name == "mmlu_pro":
+    if benchmark.known_as == "mmlu_pro":
         choices = "\n".join(f"{c}: {t}" for c, t in zip(ascii_uppercase, question.options, strict=False))
         return _lighteval("mmlu_pro", "TEMPLATE").format(question=question.problem, choices=choices)
     # Its function for GPQA puts the right option in a random place: it is given marks, which are then replaced by our

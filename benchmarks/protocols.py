@@ -246,4 +246,4 @@ def customised(protocol: Protocol, **changes: Any) -> Protocol:
 
 def samples_of(protocol: Protocol, benchmark: Benchmark) -> int:
     """Return the attempts at each question of this benchmark under this protocol."""
-    return protocol.samples.get(benchmark.name, benchmark.samples)
+    return protocol.samples.get(benchmark.known_as, benchmark.samples)

@@ -14,6 +14,7 @@ import streamlit as st
 from relift.analysis.style import save_figure
 from relift.dashboards.frames import Draw, Ready
 from relift.dashboards.runs import RunInfo
+from relift.inert import for_spreadsheet
 
 MOST_NAMED = 3  # runs that a file's name holds
 
@@ -60,15 +61,7 @@ def data_buttons(frame: pd.DataFrame, name: str) -> None:
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """Write CSV in UTF-8; text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    safe = frame.copy(deep=False)
-    for name in safe.columns:
-        if not (pd.api.types.is_numeric_dtype(safe[name]) or pd.api.types.is_bool_dtype(safe[name])):
-            text = safe[name].astype(object)
-            risky = text.map(
-                lambda value: isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-            )
-            safe[name] = text.where(~risky.astype(bool), "'" + text.astype(str))
-    return safe.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+    return for_spreadsheet(frame).to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:

@@ -62,7 +62,7 @@ def make(name: str, choice: Choice) -> Ready | Unavailable:
     figure = FIGURES.get(name)
     if figure is None:
         return compute(name, choice, TABLES[name].data)
-    return compute(name, choice, figure.data, caption=figure.caption, draw=figure.draw)
+    return compute(name, choice, figure.frame_of, caption=figure.caption, draw=figure.draw)
 
 
 @kept(64, spinner="Counting")

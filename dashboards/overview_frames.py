@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from relift.analysis.questions.balance import say_balance
 from relift.analysis.questions.bands import assign_bands
 from relift.analysis.questions.by_band import band_accuracy as accuracy_by_band
 from relift.analysis.questions.by_band import caption_bands, plot_band_accuracy
@@ -16,12 +17,14 @@ from relift.analysis.questions.reach import reach_counts as counted_reach
 from relift.analysis.report.catalogue import difference_of
 from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.counts import read_counts
+from relift.analysis.runs.methods import read_methods
 from relift.analysis.runs.read import open_runs, read_demo_events, read_trajectories
 from relift.analysis.training.alerts import find_alerts, last_health
 from relift.analysis.training.demos import buffer_health
 from relift.analysis.training.dynamics import training_dynamics
 from relift.dashboards.cubes import is_large, spaced_steps
 from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.kept import kept
 from relift.dashboards.runs import Choice, questions
 
 COSTS = {
@@ -39,6 +42,25 @@ def change(choice: Choice) -> Ready | Unavailable:
     """Compare each run's last probe with the base, paired (of `difference_from_base`)."""
     data = partial(_large_change, choice) if is_large(choice) else difference_of
     return compute("change", choice, data, caption=caption_changes, draw=plot_changes)
+
+
+@kept(16)
+def methods_of(choice: Choice) -> pd.DataFrame:
+    """Read method and seed of each run (of `read_methods`)."""
+    return read_methods(*(run.folder for run in choice.runs))
+
+
+def has_seeds(choice: Choice) -> bool:
+    """Tell whether some method was trained with several seeds."""
+    return bool(methods_of(choice)["method"].duplicated().any())
+
+
+def balances(choice: Choice) -> dict[str, str]:
+    """Say by run what it gained less what it lost (of `balance`); nothing where that cannot be told."""
+    made = make("balance", choice)
+    if isinstance(made, Unavailable):
+        return {}
+    return {str(row["run"]): say_balance(row) for row in made.frame.to_dict("records")}
 
 
 def _large_change(choice: Choice, loaded: Loaded) -> pd.DataFrame:

@@ -102,6 +102,13 @@ def show_legend(made: Ready, legend: Mapping[str, str] | None = None) -> None:
         show_spec(spec, alt="Legend: a colour and a dash per run.", width="content")
 
 
+def one_training_run_each(n_runs: int) -> str:
+    """Say that checkpoints are compared, not methods."""
+    who = {1: "This is one checkpoint, of one training run", 2: "These two checkpoints are compared, one training run "
+           "each"}.get(n_runs, f"These {n_runs} checkpoints are compared, one training run each")  # fmt: skip
+    return f"{who}: another seed of a method gives another checkpoint."
+
+
 def unavailable(made: Unavailable) -> None:
     """Say why something is not shown."""
     if made.damaged:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
+from relift.dashboards import warm
+
 if __name__ == "__main__":
     PagesManager.uses_pages_directory = False
+    warm.begin()
     main(prog_name="streamlit")

@@ -11,7 +11,7 @@ TERMS = {
     "Medium, Easy.",
     "reach": "Within: too often correct for luck. Beyond: never correct, in so many attempts that luck cannot explain "
     "it. Undetermined: all others, as most are after few attempts.",
-    "class": "One question's course in one run. Gained, lost: its rate over the last two probes differs from step 0 "
+    "class": "One question's course in one run. Gained, lost: its rate at the last probe differs from step 0 "
     "with a probability of .95. Stuck: no answer ever correct. Always: nearly all correct all along. Flicker: varies "
     "more between probes than chance. Steady: the rest.",
     "expected": "The number that chance alone gives: the same correct answers, dealt at random among the probes or "
@@ -23,6 +23,8 @@ TERMS = {
     "questions that some run was not asked at some step.",
     "interval": "95 %: over questions like these. One training run each: how much another seed would change is not "
     "in it.",
+    "seeds": "Training runs of one recipe and configuration that differ in their seed alone. The interval between "
+    "seeds (95 %, Student's t) says where the mean of other seeds would lie; the one over questions does not.",
     "detectable": "The true difference that would be found with a probability of .8 on so many questions.",
     "pass@k": "The probability that at least one of k answers is correct, estimated without bias from all answers.",
     "compression": "Bytes of a text by those it compresses to. Prose has 1 to 2, a loop many more.",

@@ -1,7 +1,7 @@
 """Define the errors on the user's side, which the command line turns into one line.
 
 Exit status: 0 done; 1 a bug of ours; 2 bad input, refused resume, run in use; 3 stopped by a guard or a failing engine;
-4 out of memory; 5 storage; 130 and 143 signals.
+4 out of memory; 5 storage, or a server that is gone; 130 and 143 signals.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ class ProcessLost(ReliftError):
     """Report that another process of the run is gone or silent, so that this one cannot go on."""
 
     exit_status = 3
+
+
+class ServerGone(ReliftError):
+    """Report that nobody answers any more where a server was; what it had answered is kept."""
+
+    exit_status = 5
 
 
 class OutOfMemory(ReliftError):

@@ -36,6 +36,9 @@ TEMPLATES: dict[str, Callable[[str], str] | None] = {
     "chat": lambda problem: problem,
     "boxed": lambda problem: f"{problem}\n{BOX_INSTRUCTION}",
 }
+WITHOUT_SYSTEM = (
+    "leave the system turn out (its text in the user's turn is another prompt), or take a checkpoint that has one"
+)
 FILE, PLAIN_FILE = "file:", "plain-file:"
 
 # What a template that asks for the date is told: prompts must be the same tomorrow. To our
@@ -53,9 +56,16 @@ class RenderedPrompt:
 
 
 def render(
-    problem: str, template: str, tokenizer: Any, *, system: str | None = None, setting: str = "data.prompt ="
+    problem: str,
+    template: str,
+    tokenizer: Any,
+    *,
+    system: str | None = None,
+    setting: str = "data.prompt =",
+    without_system: str = WITHOUT_SYSTEM,
 ) -> RenderedPrompt:
-    """Render a problem for a model. `tokenizer`: one of transformers. `setting`: how the user names a template.
+    """Render a problem for a model. `tokenizer`: one of transformers. `setting`: how the user names a template;
+    `without_system`: what to do where the checkpoint's knows no system turn.
 
     Special tokens come from the chat template alone, or from the tokenizer alone where there are no turns, so a start
     token stands there at most once. Raises InputError for an unknown template, for one that needs a chat template
@@ -65,7 +75,7 @@ def render(
     if turns is None:
         text = _from_file(template.removeprefix(PLAIN_FILE), problem) if template.startswith(PLAIN_FILE) else problem
         return RenderedPrompt(text, _plain_ids(text, tokenizer))
-    text = chat_text(turns, tokenizer, setting=setting)
+    text = chat_text(turns, tokenizer, setting=setting, without_system=without_system)
     return RenderedPrompt(text, tuple(_ids(text, tokenizer)), turns)
 
 
@@ -102,18 +112,29 @@ def template_identity(template: str) -> str:
     return f"{template.partition(':')[0]}:{hashlib.sha256(_read(path).encode()).hexdigest()[:16]}"
 
 
-def chat_text(turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =") -> str:
-    """Write the turns as the checkpoint's chat template does, up to where the assistant begins."""
+def chat_text(
+    turns: Turns, tokenizer: Any, *, setting: str = "data.prompt =", without_system: str = WITHOUT_SYSTEM
+) -> str:
+    """Write the turns as the checkpoint's chat template does, up to where the assistant begins.
+
+    `without_system`: what to do where the template knows no system turn."""
     if getattr(tokenizer, "chat_template", None) is None:
         raise InputError(
-            f'{setting.split()[0]}: the checkpoint has no chat template; set {setting} "plain", or add one to its '
-            "tokenizer"
+            f"{setting.split()[0]}: the checkpoint has no chat template, as base models have none: set {setting} "
+            f'"plain" (the problem as it is) or "{PLAIN_FILE}PATH" (your words around it), or add one to its tokenizer'
+        )
+    named = tokenizer.chat_template
+    if isinstance(named, dict) and "default" not in named:  # apply_chat_template would take none of them
+        names = ", ".join(sorted(map(str, named)))
+        raise InputError(
+            f"{setting.split()[0]}: the checkpoint has chat templates by name ({names}) and none is called "
+            f'default: name one of them so in its tokenizer_config.json, or set {setting} "plain"'
         )
     roles = [role for role, _ in turns]
     try:
         return _apply(turns, tokenizer, add_generation_prompt=True)
     except ConfinedError as error:  # such as a template that knows no system turn
-        mend = "; leave the system turn out, or take another template" if "system" in roles else ""
+        mend = f"; {without_system}" if "system" in roles else ""
         raise InputError(
             f"the checkpoint's chat template refuses the turns {' and '.join(roles)}: {str(error)[:200]}{mend}"
         ) from None

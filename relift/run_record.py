@@ -66,6 +66,7 @@ class RecordedBenchmark:
     pinned: Annotated[bool, "revision and content were declared, and both held"] = False
     out_of_distribution: Annotated[bool, "far from what reasoning models are trained on"] = False
     thoughts_opened: Annotated[bool, "the prompt opens the thoughts already"] = False
+    sample_of: Annotated[str | None, "name of the whole benchmark, where this is a stated sample (--limit)"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,13 +154,15 @@ class RunRecord:
     def method(self) -> str:
         """Name what was done without the seed: the recipe and a hash of its configuration, as `relift-1f2e3d4c`.
 
-        Model and data are left out: experiments that make them from the seed have others in every run. Of evaluations
-        the protocol, the sampling and the model count. Of a run that recorded no configuration the recipe alone.
+        Model and data are left out: experiments that make them from the seed have others in every run. So are the
+        number of steps and when and how the run was probed, which change nothing that was learnt. Of evaluations the
+        protocol, the sampling and the model count. Of a run that recorded no configuration the recipe alone.
         """
         recipe = self.recipe or str(self.kind)
         if self.kind is RunKind.train:
             config = self.identity.get("config")
-            parts = {k: v for k, v in config.items() if k != "seed"} if isinstance(config, Mapping) else {}
+            settings = {**config, **self.tunable} if isinstance(config, Mapping) else {}
+            parts = {k: v for k, v in settings.items() if k.partition(".")[0] not in ("seed", "steps", "probe")}
         else:
             parts = {k: v for k, v in self.identity.items() if k not in ("seed", "prompts")}
         if not parts:

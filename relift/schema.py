@@ -34,6 +34,7 @@ class Finish(StrEnum):
 
     stop = "stop"  # the model closed its answer
     length = "length"  # cut off at max_tokens
+    refused = "refused"  # withheld or broken off by a server: a filter, or a reason that it alone knows
     unknown = "unknown"  # an imported answer whose source does not say
 
 
@@ -222,7 +223,7 @@ ATTEMPTS = Table(
         Column("verdict_rule", CAT, "", "which rule decided, as WHERE.RULE, or why it is undecided"),
         Column("reward", F32, "", "what training saw, shaping and rewards of one's own included; 1 and 0 outside training; null when undecided", nullable=True),
         Column("rewards", STR, "", "what each of several reward functions gave, a JSON object by its name; null: there was one", nullable=True),
-        Column("finish", CAT, "", "stop or length; unknown where the source of an imported run does not say"),
+        Column("finish", CAT, "", "stop, length or refused (by a server); unknown where the source of an imported run does not say"),
         Column("n_tokens", I32, "tokens", "tokens of the answer, the end token included; null where the source of an imported run does not say", nullable=True),
         Column("answer", STR, "", "normalised final answer; null when none was found", nullable=True),
         Column("sum_logprob", F64, "nats", "log-probability of the answer's tokens under the policy that wrote them, at its temperature", nullable=True),

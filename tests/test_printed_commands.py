@@ -114,7 +114,9 @@ def test_printed_commands_run(demo: tuple[Path, str]) -> None:
 @pytest.mark.slow
 def test_what_the_demo_prints_runs(demo: tuple[Path, str]) -> None:
     folder, printed = demo
-    (report,) = re.findall(r"relift (report \S+)", printed)
+    audit, report = re.findall(r"relift (report .+?)(?=, or in Python|\n)", printed)
+    audited = relift(folder, *audit.split(), "--resamples", "20")
+    assert "rl, expansion: " in audited.stdout and "frozen, expansion" not in audited.stdout
     assert re.findall(r"relift (dashboard \S+)", printed)
     words = report.split()
     runs = sorted(str(path) for path in Path(words[1]).parent.glob("*") if (path / "run.json").exists())

@@ -69,7 +69,7 @@ def test_the_arithmetic_world_needs_no_start_token(tmp_path: Path) -> None:
 def test_without_a_chat_template_chat_is_refused(tmp_path: Path) -> None:
     bare = make_tokenizer(tmp_path, chat_template=None)
     for template in ("chat", "boxed"):
-        with pytest.raises(InputError, match='no chat template; set data.prompt = "plain"'):
+        with pytest.raises(InputError, match='no chat template, as base models have none: set data.prompt = "plain"'):
             render("47+8?", template, bare)
 
 

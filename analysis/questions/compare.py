@@ -27,6 +27,7 @@ from relift.analysis.runs.panel import (
 from relift.errors import InputError
 
 ALL = "all"
+LEVEL = 0.95
 _COUNTS = ["n_attempts", "n_correct", "n_undecided"]
 
 
@@ -46,7 +47,7 @@ def compare_runs(trajectories: pd.DataFrame, *, a: str, b: str, step: int | None
     for run_id, side in zip(ids, "ab", strict=True):
         known = trajectories.loc[((trajectories["run_id"] == run_id) & (trajectories["draw"] < RATE_DRAWS)), "step"]
         at = int(known.max()) if step is None and len(known) else step or 0
-        sides.append(_counts_at(trajectories, run_id, at, draws=tuple(range(RATE_DRAWS))).add_suffix(f"_{side}"))
+        sides.append(counts_at(trajectories, run_id, at, draws=tuple(range(RATE_DRAWS))).add_suffix(f"_{side}"))
     frame = sides[0].join(sides[1], how="inner").sort_index().rename_axis("question_id").reset_index()
     if frame.empty:
         raise InputError(f"{a} and {b} have no probed question in common")
@@ -57,7 +58,7 @@ def compare_runs(trajectories: pd.DataFrame, *, a: str, b: str, step: int | None
     return frame
 
 
-def _counts_at(trajectories: pd.DataFrame | Counts, run_id: str, step: int, *, draws: tuple[int, ...]) -> pd.DataFrame:
+def counts_at(trajectories: pd.DataFrame | Counts, run_id: str, step: int, *, draws: tuple[int, ...]) -> pd.DataFrame:
     """Sum n_correct and n_decided of these draws by question_id, with their rate."""
     probes = trajectories.probes if isinstance(trajectories, Counts) else trajectories
     chosen = ((probes["run_id"] == run_id) & (probes["step"] == step) & probes["draw"].isin(draws)).to_numpy()
@@ -71,15 +72,15 @@ def _counts_at(trajectories: pd.DataFrame | Counts, run_id: str, step: int, *, d
 def mean_difference(difference_Q: stats.Floats) -> dict[str, float]:
     """Compute difference, low, high (95 %, Student's t over questions, cut at -1 and 1) and p_value of a mean.
 
-    Null ends and p_value with fewer than two questions. This is the one interval of a difference of accuracies:
-    of few questions t reaches beyond what can be, hence the cut.
+    Null ends and p_value with fewer than two questions; null ends where all differences are equal. This is the one
+    interval of a difference of accuracies: of few questions t reaches beyond what can be, hence the cut.
     """
     n = len(difference_Q)
     estimate = stats.paired_t(difference_Q) if n > 1 else None
     return {
         "difference": float(np.mean(difference_Q)) if n else np.nan,
-        "low": max(-1.0, estimate.low) if estimate else np.nan,
-        "high": min(1.0, estimate.high) if estimate else np.nan,
+        "low": float(np.clip(estimate.low, -1, 1)) if estimate else np.nan,
+        "high": float(np.clip(estimate.high, -1, 1)) if estimate else np.nan,
         "p_value": estimate.p_value if estimate else np.nan,
     }
 
@@ -139,7 +140,7 @@ def difference_from_base(
     if bands is not None:
         check_measure_draw(bands, measure_draw, allow_same_draw=False)
     base_id = base_id_of(probes, base) if bands is None else base_of_bands(bands)[0]
-    start = _counts_at(trajectories, base_id, 0, draws=both if bands is None else (measure_draw,))
+    start = counts_at(trajectories, base_id, 0, draws=both if bands is None else (measure_draw,))
     if start.empty:
         draw = "" if bands is None else f"draw {measure_draw} at "
         raise InputError(f"the base run has no {draw}step 0: probe step 0 once more")
@@ -148,7 +149,7 @@ def difference_from_base(
     ends = run_ends(probes, step=step)
     frozen_Q = None if control is None else _control_rates(trajectories, run_id_of(probes, control), ends, start.index)
     for run_id, run, at in ends:
-        end = _counts_at(trajectories, run_id, at, draws=both)
+        end = counts_at(trajectories, run_id, at, draws=both)
         pairs = start.add_suffix("_base").join(end, how="left")
         rate_Q, base_Q = pairs["rate"].to_numpy(float), pairs["rate_base"].to_numpy(float)
         paired_Q = ~np.isnan(rate_Q) & ~np.isnan(base_Q)
@@ -174,7 +175,7 @@ def _control_rates(
     at = {run_id: step for run_id, _, step in ends}.get(control_id)
     if at is None:
         raise InputError("the control has no probe after step 0: it must be probed at the steps that the runs are")
-    end = _counts_at(trajectories, control_id, at, draws=tuple(range(RATE_DRAWS)))
+    end = counts_at(trajectories, control_id, at, draws=tuple(range(RATE_DRAWS)))
     return end["rate"].reindex(question_ids).to_numpy(float)
 
 

@@ -34,7 +34,7 @@ def pass_at_k(trajectories: pd.DataFrame, *, ks: Sequence[int] | None = None) ->
     for column, (run_id, run, step) in enumerate(panel.columns.itertuples(index=False)):
         correct_Q, decided_Q = _counts(panel, column)
         least = int(decided_Q.min())
-        for k in _powers(least) if ks is None else ks:
+        for k in powers(least) if ks is None else ks:
             if k > least:
                 raise InputError(f"pass@{k}: run {run} has a question with {least} decided attempts at step {step}")
             mean = stats.logit_t(_pass_at(correct_Q, decided_Q, [k])[:, 0])
@@ -47,7 +47,8 @@ def _counts(panel: Panel, column: int) -> tuple[stats.Floats, stats.Floats]:
     return panel.sum_QC["n_correct"][:, column], panel.sum_QC["n_decided"][:, column]
 
 
-def _powers(least: int) -> list[int]:
+def powers(least: int) -> list[int]:
+    """List the k of a curve: powers of two up to half of the attempts, beyond which few decide."""
     return [1] * (least > 0) + [2**i for i in range(1, 30) if 2 ** (i + 1) <= least]
 
 
@@ -312,7 +313,10 @@ def least_attempts(probes: pd.DataFrame) -> int:
     """Find the least decided attempts of a question at a step of a run, draws summed. InputError if it is 0."""
     decided = (probes["n_attempts"] - probes["n_undecided"]).astype("int64")
     keys = [probes["run_id"].astype(object), probes["step"], probes["question_id"].astype(object)]
-    least = int(decided.groupby(keys).sum().min())
+    counts = decided.groupby(keys).sum()
+    if not len(counts):  # as where the records of step 0 are gone
+        raise InputError("no run has its own probes at both ends: pass@k is not known")
+    least = int(counts.min())
     if least < 1:
         raise InputError("a question has no decided attempt at an end of a run: pass@k is not known")
     return least

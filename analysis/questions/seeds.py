@@ -21,11 +21,14 @@ LEVEL = 0.95
 
 
 def over_seeds(value_S: stats.Floats) -> dict[str, float]:
-    """Compute mean, low, high (95 %, Student's t over seeds) and sd of one number per seed; null ends of one seed."""
+    """Compute mean, low, high (95 %, Student's t over seeds) and sd of one number per seed.
+
+    Null ends of one seed, and of seeds that are all equal: what does not vary says nothing of how far others would.
+    """
     values = np.asarray(value_S, float)
     n = len(values)
     mean, sd = float(values.mean()), float(values.std(ddof=1)) if n > 1 else np.nan
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * sd / np.sqrt(n) if n > 1 else np.nan
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * sd / np.sqrt(n) if sd > 1e-12 else np.nan
     return {"mean": mean, "low": mean - half, "high": mean + half, "sd_seed": sd}
 
 
@@ -51,8 +54,7 @@ def methods_from_base(differences: pd.DataFrame, methods: pd.DataFrame) -> pd.Da
                 "seeds": _joined("?" if pd.isna(s) else s for s in own["seed"]),
                 "step": _joined(sorted(set(own["step"]))),
                 "n_questions": int(own["n_questions"].min()), **mean,
-                "low": max(-1.0, mean["low"]) if len(own) > 1 else np.nan,
-                "high": min(1.0, mean["high"]) if len(own) > 1 else np.nan,
+                "low": float(np.clip(mean["low"], -1, 1)), "high": float(np.clip(mean["high"], -1, 1)),
                 "least": float(value_S.min()), "most": float(value_S.max()),
                 "values": _joined(f"{100 * value:+.1f}" for value in value_S),
             }

@@ -14,6 +14,7 @@ from relift.analysis.report.loaded import Loaded, load
 from relift.analysis.runs.cautions import cautions
 from relift.analysis.style import FORMATS, save_figure
 from relift.errors import InputError
+from relift.inert import for_markdown, sentence_for_markdown, write_csv
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def analyze(
     if base is not None:
         loaded.base_id  # noqa: B018  a name that no run has is said once, not by every figure
     out, made, left_out = Path(out), [], []
+    out.mkdir(parents=True, exist_ok=True)  # before the work
     wanted = [*TABLES, *FIGURES] if only is None else [n for n in (*TABLES, *FIGURES) if n in set(only)]
     for name in wanted:
         title = TABLES[name].title if name in TABLES else FIGURES[name].title
@@ -109,13 +111,13 @@ def _make_table(loaded: Loaded, name: str, out: Path) -> Made:
     folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
-    frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+    write_csv(frame, path)
     return Made(name, TABLES[name].title, "table", frame, "", (path,))
 
 
 def _make_figure(loaded: Loaded, name: str, out: Path, formats: Sequence[str]) -> Made:
     figure = FIGURES[name]
-    frame = figure.data(loaded)
+    frame = figure.frame_of(loaded)
     axes = np.asarray(figure.draw(frame), dtype=object).flat[0]
     files = save_figure(axes.figure, out / "figures", name, frame, formats=formats)
     return Made(name, figure.title, "figure", frame, figure.caption(frame), tuple(files))
@@ -127,27 +129,31 @@ def index_of(result: Analysis) -> str:
     lines = ["# Analysis", "", "| run | run_id | recipe | seed | status | step |", "|---|---|---|---|---|---|"]
     for row in runs.to_dict("records"):
         cells = [row.get(key) for key in ("run", "run_id", "recipe", "seed", "status", "committed_step")]
-        lines.append("| " + " | ".join("–" if pd.isna(cell) else _cell(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join("–" if pd.isna(cell) else for_markdown(str(cell)) for cell in cells) + " |")
     try:
         base = runs.loc[runs["run_id"] == result.loaded.base_id, "run"].iloc[0]
         n = result.loaded.probes["question_id"].nunique()
-        lines += ["", f"Bands by step 0 of {_cell(base)}. {n:,} questions, probed in every run and at every step."]
+        lines += [
+            "",
+            f"Bands by step 0 of {for_markdown(str(base))}. {n:,} questions, probed in every run and at every step.",
+        ]
     except InputError:
         pass
     for caution in result.cautions:
-        lines += ["", f"**{_cell(caution)}**"]
+        lines += ["", f"**{for_markdown(caution)}**"]
     for one in result.made:
         if one.kind == "figure":
-            lines += ["", f"## {one.title}", "", f"![{one.title}](figures/{one.name}.png)", "", one.caption]
+            lines += [
+                "",
+                f"## {one.title}",
+                "",
+                f"![{one.title}](figures/{one.name}.png)",
+                "",
+                sentence_for_markdown(one.caption),
+            ]
     lines += ["", "## Tables", ""]
     lines += [f"- [{one.title}](tables/{one.name}.csv)" for one in result.made if one.kind == "table"]
     if result.left_out:
         lines += ["", "## Left out", ""]
-        lines += [f"- {one.title} ({one.name}): {one.reason}" for one in result.left_out]
+        lines += [f"- {one.title} ({one.name}): {sentence_for_markdown(one.reason)}" for one in result.left_out]
     return "\n".join(lines) + "\n"
-
-
-def _cell(value: object) -> str:
-    """Escape a value as text of a Markdown table: names of runs are chosen by people."""
-    text = " ".join(str(value).split())
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|~" else c for c in text)

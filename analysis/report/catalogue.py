@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from relift.analysis.questions import (
+    base_unsolved,
     by_band,
+    by_seed,
     data_map,
+    diversity,
     gain_by_base,
     heat,
     histogram,
+    over_steps,
+    power,
     reach,
+    repair,
     sampling,
     sharpening,
     solved,
     stability,
     transitions,
+    two_verdicts,
 )
 from relift.analysis.questions.audit import audit, frozen_copy
+from relift.analysis.questions.balance import balance
 from relift.analysis.questions.changes import caption_changes, plot_changes
 from relift.analysis.questions.classes import count_classes
 from relift.analysis.questions.compare import difference_from_base
@@ -26,7 +36,7 @@ from relift.analysis.questions.unchanged import label_noise
 from relift.analysis.runs.figure import Figure, LoadedRuns, Table
 from relift.analysis.runs.read import map_attempts
 from relift.analysis.scores import forest
-from relift.analysis.training import alerts, attempts, compute, demos, dynamics, event_study
+from relift.analysis.training import alerts, attempts, compute, demos, dynamics, event_study, learnt
 from relift.errors import InputError
 
 
@@ -50,30 +60,57 @@ CHANGES = Figure(
     data=lambda loaded: difference_of(loaded), draw=plot_changes, caption=caption_changes,
 )  # fmt: skip
 
+POWER = Figure(
+    "smallest_change", "The smallest change that this probe can see", "What changed",
+    data=lambda loaded: power.smallest_change(difference_of(loaded)),
+    draw=power.plot_smallest_change, caption=power.caption_smallest_change,
+)  # fmt: skip
+
+SEEDS = Figure(
+    "seeds", "What each method changed, over its training seeds", "What changed",
+    data=lambda loaded: by_seed.seed_differences(difference_of(loaded), loaded.methods),
+    draw=by_seed.plot_seeds, caption=by_seed.caption_seeds,
+)  # fmt: skip
+
+BANDS_BY_SEED = Figure(
+    "band_accuracy_by_seed", "Accuracy by what the base could do, over training seeds", "What changed",
+    data=lambda loaded: _bands_by_seed(loaded),
+    draw=by_seed.plot_bands_by_seed, caption=by_seed.caption_bands_by_seed,
+)  # fmt: skip
+
 # In the order of the report, within a section.
 _FIGURES = (
     CHANGES,
+    SEEDS,
+    POWER,
     by_band.ACCURACY,
+    BANDS_BY_SEED,
     gain_by_base.GAIN,
     histogram.HISTOGRAM,
     transitions.TRANSITIONS,
     heat.QUESTIONS,
     stability.TURNOVER,
     stability.RETENTION,
+    repair.REPAIR,
     data_map.DATA_MAP,
     attempts.BASE_PERPLEXITY,
     FORGETTING,
     sampling.PASS_AT_K,
+    over_steps.PASS_OVER_STEPS,
+    two_verdicts.TWO_VERDICTS,
     sharpening.SHARPENING,
     sampling.SAMPLING_GAP,
+    base_unsolved.BASE_UNSOLVED,
     solved.SUPPORT,
     solved.SOLVED_BY,
     sampling.COVER,
     reach.COUNTS,
     reach.ACCURACY,
+    diversity.DIVERSITY,
     forest.SCORES,
     dynamics.DYNAMICS,
     demos.EFFICIENCY,
+    learnt.LEARNT,
     compute.COST,
     demos.BUFFER,
     event_study.AFTER_TRAINING,
@@ -83,8 +120,40 @@ _FIGURES = (
 )
 
 
+def in_worlds(loaded: LoadedRuns, data: Callable[[LoadedRuns], pd.DataFrame]) -> pd.DataFrame:
+    """Make a frame for each set of runs that started from one model, each with its own base, and join them.
+
+    Sets that do not allow it are left out; the first one's InputError where none does.
+    """
+    frames, refused = [], []
+    for world in loaded.worlds:
+        try:
+            frames.append(data(world))
+        except InputError as error:
+            refused.append(error)
+    if not frames:
+        raise refused[0]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _bands_by_seed(loaded: LoadedRuns) -> pd.DataFrame:
+    methods = loaded.methods
+    if len(methods) == methods["method"].nunique():
+        raise InputError(by_seed.ONE_SEED)
+    return by_seed.bands_by_seed(in_worlds(loaded, _bands_of_runs), methods)
+
+
+def _bands_of_runs(loaded: LoadedRuns) -> pd.DataFrame:
+    """Measure accuracy by band of each run; its interval over questions is not used, hence few resamples."""
+    return by_band.band_accuracy(loaded.probes, loaded.bands, measure_draw=loaded.measure_draw, resamples=20)
+
+
 def difference_of(loaded: LoadedRuns) -> pd.DataFrame:
-    """Measure each run less the base by the two ends: all questions, by split, by band where bands can be measured."""
+    """Measure each run less its base by the two ends: all questions, by split, by band where bands can be measured."""
+    return in_worlds(loaded, _difference_of)
+
+
+def _difference_of(loaded: LoadedRuns) -> pd.DataFrame:
     splits = loaded.split_of
     several = splits if splits.nunique() > 1 else None
     try:
@@ -96,6 +165,20 @@ def difference_of(loaded: LoadedRuns) -> pd.DataFrame:
     return difference_from_base(
         loaded.compared_ends, bands=bands, groups=several, measure_draw=draw, control=loaded.control_id
     )
+
+
+def _variance(loaded: LoadedRuns) -> pd.DataFrame:
+    if len(loaded.worlds) > 1:
+        raise InputError("the runs start from several models: no question repeats over seeds of one start")
+    return variance_split(loaded.compared_ends, loaded.methods, base=loaded.base_id)
+
+
+def _audit(loaded: LoadedRuns, methods: pd.DataFrame) -> pd.DataFrame:
+    return audit(loaded.compared_ends, base=loaded.base_id, control=loaded.control_id, methods=methods)
+
+
+def _frozen_copy(loaded: LoadedRuns) -> pd.DataFrame:
+    return frozen_copy(loaded.compared_ends, base=loaded.base_id, control=loaded.control_id)
 
 
 def _grader_health(loaded: LoadedRuns) -> pd.DataFrame:
@@ -139,17 +222,22 @@ _TABLES = (
     ),
     Table(
         "variance", "How much questions, draws and seeds vary",
-        lambda loaded: variance_split(loaded.compared_ends, loaded.methods, base=loaded.base_id),
+        _variance,
     ),
     Table(
         "frozen_copy", "What a frozen copy would show",
-        lambda loaded: frozen_copy(loaded.compared_ends, base=loaded.base_id, control=loaded.control_id),
+        lambda loaded: in_worlds(loaded, _frozen_copy),
     ),
     Table(
         "audit", "Seven checks of what is claimed",
-        lambda loaded: audit(
-            loaded.compared_ends, base=loaded.base_id, control=loaded.control_id, methods=loaded.methods
-        ),
+        lambda loaded: in_worlds(loaded, lambda world: _audit(world, loaded.methods)),
+    ),
+    Table(
+        "balance", "Gained less lost, in questions and in attempts",
+        lambda loaded: in_worlds(loaded, lambda world: balance(world.compared_ends, base=world.base_id)),
+    ),
+    Table(
+        "discovery", "What rollouts solved that plain GRPO's did not, at equal samples", base_unsolved.discovery_of
     ),
     Table("crossover", "k from which the base model reaches a run", sampling.crossover_of),
     Table(

@@ -35,6 +35,7 @@ from relift.schema import Origin
 # tables of the catalogue that the report shows or puts into words
 _TABLES = (
     "alerts", "difference_from_base", "methods", "variance", "frozen_copy", "audit", "bands", "label_noise",
+    "balance",
     "crossover", "support_ratios", "gained_and_lost", "classes", "cost",
 )  # fmt: skip
 
@@ -163,7 +164,7 @@ def _measure(report: Report, name: str) -> None:
 
 def _draw(report: Report, name: str, frame: pd.DataFrame | None = None) -> None:
     figure = FIGURES[name]
-    frame = figure.data(report.loaded) if frame is None else frame
+    frame = figure.frame_of(report.loaded) if frame is None else frame
     report.frames[name] = frame
     drawn = np.asarray(figure.draw(frame), dtype=object).flat[0].figure
     width, height = (float(x) for x in drawn.get_size_inches())

@@ -11,8 +11,8 @@ from relift.errors import InputError
 
 # Small tables, each a row per run and thing said; those with a row per question stay in `relift analyze`.
 _TABLES = (
-    "difference_from_base", "methods", "variance", "frozen_copy", "audit", "alerts", "classes", "support_ratios",
-    "reach", "transitions", "crossover", "pairs", "probe_scores", "scores", "cost", "label_noise",
+    "difference_from_base", "methods", "variance", "frozen_copy", "audit", "balance", "alerts", "classes",
+    "support_ratios", "reach", "transitions", "crossover", "pairs", "probe_scores", "scores", "cost", "label_noise",
 )  # fmt: skip
 _SAID = {True: "passes", False: "FAILS", None: "cannot be told"}
 

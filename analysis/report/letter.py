@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from relift.analysis.questions.compare import ALL
@@ -19,11 +20,32 @@ def letter(frames: Frames, names: Names) -> list[str]:
         return []
     changes = frames["difference_from_base"]
     changes = changes[changes["n_questions"] > 0]
+    copy = _is_control(changes)
+    changes, copied = changes[~copy], changes[copy]
     said = [_compared(changes, names), _up_and_down(changes, names, sign=1), _up_and_down(changes, names, sign=-1)]
     if "frozen_copy" in frames:
-        said.append(_new(frames["frozen_copy"], names))
+        said.append(_new(frames["frozen_copy"], names) + _of_the_copy(copied))
     said.append(_how_sure(frames))
     return [sentence for sentence in said if sentence]
+
+
+def _is_control(changes: pd.DataFrame) -> pd.Series:
+    """Find the rows of the frozen control: it exceeds itself nowhere."""
+    if "excess" not in changes:
+        return pd.Series(np.zeros(len(changes), bool), index=changes.index)
+    of_itself = (changes["difference"] - changes["control_difference"]).abs() < 1e-12
+    return of_itself.groupby(changes["run_id"]).transform("all")
+
+
+def _of_the_copy(changes: pd.DataFrame) -> str:
+    """Say where the frozen copy looks changed: so much is chance."""
+    apart = changes[((changes["low"] > 0) | (changes["high"] < 0)).to_numpy()]
+    if apart.empty:
+        return ""
+    places = ", ".join(
+        f"{_place(row)} by {signed(100 * row['difference'])} {_points(row)}" for row in apart.to_dict("records")[:_MOST]
+    )
+    return f" The frozen copy itself differs from the base on {places}: by chance."
 
 
 def _compared(changes: pd.DataFrame, names: Names) -> str:

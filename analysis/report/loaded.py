@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from relift.analysis.questions.classes import classify_trajectories
 from relift.analysis.runs.methods import read_methods
 from relift.analysis.runs.panel import RATE_DRAWS, matched_questions, run_id_of, with_labels
 from relift.analysis.runs.read import (
+    label_of,
+    open_runs,
     read_attempts,
     read_checkpoints,
     read_demo_events,
@@ -24,6 +26,7 @@ from relift.analysis.runs.read import (
     read_updates,
 )
 from relift.errors import InputError
+from relift.schema import RunKind
 
 START = "step 0"
 
@@ -84,14 +87,34 @@ class Loaded:
     @cached_property
     def control_id(self) -> str | None:
         """Find the frozen control, a run that was probed like the others and never trained: the one named, else the
-        only one whose recipe is frozen, or that is called so; None where there is none."""
+        first whose recipe is frozen, or that is called so; None where there is none."""
         if self.control is not None:
             return run_id_of(self.trajectories, self.control)
         recipe = self.runs["recipe"] if "recipe" in self.runs else pd.Series("", index=self.runs.index)
         frozen = self.runs[(recipe == "frozen") | (self.runs["run"] == "frozen")]
         later = set(self.trajectories.loc[(self.trajectories["step"] > 0).to_numpy(), "run_id"].astype(object))
         ids = [str(run_id) for run_id in frozen["run_id"] if run_id in later]
-        return ids[0] if len(ids) == 1 else None
+        return ids[0] if ids else None
+
+    @cached_property
+    def worlds(self) -> tuple[Loaded, ...]:
+        """Part the runs by the model that they started from, so that each is compared with its own base.
+
+        One part where a base is named, or where all started from one model. Runs that recorded none are in the first.
+        """
+        readers = open_runs(list(self.paths))
+        trained = [reader.run.kind is RunKind.train for reader in readers]
+        model_of = [str(r.run.identity.get("model") or "") * of for r, of in zip(readers, trained, strict=True)]
+        models = [model for model in dict.fromkeys(model_of) if model]
+        if self.base is not None or len(models) < 2:
+            return (self,)
+        parts = []
+        for model in models:
+            inside = [m == model or (not m and model == models[0]) for m in model_of]
+            named = {name for r, i in zip(readers, inside, strict=True) if i for name in (r.run_id, label_of(r))}
+            paths = tuple(path for path, i in zip(self.paths, inside, strict=True) if i)
+            parts.append(replace(self, paths=paths, control=self.control if self.control in named else None))
+        return tuple(parts)
 
     @cached_property
     def methods(self) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
+from relift.analysis.questions.balance import say_balance
 from relift.analysis.questions.bands import BANDS
 from relift.analysis.questions.reach import REACH
 from relift.analysis.report.loaded import START
@@ -139,6 +140,11 @@ def say_moves(transitions: pd.DataFrame, names: Names) -> list[str]:
                 f"{interval(low, high)}{sure}."
             )
     return said
+
+
+def say_balances(frame: pd.DataFrame, names: Names) -> list[str]:
+    """Say what each run gained less what it lost: of `balance`."""
+    return [f"{names[str(row['run_id'])]}: {say_balance(row)}" for row in frame.to_dict("records")]
 
 
 def say_classes(classes: pd.DataFrame, names: Names) -> list[str]:
@@ -302,7 +308,7 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
         ),
         ("By what the base model could do", of("difference_from_base", say_bands)),
         ("Moves between bands, beside those of chance", of("transitions", say_moves)),
-        ("Questions gained and lost", of("classes", say_classes)),
+        ("Questions gained and lost", [*of("balance", say_balances), *of("classes", say_classes)]),
         ("Kept", of("retention", say_retention)),
         ("Runs against each other", of("pairs", say_pairs)),
         ("Reach", [*of("reach", say_reach), *of("crossover", say_crossover)]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pandas as pd
+
+from relift.errors import InputError
 
 Section = Literal["What changed", "What is within reach", "Benchmarks", "Training", "Length of answers"]
 
@@ -40,6 +42,8 @@ class LoadedRuns(Protocol):
     def control_id(self) -> str | None: ...
     @property
     def methods(self) -> pd.DataFrame: ...
+    @property
+    def worlds(self) -> Sequence[LoadedRuns]: ...
     @property
     def classified(self) -> pd.DataFrame: ...
     @property
@@ -81,6 +85,13 @@ class Figure:
     data: Callable[[LoadedRuns], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Any]
     caption: Callable[[pd.DataFrame], str]
+
+    def frame_of(self, loaded: LoadedRuns) -> pd.DataFrame:
+        """Make the frame. Raises InputError where the runs allow none, or one without a row: nothing can be drawn."""
+        frame = self.data(loaded)
+        if frame.empty:
+            raise InputError("these runs have no row for it")
+        return frame
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Counts:
     n_truncated_Q: Ints  # cut off at max_tokens, with or without an answer before
     n_unanswered_Q: Ints  # decided, without a final answer
     n_unfinished_Q: Ints  # cut off, decided, and without a final answer
+    n_refused_Q: Ints  # withheld or broken off by a server
     votes: Votes
 
     @property
@@ -66,8 +67,9 @@ def open_run(run: Run) -> RunReader:
 
 
 def benchmarks_of(reader: RunReader) -> list[Benchmark]:
-    """Return the benchmarks that run.json declares; of a run that declares none, its questions by split."""
-    declared = reader.run.benchmarks
+    """Return the benchmarks that run.json declares; of a run that declares none, its questions by split. A sample of
+    a benchmark (--limit) is left out where the whole of it was sampled since."""
+    declared = {name: of for name, of in reader.run.benchmarks.items() if of.sample_of not in reader.run.benchmarks}
     if declared:
         return [
             Benchmark(
@@ -113,6 +115,7 @@ class _Arrays:
     correct_N: NDArray[np.bool_]
     undecided_N: NDArray[np.bool_]
     truncated_N: NDArray[np.bool_]
+    refused_N: NDArray[np.bool_]
     answer_N: Ints
     n_answers: int
 
@@ -125,6 +128,7 @@ class _Arrays:
             (attempts["verdict"] == str(Verdict.correct)).to_numpy(bool),
             (attempts["verdict"] == str(Verdict.undecided)).to_numpy(bool),
             (attempts["finish"] == str(Finish.length)).to_numpy(bool),
+            (attempts["finish"] == str(Finish.refused)).to_numpy(bool),
             answer_N.astype(np.int64),
             len(answers),
         )
@@ -156,6 +160,7 @@ def _counts(arrays: _Arrays, benchmark: Benchmark, step: int) -> Counts:
         benchmark.name, step, benchmark.samples or int(n_attempts_Q.max(initial=0)), len(benchmark.question_ixs),
         benchmark.out_of_distribution, question_ix_Q, n_attempts_Q, per_question(correct), per_question(undecided),
         per_question(truncated), per_question(unanswered), per_question(unanswered & truncated),
+        per_question(arrays.refused_N[kept]),
         _votes(row, answer, voting=~undecided & (answer >= 0), correct=correct, n_answers=arrays.n_answers),
     )  # fmt: skip
 

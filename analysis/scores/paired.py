@@ -19,20 +19,22 @@ from relift.analysis.scores.counts import Run
 from relift.analysis.scores.macro import macro_groups, noise_error, spread
 from relift.analysis.scores.sides import Side, read_side, require_same_protocol
 from relift.errors import InputError
-from relift.schema import Origin
+from relift.schema import Origin, RunKind
 from relift.stats import DifferenceEstimate, Floats, Ints
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Hold run a against run b. `frame`: a row per benchmark, macro averages last (`compare_scores` names the columns).
-    `flipped`: a row per question that flipped. `notes`: what differs beside the model, what is not shared."""
+    `flipped`: a row per question that flipped. `notes`: what differs beside the model, what is not shared.
+    `seeds`: of two training runs, each its seed: they are two checkpoints, and no p-value is one of their methods."""
 
     a: str
     b: str
     frame: pd.DataFrame
     flipped: pd.DataFrame
     notes: tuple[str, ...]
+    seeds: tuple[int | None, int | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,20 @@ def compare_scores(
     frame = (
         pd.concat([frame, pd.DataFrame(macros)], ignore_index=True)[list(COLUMNS)] if macros else frame[list(COLUMNS)]
     )
-    labels = [side.label for side in sides]
-    if labels[0] == labels[1]:
-        labels = [f"{side.label} ({side.folder.name})" for side in sides]
-    return Comparison(labels[0], labels[1], frame, flipped_questions(joined, sides[0].problems), tuple(notes))
+    trained = all(side.run.kind is RunKind.train for side in sides)
+    return Comparison(
+        *_labels(*sides), frame, flipped_questions(joined, sides[0].problems), tuple(notes),
+        (sides[0].run.seed, sides[1].run.seed) if trained else None,
+    )  # fmt: skip
+
+
+def _labels(one: Side, other: Side) -> tuple[str, str]:
+    """Tell two sides apart: by their labels, else with their seeds, else with their folders."""
+    if one.label != other.label:
+        return one.label, other.label
+    if one.run.seed != other.run.seed:
+        return f"{one.label}, seed {one.run.seed}", f"{other.label}, seed {other.run.seed}"
+    return f"{one.label} ({one.folder.name})", f"{other.label} ({other.folder.name})"
 
 
 COLUMNS = (

@@ -12,38 +12,67 @@ from relift.analysis.scores.paired import Comparison
 from relift.analysis.scores.table import is_macro, records
 from relift.analysis.scores.text_table import Format, TextTable, draw, one_line
 from relift.errors import InputError
+from relift.inert import for_markdown
 
 PROBLEM_CHARACTERS = 60
 
 
-def render_comparisons(comparisons: Sequence[Comparison], *, format: Format = "terminal", flips: int = 10) -> str:
+def render_comparisons(
+    comparisons: Sequence[Comparison],
+    *,
+    over_seeds: pd.DataFrame | None = None,
+    format: Format = "terminal",
+    flips: int = 10,
+) -> str:
     """Write a table for each comparison; `flips`: so many flipped questions are listed below each.
 
-    json holds everything: every column of `Comparison.frame` and `flipped`. Raises InputError without a comparison.
+    `over_seeds` of `compare_over_seeds` comes first: what is said of methods. Of two training runs no p-value is
+    shown: they are checkpoints. json holds everything: every column of `Comparison.frame` and `flipped`. Raises
+    InputError without a comparison.
     """
     if not comparisons:
         raise InputError("nothing to compare: give at least two runs")
     family = sum(int(one.frame["p_holm"].notna().sum()) for one in comparisons)
     if format == "json":
-        return json.dumps(as_json(comparisons, family=family), indent=2, allow_nan=False)
+        facts = as_json(comparisons, family=family)
+        facts["over_seeds"] = [] if over_seeds is None else records(over_seeds)
+        return json.dumps(facts, indent=2, allow_nan=False)
     parts = []
+    if over_seeds is not None and len(over_seeds):
+        parts.append(_over_seeds(over_seeds, format=format))
     for one in comparisons:
-        notes = [*_explanation(one.frame, family), *(f"NOTE: {note}" for note in one.notes), *_flips(one, flips)]
+        notes = [*_explanation(one, family), *(f"NOTE: {note}" for note in one.notes), *_flips(one, flips)]
         parts.append(_title(f"{one.a} - {one.b}", format=format) + draw(_table(one), format=format, notes=notes))
     return "\n\n".join(parts)
 
 
 def _title(text: str, *, format: Format) -> str:
     text = one_line(text)
-    return {"terminal": f"{text}\n", "markdown": f"### {text}\n\n", "latex": f"% {text}\n"}[format]
+    return {"terminal": f"{text}\n", "markdown": f"### {for_markdown(text)}\n\n", "latex": f"% {text}\n"}[format]
+
+
+def _over_seeds(frame: pd.DataFrame, *, format: Format) -> str:
+    """Write what is said of methods: means over seeds, the interval between seeds, the single seeds."""
+    rows = [
+        [
+            f"{row['a']} - {row['b']}", row["benchmark"], f"{row['n_questions']}", row["seeds"],
+            f"{_points(row['difference'])} {_ends(row['low'], row['high'])}", row["values"],
+        ]
+        for row in records(frame)
+    ]  # fmt: skip
+    columns = ["methods", "benchmark", "questions", "seeds", "difference", "single seeds"]
+    note = "In points, paired by question in each seed; in brackets the 95 % interval between seeds (Student's t)."
+    return _title("Over training seeds", format=format) + draw(TextTable(columns, rows), format=format, notes=[note])
 
 
 def _table(comparison: Comparison) -> TextTable:
     frame = comparison.frame
     these = bool(frame["low_these"].notna().any())
-    single = bool(frame["mcnemar_p"].notna().any())
+    tested = comparison.seeds is None
+    single = tested and bool(frame["mcnemar_p"].notna().any())
     columns = ["benchmark", "questions", "k", comparison.a, comparison.b, "difference"]
-    columns += ["these questions"] * these + ["p", "Holm"] + ["McNemar"] * single + ["detects", "flipped", "by chance"]
+    columns += ["these questions"] * these + ["p", "Holm"] * tested + ["McNemar"] * single
+    columns += ["detects", "flipped", "by chance"]
     rows = []
     for row in records(frame):
         k = f"{row['k_a']}" if row["k_a"] == row["k_b"] else f"{row['k_a']}, {row['k_b']}"
@@ -51,7 +80,7 @@ def _table(comparison: Comparison) -> TextTable:
         cells = [row["benchmark"], f"{row['n_questions']}", k, _percent(row["value_a"]), _percent(row["value_b"])]
         cells.append(f"{_points(row['difference'])} {_ends(row['low'], row['high'])}")
         cells += [_ends(row["low_these"], row["high_these"])] * these
-        cells += [_p(row["p_value"]), _p(row["p_holm"])] + [_p(row["mcnemar_p"])] * single
+        cells += [_p(row["p_value"]), _p(row["p_holm"])] * tested + [_p(row["mcnemar_p"])] * single
         detectable = "" if row["detectable"] is None or row["detectable"] == 0 else f"{100 * row['detectable']:.1f}"
         cells += [detectable, f"+{row['n_only_a']} -{row['n_only_b']}"]
         cells.append(f"+{row['expected_only_a']:.1f} -{row['expected_only_b']:.1f}")
@@ -60,16 +89,24 @@ def _table(comparison: Comparison) -> TextTable:
     return TextTable(columns, rows, rules={first_macro} - {0})
 
 
-def _explanation(frame: pd.DataFrame, family: int) -> list[str]:
+def _explanation(comparison: Comparison, family: int) -> list[str]:
+    frame = comparison.frame
+    p = f" p of the first, Holm over {family} test{'s' * (family != 1)}." if comparison.seeds is None else ""
     lines = [
         "In percent and points; differences with the 95 % interval for questions like these (paired by question), then "
-        f"for these questions alone. p of the first, Holm over {family} test{'s' * (family != 1)}.",
+        f"for these questions alone.{p}",
         "detects: the true difference found in 4 of 5 such comparisons. flipped: questions that only the first (+) or "
         "only the second (-) solves in more than half of its attempts; by chance: as many if both were equally good.",
     ]
     if frame["low_these"].isna().all():
         lines[0] = lines[0].replace(
             ", then for these questions alone", "; one attempt each says nothing of these alone"
+        )
+    if comparison.seeds is not None:
+        seeds = " and ".join("an unknown one" if seed is None else str(seed) for seed in comparison.seeds)
+        lines.append(
+            f"These two checkpoints are compared, one training run each (seeds {seeds}): another seed gives others. "
+            "Name two or more seeds of both methods to compare the methods."
         )
     return lines
 
@@ -89,8 +126,8 @@ def _flips(comparison: Comparison, flips: int) -> list[str]:
         problem = one_line(str(row["problem"] or ""))
         short = problem if len(problem) <= PROBLEM_CHARACTERS else problem[: PROBLEM_CHARACTERS - 3] + "..."
         lines.append(
-            f"{row['benchmark']} {row['question_id'][:8]}, {counts}, by {name} (p {_p(row['p_value'])}, "
-            f"q {_p(row['q_value'])}): {short}"
+            f"{row['benchmark']} {row['question_id'][:8]}, {counts}, by {name} "
+            f"(p {_p(row['p_value'])}, q {_p(row['q_value'])}): {short}"
         )
     return lines
 

@@ -164,9 +164,9 @@ def score_health(run: Run, *, origin: str = Origin.benchmark) -> pd.DataFrame:
 
     n_declared questions, of which n_attempted; n_measured have a decided attempt and are in the mean. n_attempts,
     n_correct, n_undecided, n_truncated (cut off at max_tokens), n_unanswered (decided, without a final answer),
-    n_unfinished (both of these). value: the mean over questions. bound_low, bound_high: if all undecided attempts were
-    wrong, or correct. bound_budget: if those cut off before an answer were correct too, the most that a larger
-    max_tokens could reach.
+    n_unfinished (both of these), n_refused (by a server). value: the mean over questions. bound_low, bound_high: if all
+    undecided attempts were wrong, or correct. bound_budget: if those cut off before an answer were correct too, the
+    most that a larger max_tokens could reach.
     """
     reader = open_run(run)
     rows = []
@@ -179,7 +179,7 @@ def score_health(run: Run, *, origin: str = Origin.benchmark) -> pd.DataFrame:
                 "n_declared": one.n_declared, "n_attempted": len(n), "n_measured": int((decided > 0).sum()),
                 "n_attempts": int(n.sum()), "n_correct": int(correct.sum()), "n_undecided": int(undecided.sum()),
                 "n_truncated": int(one.n_truncated_Q.sum()), "n_unanswered": int(one.n_unanswered_Q.sum()),
-                "n_unfinished": int(one.n_unfinished_Q.sum()),
+                "n_unfinished": int(one.n_unfinished_Q.sum()), "n_refused": int(one.n_refused_Q.sum()),
                 "value": float(stats.rate(correct, decided)[decided > 0].mean()) if (decided > 0).any() else np.nan,
                 "bound_low": float((correct / n).mean()),
                 "bound_high": float(((correct + undecided) / n).mean()),

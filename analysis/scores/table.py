@@ -189,6 +189,8 @@ def _health_notes(row: Mapping[str, Any]) -> list[str]:
         notes.append(f"{warning}{100 * undecided:.1f} % undecided, which leaves {low} to {high}")
     if truncated > SHOWN_FROM:
         notes.append(f"{100 * truncated:.1f} % truncated; a larger budget could reach {budget}")
+    if row["n_refused"]:
+        notes.append(f"{row['n_refused']} answers were withheld or broken off by the server")
     return notes
 
 

@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from relift.inert import sentence_for_markdown
+
 Format = Literal["terminal", "markdown", "latex", "json"]
 FORMATS: tuple[Format, ...] = ("terminal", "markdown", "latex", "json")
 
@@ -67,11 +69,11 @@ def _terminal(table: TextTable, notes: Sequence[str]) -> str:
 
 def _markdown(table: TextTable, notes: Sequence[str]) -> str:
     def line(row: Sequence[str]) -> str:
-        return "| " + " | ".join(one_line(cell).replace("\\", "\\\\").replace("|", "\\|") for cell in row) + " |"
+        return "| " + " | ".join(sentence_for_markdown(cell) for cell in row) + " |"
 
     marks = "|" + "|".join("---" if i in table.left else "---:" for i in range(len(table.columns))) + "|"
     lines = [line(table.columns), marks, *(line(row) for row in table.rows)]
-    return "\n".join([*lines, *(f"\n{one_line(note)}" for note in notes)])
+    return "\n".join([*lines, *(f"\n{sentence_for_markdown(note)}" for note in notes)])
 
 
 def _latex(table: TextTable, notes: Sequence[str]) -> str:

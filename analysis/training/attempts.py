@@ -25,17 +25,23 @@ GROUPS = ("all wrong", "mixed", "all right", "undecided")
 _N_BINS = 10
 
 
-def length_accuracy(attempts: pd.DataFrame, *, resamples: int = 200, seed: int = 0) -> pd.DataFrame:
-    """Measure accuracy of the decided attempts, and the share cut off: one row per run and decile of answer length.
+def length_accuracy(
+    attempts: pd.DataFrame, *, groups: pd.Series | None = None, resamples: int = 200, seed: int = 0
+) -> pd.DataFrame:
+    """Measure accuracy of the decided attempts, and the share cut off: one row per run, group and decile of length.
 
-    Deciles are of the run's attempts by n_tokens; equal lengths stay together, so there may be fewer. Columns: decile
-    (0 the shortest), tokens_low, tokens_high, n_attempts, n_decided, accuracy, low, high (95 %, bootstrap by
-    question), truncated_share. Long answers are not wrong because they are long: hard questions get long answers.
+    `groups`: of each question_id, say its split, whose answers have lengths of their own (None: one, called "all").
+    Deciles are of the group's attempts by n_tokens; equal lengths stay together, so there may be fewer. Columns: run,
+    run_id, group, decile (0 the shortest), tokens_low, tokens_high, n_attempts, n_decided, accuracy, low, high (95 %,
+    bootstrap by question), truncated_share. Long answers are not wrong because they are long: hard questions get long
+    answers.
     """
     rows = []
     labelled = with_labels(attempts)
     require_column(labelled, "n_tokens", table="attempts")
-    for (run_id, run), one in labelled[labelled["n_tokens"].notna()].groupby(["run_id", "run"], sort=False):
+    group_of = "all" if groups is None else labelled["question_id"].astype(object).map(groups)
+    counted = labelled.assign(group=group_of)[labelled["n_tokens"].notna()]
+    for (run_id, run, group), one in counted.groupby(["run_id", "run", "group"], sort=False):
         tokens = one["n_tokens"].to_numpy(float)
         edges = np.unique(np.quantile(tokens, np.linspace(0, 1, _N_BINS + 1)[1:-1]))
         # numbered without gaps, where many answers are equally long
@@ -56,13 +62,14 @@ def length_accuracy(attempts: pd.DataFrame, *, resamples: int = 200, seed: int =
             inside = decile == d
             ends = (low_D[d], high_D[d]) if high_D[d] - low_D[d] > 1e-12 else (np.nan, np.nan)
             rows.append(
-                (run_id, run, d, tokens[inside].min(), tokens[inside].max(), int(inside.sum()),
+                (run_id, run, group, d, tokens[inside].min(), tokens[inside].max(), int(inside.sum()),
                  int(decided[inside].sum()), float(stats.rate(correct[inside].sum(), decided[inside].sum())), *ends,
                  float(cut[inside].mean()))
             )  # fmt: skip
     names = [
         "run_id",
         "run",
+        "group",
         "decile",
         "tokens_low",
         "tokens_high",
@@ -181,32 +188,35 @@ def forgetting_drift(retained: pd.DataFrame, drifted: pd.DataFrame) -> pd.DataFr
 
 
 def plot_length_accuracy(frame: pd.DataFrame, *, axes: Any = None) -> Any:
-    """Draw accuracy (left) and share cut off (right) by length of the answer. Returns the two Axes."""
+    """Draw accuracy (left) and share cut off (right) by length of the answer, a row per group. Returns the Axes."""
+    groups = list(dict.fromkeys(frame["group"].astype(str)))
     if axes is None:
-        axes = style.new_axes(1, 2, height=2.3, sharex=True)[0]
-    axes = np.asarray(axes, dtype=object).ravel()
+        axes = style.new_axes(len(groups), 2, height=0.5 + 1.8 * len(groups))
+    pairs = np.asarray(axes, dtype=object).reshape(len(groups), 2)
     styles = style.run_styles(frame["run"])
     with style.context():
-        for run, line in style.by_style(frame, styles):
-            middle = (line["tokens_low"] + line["tokens_high"]) / 2
-            style.line_with_interval(axes[0], middle, line, "accuracy", styles[run])
-            axes[1].plot(middle, line["truncated_share"], **styles[run].line())
-        axes[0].set_ylabel("accuracy")
-        axes[1].set_ylabel("share cut off")
-        axes[0].set_ylim(0, 1.02)
-        axes[1].set_ylim(0, None)
-        for one in axes:
+        for group, (left, right) in zip(groups, pairs, strict=True):
+            for run, line in style.by_style(frame[(frame["group"] == group).to_numpy()], styles):
+                middle = (line["tokens_low"] + line["tokens_high"]) / 2
+                style.line_with_interval(left, middle, line, "accuracy", styles[run])
+                right.plot(middle, line["truncated_share"], **styles[run].line())
+            left.set_ylabel("accuracy" if len(groups) == 1 else f"accuracy, {style.shown(group)}")
+            right.set_ylabel("share cut off")
+            left.set_ylim(0, 1.02)
+            right.set_ylim(0, None)
+        for one in pairs[-1]:
             one.set_xlabel("tokens of an answer")
-        style.legend_above(axes[0].figure, styles)
+        style.legend_above(pairs[0, 0].figure, styles)
     return axes
 
 
 def caption_length_accuracy(frame: pd.DataFrame) -> str:
     """Say what a reader of the figure must know."""
+    apart = ", each split apart: splits have lengths of their own" if frame["group"].nunique() > 1 else ""
     return (
         f"A point per tenth of a run's attempts by length ({style.count_range(frame['n_attempts'])} attempts), at the "
-        "middle of its lengths. Shaded: 95 % intervals, bootstrap by question. Hard questions get long answers: this "
-        "is no effect of length."
+        f"middle of its lengths{apart}. Shaded: 95 % intervals, bootstrap by question. Hard questions get long "
+        "answers: this is no effect of length."
     )
 
 
@@ -312,7 +322,9 @@ def _signal_data(loaded: LoadedRuns) -> pd.DataFrame:
 
 def _length_data(loaded: LoadedRuns) -> pd.DataFrame:
     rows = loaded.last_attempts(["verdict", "finish", "n_tokens"])
-    return length_accuracy(rows, resamples=min(loaded.resamples, 200), seed=loaded.seed)
+    splits = loaded.split_of
+    groups = splits if splits.nunique() > 1 else None
+    return length_accuracy(rows, groups=groups, resamples=min(loaded.resamples, 200), seed=loaded.seed)
 
 
 BASE_PERPLEXITY = Figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,32 @@ from relift.analysis import style
 NEUTRAL = "#8A9099"  # what print draws in black: seen on white and on black
 BAND_COLOURS = {"Hardest": "#7B4FA6", "Hard": "#31688E", "Medium": "#35B779", "Easy": "#B5DE2B"}
 VERDICT_COLOURS = {"correct": "#2E9E63", "wrong": "#C8553D", "undecided": "#9AA0A6"}
+
+
+def _rows(data: Any = None) -> Any:
+    """Convert a frame to the rows of a specification, null for what is missing; Altair's own way takes five times as
+    long, and every layer of a chart is converted anew."""
+    if not isinstance(data, pd.DataFrame):
+        return data
+    columns = [_plain_values(data[name]) for name in data.columns]
+    names = [str(name) for name in data.columns]
+    return {"values": [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]}
+
+
+def _plain_values(column: pd.Series) -> list[Any]:
+    if column.dtype.kind in "iub" and not hasattr(column.dtype, "na_value"):
+        values: list[Any] = column.to_numpy().tolist()
+        return values
+    if column.dtype.kind == "f" and not hasattr(column.dtype, "na_value"):
+        return [value if math.isfinite(value) else None for value in column.to_numpy().tolist()]
+    plain = column.astype(object)
+    return [
+        None if missing else getattr(v, "item", lambda v=v: v)() for v, missing in zip(plain, plain.isna(), strict=True)
+    ]
+
+
+alt.data_transformers.register("relift", _rows)
+alt.data_transformers.enable("relift")
 alt.utils.schemapi.disable_debug_mode()  # checking every part against the schema is most of the time of a chart
 
 # A specification without data, made once for many frames, and the frames by the names that it calls them
@@ -32,9 +59,10 @@ def remember_runs(names: Iterable[str]) -> None:
 class RunScale:
     """Give the runs named their colours and dashes, the same on every page that shows the same runs."""
 
-    def __init__(self, names: Iterable[object]):
+    def __init__(self, names: Iterable[object], *, beside: Iterable[str] | None = None):
         asked = dict.fromkeys(str(name) for name in names)
-        styles = style.run_styles((*_known, *asked))  # a run has its colour also where others are not shown
+        # a run has its colour also where others are not shown; `beside` names what else there is, if not all runs
+        styles = style.run_styles((*(_known if beside is None else beside), *asked))
         styles = {name: look for name, look in styles.items() if name in asked}
         self.names = list(styles)
         self._colours = [NEUTRAL if look.colour == "#000000" else look.colour for look in styles.values()]

@@ -63,8 +63,7 @@ def differences(
     scale = alt.Scale() if span is None else alt.Scale(domain=list(span), nice=False)
     x = alt.X("difference:Q", title=title, scale=scale, axis=alt.Axis(format="+.0%", tickCount=8))
     tips = [alt.Tooltip("group:N"), alt.Tooltip("n_questions:Q"), alt.Tooltip("difference:Q", format="+.3f"),
-            alt.Tooltip("low:Q", format="+.3f"), alt.Tooltip("high:Q", format="+.3f"),
-            alt.Tooltip("p_value:Q", format=".2g")]  # fmt: skip
+            alt.Tooltip("low:Q", format="+.3f"), alt.Tooltip("high:Q", format="+.3f")]  # fmt: skip
     bar = (
         alt.Chart(rows)
         .mark_rule(strokeWidth=2, color=colour)

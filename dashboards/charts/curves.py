@@ -81,10 +81,10 @@ def change_by_band(frame: pd.DataFrame) -> list[Any]:
 
 
 def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
-    """Draw a panel per group of these kinds, all on the scale of the whole frame."""
+    """Draw a panel per group of these kinds, all on one scale."""
     runs = RunScale(frame["run"])
     rows = frame.assign(**{name: 100 * frame[name] for name in ("difference", "low", "high")})
-    rows = rows[rows["n_questions"] > 0]
+    rows = rows[((rows["n_questions"] > 0) & rows["kind"].isin(kinds)).to_numpy()]
     ends = rows[["low", "high", "difference"]].to_numpy(float)
     least, most = float(np.nanmin(ends)), float(np.nanmax(ends))
     pad = 0.05 * (most - least + 1)
@@ -103,7 +103,7 @@ def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
         axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
         y = alt.Y("run:N", sort=runs.names, title=None, axis=axis, scale=alt.Scale(domain=runs.names))
         scale = alt.Scale(domain=span, nice=False)
-        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=5))
+        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=3))
         rule = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL)
         zero = rule.encode(x=alt.X("zero:Q", title="points"))
         bar = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=runs.colour())
@@ -241,7 +241,16 @@ def _measure(frame: pd.DataFrame, runs: RunScale, name: str, title: str, tuned: 
 
 
 def length_accuracy(frame: pd.DataFrame) -> list[Any]:
-    """Draw accuracy and the share cut off by length of the answer, a point per tenth of a run's attempts."""
+    """Draw accuracy by length of the answer, a panel per group and a point per tenth of a run's attempts."""
+    return _by_length(frame, "accuracy", "accuracy")
+
+
+def length_cut_off(frame: pd.DataFrame) -> list[Any]:
+    """Draw the share cut off likewise."""
+    return _by_length(frame, "truncated_share", "share cut off")
+
+
+def _by_length(frame: pd.DataFrame, name: str, title: str) -> list[Any]:
     runs = RunScale(frame["run"])
     rows = frame.assign(middle=(frame["tokens_low"] + frame["tokens_high"]) / 2)
     x = alt.X("middle:Q", title="tokens of an answer")
@@ -250,16 +259,18 @@ def length_accuracy(frame: pd.DataFrame) -> list[Any]:
         alt.Tooltip("accuracy:Q", format=".3f"), alt.Tooltip("truncated_share:Q", format=".1%", title="cut off"),
         alt.Tooltip("n_attempts:Q", title="attempts"),
     ]  # fmt: skip
-    base = alt.Chart(rows)
     panels: list[Any] = []
     scale = alt.Scale(domain=[0, 1])
-    for name, title in (("accuracy", "accuracy"), ("truncated_share", "share cut off")):
-        y = alt.Y(f"{name}:Q", title=title, scale=scale)
+    for group, own in rows.groupby("group", sort=False):
+        base = alt.Chart(own)
+        label = title if not panels else ""
+        y = alt.Y(f"{name}:Q", title=label, scale=scale)
         parts = []
         if name == "accuracy":
             band = base.mark_area(opacity=0.16)
-            parts.append(band.encode(x=x, y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", color=runs.colour()))
+            parts.append(band.encode(x=x, y=alt.Y("low:Q", title=label, scale=scale), y2="high:Q", color=runs.colour()))
         parts.append(base.mark_line(strokeWidth=2).encode(x=x, y=y, color=runs.colour(), strokeDash=runs.dash()))
         parts.append(base.mark_circle(size=46, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips))
-        panels.append(alt.layer(*parts).properties(height=310, title=panel_title(title.capitalize(), " ")))
+        head = title.capitalize() if group == "all" else str(group)
+        panels.append(alt.layer(*parts).properties(height=290, title=panel_title(head, " ")))
     return panels

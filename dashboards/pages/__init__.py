@@ -25,5 +25,6 @@ PAGES = (
     Page("compare", "Compare", "Runs on the same questions: what only one of them solves."),
     Page("benchmarks", "Benchmarks", "Scores with intervals, and paired differences."),
     Page("training", "Training", "Updates, the demonstration buffer, what demonstrations bought, how fast it went."),
+    Page("figures", "Figures", "Every figure of relift analyze, one at a time, as it would be printed."),
     Page("data", "Data", "What was recorded, what is missing, and every table to take away."),
 )  # fmt: skip

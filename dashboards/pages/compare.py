@@ -10,15 +10,20 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.questions.bands import BANDS
+from relift.analysis.questions.by_seed import caption_seeds, pair_seeds, plot_seeds
 from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot_cells
 from relift.analysis.questions.compare import paired_difference
+from relift.analysis.report.catalogue import difference_of
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts.compare import cells, differences, ink
+from relift.dashboards.charts.seeds import change_over_seeds, colours_of
+from relift.dashboards.cubes import is_large
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.overview_frames import has_seeds, methods_of
 from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, RunInfo, questions
-from relift.dashboards.sections import section, unavailable
+from relift.dashboards.sections import one_training_run_each, section, unavailable
 from relift.dashboards.settings_table import show_settings
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 
@@ -41,7 +46,7 @@ def show() -> None:
             icon=":material/inbox:",
         )
         return
-    a, b, rule = _choose_pair(able)
+    a, b, rule = _choose_pair(choice, able)
     pairs = compute(
         "pair-cells", choice.with_probes(), lambda loaded: _pairs(loaded, a, b, RULES[rule]),
         options=(a.run_id, b.run_id, rule), caption=None,
@@ -53,28 +58,38 @@ def show() -> None:
     chosen = _cells(counts, a, b, rule)
     _list(choice, pairs.frame, a, b, chosen)
     _difference(choice, pairs.frame, a, b)
+    _over_seeds(choice, a, b)
     _combinations(choice)
     show_settings(replace(choice, runs=(a, b)))
 
 
 def _pairs(loaded: Loaded, a: RunInfo, b: RunInfo, rule: Any) -> pd.DataFrame:
     # not loaded.probes: questions that were probed at both ends alone count here too
-    return pair_cells(loaded.trajectories, a=a.run_id, b=b.run_id, base=loaded.base_id, rule=rule)
+    wanted = {a.run_id, b.run_id}
+    of = next((world for world in loaded.worlds if wanted <= set(world.runs["run_id"])), loaded)  # their own base
+    return pair_cells(of.trajectories, a=a.run_id, b=b.run_id, base=of.base_id, rule=rule)
 
 
-def _choose_pair(able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
-    """Choose run a, run b and when a question counts as solved; by name where the address says nothing."""
-    names = sorted(run.name for run in able)
+def _choose_pair(choice: Choice, able: list[RunInfo]) -> tuple[RunInfo, RunInfo, str]:
+    """Choose run a, run b and when a question counts as solved; by name where the address says nothing.
+
+    Run b is then of another method and the same seed, if there is one. A frozen copy comes last.
+    """
+    by_name = {run.name: run for run in able}
+    names = sorted(by_name, key=lambda name: (by_name[name].recipe == "frozen", name))
+    methods = methods_of(choice).set_index("run_id")["method"]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         a = st.selectbox("Run a", names, index=None, key="a", bind="query-params", placeholder=names[0], width=220)
         a = a or names[0]
+        first = by_name[a]
         others = [name for name in names if name != a]
+        others.sort(key=lambda name: (methods[by_name[name].run_id] == methods[first.run_id],
+                                      by_name[name].seed != first.seed))  # fmt: skip
         b = st.selectbox("Run b", others, index=None, key="b", bind="query-params", placeholder=others[0], width=220)
         rule = st.segmented_control(
             "Solved", list(RULES), default=next(iter(RULES)), key="rule", bind="query-params",
             help="Of draw 0 alone, so that every side has as many attempts.",
         )  # fmt: skip
-    by_name = {run.name: run for run in able}
     return by_name[a], by_name[b or others[0]], rule or next(iter(RULES))
 
 
@@ -185,12 +200,34 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
         frame = pd.concat([frame, groups], ignore_index=True)
     caption = (
         "Mean over questions of the difference of their accuracies, 95 % intervals by Student's t over questions; in "
-        "brackets the number of questions. One training run each: the spread between seeds is not in it."
+        f"brackets the number of questions. {one_training_run_each(2)}"
     )
     section(
         "Paired difference", f"{plain(a.name)} less {plain(b.name)} on the same questions, at their last steps.",
         Ready("paired-difference", frame, caption),
         lambda rows: differences(rows, title=f"accuracy of {a.name} less {b.name}"),
+    )  # fmt: skip
+
+
+def _over_seeds(choice: Choice, a: RunInfo, b: RunInfo) -> None:
+    """Show the methods of both runs against each other over the seeds that both have, where these are several."""
+    methods = methods_of(choice).set_index("run_id")["method"]
+    one, other = str(methods[a.run_id]), str(methods[b.run_id])
+    if one == other:
+        st.caption(f"Both are runs of {plain(one)}: their difference is one between seeds.")
+        return
+    if not has_seeds(choice) or is_large(choice):
+        return
+    made = compute(
+        "pair-seeds", choice.with_probes(), lambda loaded: pair_seeds(difference_of(loaded), loaded.methods, a=one,
+                                                                      b=other),
+        options=(one, other), caption=caption_seeds, draw=plot_seeds,
+    )  # fmt: skip
+    section(
+        "The two methods over their seeds",
+        f"**{plain(one)}** less **{plain(other)}** seed by seed, both less their base, in points: the dot is the mean, "
+        "the bar its interval between seeds, ticks are single seeds.",
+        made, change_over_seeds, legend=colours_of(made.frame) if isinstance(made, Ready) else None, term="seeds",
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from relift.dashboards.charts import curves
 from relift.dashboards.frames import Ready, Unavailable, make
 from relift.dashboards.population import say_population
@@ -43,12 +45,18 @@ def show() -> None:
         lengths,
         curves.band_lengths,
     )
+    by_length = make("length_accuracy", choice)
     section(
         "Accuracy by length of the answer",
-        "A point per tenth of the answers of a run's last probe, by length.",
-        make("length_accuracy", choice),
+        "A point per tenth of the answers of a run's last probe, by length; splits apart.",
+        by_length,
         curves.length_accuracy,
     )
+    if isinstance(by_length, Ready) and (by_length.frame["truncated_share"] > 0).any():
+        section(
+            "Share cut off by length of the answer", "The same tenths: how many reached the limit of tokens.",
+            replace(by_length, name="length-cut-off", caption=""), curves.length_cut_off,
+        )  # fmt: skip
 
 
 def _of_demonstrations(lengths: Ready | Unavailable) -> str:

@@ -13,12 +13,13 @@ from relift.analysis.runs.cautions import cautions
 from relift.analysis.training.alerts import KINDS as KINDS_OF_ALERT
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
+from relift.dashboards.charts import seeds as seeds_charts
 from relift.dashboards.cubes import is_large
 from relift.dashboards.exports import data_menu
 from relift.dashboards.frames import Ready, Unavailable, compute, make
 from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice
-from relift.dashboards.sections import section, table, unavailable
+from relift.dashboards.sections import one_training_run_each, section, table, unavailable
 from relift.dashboards.settings_table import show_settings
 from relift.dashboards.widgets import age_of, choose_runs, link, plain, remaining, start_page, state_text
 
@@ -35,20 +36,27 @@ def show() -> None:
     checked = st.container()  # filled last: the checks read every rollout, and the figures need not wait
     probed = choice.with_probes()
     if probed.runs:
-        _headline(probed)
-        section(
-            "Accuracy by what the base could do",
-            "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and often.",
-            frames.band_accuracy(probed),
-            curves.band_accuracy,
-            term="band",
-        )
+        seeds = not is_large(probed) and frames.has_seeds(probed)
+        if seeds:
+            _methods(probed)
+        _headline(probed, seeds=seeds)
+        if seeds:
+            _bands_over_seeds(probed)
+        else:
+            section(
+                "Accuracy by what the base could do",
+                "Accuracy at each probe of the questions that the base model answered never, seldom, sometimes and "
+                "often.",
+                frames.band_accuracy(probed),
+                curves.band_accuracy,
+                term="band",
+            )
         _reach(probed)
         if not is_large(probed):
             section(
                 "At least one correct of k",
                 "pass@k at each run's last step, the base at step 0: whether more attempts make up for training.",
-                make("pass_at_k", probed),
+                _without_rings(make("pass_at_k", probed)),
                 curves.pass_at_k,
                 term="pass@k",
             )
@@ -107,11 +115,63 @@ def _alerts(choice: Choice) -> None:
                 link("attempts", "Read them", icon=":material/arrow_forward:", of=[row["run"]], verdict=["undecided"])
 
 
-def _headline(choice: Choice) -> None:
+def _without_rings(made: Ready | Unavailable) -> Ready | Unavailable:
+    """Leave out of the caption what is drawn in print alone."""
+    return replace(made, caption=made.caption.partition(" Rings:")[0]) if isinstance(made, Ready) else made
+
+
+def _methods(choice: Choice) -> None:
+    """Show each method less the base: means over its seeds with the interval between them, the seeds beside it."""
+    made = make("seeds", choice)
+    legend = seeds_charts.colours_of(made.frame) if isinstance(made, Ready) else None
+    section(
+        "What each method changed, over its seeds",
+        "Last probe less the base model's first, in points of accuracy: dots are means over training seeds, bars their "
+        "intervals between seeds, ticks single seeds. Left of the line is harm.",
+        made,
+        seeds_charts.change_over_seeds,
+        legend=legend,
+        term="seeds",
+    )
+    if isinstance(made, Ready) and (made.frame["kind"] == "band").any():
+        section(
+            "Methods by what the base could do",
+            "The same for the questions that the base model answered never, seldom, sometimes and often.",
+            replace(made, name="methods-by-band", caption=""),
+            seeds_charts.change_of_bands_over_seeds,
+            legend=legend,
+            term="band",
+        )
+
+
+def _bands_over_seeds(choice: Choice) -> None:
+    """Show accuracy by band over steps, a line per method."""
+    made = make("band_accuracy_by_seed", choice)
+    section(
+        "Accuracy by what the base could do",
+        "At each probe: thick lines are means over training seeds, thin ones single seeds.",
+        made,
+        seeds_charts.bands_over_seeds,
+        legend=seeds_charts.colours_of(made.frame) if isinstance(made, Ready) else None,
+        term="band",
+    )
+
+
+def _headline(choice: Choice, *, seeds: bool) -> None:
     """Show each run less the base: by split, harm beside gain, then by band, then in words."""
     made = frames.change(choice)
+    place = st.expander("The single runs") if seeds else st.container()
+    with place:
+        _single_runs(made, seeds=seeds)
+    if not isinstance(made, Ready) or made.frame.empty:
+        return
+    _words_and_links(choice, made)
+
+
+def _single_runs(made: Ready | Unavailable, *, seeds: bool) -> None:
+    """Show each run less the base by split, and by band where no means over seeds stand above."""
     section(
-        "What training changed",
+        "The single runs" if seeds else "What training changed",
         "Each run's last probe less the base model's first, in points of accuracy on the same questions: left of the "
         "line is harm.",
         made,
@@ -120,7 +180,9 @@ def _headline(choice: Choice) -> None:
     )
     if not isinstance(made, Ready) or made.frame.empty:
         return
-    if (made.frame["kind"] == "band").any():
+    if not seeds:
+        st.caption(one_training_run_each(made.frame["run"].nunique()))
+    if (made.frame["kind"] == "band").any() and not seeds:
         section(
             "The same by what the base could do",
             "Bands are assigned by other attempts than those compared. Questions probed at every step of every run.",
@@ -128,10 +190,14 @@ def _headline(choice: Choice) -> None:
             curves.change_by_band,
             term="band",
         )
+
+
+def _words_and_links(choice: Choice, made: Ready) -> None:
     with st.expander("In words", expanded=len(choice.runs) <= 2):
+        balances = {} if is_large(choice) else frames.balances(choice)
         for run, rows in made.frame.groupby("run", sort=False):
-            st.markdown(f"**{plain(run)}**: {plain(say_change(rows))}")
-    trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0]
+            st.markdown(f"**{plain(run)}**: {plain(say_change(rows))} {plain(balances.get(str(run), ''))}")
+    trained = [run.name for run in choice.runs if run.probe_steps[-1] > 0 and run.recipe != "frozen"]
     with st.container(horizontal=True):
         link(
             "questions",

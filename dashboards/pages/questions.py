@@ -15,6 +15,7 @@ from relift.dashboards.charts.questions import heat_map
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable
 from relift.dashboards.origins import NAMES, NOTE, able_origins, choose_origin, of_origin
+from relift.dashboards.overview_frames import balances
 from relift.dashboards.population import say_population
 from relift.dashboards.question_filter import (
     MANY,
@@ -168,9 +169,9 @@ def _class_row(choice: Choice, run: RunInfo, known: Facts) -> None:
     if len(own):
         st.caption(
             f"Found: classes of {plain(run.name)}'s {int(own['n_questions'].iloc[0])} questions probed at every step, "
-            f"gained and lost over its last two probes ({', '.join(str(step) for step in run.probe_steps[-2:])}). "
+            f"gained and lost by its last probe (step {run.probe_steps[-1]}) against step 0. "
             f"Expected without learning: mean and two standard deviations of {int(own['deals'].iloc[0])} dealings of "
-            "the same attempts among the probes."
+            "the same attempts among the probes. " + plain(balances(choice).get(run.name, ""))
         )
 
 

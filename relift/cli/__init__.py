@@ -14,10 +14,11 @@ from relift.cli import data as questions
 from relift.cli.endings import (
     BROKEN_PIPE,
     OUT_OF_MEMORY,
+    file_line,
     memory_line,
     one_line,
+    print_plainly,
     printing_failed,
-    tolerate_narrow_terminals,
 )
 from relift.cli.help import WholeLines, usage_line
 from relift.errors import ReliftError
@@ -37,8 +38,8 @@ COMMANDS: dict[str, Callable[..., Any] | typer.Typer] = {
     "dashboard": analysis.dashboard,
     "import": questions.import_,
     "data": questions.data,
-    "export-questions": questions.export_questions,
     "export": exporting.export,
+    "export-questions": questions.export_questions,
 }
 
 
@@ -78,7 +79,7 @@ for _name, _command in COMMANDS.items():
 
 def main() -> NoReturn:
     """Run the command; errors for people become one line on standard error and their exit status."""
-    tolerate_narrow_terminals()
+    print_plainly()
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     words: str | None = None
     try:
@@ -95,7 +96,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, Abort):
         words, status = "relift: interrupted; start the same command again to continue", 130
     except OSError as error:
-        ending = printing_failed(error, sys.stdout)
+        ending = printing_failed(error, sys.stdout) or file_line(error)
         if ending is None:
             raise
         status, said = ending

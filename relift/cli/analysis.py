@@ -38,8 +38,10 @@ def compare(
 ) -> None:
     """Compare runs on the same questions, with intervals.
 
-    Differences are paired by question; the questions that flipped are listed.
+    Differences are paired by question; the questions that flipped are listed. Two training runs are two checkpoints:
+    name several seeds of both methods to compare these.
     """
+    from relift.analysis.scores.over_seeds import compare_over_seeds
     from relift.analysis.scores.paired import compare_with_baseline
     from relift.analysis.scores.paired_table import render_comparisons
     from relift.analysis.scores.sides import parse_side
@@ -49,7 +51,8 @@ def compare(
         runs[0][0], [run for run, _ in runs[1:]], steps=[at for _, at in runs], origin=origin, force=force
     )
     format_ = one_format(as_json=as_json, markdown=markdown, latex=latex)
-    print(render_comparisons(comparisons, format=format_, flips=flips))
+    methods = compare_over_seeds([run for run, _ in runs], steps=[at for _, at in runs], origin=origin, force=force)
+    print(render_comparisons(comparisons, over_seeds=methods, format=format_, flips=flips))
 
 
 def analyze(
@@ -111,9 +114,9 @@ def report(
     """
     from relift.analysis.report.facts import audit_lines, report_json
     from relift.analysis.report.page import write_report
-    from relift.store.folder import refuse_run_file
+    from relift.store.folder import refuse_other_file
 
-    refuse_run_file(out)
+    refuse_other_file(out, begins=b"<!doctype html", what="HTML page")
     runs = _sound_runs(runs)
     made = write_report(
         runs, out, base=base, splits=split, only=only, title=title, examples=examples, resamples=resamples, seed=seed,

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
-OUT_OF_MEMORY, STORAGE = 4, 5
+from relift.inert import PlainOutput
+
+BAD_INPUT, OUT_OF_MEMORY, STORAGE = 2, 4, 5
 BROKEN_PIPE = 141  # as a shell reports a command that SIGPIPE ended: the reader has had enough, as `head` has
+
+_BAD_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_STORAGE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ESTALE,
+    errno.ENFILE, errno.EMFILE, errno.ENXIO, errno.ENODEV, errno.ETXTBSY,
+)  # fmt: skip
+LONGEST_SHOWN = 200  # characters of a path in a message
 
 # What a command may be told to do with less memory.
 _LOWER = {
@@ -25,11 +35,37 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
-def tolerate_narrow_terminals() -> None:
-    """Let characters that the terminal's encoding lacks be printed as escapes."""
+def print_plainly() -> None:
+    """Print as escapes what the terminal's encoding lacks and, on standard output, what would command it: names of
+    files, runs and models are other people's words."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    usual = sys.stdout
+    if isinstance(usual, io.TextIOWrapper) and not isinstance(usual, PlainOutput):
+        how: dict[str, Any] = {"encoding": usual.encoding, "errors": usual.errors}
+        lines: dict[str, Any] = {"line_buffering": usual.line_buffering, "write_through": usual.write_through}
+        sys.stdout = PlainOutput(usual.detach(), **how, **lines)
+
+
+def file_line(error: OSError) -> tuple[int, str] | None:
+    """Tell exit status and words for a file that cannot be opened, read or written; None for another error.
+
+    A file that is not there is none of these: whoever looks for one says so, and else it is a bug of ours.
+    """
+    reason = f"{error.strerror} (errno {error.errno})"
+    if error.errno in _BAD_NAMES:
+        return BAD_INPUT, f"{_shown(error.filename)}: cannot be used: {reason}; give another path"
+    if error.errno in _STORAGE:
+        again = "; put that right and start again: what is committed is kept"
+        return STORAGE, f"{_shown(error.filename)}: cannot be read or written: {reason}{again}"
+    return None
+
+
+def _shown(name: object) -> str:
+    """Shorten the name of a file from its middle, as a path of thousands of letters is."""
+    text = str(name)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]} ... {text[-LONGEST_SHOWN // 2 :]}"
 
 
 def memory_line(error: BaseException, command: str) -> str | None:
@@ -62,4 +98,6 @@ def printing_failed(error: OSError, *streams: TextIO) -> tuple[int, str | None] 
     os.close(silent)
     if error.errno == errno.EPIPE:
         return BROKEN_PIPE, None
+    if error.errno == errno.EIO:  # of a terminal that is gone, or of a file that was open
+        return STORAGE, f"reading or writing failed: {error.strerror} (errno {error.errno})"
     return STORAGE, f"the output cannot be printed: {error.strerror}"

@@ -24,6 +24,7 @@ from relift.errors import InputError
 
 LIGHTEVAL_PYTHON = Path(".venv-lighteval/bin/python")  # where `make test-lighteval` puts it
 SHOWN_DIFFERENCES = 10
+CROSS_CHECK_BEGINS = b"run_id,"  # the first column of its table
 
 
 # Longer than 60 lines: an option takes one to three, and options in an object would have no help of their own.
@@ -39,6 +40,9 @@ def eval_(
         str | None, typer.Option(help="preset of prompt, sampling, attempts, grader; default: relift (arith: arith)")
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="attempts at each question")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="only N questions of each benchmark, always the same ones")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder; default: runs/eval/MODEL-PROTOCOL-HASH")] = None,
     data: Annotated[Path | None, typer.Option(help="local copies: a folder with NAME.jsonl, or a file")] = None,
     seed: Annotated[int, typer.Option(help="seed of all random numbers")] = 0,
@@ -52,6 +56,7 @@ def eval_(
     tokenizer: Tokenizer = None,
     revision: Revision = None,
     second_grader: SecondGrader = None,
+    show: Annotated[int, typer.Option(min=0, help="print N answers at the end, with gold and verdict")] = 0,
     as_json: Json = False,  # noqa: FBT002
     markdown: Markdown = False,  # noqa: FBT002
     latex: Latex = False,  # noqa: FBT002
@@ -96,6 +101,8 @@ def eval_(
         top_p=top_p,
         template=template,
         second_grader=second_grader,
+        limit=limit,
+        show=show,
         engine=engine,
         engine_options=parse_engine_options(engine_options or [], engine=engine, base_url=base_url),
         revision=revision,
@@ -209,10 +216,13 @@ def cross_check(
 ) -> None:
     """Grade a run's answers with lighteval and explain differences."""
     from relift.benchmarks.lighteval.cross_check import cross_check as check_against
-    from relift.store.folder import refuse_run_file
+    from relift.inert import write_csv
+    from relift.store.folder import refuse_other_file
 
     if out is not None:
-        refuse_run_file(out)  # before the answers are graded
+        refuse_other_file(
+            out, begins=CROSS_CHECK_BEGINS, what="table of a cross-check"
+        )  # before the answers are graded
     table = check_against(run, python=python, on_progress=lambda line: print(line, flush=True))
     differing = table[table["cause"].notna()]
     for row in differing.head(SHOWN_DIFFERENCES).to_dict("records"):
@@ -220,5 +230,5 @@ def cross_check(
     if len(differing) > SHOWN_DIFFERENCES:
         print(f"and {len(differing) - SHOWN_DIFFERENCES} more: --out FILE writes all")
     if out is not None:
-        table.to_csv(out, index=False)
+        write_csv(table, out)
         print(f"{len(table)} attempts: {out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -124,13 +125,14 @@ PATH_FIELDS = (
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make relative paths absolute. A model may be a hub id: it is a path if there is such a folder."""
+    """Make relative paths absolute. A model may be a hub id: it is a path if there is such a folder, or was: if it
+    begins with a dot, or with the name of a folder that is there. What is meant as a path is not asked of the hub."""
     for name in PATH_FIELDS:
         section, key = name.split(".")
         value = values.get(section, {}).get(key) if isinstance(values.get(section), dict) else None
         if not isinstance(value, str) or value in ("", "none") or value.startswith("hf:"):
             continue
-        if name != "model.path" or (folder / value).is_dir():
+        if name != "model.path" or _means_folder(folder, value):
             values[section][key] = _resolved(folder, value, where=name)
     reward = values["rl"].get("reward") if isinstance(values.get("rl"), dict) else None
     path, colon, function = reward.rpartition(":") if isinstance(reward, str) else ("", "", "")
@@ -141,6 +143,13 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     if colon and path:  # file:PATH, plain-file:PATH
         values["data"]["prompt"] = f"{kind}:{_resolved(folder, path, where='data.prompt')}"
     return values
+
+
+def _means_folder(folder: Path, value: str) -> bool:
+    first, slash, _ = value.partition("/")
+    with suppress(OSError, ValueError):  # no name of a file: what reads it says so
+        return value.startswith(".") or (folder / value).is_dir() or bool(slash and (folder / first).is_dir())
+    return False
 
 
 def _resolved(folder: Path, path: str, *, where: str) -> str:

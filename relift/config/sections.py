@@ -75,6 +75,11 @@ class DataConfig(Section):
     max_prompt_tokens: int = _field(1024, "identity", "longest prompt", ge=1)
     max_demo_tokens: int = _field(8192, "identity", "longest demonstration, end token included", ge=1)
     overlong_prompts: Literal["refuse", "skip"] = _field("refuse", "identity", "questions whose prompt is too long")
+    repeated: Literal["refuse", "collapse"] = _field(
+        "refuse",
+        "identity",
+        "questions that stand in the file several times, some more often than others; collapse takes each once",
+    )
     bad_demonstrations: Literal["refuse", "skip"] = _field(
         "refuse",
         "identity",

@@ -21,10 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from relift.data.bounds import LARGEST_DATA, LARGEST_ROW, limit, require_rows, too_much
+from relift.data.escapes import repaired_escapes
 from relift.errors import InputError
 from relift.suggest import nearest
 
 SHOWN_PROBLEMS = 20
+LONGEST_WAY = 80  # characters of a path into a cell that is offered in a message
 
 BATCH_ROWS = 256  # unpacked at a time
 
@@ -88,7 +90,8 @@ class RowTable:
             value = str(value)
         if value is not None and not isinstance(value, str):
             inner = f"{self.columns[name]}.{_a_way_in(value)}"
-            mend = f"; name the text in it, as in data.columns.{name} = {inner!r}" if inner[-1] != "." else ""
+            near = inner[-1] != "." and len(inner) <= LONGEST_WAY
+            mend = f"; name the text in it, as in data.columns.{name} = {inner!r}" if near else ""
             self.problems.append((row, f"{self.columns[name]} is of type {type(value).__name__}, not text{mend}"))
         return self.repaired(value) if isinstance(value, str) else None
 
@@ -108,7 +111,17 @@ class RowTable:
         return texts
 
     def repaired(self, text: str) -> str:
-        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted."""
+        """Rid a text of what editors, downloads and broken exports leave in it; each repair is counted.
+
+        Damaged escapes come first: the carriage return of a damaged `\\right` is no end of a line.
+        """
+        text, n_escapes = repaired_escapes(text)
+        if n_escapes:
+            self.repairs["escape"] += n_escapes
+        return self.cleaned(text)
+
+    def cleaned(self, text: str) -> str:
+        """Rid a text, or a line of JSON, of what is no text; each repair is counted."""
         for name, pattern, replacement in _REPAIRS:
             text, n = pattern.subn(replacement, text)
             if n:
@@ -260,7 +273,7 @@ def _jsonl_rows(path: Path, table: RowTable) -> tuple[list[str], RawRows]:
         if len(line) > longest:
             raise too_much(path, f"line {number} has {len(line):,} bytes", longest, "RELIFT_MAX_ROW_BYTES")
         require_rows(path, number)
-        text = table.repaired(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
+        text = table.cleaned(line.removesuffix(b"\r").decode("utf-8", "surrogateescape"))
         if not text.strip():
             continue
         try:
@@ -286,8 +299,9 @@ def _parquet_rows(path: Path, wanted: set[str]) -> tuple[list[str], RawRows]:
         require_rows(path, file.metadata.num_rows)
         require_small_cells(path, file)
         columns = _columns(path, file, [name for name in names if name in wanted])
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: no parquet file: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names of columns that are no UTF-8
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: no parquet file: {said}") from None
     return names, [(i + 1, {name: c[i] for name, c in columns.items()}) for i in range(file.metadata.num_rows)]
 
 
@@ -358,12 +372,28 @@ def open_hub(source: HubData) -> Any:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # it would tell of each of its retries
     try:
+        _require_few(source, datasets)
         return datasets.load_dataset(source.name, source.config, split=source.split, revision=source.revision)
     except (OSError, ValueError, DatasetsError) as error:  # not there, gated, no network; unknown split or revision
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise HubFault(f"{source}: {said}", reason=_reason(error)) from None
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _require_few(source: HubData, datasets: Any) -> None:
+    """Refuse a data set of the hub by what it says of its own size, where it does: before it is fetched."""
+    try:
+        builder = datasets.load_dataset_builder(source.name, source.config, revision=source.revision)
+        split = (builder.info.splits or {}).get(source.split)
+        rows, n_bytes = getattr(split, "num_examples", None), getattr(split, "num_bytes", None)
+    except (OSError, ValueError, AttributeError, datasets.exceptions.DatasetsError):
+        return  # loading says what is wrong with it
+    if isinstance(rows, int):
+        require_rows(str(source), rows)
+    most = limit("RELIFT_MAX_DATA_BYTES", LARGEST_DATA)
+    if isinstance(n_bytes, int) and n_bytes > most:
+        raise too_much(str(source), f"it unpacks to {n_bytes:,} bytes", most, "RELIFT_MAX_DATA_BYTES")
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Find questions that stand in a file twice, nearly twice, or in a benchmark.
 
-Memory grows with the number of questions, not with their worked solutions: a few hundred bytes for each.
+Memory grows with the number of questions, not with their worked solutions: about a kilobyte for each.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Seen:
 
     def __init__(self) -> None:
         self._exact: dict[int, tuple[int, int]] = {}  # tokens -> (number of the question, gold)
-        self._near: dict[tuple[int, int], list[int]] = {}  # (signs and gold, one word pair) -> numbers
-        self._sketches: list[np.ndarray] = []
+        self._near: dict[int, int | list[int]] = {}  # signs, gold and one word pair -> number or numbers
+        self._sketches: list[bytes] = []
         self._where: list[str] = []
 
     def find(self, problem: str, gold: str) -> Repeat | None:
@@ -67,8 +67,8 @@ class Seen:
         if same is not None:
             return Repeat(self._where[same[0]], "exact", same[1] == answer)
         sketch = _sketch(tokens)
-        for number in dict.fromkeys(n for key in _keys(tokens, answer, sketch) for n in self._near.get(key, ())):
-            if _alike(sketch, self._sketches[number]) >= NEAR:
+        for number in dict.fromkeys(n for key in _keys(tokens, answer, sketch) for n in self._numbers(key)):
+            if _alike(sketch, np.frombuffer(self._sketches[number], np.uint32)) >= NEAR:
                 return Repeat(self._where[number], "near", same_gold=True)
         return None
 
@@ -78,21 +78,26 @@ class Seen:
         number, sketch = len(self._where), _sketch(tokens)
         self._exact.setdefault(_hash(tokens), (number, answer))
         for key in _keys(tokens, answer, sketch):
-            self._near.setdefault(key, []).append(number)
-        self._sketches.append(sketch)
+            there = self._numbers(key)
+            self._near[key] = [*there, number] if there else number
+        self._sketches.append(sketch.tobytes())
         self._where.append(where)
+
+    def _numbers(self, key: int) -> list[int]:
+        found = self._near.get(key, [])
+        return [found] if isinstance(found, int) else found
 
 
 def _sketch(tokens: Sequence[str]) -> np.ndarray:
     """Hash the pairs of neighbouring words, the smallest SKETCH of them, sorted."""
     words = [t for t in tokens if _LETTERS.fullmatch(t)]
-    pairs = {_hash(pair) for pair in zip(words, words[1:], strict=False)} or {_hash(words)}
-    return np.array(sorted(pairs)[:SKETCH], dtype=np.uint64)
+    pairs = {_hash(pair) >> 32 for pair in zip(words, words[1:], strict=False)} or {_hash(words) >> 32}
+    return np.array(sorted(pairs)[:SKETCH], dtype=np.uint32)
 
 
-def _keys(tokens: Sequence[str], answer: int, sketch: np.ndarray) -> Iterator[tuple[int, int]]:
+def _keys(tokens: Sequence[str], answer: int, sketch: np.ndarray) -> Iterator[int]:
     signs = _hash([t for t in tokens if not _LETTERS.fullmatch(t)])
-    return ((signs ^ answer, int(pair)) for pair in sketch[:KEYS])
+    return (signs ^ answer ^ int(pair) for pair in sketch[:KEYS])
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> float:

@@ -40,9 +40,10 @@ Objection = Callable[[Question], str | None]  # what is wrong with a question, N
 class QuestionSet:
     """The contents of a file, in its order. `fingerprint`: number of questions and a hash of all contents in order.
 
-    `repairs`: how many texts were repaired of what (bom, crlf, nul, surrogate). `repeats`: how often each question
-    stood there, where repeats were to be collapsed. `revision`: the commit of a data set of the hub, where known.
-    `row_of`: by question_id the first row of the file that holds the question, from 1.
+    `repairs`: how many texts were repaired of what (bom, crlf, nul, surrogate, escape). `repeats`: how often each
+    question stood there, where all stood equally often; `spare_rows`: rows that were left out as repeats. `revision`:
+    the commit of a data set of the hub, where known. `row_of`: by question_id the first row of the file that holds the
+    question, from 1.
     """
 
     questions: tuple[Question, ...]
@@ -52,6 +53,19 @@ class QuestionSet:
     repeats: int = 1
     revision: str | None = None
     row_of: Mapping[str, int] = field(default_factory=dict, compare=False)
+    spare_rows: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Say in sentences what was collapsed and repaired."""
+        notes = []
+        if self.repeats > 1:
+            notes.append(f"each of its {len(self.questions)} questions stands there {self.repeats} times: taken once")
+        elif self.spare_rows:
+            notes.append(f"{self.spare_rows:,} rows repeat one of its {len(self.questions):,} questions: taken once")
+        if self.repairs:
+            notes.append(f"repaired {', '.join(f'{n} x {what}' for what, n in self.repairs.items())}")
+        return notes
 
     @classmethod
     def empty(cls) -> QuestionSet:
@@ -73,7 +87,8 @@ def read_questions(
     final_answer: FinalAnswer | None = None,
     reshape: Reshape | None = None,
     objection: Objection | None = None,
-    repeats: Literal["refuse", "collapse"] = "refuse",
+    repeats: Literal["refuse", "equal", "any"] = "refuse",
+    collapse_with: str = "",
 ) -> QuestionSet:
     """Read questions from `file.jsonl`, `file.parquet`, `hf:owner/name[:config]/split` or a HubData.
 
@@ -84,7 +99,8 @@ def read_questions(
     final_answer: finds the final answer of a demonstration. If given, demonstrations that are empty or have none are
     problems; else they are left to the door that all demonstrations pass before training.
     reshape: for rows whose contents have another form than ours; objection: one more reason to refuse a question.
-    repeats: "collapse" takes a file in which every question stands equally often, always with the same answer.
+    repeats: "equal" takes a file in which every question stands equally often, always with the same answer; "any" one
+    in which some stand several times, too. collapse_with: the setting that says "any", for the line that refuses.
 
     Raises one InputError that lists every problem with its row: no rows, missing columns (with the nearest name),
     empty or missing problem or answer, a wrong type, a letter that is no option's, a line that is no JSON object, a
@@ -95,7 +111,7 @@ def read_questions(
     mapped = [name for name in OPTIONAL if isinstance((columns or {}).get(name), str)]
     tables = [read_rows(source, known=COLUMNS, columns=columns or {}, needed=[*NEEDED, *mapped], reshape=reshape)]
     questions, id_of_row = _questions(tables[0], answer_kind, objection)
-    times = _repeats(tables[0], id_of_row, collapse=repeats == "collapse")
+    times, spare = _repeats(tables[0], id_of_row, repeats=repeats, collapse_with=collapse_with)
     if demonstrations is None:
         demos = _demonstrations(tables[0], id_of_row.get, final_answer)
     else:
@@ -105,12 +121,12 @@ def read_questions(
     repairs = Counter[str]()
     for each in tables:
         repairs.update(each.repairs)
-    if times > 1:  # every copy of a row brings the same demonstrations
+    if spare:  # every copy of a row brings the same demonstrations
         demos = list({demo.demo_id: demo for demo in demos}.values())
     found, given = tuple(questions.values()), tuple(demos)
     mended = dict(sorted(repairs.items()))
     row_of = {question_id: row for row, question_id in reversed(id_of_row.items())}
-    return QuestionSet(found, given, fingerprint_of(found, given), mended, times, tables[0].revision, row_of)
+    return QuestionSet(found, given, fingerprint_of(found, given), mended, times, tables[0].revision, row_of, spare)
 
 
 def write_questions(path: Path, questions: Sequence[Question], demonstrations: Sequence[Demonstration]) -> None:
@@ -196,18 +212,26 @@ def _question(table: RowTable, row: int, values: Mapping[str, Any]) -> Question 
     return Question(question_id_of(problem, options), problem, answer, **more, options=options)
 
 
-def _repeats(table: RowTable, id_of_row: Mapping[int, str], *, collapse: bool) -> int:
-    """Count how often every question stands in the table; repeats that are not wanted, or unequal, are problems."""
+def _repeats(table: RowTable, id_of_row: Mapping[int, str], *, repeats: str, collapse_with: str) -> tuple[int, int]:
+    """Count how often every question stands in the table, and rows to leave out; repeats that are not wanted are one
+    problem, however many there are."""
     counts = Counter(id_of_row.values())
-    times = min(counts.values(), default=1)
-    if collapse and times > 1 and set(counts.values()) == {times}:
-        return times
+    spare = len(id_of_row) - len(counts)
+    if not spare:
+        return 1, 0
+    least, most = min(counts.values()), max(counts.values())
+    if repeats == "any" or (repeats == "equal" and least == most):
+        return least if least == most else 1, spare
     row_of: dict[str, int] = {}
     for row, question_id in id_of_row.items():
         first = row_of.setdefault(question_id, row)
         if first != row:
-            table.problems.append((row, f"the same question as in row {first}"))
-    return 1
+            times = f"{least} to {most} times" if least < most else f"each stands there {most} times"
+            others = f", and {spare - 1:,} more rows repeat questions ({times})" if spare > 1 else ""
+            mend = f"; to take each once: {collapse_with}" if collapse_with else ""
+            table.problems.append((row, f"the same question as in row {first}{others}{mend}"))
+            break
+    return 1, 0
 
 
 def _demonstrations(

@@ -13,17 +13,25 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from relift.demo.base_model import base_key, cached_base
 from relift.demo.jobs import MEMORY, DemoJob, run_jobs, start_warm
-from relift.demo.methods import FULL, QUICK, Size, config_of, status_of, write_config, write_data
+from relift.demo.methods import CONTROL, FULL, QUICK, Size, config_of, status_of, write_config, write_data
 from relift.demo.story import tell
 from relift.errors import InputError
+from relift.inert import PlainConsole
 from relift.store import RunReader
 
-ORDER = ("base", "sft_rl", "relift", "rl", "sft", "sft_matched")  # the longest first, so that the cores end together
+ORDER = (
+    "base",
+    "sft_rl",
+    "relift",
+    "rl",
+    "sft",
+    CONTROL,
+    "sft_matched",
+)  # the longest first, so that the cores end together
 
 
 def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
@@ -32,7 +40,7 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
     size = QUICK if quick else FULL
     out = out.absolute()
     claim(out, size)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     jobs: list[DemoJob] = []
     folders = {seed: out / f"seed-{seed}" for seed in range(1, 1 + seeds)}
     for seed, folder in folders.items():
@@ -59,12 +67,13 @@ def run_demo(out: Path, *, quick: bool, seeds: int, as_json: bool) -> None:
     if as_json:
         print(json.dumps(story, allow_nan=False))
         return
-    Console().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
+    PlainConsole().print((out / "table.md").read_text(), markup=False, highlight=False, soft_wrap=True)
     first = next(iter(folders.values()))
     example = str(first / "relift")
     for line in (
         f"{story['seconds']:.0f} s. Figures: {out / 'figures'}; numbers: {out / 'results.json'}",
         f"Look at it: relift dashboard {first}",
+        f"Audit it against the frozen copy: relift report {first} --audit --quiet --out {out / 'report.html'}",
         f"or: relift report {first}/*, or in Python: relift.analysis.read_trajectories({example!r})",
     ):
         console.print(line, soft_wrap=True, markup=False)  # whole lines: a command is there to be copied
@@ -103,7 +112,7 @@ def base_folder(size: Size, seed: int) -> Path:
 
 
 def jobs_of(folder: Path, size: Size, *, seed: int) -> list[DemoJob]:
-    """List the jobs of one seed: the base model and the six runs."""
+    """List the jobs of one seed: the base model and the seven runs."""
     base = base_folder(size, seed)
     made = DemoJob(
         f"base model {seed}",

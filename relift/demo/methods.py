@@ -19,6 +19,8 @@ from relift.data.questions import write_questions
 from relift.demo.base_model import BaseSpec
 
 METHODS = ("base", "rl", "sft", "sft_matched", "relift", "sft_rl")
+CONTROL = "frozen"  # a copy of the base, probed as the methods are and never trained: whatever it shows is chance
+CONTROL_ROLLOUTS = {"questions_per_step": 4, "attempts_per_question": 4}  # they change nothing, so few do
 OOD = ("longer", "two_products")  # reported as out of distribution
 SKILL = "sequence"  # in pretraining, never trained on afterwards: measures forgetting
 
@@ -68,7 +70,7 @@ def write_data(folder: Path, size: Size, *, seed: int) -> None:
 def config_of(
     method: str, size: Size, *, seed: int, base: Path, folder: Path, matched_steps: int = 0
 ) -> dict[str, Any]:
-    """Return the configuration of one method; `folder` holds data/ and the runs."""
+    """Return the configuration of one method or of CONTROL; `folder` holds data/ and the runs."""
     probe_every = max(1, size.steps // 2)
     common: dict[str, Any] = {
         "name": method,
@@ -111,8 +113,20 @@ def config_of(
         "rl": {"recipe": "grpo", "steps": size.steps},
         "sft": {"recipe": "sft", "steps": size.sft_steps},
         "sft_matched": {"recipe": "sft", "steps": matched_steps},
-        "relift": {"recipe": "relift", "steps": size.steps},
-        "sft_rl": {"recipe": "sft_rl", "steps": size.sft_steps + size.steps, "sft": {"phase_steps": size.sft_steps}},
+        "relift": {"recipe": "relift", "steps": size.steps, "data": {"score_base": True}},
+        CONTROL: {
+            "recipe": "frozen",
+            "steps": size.steps,
+            "rollout": CONTROL_ROLLOUTS,
+            "rl": {"optimizer": {**common["rl"]["optimizer"], "lr": 0.0}},
+            "checkpoint": {"every": size.steps},
+        },
+        "sft_rl": {
+            "recipe": "sft_rl",
+            "steps": size.sft_steps + size.steps,
+            "sft": {"phase_steps": size.sft_steps},
+            "data": {"score_base": True},
+        },
     }[method]
     merged = {k: {**v, **own.get(k, {})} if isinstance(v, dict) else v for k, v in common.items()}
     if method != "base":

@@ -16,7 +16,8 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from relift import analysis, stats
-from relift.demo.methods import METHODS, OOD, SKILL, Size
+from relift.analysis.scores.table import records
+from relift.demo.methods import CONTROL, METHODS, OOD, SKILL, Size
 
 BANDS = ("Hardest", "Hard", "Medium", "Easy")
 LABELS = {
@@ -43,13 +44,15 @@ def tell(out: Path, folders: Sequence[Path], size: Size) -> dict[str, Any]:
     """Write table.md and figures/ under `out` and return the same numbers as one JSON object."""
     measured = [measure(folder) for folder in folders]
     methods = {method: pool([m[method] for m in measured]) for method in METHODS}
+    copies = [beside_a_copy(folder) for folder in folders]
     story = {
         "seeds": [int(folder.name.removeprefix("seed-")) for folder in folders],
         "attempts": size.attempts,
         "band_sizes": [band_sizes(folder) for folder in folders],
         "methods": methods,
+        "frozen_copy": [records(copy) for copy in copies],
     }
-    (out / "table.md").write_text(table(methods, story))
+    (out / "table.md").write_text(f"{table(methods, story)}\n{copy_table(copies)}")
     draw_figures(out / "figures", folders[0])
     return story
 
@@ -76,6 +79,13 @@ def measure(folder: Path) -> dict[str, dict[str, Any]]:
         shares |= {split: mean_of(others[others["split"] == split]) for split in (*OOD, SKILL)}
         result[method] = {"shares": shares, "cost": cost_of(costs[costs["run"] == method])}
     return result
+
+
+def beside_a_copy(folder: Path) -> pd.DataFrame:
+    """Count what each method's run of one seed claims and what the frozen run shows: a row per run and claim."""
+    runs = [folder / method for method in (*METHODS, CONTROL)]
+    ends = analysis.read_trajectories(runs)
+    return analysis.frozen_copy(ends, base="base", control=CONTROL).drop(columns="run_id")
 
 
 def final_steps(trajectories: pd.DataFrame) -> pd.DataFrame:
@@ -151,6 +161,28 @@ def table(methods: Mapping[str, Any], story: Mapping[str, Any]) -> str:
         f"\nAccuracy with 95 % interval {over}; {story['attempts']} fresh answers to each question at temperature 1. "
         "Bands by the base model's accuracy on another draw (number of questions). Tokens: generated in training and "
         "trained on."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def copy_table(copies: Sequence[pd.DataFrame]) -> str:
+    """Write in Markdown what runs show beside what a frozen copy shows, counts averaged over seeds."""
+    seeds = pd.concat(copies)
+    claims = list(dict.fromkeys(seeds["claim"]))
+    mean = seeds.groupby(["run", "claim"], sort=False)[["count", "frozen"]].mean()
+    shown = ".0f" if len(copies) == 1 else ".1f"
+    rows = {"a frozen copy": mean["frozen"].groupby("claim").mean()}
+    rows |= {LABELS[m]: mean.loc[m]["count"] for m in METHODS if m in mean.index}
+    lines = ["| | " + " | ".join(claims) + " |", "|" + "---|" * (len(claims) + 1)]
+    lines += [
+        f"| {name} | " + " | ".join(f"{row[claim]:{shown}}" for claim in claims) + " |" for name, row in rows.items()
+    ]
+    n = f"{int(seeds['n_questions'].min()):,}"
+    over = "" if len(copies) == 1 else f", means over {len(copies)} seeds"
+    lines.append(
+        f"\nQuestions of {n} that look learnt or forgotten at the last probe{over}, and how many do in a copy of the "
+        "base that was probed at the same steps and never trained. Newly solved: no correct answer at step 0, one or "
+        "more at the last probe. A quarter: of a question's answers."
     )
     return "\n".join(lines) + "\n"
 

@@ -96,7 +96,8 @@ def require_plain_config(model_config: Any, path: str, *, option: str) -> None:
 
 
 def require_fitting_size(model_config: Any, path: str, *, option: str) -> None:
-    """Refuse a configuration of a model far larger than the weights of the folder, before it takes memory."""
+    """Refuse a configuration of a model far larger than the weights of the folder, before it takes memory, and files of
+    weights that are cut off or none."""
     folder = Path(path)
     files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     there = 0
@@ -105,8 +106,9 @@ def require_fitting_size(model_config: Any, path: str, *, option: str) -> None:
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  # it is no dictionary
                     there += _product(opened.get_slice(name).get_shape())
-        except (OSError, SafetensorError):
-            return  # loading says what is wrong with it
+        except (OSError, SafetensorError) as error:
+            words = " ".join(str(error).split())[:200]
+            raise InputError(f"{option}{path!r}: {file.name} cannot be read: {words}") from None
     if not files:
         return
     with torch.device("meta"):
@@ -118,6 +120,13 @@ def require_fitting_size(model_config: Any, path: str, *, option: str) -> None:
             f"{option}{path!r}: config.json describes a model of {wanted:,} parameters, and the .safetensors files "
             f"hold {there:,}: some of its weights are missing or of another shape"
         )
+
+
+def require_finite(model: torch.nn.Module, path: str, *, option: str) -> None:
+    """Refuse weights that are not finite: no answer comes of them. Raises InputError."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{option}{path!r}: {name} holds numbers that are not finite: take another copy")
 
 
 def _product(shape: list[int]) -> int:

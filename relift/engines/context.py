@@ -80,6 +80,19 @@ def context_of(model_config: Any) -> int | None:
     return positions if isinstance(positions, int) and positions > 0 else None
 
 
+def stretched(model_config: Any) -> str | None:
+    """Say what the papers did with Qwen2.5-Math, whose 4,096 tokens are too few for their answers; None for others."""
+    text = model_config.get_text_config()
+    rope = rotary_of(text)
+    of_qwen_math = text.model_type == "qwen2" and context_of(text) == 4096
+    if not of_qwen_math or not rope or rope[0].get("rope_theta") != 10_000:
+        return None
+    return (
+        "LUFFY and ReLIFT gave Qwen2.5-Math more: max_position_embeddings 16384 and rope_theta 40000 in a copy of its "
+        "config.json"
+    )
+
+
 def switch_of(model_config: Any) -> int | None:
     """Find the length up to which rotary positions do not depend on the rest of the batch; None: without limit."""
     text = model_config.get_text_config()

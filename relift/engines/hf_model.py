@@ -6,7 +6,7 @@ Safetensors only, and no code of a checkpoint is run. `option` is how the reader
 
 from __future__ import annotations
 
-import json
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,18 @@ from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from relift.engines.adapters import require_no_adapter
 from relift.engines.checkpoint_files import (
+    require_finite,
     require_fitting_size,
     require_own_files,
     require_plain_config,
     token_ids_of,
 )
 from relift.engines.context import AS_PUBLISHED, Positions
-from relift.errors import InputError
+from relift.engines.model_source import may_be_hub_id
+from relift.engines.tied_weights import require_consistent_ties
+from relift.errors import InputError, ReadFailed, ReliftError
 from relift.prompts import end_of_turn
 from relift.suggest import hint
 
@@ -50,7 +54,7 @@ def load_tokenizer(
     except BaseException as error:  # of its Rust code: a bare Exception, and a panic, which is not even one
         if not isinstance(error, LOADING_ERRORS) and type(error).__name__ not in ("Exception", "PanicException"):
             raise
-        raise InputError(f"{option}{path!r}: its tokenizer cannot be loaded: {shortened(error)}") from None
+        raise _refusal(error, f"{option}{path!r}: its tokenizer cannot be loaded: {shortened(error)}") from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"{option}{path!r}: its tokenizer has no end token")
     return tokenizer, model_config
@@ -72,7 +76,7 @@ def load_model_config(
     try:
         model_config = transformers.AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except LOADING_ERRORS as error:
-        raise InputError(f"{option}{path!r}: {shortened(error)}") from None
+        raise _refusal(error, f"{option}{path!r}: {shortened(error)}") from None
     require_plain_config(model_config, path, option=option)
     positions.apply(model_config, setting="model." if option.startswith("model.") else "")
     return model_config
@@ -82,23 +86,13 @@ def require_model_name(path: str, *, option: str = MODEL) -> None:
     """Refuse what is neither a folder with a model nor could be a name on the hub, before the hub is asked."""
     folder = Path(path)
     if folder.is_dir():
-        if (folder / "adapter_config.json").exists():  # beside a config.json too: peft would load its base
-            raise InputError(f"{option}{path!r}: an adapter{_base_of_adapter(folder)}: merge it into its base first")
+        require_no_adapter(folder, where=f"{option}{path!r}")
         if not (folder / "config.json").is_file():
             raise InputError(f"{option}{path!r}: no config.json there: not a transformers checkpoint")
-    elif folder.exists() or path.startswith((".", "~", "/")) or path.count("/") > 1:
+    elif folder.exists() or not may_be_hub_id(path):
         raise InputError(f"{option}{path!r}: there is no such folder; name a folder, or a hub id as owner/name")
     else:
         hub_logging.set_verbosity_error()  # else every retry of every file is a line of its own
-
-
-def _base_of_adapter(folder: Path) -> str:
-    """Name the model that an adapter was trained on, where its configuration says so."""
-    try:
-        base = json.loads((folder / "adapter_config.json").read_bytes()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return f" of {base}" if isinstance(base, str) and base else ""
 
 
 def stop_tokens(
@@ -122,7 +116,7 @@ def stop_tokens(
         declared = generation.eos_token_id
     except LOADING_ERRORS as error:
         if (Path(path) / "generation_config.json").exists() or not isinstance(error, OSError):
-            raise InputError(f"{option}{path!r}: generation_config.json: {shortened(error)}") from None
+            raise _refusal(error, f"{option}{path!r}: generation_config.json: {shortened(error)}") from None
         declared = None
     extra = token_ids_of(declared, vocab=vocab, where=f"{option}{path!r}: generation_config.json")
     if more is None:
@@ -173,6 +167,8 @@ def load_model(
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
     try:
         require_fitting_size(model_config, path, option=option)
+        if Path(path).is_dir():
+            require_ties(path, model_config, option=option)
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             path,
             config=model_config,
@@ -184,7 +180,7 @@ def load_model(
             ignore_mismatched_sizes=True,  # refused below, in words
         )
     except LOADING_ERRORS as error:  # not there, damaged, of another shape
-        raise InputError(f"{option}{path!r}: {shortened(error)}") from None
+        raise _refusal(error, f"{option}{path!r}: {shortened(error)}") from None
     mismatched = sorted(name for name, *_ in loading["mismatched_keys"])
     for names, what in (
         (sorted(loading["missing_keys"]), "missing"),
@@ -192,8 +188,23 @@ def load_model(
     ):
         if names:  # transformers would draw them at random
             raise InputError(f"{option}{path!r}: {len(names)} weights are {what}, first {names[0]}")
+    require_finite(model, path, option=option)
+    if not Path(path).is_dir():  # a model of the hub: its files are here by now
+        require_ties(path, model_config, revision=revision, option=option)
     _drop_invalid_generation(model)
     return model.to(device)
+
+
+def require_ties(path: str, model_config: Any, *, revision: str | None = None, option: str = MODEL) -> None:
+    """Refuse weights that are tied in config.json and not in the files, or the other way round; of a model of the hub
+    where its files are here. Raises InputError."""
+    folder = Path(path)
+    if not folder.is_dir():
+        file = transformers.utils.cached_file(path, "config.json", revision=revision, local_files_only=True)
+        if file is None:
+            return
+        folder = Path(file).parent
+    require_consistent_ties(folder, model_config, where=f"{option}{path!r}")
 
 
 def _drop_invalid_generation(model: Any) -> None:
@@ -220,7 +231,14 @@ def device_of(name: str, *, option: str = "--engine-option device = ") -> torch.
     return torch.device(name)
 
 
+def _refusal(error: BaseException, words: str) -> ReliftError:
+    """Make the error of a checkpoint that cannot be had: of what is in its files, or of a disk that gives none."""
+    unread = isinstance(error, OSError) and error.errno in (errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE)
+    return ReadFailed(words) if unread else InputError(words)
+
+
 def shortened(error: BaseException) -> str:
-    """Put the message of a library's error on one line of at most 200 characters."""
+    """Put the message of a library's error on one line of at most 200 characters, and its kind if it says little."""
     words = " ".join(str(error).split())
+    words = f"{type(error).__name__} {words}" if isinstance(error, LookupError) or not words else words
     return words if len(words) <= 200 else f"{words[:200]} ..."

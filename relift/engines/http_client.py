@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import SecretStr
 
-from relift.engines.openai_wire import Retryable, failure_of
+from relift.engines.openai_replies import Retryable, failure_of
 from relift.errors import InputError
 
 LARGEST_BODY = 64 * 2**20  # bytes
@@ -52,7 +52,8 @@ def base_url_of(url: str | None, *, option: str = "--base-url ") -> str:
         port = parts.port
     except ValueError:
         raise InputError(f"{option}is no address; it should look like http://127.0.0.1:8000/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    plain = url.isprintable() and " " not in url and parts.netloc.isascii()  # a foreign name is written as xn--...
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
         raise InputError(f"{option}{shown_url(url)!r} is no address; it should look like http://127.0.0.1:8000/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise InputError(
@@ -111,8 +112,8 @@ class HttpClient:
                     return data
         except TimeoutError:
             raise Retryable(f"no answer within {seconds:.0f} s", paid=True) from None
-        except httpx2.ConnectError as error:
-            raise Retryable(f"cannot connect: {self._words(error)}") from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise Retryable(f"cannot connect: {self._words(error)}", connected=False) from None
         except httpx2.TransportError as error:
             raise Retryable(f"connection lost: {self._words(error)}", paid=True) from None
         except httpx2.HTTPError as error:

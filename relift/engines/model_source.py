@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from relift.engines.adapters import require_no_adapter
 from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint, plain_name
@@ -64,12 +65,18 @@ def resolve_model(
         raise InputError(f"MODEL {name!r}: {step!r} is no step of a training run: write RUN@STEP, as in {folder}@100")
     if folder.is_dir() and not at:
         return _of_folder(folder, revision, on_event)
-    if Path(name).exists() or name.startswith((".", "~", "/")) or not _HUB_ID.fullmatch(name):
+    if Path(name).exists() or not may_be_hub_id(name):
         raise InputError(
             f"MODEL {name!r}: there is no such folder; name a checkpoint's folder, a training run, RUN@STEP, or a hub "
             "id as owner/name"
         )
     return ModelSource(name, revision, plain_name(Path(name)))
+
+
+def may_be_hub_id(name: str) -> bool:
+    """Tell whether a name that is no folder may be asked of the hub: not if it begins with a folder that is here."""
+    first, slash, _ = name.partition("/")
+    return bool(_HUB_ID.fullmatch(name)) and not (slash and Path(first).is_dir())
 
 
 def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], None]) -> ModelSource:
@@ -79,6 +86,7 @@ def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], Non
         return _of_run(run, int(step.group(1)), on_event)
     if (folder / "run.json").is_file():
         return _of_run(folder, None, on_event)
+    require_no_adapter(folder, where=f"MODEL {str(folder)!r}")
     if not (folder / "config.json").is_file():
         raise InputError(
             f"MODEL {str(folder)!r}: neither config.json nor run.json there: not a checkpoint and not a training run"

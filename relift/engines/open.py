@@ -101,12 +101,16 @@ def _replay(model: ModelSource, options: ReplayOptions, on_event: OnEvent) -> An
 
 
 def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answerer:
-    from relift.engines.hf_model import device_of, load_tokenizer, require_safetensors
+    from relift.engines.checkpoint_files import require_fitting_size
+    from relift.engines.hf_model import MODEL, device_of, load_tokenizer, require_safetensors, require_ties
     from relift.engines.vllm import VLLMAnswers, installed_version
 
     installed_version()  # before anything else: it is the likeliest thing to be missing
     tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
     require_safetensors(model.path)
+    require_fitting_size(model_config, model.path, option=MODEL)
+    if Path(model.path).is_dir():
+        require_ties(model.path, model_config)
     dtype = dtype_of(options.dtype, model_config, device_of("auto"))
     return VLLMAnswers(model, tokenizer, model_config, options, dtype=dtype)
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from relift.engines.checks import check_asks
 from relift.engines.http_client import HttpClient, base_url_of, host_of, read_key
+from relift.engines.openai_replies import Rejected, Retryable
 from relift.engines.openai_session import Job, Session
 from relift.engines.openai_wire import (
     CHAT,
@@ -23,9 +24,9 @@ from relift.engines.openai_wire import (
     KNOWN,
     SEED_BITS,
     Dialect,
-    Rejected,
-    Retryable,
     request_body,
+    require_omittable,
+    sent_body,
 )
 from relift.engines.options import OpenAIOptions
 from relift.engines.spending import Budget
@@ -64,6 +65,7 @@ class OpenAIAnswers:
             raise InputError(
                 f"--engine-option concurrency={options.concurrency}: at least one request must be under way"
             )
+        require_omittable(options.omit, options.length_field)
         self.ledger: Path | None = None
         self._server: dict[str, Any] | None = None
         self._ledger: Ledger | None = None
@@ -100,6 +102,7 @@ class OpenAIAnswers:
     def describe(self) -> dict[str, object]:
         """Tell what the server says of itself; its weights and kernels are its own, so equal texts are not promised."""
         server, dialect = self._ask_server(), self._dialect()
+        omitted = {"omitted": sorted(dialect.omit)} if dialect.omit else {}  # of older runs nothing was
         return {
             "name": "openai",
             "host": host_of(self._base_url),
@@ -109,6 +112,7 @@ class OpenAIAnswers:
             "model": self._model,
             "seed_bits": 63 if dialect.known else SEED_BITS,
             "thinking": list(dialect.thinking) if dialect.api == CHAT else None,
+            **omitted,
         }
 
     def _dialect(self) -> Dialect:
@@ -116,7 +120,8 @@ class OpenAIAnswers:
         api = self._options.api
         if api == "auto":
             api = COMPLETIONS if known and self._options.tokenizer is not None else CHAT
-        return Dialect(self._model, api, known, self._options.thinking)
+        options = self._options
+        return Dialect(self._model, api, known, options.thinking, options.omit, options.length_field)
 
     def _ask_server(self) -> dict[str, Any]:
         """Owner and version of the server, and the longest context of the model, where it says so; asked once."""
@@ -163,9 +168,8 @@ class OpenAIAnswers:
         self.check(asks, sampling)
         dialect = self._dialect()
         bodies = [request_body(ask, sampling, dialect) for ask in asks]
-        names = [
-            (ask.key, digest([host_of(self._base_url), dialect.api, b])) for ask, b in zip(asks, bodies, strict=True)
-        ]
+        where = [host_of(self._base_url), dialect.api, *([sorted(dialect.omit)] if dialect.omit else [])]
+        names = [(ask.key, digest([*where, body])) for ask, body in zip(asks, bodies, strict=True)]
         todo = []
         for i, name in enumerate(names):
             kept = None if self._ledger is None else self._ledger.reply(*name)
@@ -175,7 +179,7 @@ class OpenAIAnswers:
                 yield i, Reply(kept["text"], Finish(kept["finish"]), kept["n_tokens"])
         if todo:
             session = Session(
-                [Job(i, asks[i], bodies[i], names[i]) for i in todo],
+                [Job(i, asks[i], sent_body(bodies[i], dialect), names[i]) for i in todo],
                 HttpClient(self._base_url, self._key, connections=self._options.concurrency),
                 dialect,
                 sampling,
@@ -184,5 +188,6 @@ class OpenAIAnswers:
                 ledger=self._ledger,
                 count_tokens=self._count_tokens,
                 on_event=self._on_event,
+                is_vllm=self._ask_server()["owner"] == "vllm",
             )
             yield from session.run()

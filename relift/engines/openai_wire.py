@@ -1,44 +1,29 @@
-"""Write requests to an OpenAI-compatible server and read its replies. Pure functions; nothing is sent here."""
+"""Write requests to an OpenAI-compatible server. Pure functions; nothing is sent here.
+
+openai_replies.py reads what comes back.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from relift.engines.answer_text import writable
-from relift.engines.texts import AttemptRequest, Reply
+from relift.engines.texts import AttemptRequest
 from relift.engines.tokens import Sampling
-from relift.schema import Finish
+from relift.errors import InputError
+from relift.suggest import hint
 
 COMPLETIONS, CHAT = "completions", "chat"
 PATHS = {COMPLETIONS: "/completions", CHAT: "/chat/completions"}
 # Servers that take prompts as token ids, all sampling settings and seeds of 64 bits; by the name they give as owner of
 # their models (vLLM: vllm/entrypoints/openai/models/serving.py; SGLang: sglang/srt/entrypoints/http_server.py).
 KNOWN = ("vllm", "sglang")
+# At these values a setting is what the standard's default is: a server that is not known need not hear of it, and some
+# refuse what they do not know.
+STANDARD = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "n": 1, "stream": False}
+LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")  # names of the longest answer, in tokens; OpenAI has changed it
 SEED_BITS = 31  # for other servers: many read numbers as 32-bit integers, or as floating point
-
-
-class Retryable(Exception):
-    """Another try may help. `after`: seconds the server asked to wait. `paid`: an answer may have been charged."""
-
-    def __init__(self, reason: str, *, after: float | None = None, paid: bool = False) -> None:
-        super().__init__(reason)
-        self.reason, self.after, self.paid = reason, after, paid
-
-
-class Rejected(Exception):
-    """Another try would end the same way. `for_all`: so would every other ask."""
-
-    def __init__(self, reason: str, *, for_all: bool = False, paid: bool = False) -> None:
-        super().__init__(reason)
-        self.reason, self.for_all, self.paid = reason, for_all, paid
 
 
 @dataclass(frozen=True)
@@ -49,6 +34,8 @@ class Dialect:
     api: str
     known: bool
     thinking: tuple[str, str] = ("<think>", "</think>")
+    omit: tuple[str, ...] = ()  # settings that this server does not take
+    length_field: str = LENGTH_FIELDS[0]
 
 
 def request_body(ask: AttemptRequest, sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
@@ -84,117 +71,30 @@ def request_body(ask: AttemptRequest, sampling: Sampling, dialect: Dialect) -> d
     return {**body, "messages": turns}
 
 
-class _Loose(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+def sent_body(body: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
+    """Leave out of a request what the server does not take: what is `omit`ted, and defaults of the standard where
+    nobody knows the server. What is bought goes by the whole request, so this changes no name in a ledger."""
+    sent = {name: value for name, value in body.items() if name not in dialect.omit}
+    if not dialect.known:
+        sent = {name: value for name, value in sent.items() if name not in STANDARD or value != STANDARD[name]}
+    if dialect.length_field in sent or LENGTH_FIELDS[0] not in sent:
+        return sent
+    return {dialect.length_field if name == LENGTH_FIELDS[0] else name: value for name, value in sent.items()}
 
 
-class _Message(_Loose):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
+def require_omittable(names: Sequence[str], length_field: str) -> None:
+    """Refuse to leave out what is no setting of a request, or what makes it one. Raises InputError."""
+    known = [*_KNOWN_SETTINGS]
+    for name in names:
+        if name not in known:
+            near = hint(name, known) or f"; known: {', '.join(known)}"
+            raise InputError(f"--engine-option omit={','.join(names)}: no setting of a request is {name!r}{near}")
+    if length_field not in LENGTH_FIELDS:
+        raise InputError(f"--engine-option length_field={length_field}: use {' or '.join(LENGTH_FIELDS)}")
 
 
-class _Choice(_Loose):
-    text: str | None = None
-    message: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Usage(_Loose):
-    completion_tokens: int = Field(ge=0, lt=2**31)
-    prompt_tokens: int = Field(default=0, ge=0, lt=2**31)
-
-
-class _Body(_Loose):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-
-
-@dataclass(frozen=True)
-class Bought:
-    """An answer with what it cost in tokens. `completion_tokens` None: the server does not say."""
-
-    text: str
-    finish: Finish
-    prompt_tokens: int
-    completion_tokens: int | None
-
-    def reply(self) -> Reply:
-        return Reply(self.text, self.finish, self.completion_tokens or 0)
-
-
-def read_body(data: bytes, dialect: Dialect, *, thoughts_opened: bool = False) -> Bought:
-    """Read the answer in the body of a reply with status 200. Raises Retryable or Rejected.
-
-    Thoughts that the server's reasoning parser moved to another field are put back in front.
-    """
-    try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Retryable(f"status 200, but no JSON: {shown(data)}", paid=True) from None
-    if isinstance(raw, dict) and raw.get("error"):
-        raise Retryable(f"status 200, but an error: {shown(json.dumps(raw['error']).encode())}")
-    try:
-        body = _Body.model_validate(raw)
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise Retryable(f"status 200, but {where or 'the reply'} is not as it should be", paid=True) from None
-    choice = body.choices[0]
-    if choice.finish_reason not in set(Finish):
-        raise Rejected(f"finish_reason is {choice.finish_reason!r}, neither stop nor length", paid=True)
-    finish = Finish(choice.finish_reason)
-    if dialect.api == COMPLETIONS:
-        text = choice.text
-    else:
-        text = None if choice.message is None else _joined(choice.message, finish, dialect, opened=thoughts_opened)
-    if text is None:
-        if finish is not Finish.length:
-            raise Retryable("status 200, but no text", paid=True)
-        text = ""  # all tokens went into thoughts that are not handed out
-    usage = body.usage
-    return Bought(
-        writable(text),
-        finish,
-        0 if usage is None else usage.prompt_tokens,
-        None if usage is None else usage.completion_tokens,
-    )
-
-
-def _joined(message: _Message, finish: Finish, dialect: Dialect, *, opened: bool) -> str | None:
-    thoughts = message.reasoning_content if message.reasoning_content is not None else message.reasoning
-    if thoughts is None:
-        return message.content
-    begin, end = dialect.thinking
-    head = thoughts if opened else f"{begin}{thoughts}"
-    if message.content is None:
-        return head if finish is Finish.length else f"{head}{end}"
-    return f"{head}{end}{message.content}"
-
-
-def failure_of(status: int, headers: Mapping[str, str], data: bytes) -> Retryable | Rejected:
-    """Tell what a status other than 200 means."""
-    reason = f"status {status}: {shown(data)}"
-    if status in (408, 409, 425, 429) or status >= 500:
-        return Retryable(reason, after=retry_after(headers.get("retry-after")))
-    return Rejected(reason, for_all=status in (401, 402, 403, 404, 405) or status < 400)
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds that the header asks to wait (RFC 9110, 10.2.3: a number or a date); None if it says nothing sensible."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def shown(data: bytes) -> str:
-    """Show the beginning of a body, on one line, without control characters."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in data[:400].decode("utf-8", "replace")).split())
-    return repr(text[:160] + (" ..." if len(text) > 160 else ""))
+_KNOWN_SETTINGS = (
+    "max_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "stream", "seed", "stop",
+    "top_k", "min_p", "repetition_penalty", "stop_token_ids", "ignore_eos", "skip_special_tokens",
+    "spaces_between_special_tokens",
+)  # fmt: skip

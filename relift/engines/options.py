@@ -46,6 +46,8 @@ class OpenAIOptions:
     api: str = "auto"
     api_key_env: str | None = None  # name of the environment variable that holds the key; None: no key is sent
     concurrency: int = 32  # requests under way at a time
+    omit: tuple[str, ...] = ()  # settings that this server refuses: they are not sent, and are the server's own
+    length_field: str = "max_tokens"  # or max_completion_tokens, where a server asks for that
     timeout_seconds: float = 600.0  # of one request
     deadline_seconds: float = 1800.0  # of one ask, with all its repetitions and waits
     max_requests: int | None = None  # budgets, of all starts of a run together

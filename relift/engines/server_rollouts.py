@@ -20,7 +20,7 @@ import torch
 
 from relift.engines.checks import check_requests
 from relift.engines.http_client import HttpClient, base_url_of, shown_url
-from relift.engines.openai_wire import Rejected, Retryable, shown
+from relift.engines.openai_replies import Rejected, Retryable, shown
 from relift.engines.probe import Score, compare_probe, probe_tokens, tolerance_of
 from relift.engines.tokens import Completion, Request, Sampling
 from relift.engines.weights_file import weights_file

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Self
 
-from relift.engines.openai_wire import Bought
+from relift.engines.openai_replies import Bought, row_of
 from relift.engines.options import OpenAIOptions
 from relift.engines.texts import AttemptRequest
 from relift.engines.tokens import Sampling
@@ -144,7 +144,7 @@ class Keeper:
     async def _flush(self, ledger: Ledger) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            replies = [(*name, _row(bought)) for name, bought, _ in batch]
+            replies = [(*name, row_of(bought)) for name, bought, _ in batch]
             try:
                 await asyncio.get_running_loop().run_in_executor(None, ledger.keep, replies)
             except StoreError as error:
@@ -156,12 +156,3 @@ class Keeper:
                     if not kept.done():  # cancelled: nobody waits any more, the ledger has it
                         kept.set_result(None)
         self._flushing = None
-
-
-def _row(bought: Bought) -> dict[str, object]:
-    return {
-        "text": bought.text,
-        "finish": str(bought.finish),
-        "n_tokens": bought.completion_tokens,
-        "prompt_tokens": bought.prompt_tokens,
-    }

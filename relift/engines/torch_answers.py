@@ -19,7 +19,7 @@ from relift.errors import OutOfMemory
 
 
 class TorchAnswers:
-    """An Answerer (answering.py). The weights are loaded when it is entered, and gone when it is left.
+    """An Answerer (answering.py). The weights are loaded when there is something to ask, and gone when it is left.
 
     `load()` gives the model; `model_config` is its configuration, known before. `batch_rows`: answers written at a
     time. Answers arrive a few steps after their last token, so short ones come first. With stop strings an answer is
@@ -46,6 +46,7 @@ class TorchAnswers:
         self._vocab = int(model_config.get_text_config().vocab_size)
         self._max_context = context_limit(model_config, max_context)
         self._sampler: TorchSampler | None = None
+        self._model: Any = None  # loaded by `check`, waiting to be entered
 
     @classmethod
     def of_model(cls, model: Any, tokenizer: Any, *, batch_rows: int = 256) -> Self:
@@ -56,16 +57,20 @@ class TorchAnswers:
         return answers
 
     def __enter__(self) -> Self:
+        model, self._model = self._load() if self._model is None else self._model, None
         self._sampler = TorchSampler(
-            self._load(), batch_rows=self._batch_rows, max_context=self._max_context, copied=self._copied
+            model, batch_rows=self._batch_rows, max_context=self._max_context, copied=self._copied
         )
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._sampler = None
+        self._sampler = self._model = None
 
     def check(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> None:
+        """Refuse what cannot be answered; weights too are found to be damaged here, before anything is written."""
         check_asks(asks, sampling, vocab=self._vocab, max_context=self._max_context)
+        if asks and self._sampler is None and self._model is None:
+            self._model = self._load()
 
     def stream(self, asks: Sequence[AttemptRequest], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         self.check(asks, sampling)

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from relift.engines.texts import Answerer, Reply
 from relift.engines.tokens import Sampling
 from relift.errors import GuardStop, ReliftError
+from relift.evaluate.opened_thoughts import OpenedThoughts
 from relift.evaluate.parts import PartWriter, answer_row
 from relift.evaluate.plan import PlannedAttempt
 from relift.evaluate.tally import Tally
@@ -46,15 +47,18 @@ def collect(
     parts: PartWriter,
     tally: Tally,
     commits: Commits,
+    thoughts: OpenedThoughts | None = None,
     on_change: Callable[[], None] = lambda: None,
 ) -> None:
-    """Ask, grade, commit; returns when every answer is committed.
+    """Ask, grade, commit; returns when every answer is committed. `thoughts`: for prompts that a server writes.
 
     Whatever ends it early (a signal, an engine that fails, a guard), what had arrived is graded and committed first.
     Raises ReliftError of the engine, StoreError, GuardStop when more than MAX_UNDECIDED of the verdicts of this
     destination, earlier starts included, are undecided.
     """
-    thread = GradingThread(attempts, grader=grader, parts=parts, tally=tally, commits=commits, on_change=on_change)
+    thread = GradingThread(
+        attempts, grader=grader, parts=parts, tally=tally, commits=commits, thoughts=thoughts, on_change=on_change
+    )
     thread.start()
     missing = set(range(len(attempts)))
     try:
@@ -64,8 +68,10 @@ def collect(
             missing.discard(index)
             thread.put(index, reply)
             thread.raise_failure()
-    finally:
-        thread.finish()
+    except BaseException:
+        thread.finish(complete=False)
+        raise
+    thread.finish(complete=True)
     thread.raise_failure()
     if missing:
         raise ReliftError(
@@ -91,7 +97,11 @@ def guard(rules: Counter[str], tally: Tally, *, least: int) -> None:
 
 
 class GradingThread(threading.Thread):
-    """Grade and commit in the background. `put` never waits; `finish` returns when all is graded and committed."""
+    """Grade and commit in the background. `put` never waits; `finish` returns when all is graded and committed.
+
+    `finish(complete=False)` leaves out answers of which nobody knows yet whether they are thoughts: they are asked for
+    again, which costs nothing where a ledger keeps them.
+    """
 
     def __init__(
         self,
@@ -101,11 +111,13 @@ class GradingThread(threading.Thread):
         parts: PartWriter,
         tally: Tally,
         commits: Commits,
+        thoughts: OpenedThoughts | None,
         on_change: Callable[[], None],
     ) -> None:
         super().__init__(name="grading", daemon=True)  # daemon: a second signal ends the process at once
         self._attempts, self._grader, self._parts, self._tally = attempts, grader, parts, tally
         self._commits, self._on_change = commits, on_change
+        self._thoughts, self._complete = thoughts, False
         # A SimpleQueue, because a signal may strike inside `put`: a Queue could be left locked by that.
         self._inbox: SimpleQueue[tuple[int, Reply] | None] = SimpleQueue()
         self._failure: BaseException | None = None
@@ -115,7 +127,8 @@ class GradingThread(threading.Thread):
     def put(self, index: int, reply: Reply) -> None:
         self._inbox.put((index, reply))
 
-    def finish(self) -> None:
+    def finish(self, *, complete: bool) -> None:
+        self._complete = complete
         self._inbox.put(None)
         self.join()
 
@@ -128,6 +141,9 @@ class GradingThread(threading.Thread):
             more = True
             while more:
                 batch, more = self._take()
+                if self._thoughts is not None:
+                    batch = self._thoughts.sort(batch)
+                    batch += [] if more else self._thoughts.settle(complete=self._complete)
                 if batch:
                     self._grade(batch)
                 if not more or self._due():
@@ -161,7 +177,8 @@ class GradingThread(threading.Thread):
 
     def _grade(self, batch: Sequence[tuple[int, Reply]]) -> None:
         answered = [(self._attempts[index], reply) for index, reply in batch]
-        submissions = [submission_of(planned, reply) for planned, reply in answered]
+        opened = self._thoughts is not None and bool(self._thoughts.opened)
+        submissions = [submission_of(planned, reply, opened=opened) for planned, reply in answered]
         judgements = self._grader.judge(submissions)
         agreed = self._grader.agrees(submissions, judgements)
         rows = []
@@ -182,8 +199,8 @@ class GradingThread(threading.Thread):
         self._parts.add(rows)
 
 
-def submission_of(planned: PlannedAttempt, reply: Reply) -> Submission:
-    """Make what the grader is given of an answer."""
+def submission_of(planned: PlannedAttempt, reply: Reply, *, opened: bool = False) -> Submission:
+    """Make what the grader is given of an answer. `opened`: the prompt opened thoughts, though nobody saw it here."""
     question = planned.question.question
     return Submission(
         question.answer,
@@ -191,5 +208,5 @@ def submission_of(planned: PlannedAttempt, reply: Reply) -> Submission:
         reply.finish,
         kind=question.answer_kind,
         options=question.options,
-        opened=planned.question.prompt.thoughts_opened,
+        opened=opened or planned.question.prompt.thoughts_opened,
     )

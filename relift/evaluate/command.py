@@ -19,6 +19,7 @@ from relift.benchmarks.benchmark import Benchmark, LoadedBenchmark, Protocol
 from relift.benchmarks.load import find_benchmarks, load_benchmark
 from relift.benchmarks.prompting import render_prompt
 from relift.benchmarks.protocols import DEFAULT, customised, default_protocol, find_protocol
+from relift.benchmarks.sample import limited
 from relift.engines.open import engine_kind, make_options, open_answerer
 from relift.errors import InputError
 from relift.evaluate.estimate import plan_values, print_plan
@@ -27,8 +28,12 @@ from relift.evaluate.fill import Work
 from relift.evaluate.models import Model, read_model
 from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Plan, make_plan, require_room
+from relift.evaluate.samples import sample_answers
 from relift.grading import Grader, require_grader
+from relift.inert import PlainConsole
 from relift.terminal import Stopped, warn_on
+
+LOADING = ("torch", "vllm")  # engines that read weights when they are entered
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,14 @@ class Prepared:
 
 def run_eval(options: EvalOptions, *, format: Format) -> None:
     """Evaluate every model, print one table. Exit status 130 or 143 after a signal, committed answers kept."""
-    console = Console(stderr=True, quiet=options.quiet)
+    console = PlainConsole(stderr=True, quiet=options.quiet)
     prepared = prepare(options, console)
     with ending_on_signals(console):
         outcomes = [evaluate_one(each, options, console=console) for each in prepared]
     print(render_scores([scored_run(outcome.folder) for outcome in outcomes], format=format))
+    for outcome in outcomes if options.show else ():
+        # Beside a table for programs they go where programs do not read.
+        print(f"\n{sample_answers(outcome.folder, options.show)}", file=None if format == "terminal" else sys.stderr)
     for outcome in outcomes:
         console.print(f"answers: {outcome.folder}", soft_wrap=True, markup=False, highlight=False)
 
@@ -63,7 +71,7 @@ def ending_on_signals(console: Console) -> Iterator[None]:
 
 def run_plan(options: EvalOptions, *, tokens_per_second: float | None, as_json: bool) -> None:
     """Say what an evaluation would cost and could detect. Writes nothing, opens no engine."""
-    prepared = prepare(options, Console(stderr=True, quiet=options.quiet))
+    prepared = prepare(options, PlainConsole(stderr=True, quiet=options.quiet))
     if as_json:
         values = [plan_values(each.plan, model=each.name, tokens_per_second=tokens_per_second) for each in prepared]
         print(json.dumps({"plans": values}, indent=2))
@@ -95,7 +103,8 @@ def opened_work(model: Model, options: EvalOptions, protocol: Protocol, *, conso
             given["thinking"] = tuple(tags[0])
         settings = make_options(options.engine, options.engine_options, **given)
         answerer = open_answerer(options.engine, model.source, options=settings, on_event=warn)
-        yield Work(answerer, grader, console, options.commits)
+        loading = f"loading {model.source.path} ({options.engine})" if options.engine in LOADING else None
+        yield Work(answerer, grader, console, options.commits, loading)
 
 
 def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
@@ -104,7 +113,7 @@ def prepare(options: EvalOptions, console: Console) -> list[Prepared]:
     require_options(options)
     benchmarks = benchmarks_of(options.benchmarks)
     protocol = protocol_of(options, default=default_protocol(benchmarks))
-    loaded = [load_benchmark(benchmark, data=options.data) for benchmark in benchmarks]
+    loaded = [limited(load_benchmark(benchmark, data=options.data), options.limit) for benchmark in benchmarks]
     for each in loaded:
         for note in each.notes:
             console.print(f"{each.benchmark.name}: {note}", soft_wrap=True, markup=False, highlight=False)
@@ -151,7 +160,7 @@ def prepare_one(
             question, protocol=protocol, benchmark=benchmark, tokenizer=model.tokenizer
         ),
     )
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     return Prepared(name, model, plan)
 
 

@@ -6,26 +6,29 @@ and in what the record says of it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from relift.engines.texts import Answerer
-from relift.errors import ResumeRefused
+from relift.errors import ReliftError, ResumeRefused
 from relift.evaluate.collect import DEFAULT_COMMITS, Commits, collect
+from relift.evaluate.opened_thoughts import OpenedThoughts
 from relift.evaluate.parts import COMMITTED, PartWriter, committed_attempts, next_part
 from relift.evaluate.plan import Destination, Plan, PlannedAttempt, PlannedQuestion, planned_attempts
-from relift.evaluate.progress import display
+from relift.evaluate.progress import display, duration
 from relift.evaluate.tally import Tally
 from relift.grading import Grader
 from relift.schema import DemoEvent, Origin
 from relift.store import RunReader, RunWriter
 from relift.store.rows import question_row
-from relift.terminal import signals_raise
+from relift.terminal import signals_raise, warn_on
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Work:
     grader: Grader
     console: Console
     commits: Commits = DEFAULT_COMMITS
+    loading: str | None = None  # said before the engine is entered, where that takes a while
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def question_rows(assignment: Assignment, question_ids: Sequence[str]) -> pd.Dat
     first: dict[str, str] = {}
     for task in plan.tasks:
         for q in task.question_ids:
-            first.setdefault(q, task.name)
+            first.setdefault(q, task.loaded.benchmark.known_as)
     return pd.DataFrame(
         [
             question_row(
@@ -136,11 +140,52 @@ def fill(writer: RunWriter, assignment: Assignment, work: Work, tally: Tally) ->
         samples={question.question_ix: question.samples for question in assignment.questions},
         exposures=exposures_at(reader, destination.step) if destination.origin is Origin.probe else ({}, {}, {}),
     )
-    with signals_raise(), work.answerer, display(work.console, tally) as show:
-        collect(
-            attempts, answerer=work.answerer, sampling=assignment.plan.sampling, grader=work.grader, parts=parts,
-            tally=tally, commits=work.commits, on_change=show,
-        )  # fmt: skip
+    thoughts = _unseen_thoughts(writer, assignment)
+    try:
+        with signals_raise(), _entered(work), display(work.console, tally) as show:
+            collect(
+                attempts, answerer=work.answerer, sampling=assignment.plan.sampling, grader=work.grader, parts=parts,
+                tally=tally, commits=work.commits, thoughts=thoughts, on_change=show,
+            )  # fmt: skip
+    finally:
+        if thoughts is not None and thoughts.opened and not _records_opened(writer):
+            _record_opened(writer, work)
+
+
+@contextmanager
+def _entered(work: Work) -> Iterator[None]:
+    """Enter the engine, and say before and after that a model is loaded."""
+    began = time.monotonic()
+    if work.loading is not None:
+        work.console.print(work.loading, soft_wrap=True, markup=False, highlight=False)
+    with work.answerer:
+        if work.loading is not None:
+            seconds = time.monotonic() - began
+            work.console.print(f"loaded in {duration(seconds)}", soft_wrap=True, markup=False, highlight=False)
+        yield
+
+
+def _unseen_thoughts(writer: RunWriter, assignment: Assignment) -> OpenedThoughts | None:
+    """Watch the thoughts of answers to prompts that nobody saw here (they have no tokens); None: all were seen."""
+    if any(planned.request.prompt.token_ids for planned in assignment.attempts):
+        return None
+    return OpenedThoughts(assignment.plan.protocol.thinking, opened=_records_opened(writer) or None)
+
+
+def _record_opened(writer: RunWriter, work: Work) -> None:
+    """Note that prompts open the thoughts, for later starts and for grading again."""
+    warn_on(work.console)(
+        "answers close thoughts that they did not open, so the server's template opens them: cut-off answers without "
+        "a closing tag are thoughts, and have no final answer"
+    )
+    benchmarks = writer.run.benchmarks.items()
+    with suppress(ReliftError):  # a store that fails has said so already
+        writer.update_run(benchmarks={name: replace(entry, thoughts_opened=True) for name, entry in benchmarks})
+
+
+def _records_opened(writer: RunWriter) -> bool:
+    """Tell whether an earlier start found that prompts open the thoughts."""
+    return any(entry.thoughts_opened for entry in writer.run.benchmarks.values())
 
 
 def exposures_at(reader: RunReader, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

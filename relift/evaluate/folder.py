@@ -43,7 +43,11 @@ def go_on(writer: RunWriter, assignment: Assignment, now: RunRecord, *, warn: Wa
     benchmarks = dict(stored.benchmarks)
     for name, entry in _benchmarks(assignment).items():
         before = benchmarks.get(name, entry)
-        benchmarks[name] = replace(entry, samples=max(entry.samples or 0, before.samples or 0))
+        benchmarks[name] = replace(
+            entry,
+            samples=max(entry.samples or 0, before.samples or 0),
+            thoughts_opened=entry.thoughts_opened or before.thoughts_opened,  # answers may have told
+        )
     writer.update_run(
         status=RunStatus.running,
         identity=merged(stored.identity, now.identity),
@@ -120,6 +124,7 @@ def _benchmark(task: Task, ix_of: Mapping[str, int], plan: Plan) -> RecordedBenc
         content_hash=loaded.content_hash,
         pinned=loaded.pinned,
         out_of_distribution=benchmark.out_of_distribution,
+        sample_of=benchmark.sample_of,
         thoughts_opened=any(plan.prompts[q].thoughts_opened for q in task.question_ids),  # the template decides
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from relift.engines.context import context_of
+from relift.engines.context import context_of, stretched
 from relift.engines.model_source import ModelSource, content_fingerprint, resolve_model
 from relift.engines.tokens import Sampling
 from relift.errors import InputError
@@ -33,6 +33,7 @@ class Model:
     context: int | None  # tokens it reads; None: not known
     stop_token_ids: tuple[int, ...]
     recorded_with: Sampling | None = None
+    stretched: str | None = None  # what the papers did about a context that is too short
 
     @property
     def chat_template(self) -> str | None:
@@ -94,4 +95,4 @@ def _with_tokenizer(source: ModelSource, fingerprint: str, path: str | None, *, 
     logging.set_verbosity_error()  # it warns of prompts longer than its own limit, which we check ourselves
     tokenizer, config = checkpoint.load_tokenizer(path, revision=revision, positions=source.positions)
     stops = checkpoint.stop_tokens(tokenizer, path, revision=revision)
-    return Model(source, fingerprint, tokenizer, context_of(config), stops)
+    return Model(source, fingerprint, tokenizer, context_of(config), stops, stretched=stretched(config))

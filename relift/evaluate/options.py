@@ -29,6 +29,8 @@ class EvalOptions:
     top_p: float | None = None
     template: str | None = None
     second_grader: str | None = None
+    limit: int | None = None  # questions of each benchmark
+    show: int = 0  # answers printed at the end
     engine: str = "torch"
     engine_options: Mapping[str, Any] = field(default_factory=dict)  # fields of the engine's options
     revision: str | None = None
@@ -41,7 +43,7 @@ class EvalOptions:
     def record(self, model: str) -> dict[str, Any]:
         """For config.toml: what was asked for, without what was left out and without secrets."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("models", "commits", "quiet", "out", "engine_options"):
+        for name in ("models", "commits", "quiet", "show", "out", "engine_options"):
             del values[name]
         values |= {"model": model, **self.engine_options}
         return {name: recorded(value) for name, value in values.items() if value is not None}

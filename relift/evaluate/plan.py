@@ -103,7 +103,7 @@ def make_plan(
     tasks = []
     for each in loaded:
         name = each.benchmark.name
-        k = samples or protocol.samples.get(name) or each.benchmark.samples
+        k = samples or protocol.samples.get(each.benchmark.known_as) or each.benchmark.samples
         for question in each.questions:
             q = question.question_id
             prompt = render(question, each.benchmark)
@@ -127,8 +127,11 @@ def _require_same(a: Question, b: Question, *, names: tuple[str, str], same_prom
         )
 
 
-def require_room(plan: Plan, context: int | None, *, option: str = "--max-tokens") -> None:
-    """Refuse prompts that leave the answer less room than it may take. `context`: tokens the model reads."""
+def require_room(
+    plan: Plan, context: int | None, *, option: str = "--max-tokens", stretched: str | None = None
+) -> None:
+    """Refuse prompts that leave the answer less room than it may take. `context`: tokens the model reads; `stretched`:
+    what others did about it."""
     if context is None:
         return
     limit = plan.sampling.max_tokens
@@ -140,6 +143,7 @@ def require_room(plan: Plan, context: int | None, *, option: str = "--max-tokens
             mend = f"use {option} {room}" if room > 0 else "the longest prompt alone fills the model: leave that out"
             raise InputError(
                 f"{name}: prompt + {limit} tokens exceed the model's {context} in {too_long} of {len(each)}; {mend}"
+                + ("" if stretched is None else f"; {stretched}")
             )
 
 

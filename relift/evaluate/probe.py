@@ -26,6 +26,7 @@ from relift.evaluate.tally import Standing
 from relift.fingerprints import digest
 from relift.grading import Grader, require_kind
 from relift.grading.gold_check import kind_of_golds, require_readable_golds
+from relift.inert import PlainConsole
 from relift.schema import Origin, Question
 from relift.store import RunReader, RunWriter
 from relift.terminal import warn_on
@@ -48,7 +49,7 @@ def run_probe(options: EvalOptions, *, questions: str, into: Into | None) -> Non
     if len(options.models) != 1:
         raise InputError("relift probe takes one MODEL")
     require_options(options)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = PlainConsole(stderr=True, quiet=options.quiet)
     options = replace(options, samples=options.samples or SAMPLES)
     loaded = loaded_questions(questions, warn=warn_on(console))
     with ending_on_signals(console):
@@ -73,7 +74,9 @@ def standing_line(s: Standing) -> str:
 
 def loaded_questions(source: str, *, warn: Callable[[str], None]) -> LoadedBenchmark:
     """Read a file of questions as a benchmark of its own, named after it. Raises InputError for golds nobody reads."""
-    read = read_questions(source, answer_kind=kind_of_golds)
+    read = read_questions(source, answer_kind=kind_of_golds, repeats="equal")
+    for note in read.notes:
+        warn(f"{source}: {note}")
     kinds = sorted({q.answer_kind for q in read.questions})
     for kind in kinds:
         require_kind(kind)
@@ -94,7 +97,7 @@ def probe_plan(
         return render_prompt(question, protocol=protocol, benchmark=mine, tokenizer=model.tokenizer)
 
     plan = make_plan([loaded], protocol=protocol, sampling=sampling, seed=seed, samples=samples, render=prompt)
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     return plan
 
 

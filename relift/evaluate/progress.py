@@ -14,8 +14,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from relift.evaluate.tally import Standing, Tally
+from relift.inert import for_terminal
 
 REFRESH_SECONDS = 0.5  # the running means are computed this often at most
+LINE_SECONDS = 60.0  # without a terminal: a line for all of it at least this often
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in the unit that people say them in."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def standing_text(s: Standing) -> str:
@@ -26,6 +35,8 @@ def standing_text(s: Standing) -> str:
         parts.append(f"{100 * s.mean:.1f}{error}{' so far' if s.done < s.total else ''}")
     if s.done:
         parts.append(f"truncated {s.n_truncated / s.done:.0%}")
+        if s.n_refused:
+            parts.append(f"refused by the server {s.n_refused}")
         if s.n_undecided:
             parts.append(f"undecided {s.n_undecided / s.done:.1%}")
     return "  ".join(parts)
@@ -41,9 +52,11 @@ class Display:
         self._answers, self._tokens = tally.answers, tally.tokens  # of earlier starts
         self._tasks: dict[str, TaskID] = {}
         self._tenths: dict[str, int] = {}
-        self._shown = 0.0
+        self._shown, self._line = 0.0, self._began
         for s in tally.standings():
-            self._tasks[s.name] = bars.add_task(s.name, total=s.total, completed=s.done, text=standing_text(s))
+            self._tasks[s.name] = bars.add_task(
+                for_terminal(s.name), total=s.total, completed=s.done, text=standing_text(s)
+            )
             self._tenths[s.name] = _tenth(s)
 
     def __call__(self) -> None:
@@ -61,14 +74,24 @@ class Display:
             f"{(self._tally.answers - self._answers) / seconds:.3g} answers/s, "
             f"{(self._tally.tokens - self._tokens) / seconds:,.0f} tokens/s"
         )
-        for s in self._tally.standings():
+        standings = self._tally.standings()
+        for s in standings:
             self._bars.update(self._tasks[s.name], completed=s.done, text=f"{standing_text(s)}  {speed}")
             if not self._console.is_terminal and _tenth(s) > self._tenths[s.name]:
                 self._tenths[s.name] = _tenth(s)
-                left = (s.total - s.done) * seconds / max(self._tally.answers - self._answers, 1)
-                ahead = f", about {left:,.0f} s left" if s.done < s.total else ""
-                line = f"{s.name}: {s.done} of {s.total}  {standing_text(s)}  {speed}{ahead}"
-                self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+                self._print(f"{s.name}: {s.done} of {s.total}  {standing_text(s)}  {speed}", s.total - s.done)
+        if not self._console.is_terminal and time.monotonic() - self._line >= LINE_SECONDS:
+            done, total = sum(s.done for s in standings), sum(s.total for s in standings)
+            self._print(f"{done} of {total} answers  {speed}", total - done)
+
+    def _print(self, line: str, n_left: int) -> None:
+        """Print a line of progress with the time that is left, at the speed of this start so far."""
+        self._line = time.monotonic()
+        n_asked = self._tally.answers - self._answers
+        ahead = ""
+        if n_left and n_asked:
+            ahead = f", about {duration(n_left * (self._line - self._began) / n_asked)} left"
+        self._console.print(line + ahead, soft_wrap=True, markup=False, highlight=False)
 
 
 def _tenth(s: Standing) -> int:
@@ -78,7 +101,7 @@ def _tenth(s: Standing) -> int:
 @contextmanager
 def display(console: Console, tally: Tally) -> Iterator[Display]:
     """The display for as long as answers come."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(), TextColumn("{task.fields[text]}"), console=console,
         disable=not console.is_terminal,

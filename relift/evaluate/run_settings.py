@@ -108,7 +108,7 @@ def plan_again(
     """
     questions = questions_of(reader)
     benchmarks = reader.run.benchmarks
-    home = {ix: name for name, of in reversed(list(benchmarks.items())) for ix in of.question_ixs}
+    home = {ix: of.sample_of or name for name, of in reversed(list(benchmarks.items())) for ix in of.question_ixs}
     prompts = {ix: _prompt(q, home.get(ix, q.source), settings, model) for ix, q in questions}
     _require_same_prompts(reader, settings, prompts)
     render = {q.question_id: prompts[ix] for ix, q in questions}

@@ -30,6 +30,7 @@ class Standing:
     n_undecided: int
     n_truncated: int
     n_truncated_unanswered: int  # cut off before a final answer
+    n_refused: int  # withheld or broken off by a server
     n_tokens: int
     mean: float | None
     standard_error: float | None
@@ -46,7 +47,7 @@ class Tally:
         self._row: dict[int, list[tuple[str, int]]] = {}
         self._correct_Q: dict[str, np.ndarray] = {}
         self._decided_Q: dict[str, np.ndarray] = {}
-        self._counts = {name: np.zeros(5, dtype=np.int64) for name in members}  # done, undecided, truncated, .., tokens
+        self._counts = {name: np.zeros(6, dtype=np.int64) for name in members}  # in the order of `_standing`
         for name, (question_ixs, _) in members.items():
             self._correct_Q[name] = np.zeros(len(question_ixs), dtype=np.int64)
             self._decided_Q[name] = np.zeros(len(question_ixs), dtype=np.int64)
@@ -67,7 +68,9 @@ class Tally:
             if attempt < self._samples[name]:
                 self._correct_Q[name][row] += verdict == Verdict.correct
                 self._decided_Q[name][row] += not undecided
-                self._counts[name] += (1, undecided, truncated, truncated and not answered, n_tokens)
+                self._counts[name] += (
+                    1, undecided, truncated, truncated and not answered, finish == Finish.refused, n_tokens,
+                )  # fmt: skip
 
     def add_frame(self, attempts: pd.DataFrame) -> None:
         """Count rows of `attempts`."""
@@ -94,8 +97,8 @@ class Tally:
             variance = (p_Q * (1 - p_Q) / np.maximum(spare_Q, 1)).sum()
             if (spare_Q > 0).all() and variance > 0:  # an error of 0 would claim what nobody knows
                 error = float(np.sqrt(variance) / len(p_Q))
-        done, undecided, truncated, unanswered, tokens = (int(n) for n in self._counts[name])
+        done, undecided, truncated, unanswered, refused, tokens = (int(n) for n in self._counts[name])
         return Standing(
             name, len(correct_Q) * self._samples[name], done, len(correct_Q), int(seen_Q.sum()), int(correct_Q.sum()),
-            undecided, truncated, unanswered, tokens, mean, error, low, high,
+            undecided, truncated, unanswered, refused, tokens, mean, error, low, high,
         )  # fmt: skip

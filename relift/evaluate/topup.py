@@ -16,6 +16,7 @@ from relift.evaluate.options import EvalOptions
 from relift.evaluate.plan import Destination, require_room
 from relift.evaluate.probe import append_to, standing_line
 from relift.evaluate.run_settings import RunSettings, plan_again, run_settings
+from relift.inert import PlainConsole
 from relift.schema import Origin, RunStatus
 from relift.store import RunReader
 from relift.terminal import warn_on
@@ -28,7 +29,7 @@ def run_topup(run: Path, options: EvalOptions, *, samples: int, undetermined: bo
 
     Raises InputError, ResumeRefused (the model is not what it was) with nothing written.
     """
-    console = Console(stderr=True, quiet=options.quiet)
+    console = PlainConsole(stderr=True, quiet=options.quiet)
     reader = RunReader(run)
     settings = run_settings(reader)
     why = "top-up of undetermined questions" if undetermined else "top-up of questions at zero"
@@ -38,7 +39,7 @@ def run_topup(run: Path, options: EvalOptions, *, samples: int, undetermined: bo
         print(f"{run}: no question to sample again ({why})")
         return
     plan = plan_again(reader, settings, model, chosen=chosen, samples=samples)
-    require_room(plan, model.context)
+    require_room(plan, model.context, stretched=model.stretched)
     with ending_on_signals(console):
         for standing in append_to(run, destination, plan, model, options, why=why, console=console):
             print(f"draw {destination.draw}, {standing_line(standing)}")

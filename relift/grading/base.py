@@ -8,6 +8,8 @@ from typing import Protocol, Self
 
 from relift.schema import Finish, Verdict
 
+CUT = (Finish.length, Finish.refused)  # the model did not end its text
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -32,6 +34,11 @@ class Judgement:
     verdict: Verdict
     rule: str
     answer: str | None = None
+
+
+def no_answer_rule(finish: Finish, *, ended: str) -> str:
+    """Name the rule of a text without a final answer, by why it ended; `ended`: the rule where the model ended it."""
+    return {Finish.length: "none.truncated", Finish.refused: "none.refused"}.get(finish, ended)
 
 
 class Scorer(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 _TOKEN = re.compile(r"\\{1,2}(?:(?:begin)?boxed|fbox)\s*+\{|\\.|[{}]", re.DOTALL)
 _BETWEEN = re.compile(
     r"(?:\s|[,;.$&:*-]|\\[\[\]()\\]|\\text\s*+\{\s*+(?:and|or)\s*+\}|\b(?:and|or)\b"
-    r"|\([a-h1-9]\)|\((?:i{1,3}|iv|v)\)|\b[a-h]\)|\b[Pp]art\b|\b[A-Za-z](?:_\d)?\s*+=)*+"
+    r"|\([a-h1-9]\)|\((?:i{1,3}|iv|v)\)|\b[a-h]\)|\b[1-9](?=[.)])|\b[Pp]art\b(?:\s++[A-Ha-h1-9]\b)?+|\b[A-Za-z](?:_\d)?\s*+=)*+"
 )
 _NAMES = (r"\boxed", r"\fbox", r"\beginboxed")
 MAX_BETWEEN = 80  # characters between two boxes of one list

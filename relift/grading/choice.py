@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Self
 
-from relift.grading.base import Judgement, Submission
+from relift.grading.base import CUT, Judgement, Submission, no_answer_rule
 from relift.grading.caps import MAX_TEXT_CHARACTERS
 from relift.grading.damage import repaired
 from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, last_tag, without_thoughts
@@ -69,9 +69,9 @@ def letter_of_gold(gold: str, options: Sequence[str] = ()) -> str | None:
 
 def judge(submission: Submission, *, tags: TagPairs = THINKING_TAGS) -> Judgement:
     """Judge one answer. Rules: box, tag, line or whole with `choice` (a letter was found, or the text of exactly one
-    option) or `ambiguous_choice` (two letters: wrong); none with no_answer, truncated, unclosed_thought (wrong),
-    too_large, gold_unreadable (undecided)."""
-    cut = submission.finish == Finish.length
+    option) or `ambiguous_choice` (two letters: wrong); none with no_answer, truncated, refused, unclosed_thought
+    (wrong), too_large, gold_unreadable (undecided)."""
+    cut = submission.finish in CUT
     if len(submission.text) > MAX_TEXT_CHARACTERS:
         return Judgement(Verdict.undecided, "none.too_large")
     gold = letter_of_gold(submission.gold[:MAX_LINE], submission.options)
@@ -79,10 +79,11 @@ def judge(submission: Submission, *, tags: TagPairs = THINKING_TAGS) -> Judgemen
         return Judgement(Verdict.undecided, "none.gold_unreadable")
     rest = without_thoughts(submission.text, tags=tags, opened=submission.opened)
     if rest is None:
-        return Judgement(Verdict.wrong, "none.truncated" if cut else "none.unclosed_thought")
+        return Judgement(Verdict.wrong, no_answer_rule(submission.finish, ended="none.unclosed_thought"))
     where, letters = _letters_in(repaired(rest), submission.options, cut=cut)
     if not letters:
-        return Judgement(Verdict.wrong, "none.truncated" if cut and where == "none" else "none.no_answer")
+        finish = submission.finish if where == "none" else Finish.stop
+        return Judgement(Verdict.wrong, no_answer_rule(finish, ended="none.no_answer"))
     if len(letters) > 1:
         return Judgement(Verdict.wrong, f"{where}.ambiguous_choice", ",".join(sorted(letters)))
     (letter,) = letters

@@ -47,6 +47,7 @@ _NAMED = re.compile(
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _CHOICE = re.compile(r"\(([A-F])\)|([A-D])")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])")
+_CHOOSE = re.compile(r"[CP]\([0-9]{1,9}, ?[0-9]{1,9}\)")
 MAX_RENAMINGS = 3
 
 
@@ -155,6 +156,8 @@ def _number_and_none(gold: Answer | None, answer: Answer | None, answer_text: st
     if answer is None and isinstance(gold, (Number, Name, Apply)) and number_of(gold) is not None:
         if _INEQUALITY.search(answer_text):
             return no("text")
+        if _CHOOSE.fullmatch(answer_text):
+            return unsure("notation")  # C(5,2): math-verify takes it for a function
     return None
 
 
@@ -197,7 +200,9 @@ def _same_colon(gold: Answer, answer: Answer) -> Decision | None:
     if not isinstance(other, (Number, Name, Apply)) or symbols(other):
         return no("colon") if isinstance(other, Group) else None
     if ratio is None:
-        return no("colon")
+        over, under = (part.value for part in (*colon.parts, Number(Fraction(0)), Number(Fraction(0)))[:2])
+        as_ratio = same_number(Number(over / under), other, None) if len(colon.parts) == 2 and under else None
+        return unsure("colon") if as_ratio is not None and as_ratio.equal else no("colon")  # 8:18 for 4/9, or a time
     decision = same_number(ratio, other, None)
     if decision is None or decision.equal is False:
         return Decision(False if decision else None, "colon")

@@ -1,38 +1,20 @@
-r"""Damaged escapes: `\f` of `\frac` read as a form feed, `\b` of `\boxed` as a backspace, `\t` of `\times` as a TAB.
+"""Repair damaged escapes in what a model wrote (relift.data.escapes), and say which control characters are left.
 
-A string that was written with single backslashes and read by a language that has escapes loses them. Where the rest of
-the command's name follows the control character, the command is put back. What is left of control characters cannot
-be read by rule.
+What is left of control characters cannot be read by rule.
 """
 
 from __future__ import annotations
 
 import re
 
-# By control character: its escape letter, and the rests of the commands that begin with it
-_COMMANDS = {
-    "\a": ("a", "lpha pprox ngle st rctan rcsin rccos rray"),
-    "\b": ("b", "oxed eta inom egin ar mod igl igr ig igcup igcap ullet oldsymbol mathbf"),
-    "\f": ("f", "rac box orall lat"),
-    "\t": ("t", "imes ext extbf extit extrm heta anh au riangle frac binom ilde extstyle"),
-    "\v": ("v", "ec arphi ert ee dots arepsilon arnothing artheta"),
-    "\r": ("r", "ight angle ho vert brace floor ceil"),
-}
-_LETTER = {control: letter for control, (letter, _) in _COMMANDS.items()}
-_DAMAGED = re.compile(
-    "|".join(
-        rf"{re.escape(control)}(?=(?:{'|'.join(sorted(rests.split(), key=len, reverse=True))})(?![a-z]))"
-        for control, (_, rests) in _COMMANDS.items()
-    )
-)
+from relift.data.escapes import repaired_escapes
+
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def repaired(text: str) -> str:
     """Put back the commands that lost their backslash and first letter; the text itself where none did."""
-    if not any(control in text for control in _COMMANDS):
-        return text
-    return _DAMAGED.sub(lambda m: "\\" + _LETTER[m[0]], text)
+    return repaired_escapes(text)[0]
 
 
 def is_damaged(text: str) -> bool:

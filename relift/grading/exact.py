@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Self
 
-from relift.grading.base import Judgement, Submission
+from relift.grading.base import Judgement, Submission, no_answer_rule
 from relift.grading.caps import MAX_ANSWER_CHARACTERS, MAX_DIGITS, MAX_TEXT_CHARACTERS
 from relift.grading.caps import too_long as _too_large
 from relift.grading.extract import THINKING_TAGS, TagPairs, last_box, without_thoughts
@@ -43,7 +43,7 @@ def judge(submission: Submission, *, tags: TagPairs = THINKING_TAGS) -> Judgemen
 
     box.text     the box holds the gold's text, or no number at all
     box.number   both are numbers: equal or not, exactly
-    none.no_answer, none.truncated    no closed box, by whether the answer was cut off: wrong, and decided
+    none.no_answer, none.truncated, none.refused    no closed box, by whether the answer was cut off: wrong, and decided
     none.unclosed_thought    thoughts that never end: wrong
     none.gold_unreadable, none.too_large, box.too_large    undecided
     """
@@ -55,16 +55,14 @@ def judge(submission: Submission, *, tags: TagPairs = THINKING_TAGS) -> Judgemen
         return Judgement(Verdict.undecided, "none.gold_unreadable")
     rest = without_thoughts(submission.text, tags=tags, opened=submission.opened)
     if rest is None:
-        return Judgement(
-            Verdict.wrong, "none.truncated" if submission.finish == Finish.length else "none.unclosed_thought"
-        )
+        return Judgement(Verdict.wrong, no_answer_rule(submission.finish, ended="none.unclosed_thought"))
     content = last_box(rest)
     if content is not None and _too_large(content):
         return Judgement(Verdict.undecided, "box.too_large")
     answer = normalise_answer(content or "")
     if not answer:
-        truncated = content is None and submission.finish == Finish.length
-        return Judgement(Verdict.wrong, "none.truncated" if truncated else "none.no_answer")
+        finish = submission.finish if content is None else Finish.stop
+        return Judgement(Verdict.wrong, no_answer_rule(finish, ended="none.no_answer"))
     if answer == gold:
         return Judgement(Verdict.correct, "box.text", str(gold_value))
     value = as_number(answer)

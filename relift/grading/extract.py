@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from relift.grading.base import CUT, no_answer_rule
 from relift.grading.boxes import last_box, last_boxes
 from relift.grading.damage import repaired
 from relift.grading.lines import answer_line, is_expression
@@ -84,12 +85,12 @@ def find_answer(
     line    the last "answer is …" or "Answer: …": the formula that follows, or the rest of the line if it is no prose
     whole   a finished text that is nothing but one expression
 
-    Else `none`, with the rule (unclosed_thought, truncated, no_answer) in `where` and content None.
+    Else `none`, with the rule (unclosed_thought, truncated, refused, no_answer) in `where` and content None.
     """
-    cut = finish == Finish.length
+    cut = finish in CUT
     rest = without_thoughts(text, tags=tags, opened=opened)
     if rest is None:
-        return Found("none.truncated" if cut else "none.unclosed_thought", None)
+        return Found(no_answer_rule(finish, ended="none.unclosed_thought"), None)
     rest = repaired(rest)
     boxes = last_boxes(rest)
     if boxes:
@@ -104,7 +105,7 @@ def find_answer(
         return Found("line", line)
     if not cut and is_expression(rest.strip()):
         return Found("whole", rest.strip())
-    return Found("none.truncated" if cut else "none.no_answer", None)
+    return Found(no_answer_rule(finish, ended="none.no_answer"), None)
 
 
 def last_tag(text: str) -> str | None:

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from relift.errors import InputError
 from relift.grading.base import Scorer
+from relift.grading.boxes import last_box
 from relift.grading.exact import as_number, normalise_answer
-from relift.grading.golds import gold_problem
+from relift.grading.golds import gold_problem, solution_in
 from relift.schema import Question
 
 MAX_UNREADABLE = 0.02  # share of gold answers that nobody can read; above it a file is refused
@@ -32,12 +33,22 @@ def kind_of_golds(golds: Sequence[str]) -> str:
 
 def unreadable_golds(questions: Sequence[Question], grader: GoldReader) -> list[tuple[Question, str]]:
     """List the questions whose gold answer cannot be read by their kind, each with the reason."""
-    reasons = {q.question_id: gold_problem(q.answer, q.answer_kind) for q in questions}
+    reasons = {q.question_id: gold_problem(q.answer, q.answer_kind) or _worked_out(q) for q in questions}
     unclear = [q for q in questions if q.answer_kind == "math" and reasons[q.question_id] is None]
     for question, is_bad in zip(unclear, grader.unreadable_golds([q.answer for q in unclear]), strict=True):
         if is_bad:
             reasons[question.question_id] = "is no formula that can be read"
     return [(q, reason) for q in questions if (reason := reasons[q.question_id]) is not None]
+
+
+def _worked_out(question: Question) -> str | None:
+    """Tell that a gold of kind math is a worked solution; a box alone is an answer."""
+    gold = question.answer.strip(" $.\n")
+    alone = last_box(gold) if gold.startswith("\\boxed{") and gold.endswith("}") else None
+    if question.answer_kind != "math" or (alone is not None and gold == f"\\boxed{{{alone}}}"):
+        return None
+    solution = solution_in(question.answer)
+    return None if solution is None else f"is a whole solution ({solution})"
 
 
 def require_readable_golds(

@@ -20,6 +20,8 @@ _NUMPY = re.compile(r"\bnp\.(?:(arc(?:sin|cos|tan)|sin|cos|tan|exp|sqrt|log|pi)\
 _DOT_BEFORE_SLASH = re.compile(r"(\d)\.(?=\s*/)")
 _SCIENTIFIC = re.compile(r"(?<![\w.\\}])([-+]?+(?:\d++(?:\.\d*+)?+|\.\d++))[eE] ?+([+-]?+)0*+(\d{1,4})(?![\w.])")
 _WHOLE_NUMBER = re.compile(r"([-+]?+)(\d++)(?:\.0++)?+", re.ASCII)
+_WORD = re.compile(r"(?<![\\\w{])[A-Za-z]{2,}\b")
+SOLUTION_WORDS = 25  # a final answer has fewer words of prose; formulas and commands of LaTeX are not counted
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,16 @@ def gold_problem(gold: str, kind: str) -> str | None:
     if kind == "math" and not read_gold(gold).plain:
         return "has no content"
     return None
+
+
+def solution_in(gold: str) -> str | None:
+    """Tell what makes a gold a whole worked solution; None for a final answer.
+
+    Equality with a solution means nothing, so a load refuses such golds: the layout must reduce them. Looked for are
+    GSM8K's `####`, a box, and prose of SOLUTION_WORDS words.
+    """
+    for mark in ("####", r"\boxed", r"\fbox"):
+        if mark in gold:
+            return f"it contains {mark}"
+    n_words = len(_WORD.findall(gold))
+    return f"it has {n_words} words" if n_words >= SOLUTION_WORDS else None

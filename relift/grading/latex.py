@@ -17,7 +17,16 @@ from relift.grading.layout import as_lines, without_layout
 from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.signs import plain_signs
 from relift.grading.units import Unit, read_unit
-from relift.grading.words import MARK, SCALES, Worded, number_word, read_words, unmarked, without_quantifier
+from relift.grading.words import (
+    MARK,
+    SCALES,
+    Worded,
+    number_phrase,
+    number_word,
+    read_words,
+    unmarked,
+    without_quantifier,
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,15 @@ _BARE = re.compile(r"(?<![a-zA-Z\\])(pi|infinity|inf|infty|sqrt|sin|cos|tan|cot|
 _BARE_NAMES = {"inf": "infty", "infinity": "infty"}
 _BARE_ROOT = re.compile(r"(?<![a-zA-Z\\])sqrt ?(\d++|[a-z](?![a-z]))", re.ASCII)
 _BARE_EXPONENT = re.compile(r"\^ ?(-?\d{2,}+|-\d|-[a-z])", re.ASCII)
+_NEGATIVE_EXPONENT = re.compile(r"\^ ?(-\d++)", re.ASCII)  # in TeX the sign alone would be raised; nobody means that
+_LEADING_WORD = re.compile(rf"\A ?{MARK}?(?:therefore|thus|hence|finally)[,:]? (?=\S)", re.IGNORECASE)
+_CURRENCY = re.compile(rf"(?<![a-zA-Z{MARK}\\]){MARK}?(USD|EUR|GBP|INR|JPY) ?(?=[0-9])", re.IGNORECASE)
+_CURRENCIES = {"usd": "dollar", "eur": "euro", "gbp": "pounds", "inr": "rupee", "jpy": "yen"}
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 _DEGREES = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?|\.\d++) ?\^\\circ", re.ASCII)
 _LIST_MARKS = re.compile(r"[(\[]|\\\{")
 _MONEY = re.compile(r"\\(dollar|euro|pounds|yen|rupee) ?")
-_MONEY_NAMES = {"dollar": "dollar", "euro": "euro", "pounds": "pound sterling", "yen": "yen", "rupee": "rupee"}
+_MONEY_NAMES = {"dollar": "dollar", "euro": "euro", "pounds": "gbp", "yen": "yen", "rupee": "rupee"}
 _TAIL = re.compile(
     rf"\^\\circ(?: ?{MARK}?[CF](?![a-zA-Z]))?|\^ ?\{{ ?-?\d ?\}}|\^ ?\d|{MARK}?[a-zA-Z]++|[ ./]|\\cdot|-"
 )
@@ -89,16 +102,14 @@ def spell(text: str) -> Spelling:
     text = text.strip()
     if PLAIN_NUMBER.fullmatch(text):
         return Spelling(text)
+    is_plain_text = "\\" not in text
     text = plain_signs(repaired(text))
     damaged = is_damaged(text)
-    is_plain_text = "\\" not in text
     text = without_layout(as_lines(text.replace(MARK, "")))
-    text = _flat(text)
+    text = _LEADING_WORD.sub("", _CURRENCY.sub(lambda m: rf"\{_CURRENCIES[m[1].lower()]} ", _flat(text)))
     text = _numbers(_AND.sub(", ", text), is_plain_text=is_plain_text)
     text = _trimmed(text)
-    number = number_word(text)
-    if number is not None:
-        text = str(number)
+    text = number_phrase(text) or text
     first = _finished(text, damaged=damaged, sure=False)
     if text[-1:] not in _UNIT_ENDS and "^" not in text[-5:]:
         return first
@@ -149,8 +160,7 @@ def _numbers(text: str, *, is_plain_text: bool) -> str:
     text = _CLOCK_HALF.sub(lambda m: f" {MARK}{m[1].lower()}m", text)
     text = _ORDINAL.sub("", text)
     text = _SCIENTIFIC.sub(_power_of_ten, text)
-    if is_plain_text:
-        text = _BARE_EXPONENT.sub(r"^{\1}", text)
+    text = (_BARE_EXPONENT if is_plain_text else _NEGATIVE_EXPONENT).sub(r"^{\1}", text)
     text = _BARE_ROOT.sub(r"\\sqrt{\1}", text)
     text = _BARE.sub(lambda m: rf"\{_BARE_NAMES.get(m[1], m[1])} ", text)
     if not _LIST_MARKS.search(text):
@@ -210,7 +220,10 @@ def _without_unit(text: str, *, sure: bool) -> tuple[str, str]:
         if head[-1] not in _VALUE_END and not head.endswith("%") and not (tail[0] == MARK and _ONE_LETTER.search(head)):
             continue
         plain = unmarked(tail).replace(r"^\circ", r"\circ")
-        bare = any(len(m[0]) == 1 for m in _LETTER_RUN.finditer(tail))
+        lengths = [len(m[0]) for m in _LETTER_RUN.finditer(tail)]
+        # 5 km/h, and 5 m/s with a blank before it, are no products and quotients of variables
+        rate = "/" in tail and (max(lengths, default=0) > 1 or text[begin - 1 : begin] == " " or tail != text[begin:])
+        bare = 1 in lengths and not rate
         if read_unit(plain, sure=sure or not bare) is not None:
             for spelled in (tail, unmarked(tail)):
                 head = head.replace(f" {spelled},", ",") if "," in head else head

@@ -17,7 +17,7 @@ _GROUPED = re.compile(  # digits in groups of three, held together by any of the
     re.ASCII,
 )
 _NO_DIGIT = re.compile(r"\D+", re.ASCII)
-_BRACED_COMMA = re.compile(r"\{([,:])\}")
+_BRACED_COMMA = re.compile(r"\{([,:.])\}")
 _SPACE = re.compile(
     r"(?<!\\)\\(?:[,;:!>]|\s)|\\q?quad(?![a-zA-Z])|\\(?:thin|med|thick)space(?![a-zA-Z])|\\[hv]space\*?\{[^{}]*\}|~|\s++"
 )

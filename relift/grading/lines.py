@@ -6,10 +6,14 @@ import re
 from collections import deque
 
 from relift.grading.latex import spell
+from relift.grading.words import number_phrase
 
 MAX_LINE = 1_000  # characters of an answer line that are read
 
-_IS = r"(?:is|are|es|est|ist|è|é|będzie|:|：|=|は|是|为|為)"
+_IS = (
+    r"(?:(?:is|are|(?:would|must|will|should)\s++be|es|est|ist|è|é|będzie)(?![^\W\d_])(?:\s++(?:equal\s++to|given\s++by|simply|just|exactly|therefore|thus))?+"
+    r"|:|：|=|は|是|为|為)"
+)
 _ASCII_CUES = ("answer", "respuesta", "antwort", "risposta", "resposta", "cevap")
 _MARKS = r"(?:\*\*|__|`)?+"
 CUE = re.compile(
@@ -57,10 +61,12 @@ def answer_line(text: str, *, cut: bool) -> str | None:
     if not line:
         return None
     line = line.replace("$", r"\$").replace(r"\\$", r"\$").strip("`").strip()
+    value = _VALUE_BEFORE_PROSE.match(line)
+    if value and value[1]:
+        return value[1]
     if is_expression(line):
         return line
-    value = _VALUE_BEFORE_PROSE.match(line)
-    return value[1] or value[2] if value else None
+    return value[2] if value else None
 
 
 def _may_have_cue(text: str) -> bool:
@@ -115,6 +121,6 @@ def is_expression(text: str) -> bool:
         return False
     plain = _COMMAND.sub(" ", _GROUP.sub(" ", text))
     words = [word for word in _WORD.findall(plain) if word.lower() not in _NO_PROSE]
-    if len(words) <= 1:
+    if len(words) <= 1 or number_phrase(text) is not None:
         return True
     return len(text) <= 120 and text[:1] in "0123456789\\-+" and spell(text).words is None

@@ -133,7 +133,7 @@ def same_colon(gold: Colon, answer: Colon) -> Decision:
     if g == a:
         return yes("colon")
     proportional = all(x * a[0] == y * g[0] for x, y in zip(g, a, strict=True)) and 0 not in (g[0], a[0])
-    if not proportional:
+    if not proportional or 0 in (*g[1:], *a[1:]):  # 7:00 and 8:00 are no ratios
         return no("colon")
     clock = any(len(side) in (2, 3) and _looks_like_minutes(side[1]) and side[0] < 25 for side in (g, a))
     return Decision(None if clock else True, "colon")

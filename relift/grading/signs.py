@@ -18,6 +18,7 @@ _GREEK = dict(
     )
 )
 _SIGNS = {
+    "\u230a": r"\lfloor ", "\u230b": r"\rfloor ", "\u2308": r"\lceil ", "\u2309": r"\rceil ", "\ufe63": "-",
     "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u00d7": r"\cdot ", "\u00b7": r"\cdot ",
     "\u22c5": r"\cdot ", "\u2217": r"\cdot ", "\u2022": r"\cdot ", "\u00f7": "/", "\u2044": "/", "\u2215": "/",
     "\u221e": r"\infty ",
@@ -42,7 +43,7 @@ _STACKED = re.compile(rf"(?<![{_ABOVE}])([{_ABOVE}]++)[\u2044/]([{_BELOW}]++)")
 _RAISED = re.compile(rf"[{_ABOVE}]+")
 _LOWERED = re.compile(rf"[{_BELOW}]+")
 _ROOT = re.compile(r"([\u221a\u221b\u221c])[ ~]?(?:(\d++(?:\.\d++)?|[a-zA-Z](?![a-zA-Z]))|(?=\())?", re.ASCII)
-_SLASHED = re.compile(r"(?<!\d)(\d++)\u2044(\d++)", re.ASCII)
+_SLASHED = re.compile(r"(?<![\d\u221a\u221b\u221c])(\d++)\u2044(\d++)", re.ASCII)
 _OVERLINED = re.compile(r"(?:\d\u0305)+", re.ASCII)
 _DOTTED = re.compile(r"(\d)\u0307", re.ASCII)
 _STYLED = re.compile("[\U0001d400-\U0001d7ff]")

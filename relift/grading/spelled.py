@@ -13,9 +13,11 @@ from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.trees import Apply, Name, Number, is_tree
 from relift.grading.units import Unit, conversion
 from relift.grading.wording import same_wording
+from relift.grading.words import domain_of
 
 _TIME = re.compile(r"([0-9]{1,2})(:[0-5][0-9](?::[0-5][0-9])?)")
 _AFTERNOON = (("afternoon", 1),)
+_HALVES = (_AFTERNOON, (("morning", 1),))
 _DEGREES_TO_RADIANS = Apply("/", (Name("pi", is_constant=True), Number(Fraction(180))))
 
 
@@ -25,7 +27,13 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         gold = gold.other  # the gold's "5 m" beside "5 cm" ends in a unit
     if answer.unit is None and answer.other is not None and gold.unit is not None and gold.unit.dimensions:
         answer = answer.other
-    if ":" in gold.plain and ":" in answer.plain:
+    if any(mark in side.plain for side in (gold, answer) for mark in (r"\in", r"\ne")):
+        domains = domain_of(gold.plain), domain_of(answer.plain)
+        if domains[0] is not None and domains[1] is not None and domains[0][1][1:] != domains[1][1][1:]:
+            decision = judge(spell(domains[0][0]), spell(domains[1][0]), tolerance=tolerance)
+            return decision if decision is not None and decision.equal is False else unsure("domain")
+        gold, answer = _without_domain(gold, answer)
+    if ":" in gold.plain or ":" in answer.plain:
         gold, answer = _in_halves_of_the_day(gold, answer), _in_halves_of_the_day(answer, gold)
     if PLAIN_NUMBER.fullmatch(gold.plain) and PLAIN_NUMBER.fullmatch(answer.plain) and gold.unit is answer.unit is None:
         if tolerance is None:
@@ -55,6 +63,15 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
     return decision
 
 
+def _without_domain(gold: Spelling, answer: Spelling) -> tuple[Spelling, Spelling]:
+    r"""Leave out the domain, k \in Z, that one side alone states behind its formula; two domains are compared."""
+    domains = domain_of(gold.plain), domain_of(answer.plain)
+    if (domains[0] is None) == (domains[1] is None):
+        return gold, answer
+    sides = [side if found is None else spell(found[0]) for side, found in zip((gold, answer), domains, strict=True)]
+    return sides[0], sides[1]
+
+
 def _may_be_unit(gold: Spelling, answer: Spelling, tolerance: Fraction | None) -> bool:
     """Say whether the last letter, of 6m for 6, may be a unit as well as a variable."""
     sides = [side.other or side for side in (gold, answer)]
@@ -65,7 +82,9 @@ def _may_be_unit(gold: Spelling, answer: Spelling, tolerance: Fraction | None) -
 
 
 def _in_halves_of_the_day(time: Spelling, other: Spelling) -> Spelling:
-    """Write 15:30 as 3:30 pm where the other side says pm."""
+    """Write 15:30 as 3:30 pm where the other side says pm, and 3 pm as 3:00 pm."""
+    if time.unit is not None and time.unit.dimensions in _HALVES and time.plain.isdecimal() and len(time.plain) < 3:
+        return Spelling(f"{time.plain}:00", time.unit)  # 12 PM
     match = _TIME.fullmatch(time.plain)
     if match is None or time.unit is not None or other.unit is None or other.unit.dimensions != _AFTERNOON:
         return time

@@ -224,7 +224,10 @@ class _Reader:
 
     def _factor(self, piece: str, sign: int, power: int) -> tuple[str, Fraction, int] | None:
         key = piece.replace(" ", "")
-        name = _NAME.get(key) or _NAME.get(key.lower())
+        name = _NAME.get(key)
+        mixed = len(key) == 2 and key[1:].isupper() and not key.isupper()
+        if name is None and len(key) > 1 and not mixed and key != "Mm":
+            name = _NAME.get(key.lower())  # Km is km; M, mM and Mm are variables
         if name is None or (not self.sure and key in _AMBIGUOUS):
             noun = key.lower()
             if noun not in _NOUNS or not self.sure and len(key) < 2:

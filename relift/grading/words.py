@@ -165,12 +165,35 @@ def without_quantifier(text: str) -> str:
         return text
     match = _QUANTIFIED.match(text, place)
     head = text[:place].rstrip(_EDGES)
+    if head and _CONSTANT.fullmatch(unmarked(text[place:]).strip(_EDGES)):
+        return head
     if match is None or not head:
         return text
     rest = unmarked(text[match.end() :]).strip(_EDGES)
     if len(match[0].split()) < 2 or not _is_domain(rest):
         return text
     return head
+
+
+_ANY = r"(?:(?:some|any|every|all|an?|arbitrary|real) ){0,4}(?:constants?|reals?|numbers?)"
+_CONSTANT = re.compile(
+    rf"(?:for|where) {_ANY} [a-zA-Z](?:, ?[a-zA-Z])?|where [a-zA-Z](?: and [a-zA-Z])? (?:is|are) {_ANY}"
+)
+
+
+def domain_of(plain: str) -> tuple[str, str] | None:
+    r"""Split a canonical string into the formula and the domain behind it, `n^2+1` and `n\in\mathbb{N}`, where the
+    formula holds the domain's variable; None for other texts."""
+    match = _MEMBER.search(plain)
+    if match is None or match.start() < 1:
+        return None
+    head = plain[: match.start()].rstrip(",; ")
+    name, closed = match[1][0], match[0].startswith("(") == match[0].endswith(")")
+    return (head, match[1]) if closed and name in head and head != name and not _RELATION.search(head) else None
+
+
+_MEMBER = re.compile(r"[,;(]([a-zA-Z](?:\\in ?\\mathbb ?\{?[RNZCQ]\}?(?:\^?\{?[+*]\}?)?|\\ne ?-?[0-9]{1,9}))\)?\Z")
+_RELATION = re.compile(r"[<>|]|\\(?:le|ge|ne|in|mid|equiv)(?![a-zA-Z])")
 
 
 def _is_domain(rest: str) -> bool:
@@ -182,6 +205,39 @@ _DOMAIN = re.compile(
     r"(?:real |positive |natural |whole )*(?:[a-zA-Z](?:_\d)?(?:, ?[a-zA-Z])*)?"
     r"(?: ?\\in ?\\mathbb\{?[RNZCQ]\}?(?:\^?\+)?| in R)?(?: ?(?:integers?|reals?|numbers?))?"
 )
+
+
+def number_phrase(text: str) -> str | None:
+    """Write "negative forty", "minus 40", "a dozen", "three quarters" or "one half" as a number; None for others."""
+    parts = unmarked(text).lower().strip(_EDGES).replace("-", " ").split() if len(text) < 60 else []
+    sign = "-" if parts[:1] in (["negative"], ["minus"]) else ""
+    rest = parts[1:] if sign else parts
+    if not rest:
+        return None
+    if rest[-1].endswith("%"):
+        value = number_word(" ".join([*rest[:-1], rest[-1].rstrip("\\%")]))
+        return None if value is None else f"{sign}{value}%"
+    if sign and len(rest) == 1 and _DIGITS.fullmatch(rest[0]):
+        return sign + rest[0]
+    if rest in (["a", "dozen"], ["one", "dozen"], ["dozen"]):
+        return f"{sign}12"
+    under = _PARTS.get(rest[-1].removesuffix("s")) or (2 if rest[-1] == "halves" else None)
+    alone = rest[:-1] in (["a"], ["an"]) or rest == ["half"]
+    over = 1 if alone else number_word(" ".join(rest[:-1]))
+    if under is not None and over:
+        return rf"{sign}\frac{{{over}}}{{{under}}}"
+    scale = _POWERS.get(rest[-1])
+    value = number_word(" ".join(rest[:-1] if scale else rest))
+    value = 1 if scale and rest[:-1] in ([], ["a"]) else value
+    return None if value is None else f"{sign}{value * (scale or 1)}"
+
+
+_DIGITS = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64})?")
+_POWERS = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_PARTS = {
+    name: value
+    for value, name in enumerate("half third quarter fifth sixth seventh eighth ninth tenth".split(), start=2)
+} | {"fourth": 4, "hundredth": 100, "thousandth": 1000}
 
 
 def number_word(text: str) -> int | None:

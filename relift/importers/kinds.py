@@ -69,7 +69,7 @@ def import_source(
     require_kind(answer_kind)
     golds: dict[str, Question] = {}
     if questions is not None:
-        read = read_questions(questions, answer_kind=lambda _: answer_kind, repeats="collapse")
+        read = read_questions(questions, answer_kind=lambda _: answer_kind, repeats="any")
         golds = {q.question_id: q for q in read.questions}
     options = Options(
         golds=golds,

@@ -264,7 +264,7 @@ def local_benchmarks(place: Path) -> dict[str, list[str]]:
         if known is not None and known.hub is not None:
             questions: Sequence[Question] = load_benchmark(known, data=path, any_content=True).questions
         else:
-            questions = read_questions(path, columns={"problem": ("problem", "question")}, repeats="collapse").questions
+            questions = read_questions(path, columns={"problem": ("problem", "question")}, repeats="any").questions
         found.setdefault(path.stem, []).extend(q.problem for q in questions)
     return found
 

@@ -62,7 +62,8 @@ def write_imported(source: Source, into: Path, *, grader: Grader, where: Path) -
     written, name = _Written(), where.absolute().name
     try:
         with RunWriter(unfinished) as writer:
-            first = RunRecord(run_id=plain_name(into), kind=RunKind.train, status=RunStatus.running)
+            place = digest([str(into.absolute()), str(where.absolute())])[:8]  # two folders of one name are two runs
+            first = RunRecord(run_id=f"{plain_name(into)}-{place}", kind=RunKind.train, status=RunStatus.running)
             config = f"imported_from = {json.dumps(name)}\n"
             writer.start(first, config_toml=config, questions=_no_questions(), demonstrations=None)
             for part, batch in enumerate(source.batches()):

@@ -43,6 +43,12 @@ def shard(
     fully_shard(root, mesh=mesh, mp_policy=policy)
 
 
+def leave_mesh_of_one() -> None:
+    """End the process group that `shard` made for one process, if there is one; its learners are of no use after."""
+    if dist.is_initialized() and dist.get_world_size() == 1:
+        dist.destroy_process_group()
+
+
 def reduce_now(root: torch.nn.Module, *, now: bool) -> None:
     """Say whether the next backward pass sums the gradient over processes, or leaves it, whole, where it is."""
     if isinstance(root, FSDPModule):

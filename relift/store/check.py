@@ -27,6 +27,7 @@ from relift.store.tables import (
     WHOLE,
     TableFile,
     commit_step,
+    must_exist,
     parse_table_file,
     read_parquet,
     read_whole,
@@ -164,7 +165,7 @@ class _Check:
         path = self.folder / f"{table}.parquet"
         empty = TABLES[table].arrow_schema().empty_table()
         if not path.is_file():
-            if len(run.files.get(path.name, ())) > 1 or (table == "questions"):
+            if must_exist(table, run.files) or table == "questions":
                 self._problem(f"{path.name}: missing")
             return empty
         try:

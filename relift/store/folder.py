@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -48,10 +50,31 @@ def refuse_links(folder: Path) -> None:
 
     Raises InputError.
     """
-    for path in (folder, folder / "weights"):
-        links = sorted(each.name for each in path.iterdir() if each.is_symlink()) if path.is_dir() else []
-        if links:
-            raise InputError(f"{path / links[0]}: is a link, and a run is only written where it lies: replace it")
+    for link in links_in(folder):
+        raise InputError(f"{link}: is a link, and a run is only written where it lies: replace it")
+
+
+def links_in(folder: Path) -> Iterator[Path]:
+    """Find the links in a run folder at any depth, none of them followed; what vanishes meanwhile is passed over."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from links_in(Path(entry.path))
+
+
+def refuse_other_file(path: Path, *, begins: bytes, what: str) -> None:
+    """Refuse to write an output over a file of a run, and over a file that is none of this kind: somebody's own.
+
+    `begins`: the first bytes of such files, `what` their name in words. Raises InputError.
+    """
+    refuse_run_file(path)
+    if path.is_file() and path.stat().st_size:
+        with open(path, "rb") as file:
+            same = file.read(len(begins)).lower() == begins.lower()
+        if not same:
+            raise InputError(f"{path}: is there and is no {what}: choose another name, or remove it first")
 
 
 def refuse_run_file(path: Path) -> None:

@@ -17,13 +17,14 @@ class FoundRuns:
     """List the folders of runs that can be opened, those that cannot with the reason, and what was passed over."""
 
     runs: tuple[Path, ...]
-    unreadable: dict[Path, str]
+    unreadable: dict[Path, ReliftError]
     notes: tuple[str, ...]  # a line for each path that holds no run
 
     def sound(self) -> list[Path]:
-        """Give the runs that can be opened. InputError where there is none, or where two folders are the same run."""
+        """Give the runs that can be opened. InputError where two folders are the same run; where no run can be opened,
+        the reason of the first."""
         if not self.runs:
-            raise InputError(next(iter(self.unreadable.values())))
+            raise next(iter(self.unreadable.values()))
         seen: dict[str, Path] = {}
         for folder in self.runs:
             run_id = RunReader(folder).run_id
@@ -34,7 +35,7 @@ class FoundRuns:
 
     def lines(self) -> list[str]:
         """Say what is left out: a line each, to print where the sound runs alone are used."""
-        return [*self.notes, *(f"left out: {reason}" for reason in self.unreadable.values())]
+        return [*self.notes, *(f"left out: {' '.join(str(reason).split())}" for reason in self.unreadable.values())]
 
 
 def resolve_runs(paths: Iterable[Path]) -> FoundRuns:
@@ -58,12 +59,12 @@ def resolve_runs(paths: Iterable[Path]) -> FoundRuns:
     for folder in found:
         once.setdefault(folder.resolve(), folder)
     readable: list[Path] = []
-    unreadable: dict[Path, str] = {}
+    unreadable: dict[Path, ReliftError] = {}
     for folder in once.values():
         try:
             RunReader(folder)
         except ReliftError as error:
-            unreadable[folder] = " ".join(str(error).split())
+            unreadable[folder] = error
         else:
             readable.append(folder)
     return FoundRuns(tuple(readable), unreadable, tuple(notes))

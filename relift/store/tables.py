@@ -259,10 +259,11 @@ def read_parquet(
         raise StoreError(f"{path}: damaged or unreadable ({reason}); `relift check` lists what else is") from error
 
 
-def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]], *, must: bool = False) -> pa.Table:
-    """Read the rows of a table that is kept whole, none if there is no file. `known`: run.json's hashes by file name.
+def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]]) -> pa.Table:
+    """Read the rows of a table that is kept whole, none if it was never written. `known`: run.json's hashes by file
+    name.
 
-    Raises StoreError if the file matches none of its hashes; with `must` also if there is none.
+    Raises StoreError if the file matches none of its hashes, or is missing.
     """
     if table not in WHOLE:
         raise ValueError(f"{table!r} is not one of {', '.join(WHOLE)}")
@@ -270,7 +271,7 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]], *, 
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        if must:
+        if must_exist(table, known):
             raise StoreError(f"{path}: missing: put it back from a copy and start again") from None
         return TABLES[table].arrow_schema().empty_table()
     except OSError as error:
@@ -284,6 +285,13 @@ def read_whole(root: Path, table: str, known: Mapping[str, Collection[str]], *, 
     rows = with_later_columns(TABLES[table], rows)
     require_schema(path, TABLES[table], rows)
     return rows
+
+
+def must_exist(table: str, known: Mapping[str, Collection[str]]) -> bool:
+    """Tell whether a table that is kept whole was written, by run.json's hashes: questions and demonstrations are
+    there before run.json is; of the others the first hash lands before the file, so that one alone proves nothing."""
+    hashes = known.get(f"{table}.parquet", ())
+    return len(hashes) > (0 if table in ("questions", "demonstrations") else 1)
 
 
 def with_later_columns(table: Table, rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:

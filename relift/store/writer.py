@@ -347,9 +347,8 @@ class RunWriter:
         May be interrupted anywhere and repeated. Raises StoreError.
         """
         run = self._require_run()
-        for table in ("questions", "demonstrations"):  # before anything is moved
-            if f"{table}.parquet" in run.files:
-                read_whole(self.folder, table, run.files, must=True)
+        for table in WHOLE:  # before anything is moved
+            read_whole(self.folder, table, run.files)
         self._drop_pending()
         start = Start(start=self._start + 1, from_step=step)
         limit = -1 if step is None else step

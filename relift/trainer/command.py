@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from relift.inert import PlainConsole, for_terminal
 from relift.schema import RunStatus
 from relift.terminal import stop_on_signals, warn_on
 from relift.trainer.configuration import load_config
@@ -31,7 +32,7 @@ def run_training(
     from relift.trainer.setup import open_run
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
-    console = Console(stderr=True, quiet=quiet or not first)
+    console = PlainConsole(stderr=True, quiet=quiet or not first)
     with (
         among_peers(),
         stop_on_signals() as received,
@@ -68,8 +69,9 @@ def run_dry(source: str, *, overrides: Sequence[str], gpus: int | None, gpu_gib:
 @contextmanager
 def progress(console: Console, *, total: int, done: int, label: str) -> Iterator[Callable[[StepReport], None]]:
     """A bar with the last scores on a terminal; a line every tenth of the way elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[scores]}"), console=console) as bars:
+        label = for_terminal(label)
         task = bars.add_task(label, total=total, completed=done, scores="")
         scores: dict[str, str] = {}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from relift.config import Config
+from relift.engines import hf_model
 from relift.engines.context import context_limit, limit_words
 from relift.errors import InputError, OutOfMemory
 from relift.grading import Grader
@@ -77,9 +78,11 @@ def dry_run(
 
     kept = kept_by(model_config, dtype=compute_dtype(config), n_tokens=load.n_tokens, head_chunk=chunk_of(config))
 
+    teacher = teacher_shape(config, recipe)
+
     def parts_on(n: int) -> list[Part]:
         return parts_of(
-            config, shape, load, optimizers=recipe.optimizers, kept=kept, gpus=n,
+            config, shape, load, optimizers=recipe.optimizers, kept=kept, gpus=n, teacher=teacher,
             gpu_bytes=int(gpu_gib * GIB),
         )  # fmt: skip
 
@@ -87,6 +90,20 @@ def dry_run(
     enough = [gpus] if gpus is not None else [n for n in COUNTS if fits(parts_on(n), gpu_bytes)][:1]
     n = enough[0] if enough else COUNTS[-1]
     return DryRun(config, recipe, shape, shape_from, checks, load, parts_on(n), demo, n, gpu_bytes)
+
+
+def teacher_shape(config: Config, recipe: Recipe) -> Shape | None:
+    """Read the sizes of the teacher, for a recipe that has one. Raises InputError when it cannot be had."""
+    if recipe.teacher is None:
+        return None
+    if config.teacher.path is None:
+        raise InputError(f"recipe {recipe.name} distills from a teacher: set teacher.path to its checkpoint")
+    known = known_config(config.teacher.path)
+    if known is None:
+        known = hf_model.load_model_config(
+            config.teacher.path, revision=config.teacher.revision, option="teacher.path = "
+        )
+    return shape_of(known)
 
 
 def model_config_of(config: Config) -> tuple[object, str]:

@@ -100,9 +100,10 @@ class Load:
 
 
 def parts_of(
-    config: Config, shape: Shape, load: Load, *, optimizers: Sequence[str], kept: Kept, gpus: int, gpu_bytes: int
-) -> list[Part]:
-    """List the memory of one of `gpus` GPUs, part by part."""
+    config: Config, shape: Shape, load: Load, *, optimizers: Sequence[str], kept: Kept, gpus: int, gpu_bytes: int,
+    teacher: Shape | None = None,
+) -> list[Part]:  # fmt: skip
+    """List the memory of one of `gpus` GPUs, part by part. `teacher`: a second model that scores answers."""
     own, compute = _size(config.model.dtype), _size(config.model.compute or config.model.dtype)
     shard = shape.shard_elements(gpus)
     parts = [
@@ -113,6 +114,9 @@ def parts_of(
         where = "on the CPU (runtime.offload_moments)" if config.runtime.offload_moments else "AdamW, two a weight"
         n_bytes = 0 if config.runtime.offload_moments else 2 * shard * own
         parts.append(Part(f"moments of {name}", n_bytes, "always", where))
+    if teacher is not None:
+        how = f"{config.model.dtype}, 1/{gpus} of {teacher.n_parameters:,}"
+        parts.append(Part("teacher's weights", teacher.shard_elements(gpus) * own, "always", how))
     if gpus > 1 or compute != own:
         gathered = shape.root_elements + 2 * shape.layer_elements
         how = "embedding, head and two layers, whole, in the type of computing"

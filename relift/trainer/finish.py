@@ -17,7 +17,7 @@ from relift.trainer.record import attempts_frame
 from relift.trainer.run import Run, StepReport
 from relift.trainer.sampling import ask
 from relift.trainer.step import Step, plain_request
-from relift.trainer.step_values import values_of
+from relift.trainer.tracked_values import values_of
 
 Done = list[tuple[Update, UpdateStats]]
 

@@ -128,10 +128,11 @@ def _read(
         demonstrations=demonstrations,
         columns=config.data.columns,
         answer_kind=kind_of_golds if kind == "auto" else lambda golds: kind,
-        repeats="collapse",
+        repeats="any" if config.data.repeated == "collapse" else "equal",
+        collapse_with='data.repeated = "collapse"',
     )
-    if read.repeats > 1:
-        warn(f"{source}: each of its {len(read.questions)} questions stands there {read.repeats} times: taken once")
+    for note in read.notes:
+        warn(f"{source}: {note}")
     return read
 
 

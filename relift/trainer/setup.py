@@ -19,9 +19,10 @@ import torch
 import transformers
 
 from relift.config import Config, to_toml
+from relift.errors import InputError
 from relift.fingerprints import digest, plain_name, plain_values, versions
 from relift.grading import Grader, Scorer
-from relift.learner.distributed import world
+from relift.learner.distributed import leave_mesh_of_one, world
 from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
 from relift.run_record import Change, RunRecord
@@ -75,9 +76,12 @@ def open_run(
     """
     set_numerics(config)
     with ExitStack() as stack:
+        stack.callback(leave_mesh_of_one)
         parallel.join_world(config.runtime.collective_seconds)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
+        if isinstance(writer, RunWriter) and not writer.is_new:
+            require_its_base(config, writer.run)
         recipe = build(config)
         require_trackers(config.runtime.trackers)
         grader = stack.enter_context(parallel.on_first_process(Grader(warn=warn)))
@@ -97,6 +101,16 @@ def open_run(
         if world()[0] == 0:
             run.track = stack.enter_context(trackers_of(run, folder)).log
         yield run
+
+
+def require_its_base(config: Config, run: RunRecord) -> None:
+    """Refuse to look on the hub for the base of a run that began from a folder. Raises InputError."""
+    was = run.identity.get("model")
+    if isinstance(was, str) and "@" not in was and not Path(config.model.path).is_dir():
+        raise InputError(
+            f"model.path = {config.model.path!r}: there is no such folder, and the run began from one: put it back, or "
+            "set model.path to where it lies now"
+        )
 
 
 def trackers_of(run: Run, folder: Path) -> Trackers:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from relift.benchmarks.layouts import solution_in
 from relift.benchmarks.load import load_benchmark
 from relift.benchmarks.table import BENCHMARKS
 from relift.errors import InputError
+from relift.grading.golds import solution_in
 from tests.benchmarks.rows import lay, sums
 from tests.repository import ROOT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from relift.benchmarks import BENCHMARKS, list_benchmarks, pin, render_list
-from relift.benchmarks.layouts import solution_in
 from relift.errors import InputError
+from relift.grading.golds import solution_in
 from tests.benchmarks.rows import lay, sums
 
 QUICK = """
@@ -49,7 +49,10 @@ def test_pin_tells_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(BENCHMARKS, "sums", sums())
     said = pin("sums", data=file).splitlines()
     assert said[0] == f"# {file}"
-    assert said[1].startswith("# sums: every question stands 2 times") and said[2] == "rows=2,  # declared: 3"
+    assert (
+        said[1].startswith("# sums: each of its 2 questions stands there 2 times")
+        and said[2] == "rows=2,  # declared: 3"
+    )
     assert said[3].startswith('content_hash="') and len(said[3]) == len('content_hash="",') + 32
     assert said[4].startswith('unreadable_golds=["') and said[4].endswith("],  # to be repaired or declared")
     assert pin("arith_test").splitlines()[1:] == [

@@ -118,7 +118,7 @@ def test_rows_that_stand_k_times_are_taken_once(tmp_path: Path) -> None:
     loaded = load_benchmark(sums(), data=lay(tmp_path / "sums.jsonl", ROWS * 32))
     assert len(loaded.questions) == 3
     assert loaded.notes == (
-        "sums: every question stands 32 times in the data; taken once, --samples says how often it is asked",
+        "sums: each of its 3 questions stands there 32 times: taken once; --samples says how often it is asked",
     )
 
 

@@ -116,7 +116,8 @@ def test_without_a_chat_template_the_option_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         text_of(bare, SUM, "relift")
     assert str(error.value) == (
-        '--template: the checkpoint has no chat template; set --template "plain", or add one to its tokenizer'
+        '--template: the checkpoint has no chat template, as base models have none: set --template "plain" (the '
+        'problem as it is) or "plain-file:PATH" (your words around it), or add one to its tokenizer'
     )
     assert text_of(bare, SUM, "relift", template="plain") == "<s>What is 1+1?"
 
@@ -125,7 +126,11 @@ def test_a_system_turn_that_cannot_be_held_is_refused(tmp_path: Path, tokenizer:
     with pytest.raises(InputError, match="'plain' has no place for a system turn: take chat or boxed"):
         text_of(tokenizer, SUM, "qwen", template="plain")
     strict = TEMPLATE + "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    with pytest.raises(InputError, match="chat template refuses the turns system and user: no system role"):
+    line = (
+        "chat template refuses the turns system and user: no system role; protocol .*qwen.* has a system turn: take "
+        "one without, as --protocol relift"
+    )
+    with pytest.raises(InputError, match=line):
         text_of(make_tokenizer(tmp_path, chat_template=strict), SUM, "qwen")
 
 

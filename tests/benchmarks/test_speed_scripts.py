@@ -55,6 +55,19 @@ def test_rl_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_gpu(tmp_path: Path) -> None:
+    """On whatever device is there; without --quick a machine without a GPU is told so."""
+    result = run("gpu", tmp_path / "r.json", "--quick", "--trl-python", ABSENT)
+    parts = result["results"]
+    assert list(parts) == ["learner", "sampler", "step", "trl"]
+    assert parts["learner"]["tokens_per_second"] > 0 and parts["learner"]["dry_run_bytes"] > 0
+    assert parts["sampler"]["tokens"] == 16 * 4  # rows, tokens of each
+    assert parts["step"]["tokens"] == 4 * 2 * 8  # questions, answers, tokens of each: nothing ends one
+    assert "no interpreter" in parts["trl"]["missing"]
+    assert {"command", "device", "task", "versions"} <= set(result) and result["quick"]
+
+
+@pytest.mark.slow
 def test_grading(tmp_path: Path) -> None:
     result = run("grading", tmp_path / "r.json", "--answers", "40", "--rounds", "1", "--workers", "1")
     assert set(result["results"]) == {"distinct", "samples"}
@@ -114,6 +127,6 @@ def test_every_script_is_run_here() -> None:
         for path in (ROOT / "benchmarks" / "speed").glob("*.py")
         if '"--out"' in path.read_text(encoding="utf-8")
     }
-    assert scripts == {"sampler", "rl_step", "grading", "analysis", "dashboard", "overhead"}
+    assert scripts == {"sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead"}
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [script for script in sorted(scripts) if f"def test_{script}(" not in tests] == []

@@ -9,6 +9,7 @@ import pytest
 
 from tests.analysis.evaluated import PROTOCOL, write_evaluation
 from tests.cli.command import assert_refused, relift
+from tests.synthetic import write_run
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,37 @@ def test_refusals(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert_refused(relift("compare", runs[0], other), "system is None there, 'x' here", "--force")
     forced = relift("compare", runs[0], other, "--force")
     assert forced.status == 0 and "NOTE: NOT the same protocol" in forced.out
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    root = tmp_path_factory.mktemp("seeds")
+    for name, learn in (("rl", 0.2), ("relift", 0.6)):
+        for seed in (1, 2):
+            folder = root / f"seed-{seed}" / name
+            write_run(folder, n_questions=12, n_steps=2, probe_every=2, learn=learn, seed=seed, name=name)
+    return {name: [root / f"seed-{seed}" / name for seed in (1, 2)] for name in ("rl", "relift")}
+
+
+def test_two_training_runs_are_two_checkpoints_without_a_p_value(seeds: dict[str, list[Path]]) -> None:
+    ended = relift("compare", seeds["rl"][0], seeds["relift"][0])
+    header, said = ended.out.splitlines()[1].split(), ended.out
+    assert "p" not in header and "Holm" not in header and "McNemar" not in header
+    assert "These two checkpoints are compared, one training run each (seeds 1 and 1)" in said
+    assert "Over training seeds" not in said
+    values = json.loads(relift("compare", seeds["rl"][0], seeds["relift"][0], "--json").out)
+    assert values["over_seeds"] == []
+
+
+def test_seeds_of_both_methods_are_compared_as_methods(seeds: dict[str, list[Path]]) -> None:
+    every = (*seeds["rl"], *seeds["relift"])
+    lines = relift("compare", *every).out.splitlines()
+    assert lines[0] == "Over training seeds"
+    assert lines[3].split()[:7] == ["relift", "-", "rl", "probe", "12", "1,", "2"]
+    values = json.loads(relift("compare", *every, "--json").out)
+    (row,) = values["over_seeds"]
+    pairs = {}
+    for seed in (0, 1):
+        alone = json.loads(relift("compare", seeds["rl"][seed], seeds["relift"][seed], "--json").out)
+        pairs[seed] = alone["comparisons"][0]["benchmarks"][0]["difference"]
+    assert row["difference"] == pytest.approx((pairs[0] + pairs[1]) / 2) and row["n_seeds"] == 2

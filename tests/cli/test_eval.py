@@ -48,6 +48,26 @@ def evaluated(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_stated_sample_with_answers_shown(inputs: Path, evaluated: Path, tmp_path: Path) -> None:
+    """30 of 100 questions twice: the name says so in table, record and identity; the whole goes on in the folder."""
+    folder = tmp_path / "run"
+    ended = evaluate(inputs / "base", folder, "--limit", 30, "--show", 2)
+    assert ended.status == 0, ended.err
+    name = "arith_sequence (30 of 100)"
+    assert any(line.startswith(name) for line in ended.out.splitlines()) and f"{name}: 60 of 60" in ended.err
+    assert "--- answer 2 of 2: arith, attempt " in ended.out
+    assert f"loading {inputs / 'base'} (torch)" in ended.err and "loaded in " in ended.err
+    record = RunReader(folder).run
+    assert record.benchmarks[name].sample_of == "arith_sequence" and list(record.identity["prompts"]) == [name]
+    assert len(RunReader(folder).read("attempts")) == 60
+    assert relift("topup", folder, "--samples", 2, grader=HashGrader).status == 0
+    ended = evaluate(inputs / "base", folder, "--json")
+    assert {row["benchmark"] for row in json.loads(ended.out)["runs"][0]["scores"]} == {"arith_sequence"}
+    attempts = RunReader(folder).read("attempts")
+    assert len(attempts[attempts["draw"] == 0]) == 200  # none of the 60 was asked again
+    assert evaluate(inputs / "base", tmp_path / "none", "--limit", 0).status == 2
+
+
 def test_a_run_folder(evaluated: Path) -> None:
     assert check_run(evaluated).problems == []
     reader = RunReader(evaluated)

@@ -11,7 +11,7 @@ import pytest
 from tests.dashboards.app import open_page, text_of
 from tests.dashboards.states import write_states
 
-PAGES = ("overview", "dynamics", "transitions", "training", "data")
+PAGES = ("overview", "dynamics", "transitions", "training", "figures", "data")
 # what each state must say, on every page that shows figures and on Data
 SAYS = {
     "no run": ("No run was named", "No run was named"),
@@ -39,7 +39,7 @@ def test_a_page_stands_in_every_state(
     if state in SAYS:
         assert SAYS[state][page == "data"] in text
     elif page != "data":
-        assert len(app.subheader) >= 2
+        assert len(app.subheader) >= (1 if page == "figures" else 2)
 
 
 def test_the_headline_names_change_and_interval(states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,3 +111,22 @@ def test_a_run_named_twice_is_shown_once_and_said(states: dict[str, list[Path]],
     app = open_page(monkeypatch, "overview", [run, again])
     assert not app.exception
     assert [error.value for error in app.error if "the same run as" in html.unescape(str(error.value))]
+
+
+def test_titles_of_figures_are_unique() -> None:
+    from relift.analysis.report.catalogue import FIGURES
+
+    assert len({figure.title for figure in FIGURES.values()}) == len(FIGURES)  # they stand in addresses
+
+
+def test_any_figure_of_the_catalogue_is_shown_with_its_numbers(
+    states: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(monkeypatch, "figures", states["two runs"], query={"figure": "Gain against what the base could do"})
+    assert not app.exception and app.subheader[0].value == "Gain against what the base could do"
+    assert {"difference", "base_rate"} <= set(app.dataframe[0].value.columns)
+    assert "a frozen model is at 0 everywhere" in text_of(app)
+    refused = open_page(
+        monkeypatch, "figures", states["done"], query={"figure": "What each method changed, over its training seeds"}
+    )
+    assert "every method here has one seed" in text_of(refused)

@@ -201,15 +201,19 @@ def test_bad_options_are_refused(tmp_path: Path, change: dict[str, Any], message
 
 def test_repeats_are_collapsed_when_all_questions_have_as_many(tmp_path: Path) -> None:
     one, two = row("1+1?", "2"), row("1+2?", "3")
-    read = read_questions(lay(tmp_path / "q.jsonl", one, two, two, one), repeats="collapse")
+    read = read_questions(lay(tmp_path / "q.jsonl", one, two, two, one), repeats="equal")
     assert [q.problem for q in read.questions] == ["1+1?", "1+2?"] and read.repeats == 2
-    assert read_questions(lay(tmp_path / "q.jsonl", one, two), repeats="collapse").repeats == 1
+    assert read_questions(lay(tmp_path / "q.jsonl", one, two), repeats="equal").repeats == 1
     with pytest.raises(InputError, match="row 3: the same question as in row 2$"):
-        read_questions(lay(tmp_path / "q.jsonl", one, two, two), repeats="collapse")
-    with pytest.raises(InputError, match=r"row 2: the same question as in row 1; row 4: .* as in row 3; row 5: .* 3 "):
-        read_questions(lay(tmp_path / "q.jsonl", one, one, two, two, two), repeats="collapse")  # 2 and 3 times
+        read_questions(lay(tmp_path / "q.jsonl", one, two, two), repeats="equal")
+    line = r"row 2: the same question as in row 1, and 2 more rows repeat questions \(2 to 3 times\); to take.*: x$"
+    with pytest.raises(InputError, match=line):
+        read_questions(lay(tmp_path / "q.jsonl", one, one, two, two, two), repeats="equal", collapse_with="x")
+    read = read_questions(lay(tmp_path / "q.jsonl", one, one, two, two, two), repeats="any")
+    assert ([q.problem for q in read.questions], read.repeats, read.spare_rows) == (["1+1?", "1+2?"], 1, 3)
+    assert read.notes == ["3 rows repeat one of its 2 questions: taken once"]
     with pytest.raises(InputError, match="row 3: another answer to the question of row 1$"):
-        read_questions(lay(tmp_path / "q.jsonl", one, two, row("1+1?", "4"), two), repeats="collapse")
+        read_questions(lay(tmp_path / "q.jsonl", one, two, row("1+1?", "4"), two), repeats="equal")
 
 
 def test_of_several_names_the_first_that_is_there_counts(tmp_path: Path) -> None:
@@ -306,6 +310,26 @@ def test_what_editors_leave_is_repaired_and_counted(tmp_path: Path) -> None:
     assert read.repairs == {"bom": 1, "crlf": 2, "nul": 2, "surrogate": 2}
 
 
+def test_damaged_escapes_are_put_back_and_counted(tmp_path: Path) -> None:
+    rows = [
+        row("5\times 3?", "\x0crac{1}{2}", demonstration="so \x08oxed{\x0crac{1}{2}}"),
+        row("\\left(1\right)?", "\x07lpha"),  # read as a tab, carriage return, bell
+        row("1\r\n2\ttabs stay\r", "3"),
+        b'{"problem": "raw 5\times 6?", "answer": "30"}',  # a tab that JSON should not hold
+    ]
+    read = read_questions(lay(tmp_path / "q.jsonl", *rows), final_answer=last_box)
+    assert [q.problem for q in read.questions] == [
+        r"5\times 3?",
+        r"\left(1\right)?",
+        "1\n2\ttabs stay\n",
+        r"raw 5\times 6?",
+    ]
+    assert [q.answer for q in read.questions] == [r"\frac{1}{2}", r"\alpha", "3", "30"]
+    assert read.demonstrations[0].text == r"so \boxed{\frac{1}{2}}"
+    assert read.repairs == {"crlf": 1, "escape": 7}  # texts with line ends, commands
+    assert read.notes == ["repaired 1 x crlf, 7 x escape"]
+
+
 def test_bytes_in_parquet_that_are_no_text_are_repaired(tmp_path: Path) -> None:
     problems = pa.array([b"1+1\xff?", b"1+2?"]).view(pa.utf8())
     pq.write_table(pa.table({"problem": problems, "answer": ["2", "3"]}), tmp_path / "q.parquet")
@@ -359,21 +383,24 @@ def test_rows_without_a_kind_have_the_kind_of_their_golds(tmp_path: Path) -> Non
 
 def test_the_row_of_a_question_is_its_first(tmp_path: Path) -> None:
     a, b = row("a?", "1"), row("b?", "2")
-    read = read_questions(lay(tmp_path / "q.jsonl", b"", a, b, a, b), repeats="collapse")
+    read = read_questions(lay(tmp_path / "q.jsonl", b"", a, b, a, b), repeats="equal")
     assert [read.row_of[q.question_id] for q in read.questions] == [2, 3]  # line 1 is empty
 
 
 def test_demonstrations_of_repeated_rows_are_taken_once(tmp_path: Path) -> None:
     both = row("a?", "1", demonstration="so 1"), row("a?", "1", demonstration="so 1")
-    assert len(read_questions(lay(tmp_path / "q.jsonl", *both), repeats="collapse").demonstrations) == 1
+    assert len(read_questions(lay(tmp_path / "q.jsonl", *both), repeats="equal").demonstrations) == 1
 
 
 def test_many_repeats_are_read_in_no_time(tmp_path: Path) -> None:
     """20,000 questions three times: comparing each row with all before it would take minutes."""
     rows = [row(f"{i}?", "1") for i in range(20_000)] * 3
-    read = read_questions(lay(tmp_path / "q.jsonl", *rows), repeats="collapse")
+    read = read_questions(lay(tmp_path / "q.jsonl", *rows), repeats="equal")
     assert read.repeats == 3 and len(read.questions) == 20_000
-    with pytest.raises(InputError, match="the same question as in row 1;.*40000 problems"):
+    with pytest.raises(
+        InputError,
+        match="as in row 1, and 39,999 more rows repeat questions .each stands there 3 times",
+    ):
         read_questions(tmp_path / "q.jsonl")
 
 

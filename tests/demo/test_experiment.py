@@ -8,19 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from relift.config import parse_config
 from relift.data.questions import read_questions
 from relift.demo.experiment import claim
-from relift.demo.methods import FULL, METHODS, QUICK, config_of, write_data
-from relift.demo.story import cell, over_seeds, pool
+from relift.demo.methods import CONTROL, FULL, METHODS, QUICK, config_of, write_data
+from relift.demo.story import cell, copy_table, over_seeds, pool
 from relift.errors import InputError
-from relift.store import check_run
+from relift.store import RunReader, check_run
 
 
 @pytest.mark.parametrize("size", [FULL, QUICK], ids=["full", "quick"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*METHODS, CONTROL))
 def test_every_configuration_is_valid(method: str, size: object, tmp_path: Path) -> None:
     values = config_of(method, size, seed=1, base=tmp_path, folder=tmp_path, matched_steps=3)  # type: ignore[arg-type]
     assert parse_config(values, where=method).name == method
@@ -61,6 +62,24 @@ def test_a_band_that_is_empty_in_a_seed_is_pooled_over_the_others() -> None:
     assert pooled["accuracy"]["all"]["value"] == pytest.approx(0.6)
 
 
+def test_the_control_is_probed_as_the_methods_are_and_learns_at_rate_0(tmp_path: Path) -> None:
+    frozen, rl = (
+        parse_config(config_of(m, FULL, seed=1, base=tmp_path, folder=tmp_path), where=m) for m in (CONTROL, "rl")
+    )
+    assert frozen.probe == rl.probe and frozen.steps == rl.steps and frozen.rollout.max_tokens == rl.rollout.max_tokens
+    assert frozen.rl.optimizer.lr == 0.0 < rl.rl.optimizer.lr
+
+
+def test_the_table_of_a_frozen_copy_has_it_first_and_averages_seeds() -> None:
+    rows = [("rl", "newly solved", 9, 4, 20), ("relift", "newly solved", 11, 4, 20)]
+    one = pd.DataFrame(rows, columns=["run", "claim", "count", "frozen", "n_questions"])
+    lines = copy_table([one]).splitlines()
+    assert lines[2:5] == ["| a frozen copy | 4 |", "| RL | 9 |", "| ReLIFT | 11 |"]
+    other = one.assign(count=[10, 12], frozen=7)
+    # (4 + 7) / 2 and (9 + 10) / 2
+    assert copy_table([one, other]).splitlines()[2:4] == ["| a frozen copy | 5.5 |", "| RL | 9.5 |"]
+
+
 def test_cells() -> None:
     assert cell({"value": 0.631, "low": 0.591, "high": 0.671}) == ".631 ±.040"
     # Student's interval .06 ± .098 ends at 0: half of what is left, .079, would be too narrow
@@ -91,7 +110,10 @@ def test_the_quick_demo_from_nothing_and_once_more(tmp_path: Path) -> None:
     assert list(story["methods"]) == ["base", "rl", "sft", "sft_matched", "relift", "sft_rl"]
     assert story["methods"]["rl"]["demonstrations"] == 0 < story["methods"]["relift"]["demonstrations"]
     assert story["peak_memory_mib_per_process"] < 2048
-    for method in METHODS:
+    copies = {row["frozen"] for row in story["frozen_copy"][0] if row["claim"] == "newly solved"}
+    assert len(copies) == 1 and {row["run"] for row in story["frozen_copy"][0]} == set(METHODS[1:])
+    assert set(RunReader(out / "seed-1" / "frozen").read("updates")["lr"]) == {0.0}
+    for method in (*METHODS, CONTROL):
         assert check_run(out / "seed-1" / method).problems == []
     for name in ("band_accuracy", "transitions", "dynamics", "demonstrations"):
         assert {p.suffix for p in (out / "figures").glob(f"{name}.*")} == {".pdf", ".svg", ".png", ".csv"}

@@ -9,8 +9,10 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
+
+from relift.schema import Finish
 
 GOOD = "good"
 
@@ -28,7 +30,8 @@ def good_body(request: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 # Replies as (status, headers, body); what is no reply at all stands in FlakyServer._misbehave.
-REPLIES: dict[str, Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]] = {
+MadeReply = Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]
+REPLIES: dict[str, MadeReply] = {
     "rate limited, soon": lambda r: (429, {"retry-after": "0.05"}, b'{"error": "slow down"}'),
     "rate limited, in an hour": lambda r: (429, {"retry-after": "3600"}, b"{}"),
     "server error": lambda r: (500, {}, b"Traceback"),
@@ -41,7 +44,32 @@ REPLIES: dict[str, Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]]
     "no text": lambda r: (200, {}, json.dumps(good_body(r, choices=[{"finish_reason": "stop"}])).encode()),
 }
 SILENT = ("hangs", "drips", "closes", "cuts the body", "resets")
-BEHAVIOURS = (GOOD, *REPLIES, *SILENT)
+
+
+def _ending(request: dict[str, Any], reason: str | None, **changes: Any) -> tuple[int, dict[str, str], bytes]:
+    choice = good_body(request)["choices"][0] | {"finish_reason": reason} | changes
+    return 200, {}, json.dumps(good_body(request, choices=[choice])).encode()
+
+
+# Seen of public servers: replies that are the outcome of their question, with the text and ending that they stand for
+# (None: the good one's), and replies after which another try helps.
+OUTCOMES: dict[str, tuple[Callable[[dict[str, Any]], tuple[int, dict[str, str], bytes]], str | None, Finish]] = {
+    "content null": (lambda r: _ending(r, "stop", text=None), "", Finish.stop),
+    "filtered": (lambda r: _ending(r, "content_filter", text=""), "", Finish.refused),
+    "filtered midway": (lambda r: _ending(r, "RECITATION"), None, Finish.refused),
+    "filtered with status 400": (
+        lambda r: (400, {}, b'{"error": {"code": "content_filter", "message": "filtered"}}'), "", Finish.refused
+    ),
+    "end of turn": (lambda r: _ending(r, "end_turn"), None, Finish.stop),
+    "context full": (lambda r: _ending(r, "model_context_window_exceeded"), None, Finish.length),
+    "unheard-of ending": (lambda r: _ending(r, "tired"), None, Finish.refused),
+}  # fmt: skip
+REPLIES |= {
+    "a status of its own": lambda r: (200, {}, b'{"status": "FAILED", "error": "err.supplier_error"}'),
+    "no resources": lambda r: _ending(r, "insufficient_system_resource"),
+    "no reason": lambda r: _ending(r, None),
+}
+BEHAVIOURS = (GOOD, *REPLIES, *SILENT, *OUTCOMES)
 
 
 class FlakyServer:
@@ -55,7 +83,9 @@ class FlakyServer:
         models: dict[str, Any] | bytes | int | None = None,
         body: Callable[[dict[str, Any]], dict[str, Any]] = good_body,
         delay_seconds: float = 0.0,
+        replies: Mapping[str, MadeReply] = REPLIES,
     ) -> None:
+        self.replies = replies
         self.behaviour_of, self.visits, self.body, self.delay_seconds = behaviour_of, visits, body, delay_seconds
         self.models = {"data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 100}]} if models is None else models
         self.asked: Counter[int] = Counter()  # visits, by seed
@@ -89,8 +119,13 @@ class FlakyServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self.stop()
+
+    def stop(self) -> None:
+        """Close every connection and listen no more."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(10)
 
     @property
     def base_url(self) -> str:
@@ -130,8 +165,12 @@ class FlakyServer:
             if behaviour in SILENT:
                 await self._misbehave(behaviour, writer, json.dumps(self.body(request)).encode())
                 return False
+            if behaviour in OUTCOMES:
+                await self._send(writer, *OUTCOMES[behaviour][0](request))
+                self.sold[seed] += 1
+                return True
             if behaviour != GOOD:
-                await self._send(writer, *REPLIES[behaviour](request))
+                await self._send(writer, *self.replies[behaviour](request))
                 return True
             await self._send(writer, 200, {}, json.dumps(self.body(request)).encode())
             self.sold[seed] += 1

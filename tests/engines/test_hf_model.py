@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from relift.engines.hf_model import load_model, load_tokenizer, stop_tokens
+from relift.engines.context import context_of, stretched
+from relift.engines.hf_model import load_model, load_tokenizer, require_ties, stop_tokens
+from relift.engines.model_source import resolve_model
+from relift.engines.texts import AttemptRequest, Prompt
+from relift.engines.tokens import Sampling
+from relift.engines.torch_answers import TorchAnswers
 from relift.errors import InputError
-from tests.engines.tiny import VOCAB, write_checkpoint
+from relift.prompts import render
+from tests.engines.tiny import VOCAB, character_tokenizer, tiny_model, write_checkpoint
 
 CHATML = (
     "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
@@ -52,8 +61,107 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, changes: dict[str
 
 def test_an_adapter_is_named_with_its_base(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
-    with pytest.raises(InputError, match="an adapter of owner/base: merge it into its base first"):
-        load_tokenizer(str(tmp_path))
+    for find in (load_tokenizer, resolve_model):
+        with pytest.raises(InputError, match="an adapter of owner/base: merge it into its base first, as in peft's"):
+            find(str(tmp_path))
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """Change the weights of a checkpoint in place."""
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_head_that_differs_though_tied_is_refused(tmp_path: Path) -> None:
+    """transformers would answer with that head, vLLM with the embeddings."""
+    folder = write_checkpoint(tmp_path / "model")
+    embeddings = "model.embed_tokens.weight"
+    rewrite(folder, lambda weights: weights.update({"lm_head.weight": weights[embeddings].clone()}))
+    load(folder)  # the same twice
+    rewrite(folder, lambda weights: weights["lm_head.weight"][66, 31].add_(1e-3))
+    for find in (load, lambda folder: require_ties(str(folder), load_tokenizer(str(folder))[1])):
+        with pytest.raises(InputError, match="tie_word_embeddings true, and lm_head.weight differs from model"):
+            find(folder)
+    edit(folder, "config.json", tie_word_embeddings=False)
+    load(folder)
+
+
+def test_a_head_that_is_not_there_though_untied_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", layout="untied")
+    rewrite(folder, lambda weights: weights.pop("lm_head.weight"))
+    with pytest.raises(InputError, match="tie_word_embeddings false, and the weights have no lm_head.weight"):
+        load(folder)
+    edit(folder, "config.json", tie_word_embeddings=True)
+    load(folder)
+
+
+def test_a_vocabulary_that_is_padded_is_sampled_from(tmp_path: Path) -> None:
+    """An id without a token decodes to nothing, and the answer goes on to its 20 tokens; 133 of 200 ids have none."""
+    folder = write_checkpoint(tmp_path / "model")
+    config = tiny_model("llama").config
+    config.vocab_size = 200
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    tokenizer, model_config = load_tokenizer(str(folder))
+    asks = [AttemptRequest(str(i), Prompt((3, 4)), i) for i in range(8)]
+    sampling = Sampling(20, temperature=1.2, stop_token_ids=(2,))
+    with TorchAnswers(lambda: load_model(str(folder), device=torch.device("cpu")), tokenizer, model_config) as engine:
+        replies = [reply for _, reply in engine.stream(asks, sampling)]
+    assert len(replies) == 8 and any(reply.n_tokens == 20 and len(reply.text) < 20 for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("templates", "text", "words"),
+    [
+        ({"default": "{{ messages[0].content }}!", "rag": "x"}, "A!", None),
+        ({"tool_use": "x", "rag": "y"}, None, r"chat templates by name \(rag, tool_use\) and none is called default"),
+    ],
+)
+def test_templates_by_name(tmp_path: Path, templates: dict[str, str], text: str | None, words: str | None) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    named = [{"name": name, "template": template} for name, template in templates.items()]
+    edit(folder, "tokenizer_config.json", chat_template=named)
+    tokenizer, _ = load_tokenizer(str(folder))
+    assert stop_tokens(tokenizer, str(folder)) == (2,)
+    if text is not None:
+        assert render("A", "chat", tokenizer).text == text
+    else:
+        with pytest.raises(InputError, match=words):
+            render("A", "chat", tokenizer)
+    assert render("A", "plain", tokenizer).text == "A"
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "mistral3"])
+def test_a_composite_configuration(kind: str, tmp_path: Path) -> None:
+    """Vocabulary and context stand in text_config alone."""
+    text = {
+        "vocab_size": VOCAB, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 96,
+    }  # fmt: skip
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4,
+              "image_size": 28, "patch_size": 14}  # fmt: skip
+    config = AutoConfig.for_model(kind, text_config=text, vision_config=vision)
+    character_tokenizer(tmp_path)
+    config.save_pretrained(tmp_path)
+    tokenizer, read = load_tokenizer(str(tmp_path))
+    assert context_of(read) == 96
+    engine = TorchAnswers(lambda: None, tokenizer, read)
+    with pytest.raises(InputError, match=f"a token outside of the model's {VOCAB} tokens"):
+        engine.check([AttemptRequest("a", Prompt((VOCAB,)), 0)], Sampling(4))
+    with pytest.raises(InputError, match="prompt \\+ 95 tokens exceed the model's 96"):
+        engine.check([AttemptRequest("a", Prompt((3, 4)), 0)], Sampling(95))
+
+
+def test_a_context_that_papers_have_stretched_says_so(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", layout="qwen2")
+    edit(folder, "config.json", max_position_embeddings=4096)
+    assert "max_position_embeddings 16384 and rope_theta 40000" in str(stretched(load_tokenizer(str(folder))[1]))
+    for changes in (
+        {"max_position_embeddings": 8192},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
+    ):
+        edit(folder, "config.json", **{"max_position_embeddings": 4096, **changes})
+        assert stretched(load_tokenizer(str(folder))[1]) is None
 
 
 def test_an_index_of_pickles_is_refused(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from relift.engines.openai import OpenAIAnswers
 from relift.engines.options import OpenAIOptions
 from relift.engines.texts import AttemptRequest, Prompt
 from relift.engines.tokens import Sampling
-from relift.errors import GuardStop, InputError, ReliftError
+from relift.errors import GuardStop, InputError, ReliftError, ServerGone
 from relift.schema import Finish
 from relift.store.ledger import REQUESTS, Ledger, read_ledger
 from tests.engines.answer_contract import CHECKS, WARM, Case, answers, texts
-from tests.engines.flaky_server import BEHAVIOURS, GOOD, FlakyServer, answer_to, good_body
+from tests.engines.flaky_server import BEHAVIOURS, GOOD, OUTCOMES, FlakyServer, answer_to, good_body
 
 FAST = OpenAIOptions(concurrency=8, timeout_seconds=0.6, deadline_seconds=8.0)
 CANARY = "sk-canary-8c1f"
@@ -98,13 +98,15 @@ def test_contract(check: Any, case: Case) -> None:
 
 def nothing_is_lost_or_bought_twice(n_each: int, folder: Path) -> None:
     n = n_each * len(BEHAVIOURS)
-    with FlakyServer(lambda seed: BEHAVIOURS[seed % len(BEHAVIOURS)]) as server:
-        assert ask_all(server, asks_of(n), ledger=folder / REQUESTS) == [answer_to(i) for i in range(n)]
+    met = [BEHAVIOURS[seed % len(BEHAVIOURS)] for seed in range(n)]
+    wanted = [answer_to(i) if OUTCOMES.get(b, (0, None))[1] is None else "" for i, b in enumerate(met)]
+    with FlakyServer(met.__getitem__) as server:
+        assert ask_all(server, asks_of(n), ledger=folder / REQUESTS) == wanted
         assert server.sold == dict.fromkeys(range(n), 1)
-        assert server.asked == {i: 1 if BEHAVIOURS[i % len(BEHAVIOURS)] == GOOD else 2 for i in range(n)}
+        assert server.asked == {i: 1 if b == GOOD or b in OUTCOMES else 2 for i, b in enumerate(met)}
         requests = sum(server.asked.values())
         again = ask_all(server, asks_of(n), ledger=folder / REQUESTS)  # a second start
-        assert again == [answer_to(i) for i in range(n)]
+        assert again == wanted
         assert sum(server.asked.values()) == requests
     contents = read_ledger(folder / REQUESTS)
     assert (len(contents.replies), contents.unanswered) == (n, set())
@@ -276,12 +278,133 @@ def test_a_cut_answer_without_content_is_an_empty_answer_that_was_cut() -> None:
             assert texts(answers(engine, asks_of(1, turns=True), WARM)) == [("", Finish.length, 7)]
 
 
-def test_a_filtered_answer_is_no_answer() -> None:
-    choice = {"text": "", "finish_reason": "content_filter"}
+@pytest.mark.parametrize("behaviour", OUTCOMES)
+def test_an_ending_is_the_outcome_of_its_question(behaviour: str, tmp_path: Path) -> None:
+    _, text, finish = OUTCOMES[behaviour]
+    events: list[str] = []
+    with FlakyServer(lambda seed: behaviour, visits=1e9) as server:
+        engine = OpenAIAnswers(
+            "tiny", replace(FAST, base_url=server.base_url, api="completions"), on_event=events.append
+        )
+        engine.ledger = tmp_path / REQUESTS
+        for _ in range(2):  # the second time from the ledger
+            with engine:
+                (reply,) = answers(engine, asks_of(1), WARM)
+            assert (reply.text, reply.finish) == (answer_to(0) if text is None else text, finish)
+        assert server.asked == {0: 1}
+    said = [line for line in events if "withheld or broken off by the server" in line]
+    assert len(said) == (finish is Finish.refused)
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "text"),
+    [
+        ({"content": None, "reasoning": None}, "stop", ("", Finish.stop)),
+        ({}, "content_filter: PROHIBITED_CONTENT", ("", Finish.refused)),
+        ({"content": None, "refusal": "I cannot"}, "stop", ("", Finish.refused)),
+        ({"content": [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}]}, "stop", ("42", Finish.stop)),
+        (
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "2+2"}]},
+                         {"type": "text", "text": "4"}]},
+            "stop", ("<think>2+2</think>4", Finish.stop),
+        ),
+        ({"content": [{"type": "thinking", "thinking": "2+"}]}, "length", ("<think>2+", Finish.length)),
+        ({"content": []}, "stop", ("", Finish.stop)),
+    ],
+)  # fmt: skip
+def test_contents_of_every_form(message: dict[str, Any], finish: str, text: tuple[str, Finish]) -> None:
+    choice = {"message": message, "finish_reason": finish}
     with FlakyServer(body=lambda r: good_body(r, choices=[choice])) as server:
-        with pytest.raises(ReliftError, match="finish_reason is 'content_filter', neither stop nor length"):
-            ask_all(server, asks_of(1))
-        assert server.asked[0] == 1
+        with engine_for(server, api="chat") as engine:
+            assert texts(answers(engine, asks_of(1, turns=True), WARM)) == [(*text, 7)]
+        assert server.asked == {0: 1}
+
+
+CONTEXT = {
+    "openai": "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens (16000 in the "
+    "messages, 106946 in the completion).",
+    "vllm": "'max_tokens' or 'max_completion_tokens' is too large: 10000. This model's maximum context length is 16384 "
+    "tokens and your request has 16000 input tokens (10000 > 16384 - 16000).",
+    "vllm, later": "You passed 16000 input tokens and requested 512 output tokens. However, the model's context length "
+    "is only 16384 tokens, resulting in a maximum input length of 15872 tokens.",
+    "sglang": "Requested token count exceeds the model's maximum context length of 16384 tokens. You requested a total "
+    "of 24192 tokens: 16000 tokens from the input messages and 8192 tokens for the completion.",
+    "llama.cpp": 'the request exceeds the available context size", "n_prompt_tokens":16000,"n_ctx":16384, "x": "',
+}
+
+
+@pytest.mark.parametrize("words", CONTEXT.values(), ids=CONTEXT)
+def test_a_context_that_the_server_tells(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.engines import flaky_server
+
+    refusal = (400, {}, b'{"error": {"message": "' + words.encode() + b'"}}')
+    monkeypatch.setitem(flaky_server.REPLIES, "too long", lambda r: refusal)
+    fits = "the model reads 16,384 tokens and this prompt has 16,000; 12 were asked for: use --max-tokens 384"
+    with FlakyServer(lambda seed: "too long" if seed == 0 else GOOD, visits=1e9) as server:
+        with pytest.raises(ReliftError, match=f"1 of 9 asks got no answer; the first, q0/0/0: status 400: {fits}"):
+            ask_all(server, asks_of(9))
+        assert (server.asked[0], sum(server.sold.values())) == (1, 8)
+        server.behaviour_of = lambda seed: "too long"
+        with pytest.raises(ReliftError, match=f"the server refuses: status 400: {fits}"):
+            ask_all(server, asks_of(9), concurrency=1)
+
+
+FIELDS = {
+    "mistral": ('{"detail":[{"type":"extra_forbidden","loc":["body","seed"],"msg":"Extra inputs are not permitted"}]}',
+                422, "seed", "leave it out with --engine-option omit=seed"),
+    "openai": ('{"error": {"message": "Unsupported parameter: \'max_tokens\' is not supported with this model. Use '
+               '\'max_completion_tokens\' instead."}}', 400, "max_tokens",
+               "use --engine-option length_field=max_completion_tokens"),
+    "value": ('{"error": {"message": "Unsupported value: \'temperature\' does not support 0.6 with this model."}}', 400,
+              "temperature", "leave it out with --engine-option omit=temperature"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "status", "field", "mend"), FIELDS.values(), ids=FIELDS)
+def test_a_field_that_the_server_does_not_take(
+    body: str, status: int, field: str, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.engines import flaky_server
+
+    monkeypatch.setitem(flaky_server.REPLIES, "strict", lambda r: (status, {}, body.encode()))
+    models = {"data": [{"id": "tiny", "owned_by": "somebody"}]}
+    with FlakyServer(lambda seed: "strict", visits=1e9, models=models) as server:
+        with pytest.raises(ReliftError, match=f"the server does not take {field}: {mend}"):
+            ask_all(server, asks_of(9, turns=True), api="chat", concurrency=1)
+        assert sum(server.asked.values()) == 1
+
+
+def test_fields_are_left_out_where_asked_and_where_they_are_the_standards() -> None:
+    models = {"data": [{"id": "tiny", "owned_by": "somebody"}]}
+    with FlakyServer(models=models) as server:
+        ask_all(server, asks_of(1, turns=True), api="chat")
+        plain = {"model", "messages", "max_tokens", "temperature", "top_p", "seed"}
+        assert set(server.requests[-1][2]) == plain
+        changed = {"api": "chat", "omit": ("top_p",), "length_field": "max_completion_tokens"}
+        ask_all(server, asks_of(1, turns=True), **changed)
+        assert set(server.requests[-1][2]) == plain - {"top_p", "max_tokens"} | {"max_completion_tokens"}
+        assert engine_for(server, **changed).describe()["omitted"] == ["top_p"]
+        with pytest.raises(InputError, match="no setting of a request is 'topp'; nearest: top_p"):
+            engine_for(server, omit=("topp",))
+        with pytest.raises(InputError, match="length_field=tokens: use max_tokens or max_completion_tokens"):
+            engine_for(server, length_field="tokens")
+
+
+def test_a_server_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers three asks and is gone; what was bought is kept, and bought once."""
+    monkeypatch.setattr(openai_session, "GONE_SECONDS", 0.5)
+    got: list[int] = []
+    with FlakyServer(lambda seed: GOOD if seed < 3 else "hangs", visits=1e9) as server:
+        options = {"ledger": tmp_path / REQUESTS, "concurrency": 2, "deadline_seconds": 60.0}
+        with engine_for(server, **options) as engine, pytest.raises(ServerGone) as error:
+            for i, _ in engine.stream(asks_of(20), WARM):
+                got.append(i)
+                if len(got) == 3:
+                    server.stop()
+    assert error.value.exit_status == 5
+    assert "3 of 20 asks were answered and are kept: start it, then the same command again" in str(error.value)
+    assert "--max-num-batched-tokens 6 (the prompts under way)" in str(error.value)  # two of three tokens
+    assert sorted(got) == [0, 1, 2] and len(read_ledger(tmp_path / REQUESTS).replies) == 3
 
 
 def test_tokens_that_the_server_does_not_count() -> None:

@@ -292,12 +292,85 @@ def chains(rng: random.Random) -> Case:
     return Case(root, right, [f"{2 * n**0.5:.2f}", rf"2\sqrt{{{n + 1}}} \approx {2 * n**0.5:.2f}"])
 
 
+def spelled_numbers(rng: random.Random) -> Case:
+    """Numbers in words with a sign, a scale or a part."""
+    n = rng.randint(2, 9)
+    word = "zero one two three four five six seven eight nine".split()[n]
+    under, part = rng.choice(
+        [(2, "halves"), (3, "thirds"), (4, "quarters"), (4, "fourths"), (5, "fifths"), (8, "eighths")]
+    )
+    fraction = rf"\frac{{{n}}}{{{under}}}"
+    cases = [
+        Case(f"-{n}", [f"negative {n}", f"minus {word}", rf"\text{{negative {word}}}"], [str(n), word]),
+        Case(str(100 * n), [f"{word} hundred", f"{n} hundred"], [f"{word} thousand", word]),
+        Case(fraction, [f"{word} {part}", rf"\text{{{word} {part}}}", f"{word}-{part}"], [f"{word} ninths", word]),
+        Case(rf"{n}\%", [f"{word} percent", f"{n} per cent"], [f"{word} hundred", "eleven percent"]),
+    ]
+    return rng.choice(cases)
+
+
+def currencies(rng: random.Random) -> Case:
+    n = rng.randint(2, 99)
+    right = [f"USD {n}", rf"\text{{USD }}{n}", f"{n} USD", f"usd {n}.00"]
+    return Case(rf"\${n}", right, [f"EUR {n}", f"USD {n + 1}", f"GBP {n}"])
+
+
+def domains(rng: random.Random) -> Case:
+    """A formula with the numbers that its variable stands for behind it, said by one side alone."""
+    a, b, k = rng.randint(2, 9), rng.randint(1, 9), rng.choice("nkm")
+    gold = f"{a}{k}^2+{b}"
+    right = [rf"{gold}, {k}\in\mathbb{{N}}", rf"{gold}\ ({k}\in\mathbb{{Z}})", rf"{b}+{a}{k}^2,\ {k}\in\mathbb{{Z}}^+",
+             rf"{gold}, {k}\neq 0", rf"{gold}\text{{ for some constant }}{k}",
+             rf"{gold}, \text{{ where }} {k} \text{{ is a real number}}"]  # fmt: skip
+    wrong = [rf"{a}{k}^2-{b}, {k}\in\mathbb{{N}}", rf"{a + 1}{k}^2+{b}\ ({k}\in\mathbb{{Z}})", rf"{a}{k}+{b}"]
+    return Case(gold, right, wrong)
+
+
+def rates(rng: random.Random) -> Case:
+    n = rng.randint(2, 99)
+    right = [f"{n} km/h", rf"{n}\text{{ km/h}}", f"{n} miles/hour", f"{n} m/s", rf"{n}\ \mathrm{{m/s}}"]
+    return Case(str(n), right, [f"{n + 1} km/h", f"{n}/3", rf"{n}\cdot 3"])
+
+
+def negative_exponents(rng: random.Random) -> Case:
+    a, k = rng.randint(2, 9), rng.randint(2, 19)
+    raised = str(k).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    right = [f"{a}×10^−{k}", f"{a}×10⁻{raised}", rf"{a}\cdot 10^-{k}", f"{a}e-{k}", rf"\frac{{{a}}}{{10^{{{k}}}}}"]
+    return Case(rf"{a}\times 10^{{-{k}}}", right, [rf"{a}\times 10^{{{k}}}", rf"{a}\cdot10^-{k + 1}", f"-{a}"])
+
+
+def floors(rng: random.Random) -> Case:
+    n = rng.randint(2, 9)
+    gold = rf"\lfloor x/{n}\rfloor"
+    return Case(gold, [f"⌊x/{n}⌋", rf"\left\lfloor x/{n}\right\rfloor"], [])
+
+
+def hours(rng: random.Random) -> Case:
+    hour = rng.randint(1, 11)
+    right = [f"{hour} PM", f"{hour}:00 p.m.", f"{hour + 12}:00", rf"{hour}\text{{ p.m.}}"]
+    return Case(rf"{hour}:00\text{{ p.m.}}", right, [f"{hour} AM", f"{hour}:01 PM", f"{hour + 1} PM"])
+
+
+def introductions(rng: random.Random) -> Case:
+    n = rng.randint(10, 99)
+    right = [rf"\text{{Therefore, }}{n}", rf"\text{{Thus }}{n}", f"Hence {n}", rf"\text{{Finally, }}x={n}"]
+    return Case(str(n), right, [rf"\text{{Therefore, }}{n + 1}", rf"\text{{Thus not }}{n}", rf"\text{{Hence }}-{n}"])
+
+
+def products_of_letters(rng: random.Random) -> Case:
+    """Mm and mM are products, no millimetres."""
+    n = rng.randint(2, 9)
+    return Case(f"{n}Mm", [rf"{n}\cdot M\cdot m", f"{n} M m", f"{n}mM"], [f"{n}m^2", f"{n}M^2", f"{n + 1}Mm"])
+
+
 def boxes_of_parts(rng: random.Random) -> Case:
     a, b = rng.sample(range(1, 99), 2)
     right = [
         rf"(a) \boxed{{{a}}} (b) \boxed{{{b}}}",
         rf"$\boxed{{{a}}}$ and $\boxed{{{b}}}$",
         rf"x=\boxed{{{a}}}, y=\boxed{{{b}}}",
+        f"1. $\\boxed{{{a}}}$\n2. $\\boxed{{{b}}}$",
+        rf"Part A: \boxed{{{a}}}, Part B: \boxed{{{b}}}",
     ]
     return Case(f"{a}, {b}", right, [rf"\boxed{{{a}}}", rf"(a) \boxed{{{a}}} (b) \boxed{{{b + 100}}}"], texts=True)
 
@@ -318,7 +391,9 @@ def answer_lines(rng: random.Random) -> Case:
     n = rng.randint(2, 900)
     right = [f"#### {n}", f"so\n#### {n}", f"Answer: `{n}`", f"The answer is {n} because it fits.", f"答案：{n}", f"Ответ: {n}",  # noqa: E501
              f"Respuesta: {n}", f"**Final Answer**\n\n{n}", f"ANSWER: {n}", f"The answer is: {n}", f"Answer: ${n}$",
-             f"\\beginboxed{{{n}}}", f"\\\\boxed{{{n}}}", f"\x08oxed{{{n}}}"]  # fmt: skip
+             f"Die Antwort ist {n}.", f"La réponse est {n}.", f"The answer is equal to {n}.", f"The answer must be {n}.",  # noqa: E501
+             f"The answer would be {n}.", f"The answer is {n}, since 3*7={n + 1}.", f"\\beginboxed{{{n}}}", f"\\\\boxed{{{n}}}",  # noqa: E501
+             f"\x08oxed{{{n}}}"]  # fmt: skip
     wrong = [f"#### {n + 1}", f"ANSWER: 7{n}", f"The answer is {n + 1} because {n} is too small", f"The answer is not {n}",  # noqa: E501
              f"\\boxed{{{n}}} Wait, \\boxed{{", f"<answer>{n}</answer> or <answer>4", f"The answer is {n} or {n + 1}"]  # fmt: skip  # noqa: E501
     return Case(str(n), right, wrong, texts=True)
@@ -329,7 +404,8 @@ KINDS: dict[str, Make] = {
     for make in (
         letters, percent, scales, squares, units, areas, money, thousands, mixed, repeating, superscripts, roots, clocks,  # noqa: E501
         ratios, factorials, double_factorials, scripts, bases, ellipses, recurrences, planes, circles, qualifiers,
-        comparisons, parities, families, lists, assignments, plus_minus, damaged, inequalities, chains, boxes_of_parts,
-        money_lines, answer_lines,
+        comparisons, parities, families, lists, assignments, plus_minus, spelled_numbers, currencies, domains,
+        rates, negative_exponents, floors, hours, introductions, products_of_letters, damaged, inequalities, chains,
+        boxes_of_parts, money_lines, answer_lines,
     )
 }  # fmt: skip

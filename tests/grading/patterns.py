@@ -38,13 +38,13 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_LINE_IS_DONE": "scan",
     },
     "compare": {
+        "_CHOOSE": "match",
         "_NAMED": "scan",
         "_COMMAND": "scan",
         "_CHOICE": "scan",
         "_INEQUALITY": "scan",
     },
     "damage": {
-        "_DAMAGED": "scan",
         "_CONTROL": "scan",
     },
     "exact": {
@@ -56,6 +56,7 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_TAG": "scan",
     },
     "golds": {
+        "_WORD": "scan",
         "_FORMULAS": "scan",
         "_NUMPY": "scan",
         "_DOT_BEFORE_SLASH": "scan",
@@ -63,6 +64,9 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_WHOLE_NUMBER": "scan",
     },
     "latex": {
+        "_NEGATIVE_EXPONENT": "scan",
+        "_LEADING_WORD": "scan",
+        "_CURRENCY": "scan",
         "_TEXT": "scan",
         "_TEXT_WORD": "scan",
         "_MARKED_PERCENT": "scan",
@@ -199,6 +203,10 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_NAME": "scan",
     },
     "words": {
+        "_RELATION": "scan",
+        "_CONSTANT": "match",
+        "_MEMBER": "scan",
+        "_DIGITS": "match",
         "_QUANTIFIED": "scan",
         "_WORD": "scan",
         "_ARTICLE": "scan",

@@ -63,3 +63,19 @@ def test_the_first_rows_are_named() -> None:
         check(questions(["a\nb", "c", "d", "e"], "exact"))
     assert "row 1: 'a b' is no number; row 2: 'c' is no number; row 3: 'd' is no number;" in str(caught.value)
     assert "row 4" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gold", "reason"),
+    [
+        (r"We get $x=3$, so \boxed{3}", r"is a whole solution (it contains \boxed)"),
+        ("so 3 + 4 = 7\n#### 7", "is a whole solution (it contains ####)"),
+        (r"\boxed{10-2\sqrt{5}}", None),
+        (r"$\boxed{\frac{1}{2}}$.", None),
+        (r"\boxed{1} or \boxed{2}", r"is a whole solution (it contains \boxed)"),
+    ],
+)
+def test_golds_that_are_solutions_are_named(gold: str, reason: str | None) -> None:
+    with Grader(workers=1) as grader:
+        found = [said for _, said in unreadable_golds(questions([gold], "math"), grader)]
+    assert found == ([] if reason is None else [reason])

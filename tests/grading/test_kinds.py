@@ -54,6 +54,32 @@ def test_right_spellings_as_golds_refuse_what_is_wrong(scorer: MathScorer, kind:
                 assert strict, (gold, text)  # a gold without its unit, sign or base takes any
 
 
+@pytest.mark.parametrize(
+    ("gold", "text"),
+    [
+        (r"x>26", r"x>26, x\in\mathbb{Z}"),
+        (r"x>26", r"x>26, x\neq 27"),
+        (r"x\ne 0", r"x"),
+        (r"n\mid 12, n\in\mathbb{N}", r"n\mid 12, n\in\mathbb{Z}"),
+        (r"2k\pi, k\in\mathbb{Z}", r"2k\pi, k\in\mathbb{N}"),
+        (r"x^2, x\ne 1", r"x^2, x\ne 2"),
+        (r"\lfloor x/8\rfloor", "⌈x/8⌉"),
+        (r"\lfloor x/8\rfloor", "⌊x/9⌋"),
+        ("5M^2", "5"),
+        ("3G", "3"),
+        ("3", "3G"),
+        ("2S", r"2\text{ seconds}"),
+        (r"\pounds 5", r"\$5"),
+        ("£5", "5 dollars"),
+        ("C(5,2)", "10"),
+    ],
+)
+def test_what_looks_alike_is_not_accepted(scorer: MathScorer, gold: str, text: str) -> None:
+    """Domains, capital letters and currencies that a looser reading would leave out."""
+    (found,) = scorer.judge([Submission(gold, rf"\boxed{{{text}}}", kind="math")])
+    assert found.verdict is not Verdict.correct, found
+
+
 def reported() -> Path | None:
     """A file of pairs that people reported, where one is at hand (RELIFT_REPORTED_PAIRS, or beside the checkout)."""
     named = os.environ.get("RELIFT_REPORTED_PAIRS")

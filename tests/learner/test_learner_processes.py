@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,16 +22,13 @@ from tests.learner.two_processes import SETTINGS, SPECS, train, work
 ROOT = Path(__file__).parents[2]
 
 
-def run_two(folder: Path, kind: str) -> None:
+def run_group(folder: Path, kind: str, n: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     command = [sys.executable, "-m", "tests.learner.two_processes", str(folder), kind]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen([*command, str(rank), "2", port], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
+    settings: dict[str, Any] = {"cwd": ROOT, "env": os.environ | {"OMP_NUM_THREADS": "1"}, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen([*command, str(rank), str(n), port], text=True, **settings) for rank in range(n)]
     try:
         for process in processes:
             _, errors = process.communicate(timeout=120)
@@ -52,8 +50,11 @@ def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    work(one, kind)
-    run_two(two, kind)
+    if kind == "mixed":
+        run_group(one, kind, 1)  # sharded over itself, in a group that other tests' forks must not inherit
+    else:
+        work(one, kind)
+    run_group(two, kind, 2)
     # Two processes cut other micro-batches than one, and bfloat16 rounds by them: at lr 1e-2 that grows to 1.3 %.
     off = 3e-2 if kind == "mixed" else 1e-6
     for mine, theirs in zip(rows_of(two)[0], rows_of(one)[0], strict=True):
@@ -68,6 +69,8 @@ def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:
     assert all(torch.equal(end[n], again[n]) for n in end)
     assert rows_of(two)[1] == rows_of(two)[0][2:]
 
+    if kind == "mixed":
+        return
     # One process continues from the file of two.
     learner = Learner(tiny_model(tied=kind != "untied"), SPECS, token_budget=60, **SETTINGS[kind])
     learner.load_state_dict(load_file(two / "middle.safetensors"), rows_of(two)[2])

@@ -64,7 +64,6 @@ SPOILERS: dict[str, Callable[[Path], None]] = {
     "manifest missing": lambda path: (path / "manifest.json").unlink(),
     "manifest edited": spoil_manifest,
     "manifest empty": lambda path: (path / "manifest.json").write_bytes(b""),
-    "link": lambda path: [(path / "state.json").unlink(), (path / "state.json").symlink_to("/etc/hostname")] and None,
     "commit gone": lambda path: (path.parent.parent / "commits" / "step-000002.json").unlink(),
     "another commit": lambda path: (path.parent.parent / "commits" / "step-000002.json").write_bytes(
         record_bytes({"step": 2, "run_id": "run-1", "files": {}})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relift.errors import InputError
+from relift.errors import InputError, StoreError
 from relift.store import resolve_runs
 from tests.synthetic import write_run
 
@@ -50,7 +50,7 @@ def test_a_run_that_cannot_be_read_is_left_out_of_the_sound_ones(runs: Path, tmp
     assert [run.name for run in found.sound()] == ["rl", "sft"]
     assert list(found.unreadable) == [tmp_path / "cut"]
     assert found.lines()[0].startswith("left out: ") and "run.json" in found.lines()[0]
-    with pytest.raises(InputError, match=r"run\.json"):
+    with pytest.raises(StoreError, match=r"run\.json: damaged"):
         resolve_runs([tmp_path]).sound()
 
 

@@ -101,7 +101,17 @@ def test_tables_of_other_types_are_refused(folder: Path) -> None:
     assert any("columns differ from those of the schema" in problem for problem in check_run(folder).problems)
 
 
-@pytest.mark.parametrize("name", ["updates", "run.json", "weights/step-000001", ".lock"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "updates",
+        "run.json",
+        "weights/step-000001",
+        ".lock",
+        "weights/step-000001/state.json",
+        "commits/step-000000.json",
+    ],
+)
 def test_links_in_a_run_folder_are_not_written_through(folder: Path, tmp_path: Path, name: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     (folder / name).rename(elsewhere)

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
 from relift.config import preset_names
-from relift.engines.tokens import AttemptRequest, Sampling
+from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, OutOfMemory
 from relift.learner.activations import count_saved, kept_by
@@ -126,7 +126,7 @@ def test_the_heads_buffers_stay_within_the_chunks(dtype: torch.dtype) -> None:
 def test_keys_and_values_are_what_the_sampler_reserves() -> None:
     model = tiny_model()
     sampler, shape = TorchSampler(model, batch_rows=16), shape_of(model.config)
-    sampler.generate([AttemptRequest(tuple(range(3, 13)), (1,) * 16)], Sampling(max_tokens=54))
+    sampler.generate([Request(tuple(range(3, 13)), (1,) * 16)], Sampling(max_tokens=54))
     assert shape.cache_elements == 2 * 2 * 2 * 8  # keys and values, layers, heads, width
     assert sampler._cache is not None and sampler._cache.columns == 64
     assert sampler._cache.n_bytes == 16 * 64 * shape.cache_elements * 4
@@ -183,6 +183,16 @@ def test_the_number_of_gpus_and_what_to_lower(tiny_folder: Path) -> None:
         dry_run(load_config("relift", overrides=["model.max_positions=none"]), gpus=1, gpu_gib=80)
 
 
+def test_a_teacher_is_a_second_model(tiny_folder: Path) -> None:
+    """A recipe that distills needs one, and its weights lie beside the learner's."""
+    sets = [f"model.path={tiny_folder}", *AS_IS, "rollout.max_tokens=64", "data.max_prompt_tokens=32"]
+    with pytest.raises(InputError, match="set teacher.path"):
+        dry_run(load_config("relift", overrides=[*sets, "recipe=opd"]), gpus=1, gpu_gib=8)
+    config = load_config("relift", overrides=[*sets, "recipe=opd", f"teacher.path={tiny_folder}"])
+    found = dry_run(config, gpus=2, gpu_gib=8)
+    assert of_part(found, "teacher's weights") == of_part(found, "weights")
+
+
 def test_the_command(tmp_path: Path, tiny_folder: Path) -> None:
     """Nothing is written; a model that nobody can look up, and a demand for too little memory, are one line each."""
     names = [f"model.path={tiny_folder}", *AS_IS]
@@ -197,7 +207,7 @@ def test_the_command(tmp_path: Path, tiny_folder: Path) -> None:
 
 
 def test_data_is_read_and_checked(tmp_path: Path) -> None:
-    """What a run would refuse, the dry run refuses; what it would train on is counted."""
+    """Refuse what a run would refuse, and count what it would train on."""
     from tests.test_prompts import make_tokenizer
 
     folder = tmp_path / "model"

@@ -156,7 +156,7 @@ def test_one_that_dies_ends_the_other_in_a_line_and_both_take_it_up(config: Path
 
 
 def test_each_process_writes_its_share_of_a_checkpoint(one: Path, two: Path) -> None:
-    """What they write together is a checkpoint that transformers loads, configured as one alone writes it."""
+    """Load with transformers what they wrote together; it is configured as one alone writes it."""
     step = "weights/step-000006"
     names = {path.name for path in (two / step).iterdir()}
     for number in ("00001", "00002"):

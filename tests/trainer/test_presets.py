@@ -70,6 +70,8 @@ def test_a_preset_starts_on_the_stock_checkpoint(tmp_path: Path, stock: Path, qu
         own["rope_parameters"] = {"rope_type": "default", "rope_theta": theta}
         (model / "config.json").write_text(json.dumps(own))
     overrides = [f"model.path={model}", f"data.questions={questions}", "model.device=cpu"]
+    assert load_config(name).model.compute == "bfloat16"
+    overrides.append("model.compute=none")  # no process group here (tests/learner/test_mesh_of_one.py)
     config = load_config(name, overrides=overrides)
     lines: list[str] = []
     with open_run(config, tmp_path / "run", warn=lines.append) as run:

@@ -9,6 +9,7 @@ from relift.analysis import (
     assign_bands,
     compare_runs,
     difference_from_base,
+    mean_difference,
     paired_difference,
     read_counts,
     read_trajectories,
@@ -145,3 +146,8 @@ def test_a_run_is_not_compared_with_itself() -> None:
     rows = _trajectories([(0, 0, 1, 0), (5, 0, 1, 4)])
     with pytest.raises(InputError, match="are the same run"):
         compare_runs(rows, a="rl", b="r")
+
+
+def test_differences_that_are_all_equal_have_no_interval() -> None:
+    found = mean_difference(np.array([0.25, 0.25, 0.25]))
+    assert found["difference"] == 0.25 and np.isnan(found["low"]) and np.isnan(found["high"])

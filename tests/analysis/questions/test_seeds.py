@@ -42,6 +42,13 @@ def test_a_method_is_the_mean_of_its_seeds() -> None:
     assert three["high"] - three["mean"] == pytest.approx(4.302653 * 0.0577350, rel=1e-5)
 
 
+def test_seeds_that_are_all_equal_have_no_interval() -> None:
+    found = over_seeds(np.array([0.1, 0.1, 0.1]))
+    assert found["mean"] == pytest.approx(0.1) and np.isnan(found["low"]) and np.isnan(found["high"])
+    equal = difference_from_base(world()).assign(difference=0.25)
+    assert methods_from_base(equal, METHODS)[["low", "high"]].isna().all(axis=None)
+
+
 def test_methods_of_one_seed_have_no_p_value() -> None:
     from_base = methods_from_base(difference_from_base(world()), METHODS)
     one = compare_methods(from_base, a="rl", b="sft")

@@ -31,8 +31,10 @@ def test_everything_that_the_runs_allow_is_written(folders: dict[str, Path], tmp
     told: list[str] = []
     runs = [folders["base"], folders["rl"], folders["relift"]]
     result = analyze(runs, tmp_path / "out", tell=told.append, **QUICK)
-    # the synthetic runs have no benchmark scores and no log-probabilities under the base
-    assert {one.name for one in result.left_out} == {"scores", "base_perplexity", "forgetting"}
+    # the synthetic runs have no benchmark scores, no log-probabilities under the base, and one seed of each method
+    one_seed = {"seeds", "band_accuracy_by_seed"}
+    unrecorded = {"scores", "base_perplexity", "forgetting", "pass_at_k_two_verdicts", "learnt_by_likelihood"}
+    assert {one.name for one in result.left_out} == {*unrecorded, *one_seed, "discovery"}  # none is plain GRPO
     assert len(told) == len(FIGURES) + len(TABLES)
     for one in result.made:
         assert all(path.stat().st_size > 0 for path in one.files) and "nan" not in one.caption
@@ -83,7 +85,9 @@ def test_runs_with_other_questions_share_no_figure_of_them(folders: dict[str, Pa
 
 
 def test_what_is_asked_for_wrongly_is_said_at_once(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no figure or table f99; there are changes, band_accuracy"):
+    with pytest.raises(
+        InputError, match="no figure or table f99; there are changes, seeds, smallest_change, band_accuracy"
+    ):
         analyze([folders["rl"]], tmp_path, only=["f99"])
     with pytest.raises(InputError, match="no run is called 'sft'; the frame holds: rl"):
         analyze([folders["rl"]], tmp_path, base="sft")

@@ -43,6 +43,20 @@ def test_harm_stands_beside_gain() -> None:
     ]
 
 
+def test_the_frozen_copy_is_never_called_better_or_worse() -> None:
+    rows = [_change("rl", "all", "all", 0.1, 0.2), _change("frozen", "all", "all", 0.01, 0.03)]
+    beside = [{"control_difference": 0.02, "excess": excess} for excess in (0.13, 0.0)]
+    changes = pd.DataFrame([row | of for row, of in zip(rows, beside, strict=True)])
+    copies = pd.DataFrame(
+        [{"run_id": "rl", "claim": "newly solved", "count": 9, "frozen": 4, "excess": 5, "low": 1.0, "high": 9.0}]
+    )
+    said = letter({"difference_from_base": changes, "frozen_copy": copies}, {"rl": "RL", "frozen": "copy"})
+    assert said[1] == "Surely better than the base, in points: RL on all questions by +15.0 [10.0, 20.0]."
+    assert said[3].endswith(
+        "The frozen copy itself differs from the base on all questions by +2.0 [1.0, 3.0]: by chance."
+    )
+
+
 def test_json_and_checks_hold_the_same_facts(tmp_path: Path) -> None:
     write_run(tmp_path / "base", n_questions=60, n_steps=0, learn=0.0, seed=1, name="base")
     write_run(tmp_path / "rl", n_questions=60, n_steps=4, learn=0.6, seed=2, probe_every=2)

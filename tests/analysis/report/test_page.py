@@ -190,7 +190,7 @@ def test_everything_that_the_runs_allow_is_in_one_file(folders: dict[str, Path],
     report = write_report(runs, tmp_path / "report.html", resamples=20, tell=told.append)
     text = (tmp_path / "report.html").read_bytes()
     page = check_inert(text.decode())
-    assert len(text) < 5_000_000 and len(page.of("src")) == len(report.figures) == 25
+    assert len(text) < 5_000_000 and len(page.of("src")) == len(report.figures) == 30
     topics = [topic for topic, _ in report.findings()]
     assert topics[:3] == ["Accuracy", "By what the base model could do", "Moves between bands, beside those of chance"]
     assert "Runs against each other" in topics and "Demonstrations" in topics

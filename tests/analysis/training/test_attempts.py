@@ -5,11 +5,13 @@ import pytest
 from relift.analysis import (
     MissingColumn,
     base_perplexity,
+    caption_length_accuracy,
     drift,
     forgetting_drift,
     grader_health,
     group_signal,
     length_accuracy,
+    plot_length_accuracy,
     retention,
 )
 from relift.errors import InputError
@@ -33,6 +35,17 @@ def test_length_deciles_by_hand() -> None:
     assert found["truncated_share"].tolist() == [0] * 9 + [1]
     assert found["low"].isna().all()  # one question: nothing to resample
     assert len(length_accuracy(attempts("cw", n_tokens=5))) == 1  # equal lengths stay together
+
+
+def test_splits_are_not_mixed_in_accuracy_by_length() -> None:
+    # short answers to easy questions, all right, and to hard ones, all wrong: together they would be at 1/2
+    both = pd.concat([attempts("cccc", question="easy", n_tokens=3), attempts("wwww", question="hard", n_tokens=3)])
+    groups = pd.Series({"easy": "test", "hard": "longer"})
+    found = length_accuracy(both, groups=groups)
+    assert found[["group", "accuracy", "n_attempts"]].to_numpy().tolist() == [["test", 1, 4], ["longer", 0, 4]]
+    assert length_accuracy(both)["accuracy"].tolist() == [0.5]
+    assert "each split apart" in caption_length_accuracy(found) and "apart" not in caption_length_accuracy(found[:1])
+    assert plot_length_accuracy(found).shape == (2, 2)
 
 
 def test_group_signal_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""List the numbers of a finished step by name, for whoever follows a run from outside. Numpy only."""
+"""List the numbers of a step that experiment trackers are sent. Numpy only."""
 
 from __future__ import annotations
 

@@ -1,13 +1,19 @@
-"""Weights in float32, computing in bfloat16: FSDP2 on a mesh of one. Nothing stands still for lack of bits."""
+"""Compute in bfloat16 over weights in float32: FSDP2 on a mesh of one, and the settings of memory beside it.
+
+test_mesh_of_one.py runs these tests, in a process of their own.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from relift.engines.attention_rules import attend_fused, repeats_heads
 from relift.engines.first_layers import layers_of
-from relift.engines.tokens import AttemptRequest, Sampling
+from relift.engines.tokens import Request, Sampling
 from relift.engines.torch_sampler import TorchSampler
 from relift.errors import InputError, OutOfMemory
 from relift.learner.distributed import full
@@ -16,7 +22,10 @@ from relift.learner.losses import sft
 from relift.learner.optim import OptimizerSpec
 from relift.learner.update import TrainSequence, Update
 from relift.schema import UpdateKind
+from relift.trainer.loop import Interrupted, train
+from relift.trainer.setup import open_run
 from tests.learner.tiny import VOCABULARY, component, some_sequences, tiny_model
+from tests.resume.harness import config_of, contents, lay_inputs
 
 STEPS, LR = 50, 1e-6
 SPECS = {"sft": OptimizerSpec(lr=LR, weight_decay=0.0)}
@@ -97,7 +106,7 @@ def test_the_samplers_copy_computes_as_the_learner_does() -> None:
     sampler.publish(learner.model_state_dict(), version=1)
     published = {name: tensor.bfloat16() for name, tensor in learner.model_state_dict().items()}
     assert all(torch.equal(published[name], tensor) for name, tensor in sampler._model.state_dict().items())
-    request = AttemptRequest((3, 4, 5), (1, 2, 3, 4))
+    request = Request((3, 4, 5), (1, 2, 3, 4))
     answers = sampler.generate([request], Sampling(max_tokens=12))[0]
     scores = learner.score([TrainSequence(request.prompt_ids, a.token_ids_T) for a in answers])
     gap = max(float(abs(s - a.logprobs_T).max()) for s, a in zip(scores, answers, strict=True))
@@ -136,7 +145,7 @@ def test_memory_that_runs_out_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         learner.score(some_sequences(2))
     monkeypatch.setattr("relift.engines.torch_sampler.DecodingBatch", fail)
     with pytest.raises(OutOfMemory, match=r"sampling: out of memory .*rollout.batch_rows \(now 16\)") as caught:
-        sampler.generate([AttemptRequest((3,), (1,))], Sampling(max_tokens=2))
+        sampler.generate([Request((3,), (1,))], Sampling(max_tokens=2))
     assert caught.value.exit_status == 4
 
 
@@ -154,3 +163,23 @@ def test_shared_heads_repeated_give_what_shared_heads_give() -> None:
 def test_the_chunk_of_logits_changes_rounding_alone() -> None:
     whole, small = Learner(tiny_model(), {}), Learner(tiny_model(), {}, head_chunk=3 * VOCABULARY)
     torch.testing.assert_close(gradient(small), gradient(whole), rtol=1e-5, atol=1e-5)
+
+
+def test_a_run_in_bfloat16_is_stopped_and_taken_up(tmp_path: Path) -> None:
+    """What it records is bit for bit what it records without the stop; its checkpoint holds float32."""
+    inputs = lay_inputs(tmp_path)
+    exact = config_of(inputs, steps=4)
+    config = exact.model_copy(update={"model": exact.model.model_copy(update={"compute": "bfloat16"})})
+    straight, stopped = tmp_path / "a" / "run", tmp_path / "b" / "run"
+    with open_run(config, straight) as run:
+        assert run.learner.compute == torch.bfloat16  # type: ignore[attr-defined]
+        train(run)
+    with open_run(config, stopped) as run, pytest.raises(Interrupted):
+        run.stop_requested = lambda: run.step == 2
+        train(run)
+    with open_run(config, stopped) as run:
+        assert run.step == 2
+        train(run)
+    assert contents(stopped) == contents(straight)
+    weights = load_file(straight / "weights/step-000004/model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
