@@ -84,7 +84,8 @@ def written(record: Record, step: int = 1) -> RunReader:
 def test_a_row_per_attempt() -> None:
     frame = attempts_frame(ANSWERS, decoding="rollout")
     rows = frame.astype(object).where(frame.notna(), None)
-    assert rows.drop(columns=["policy_version", "decoding_id", "grader_agrees"]).to_numpy().tolist() == [
+    elsewhere = ["policy_version", "decoding_id", "grader_agrees", "rewards", "used_in_update"]
+    assert rows.drop(columns=elsewhere).to_numpy().tolist() == [
         # question, attempt, help, verdict, rule, reward, finish, tokens, answer, log-probability, entropy, seed, text
         [2, 0, "none", "undecided", "none.crash", None, "stop", 4, None, -1.0, 0.5, 1, "two a"],
         [2, 1, "none", "wrong", "none.truncated", 0.0, "length", 8, None, -2.0, 0.5, 2, "two b"],
