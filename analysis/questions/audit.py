@@ -67,8 +67,9 @@ def audit(
 def frozen_copy(trajectories: pd.DataFrame, *, base: str | None = None, control: str | None = None) -> pd.DataFrame:
     """Tabulate what each run shows beside what a frozen copy shows: one row per run and claim.
 
-    Columns: run_id, run, step, claim, count (of the run), frozen (of the copy), excess, low, high (95 %, Student's t
-    over questions), n_questions. The copy is `control` at its last probe, or the base's draw 1; draw 0 of all else.
+    Columns: run_id, run, step, claim, count (of the run), frozen (of the copy), excess, low, high (95 %,
+    stats.paired_counts), n_questions. The copy is `control` at its last probe, or the base's draw 1; of all else it is
+    draw 0.
     """
     rows = []
     for run_id, sides in _all_sides(trajectories, base=base, control=control):
@@ -83,7 +84,7 @@ def frozen_copy(trajectories: pd.DataFrame, *, base: str | None = None, control:
             ("rate up by a quarter", rate["end"] >= rate["base"] + 0.25, rate["frozen"] >= rate["base"] + 0.25),
             ("rate down by a quarter", rate["end"] <= rate["base"] - 0.25, rate["frozen"] <= rate["base"] - 0.25),
         ):
-            low, high = _excess(end, frozen)
+            low, high = stats.paired_counts(end, frozen)
             excess = int(end.sum()) - int(frozen.sum())
             rows.append((run_id, sides.run, sides.step, claim, int(end.sum()), int(frozen.sum()), excess, low, high, n))
     names = ["run_id", "run", "step", "claim", "count", "frozen", "excess", "low", "high", "n_questions"]
@@ -134,15 +135,6 @@ def _rate(counts: pd.DataFrame) -> Any:
     return (counts["n_correct"] / counts["n_decided"]).to_numpy(float)
 
 
-def _excess(end_Q: Any, frozen_Q: Any) -> tuple[float, float]:
-    """Bound the run's count less the copy's (95 %, Student's t over questions; null ends of one question)."""
-    difference_Q = end_Q.astype(float) - frozen_Q.astype(float)
-    if len(difference_Q) < 2:
-        return np.nan, np.nan
-    estimate = stats.paired_t(difference_Q)
-    return estimate.low * len(difference_Q), estimate.high * len(difference_Q)
-
-
 def _seeds_of(methods: pd.DataFrame, run_id: str) -> int:
     own = methods[methods["run_id"] == run_id]
     return int((methods["method"] == own["method"].iloc[0]).sum()) if len(own) else 1
@@ -153,7 +145,7 @@ Check = tuple[str, str, str, bool | None, str]
 
 def _expansion(sides: _Sides, copy: str) -> Check:
     base_Q, end_Q, frozen_Q = (_solved(counts) for counts in (sides.base, sides.end, sides.frozen))
-    low, high = _excess(~base_Q & end_Q, ~base_Q & frozen_Q)
+    low, high = stats.paired_counts(~base_Q & end_Q, ~base_Q & frozen_Q)
     found, chance = int((~base_Q & end_Q).sum()), int((~base_Q & frozen_Q).sum())
     return (
         "expansion", "Does it solve more of the unsolved questions than a frozen copy would?",
@@ -174,7 +166,7 @@ def _few_attempts(sides: _Sides) -> Check:
 def _second_hit(sides: _Sides, copy: str) -> Check:
     unsolved_Q = ~_solved(sides.base)
     end_Q, frozen_Q = ((counts["n_correct"] >= 2).to_numpy() & unsolved_Q for counts in (sides.end, sides.frozen))
-    low, high = _excess(end_Q, frozen_Q)
+    low, high = stats.paired_counts(end_Q, frozen_Q)
     rate = float(frozen_Q.sum() / unsolved_Q.sum()) if unsolved_Q.any() else np.nan
     return (
         "two hits", "Is a rule of two correct answers any safer here?",

@@ -45,6 +45,25 @@ def paired_t(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstim
     return DifferenceEstimate(value, value - half, value + half, error, p_value, n)
 
 
+def paired_counts(first_Q: ArrayLike, second_Q: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
+    """Bound how many more of N questions the first marks than the second, as (low, high).
+
+    Wald's interval with half a question added to each of the four cells of the table of the two, N + 2 in all (Agresti
+    and Min, Statistics in Medicine 24, 2005, p. 729). Student's t over the differences is too narrow where few
+    questions differ: 4 against 0 of 100 would exclude 0, which a sign test leaves at p = .125. Null ends of fewer than
+    two questions.
+    """
+    first, second = np.asarray(first_Q, bool), np.asarray(second_Q, bool)
+    n = len(first)
+    if n < 2:
+        return float("nan"), float("nan")
+    more, fewer = float((first & ~second).sum()) + 0.5, float((second & ~first).sum()) + 0.5
+    middle = (more - fewer) / (n + 2)
+    error = np.sqrt(more + fewer - (more - fewer) ** 2 / (n + 2)) / (n + 2)
+    half = float(ndtri(0.5 + level / 2)) * error
+    return float((middle - half) * n), float((middle + half) * n)
+
+
 def paired_rates(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
     """Estimate the mean of paired differences [Q] of rates, with an interval and a p value in every case.
 

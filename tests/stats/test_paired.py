@@ -1,5 +1,6 @@
 """Intervals for these questions, paired rates, detectable differences, flips: against R 4.2.2 and enumeration."""
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -130,3 +131,21 @@ def test_fisher_exact_equals_r() -> None:
     # fisher.test(matrix(c(7,1,2,6),2))$p.value: 7 of 8 against 2 of 8; equal scores: 1
     found = stats.fisher_exact([7, 3], [8, 8], [2, 3], [8, 8])
     np.testing.assert_allclose(found, [0.0405594405594, 1], rtol=1e-9)
+
+
+def test_few_moved_questions_do_not_exclude_no_difference() -> None:
+    """4 against 0 of 100: cells 4.5 and .5, N 102; (4 -+ 1.96 sqrt(5 - 16/102)) / 102 * 100, Student's t (.1, 7.9)."""
+    first = np.arange(100) < 4
+    half = 1.959964 * math.sqrt(5 - 16 / 102)
+    low, high = stats.paired_counts(first, np.zeros(100, bool))
+    assert (low, high) == pytest.approx(((4 - half) / 1.02, (4 + half) / 1.02), abs=1e-5)
+    assert low < 0 < stats.paired_t(first.astype(float)).low
+    assert all(map(math.isnan, stats.paired_counts([True], [False])))
+
+
+@pytest.mark.parametrize(("n", "share"), [(100, 0.01), (100, 0.04), (320, 0.02), (620, 0.1)])
+def test_intervals_of_paired_counts_cover_no_difference(n: int, share: float) -> None:
+    """Two frozen copies: each question is marked by either with the same small probability. 2,000 sets, 95 %."""
+    rng = np.random.default_rng(0)
+    ends = [stats.paired_counts(rng.random(n) < share, rng.random(n) < share) for _ in range(2000)]
+    assert np.mean([low <= 0 <= high for low, high in ends]) >= 0.94

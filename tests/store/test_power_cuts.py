@@ -99,7 +99,7 @@ def run_until_cut(at: Path, seconds: float) -> tuple[bool, list[str]]:
 
 
 def require_durable(run: Path, announced: list[str]) -> None:
-    """What was called durable is there and whole, but for what a later checkpoint retired."""
+    """Find all that was called durable there and whole, but for what a later checkpoint retired."""
     reader = RunReader(run)
     steps = {name.removeprefix("commits/") for name in announced if name.startswith("commits/")}
     assert steps <= {path.name for path in (run / "commits").iterdir()}

@@ -40,7 +40,8 @@ def test_a_run_that_did_not_learn_fails_and_one_that_did_passes() -> None:
 
 
 def test_the_numbers_of_a_frozen_copy_by_hand() -> None:
-    # of 4 questions unsolved at first the copy solves 1, the run 3; excess 2 of 4: mean .5, sd .57735, t(3) 3.18245
+    # of 4 questions unsolved at first the copy solves 1, the run 3, that one among them: 2 more, 0 fewer. With half a
+    # question in each cell (2 - 1.96 sqrt(2.5 + .5 - 4/6)) / 6 * 4 and the other end (stats.paired_counts)
     frame = pd.concat(
         [
             trajectories([0, 0, 0, 0]), trajectories([1, 0, 0, 0], run="frozen", step=9),
@@ -50,7 +51,8 @@ def test_the_numbers_of_a_frozen_copy_by_hand() -> None:
     found = frozen_copy(frame, control="frozen").set_index("claim")
     new = found.loc["newly solved"]
     assert new[["count", "frozen", "excess"]].tolist() == [3, 1, 2]
-    assert new["high"] == pytest.approx(2 + 4 * 3.182446 * 0.5773503 / 2, rel=1e-5)
+    half = 1.959964 * (3 - 4 / 6) ** 0.5
+    assert (new["low"], new["high"]) == pytest.approx(((2 - half) * 4 / 6, (2 + half) * 4 / 6), rel=1e-5)
     assert found.loc["rate up by a quarter", "count"] == 2  # 2/8 and 4/8
     with pytest.raises(InputError, match="no frozen copy"):
         frozen_copy(frame, base="base")
