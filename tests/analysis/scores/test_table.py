@@ -71,7 +71,7 @@ def test_markdown_and_latex_escape_names(tmp_path: Path) -> None:
     name = "a|b_c\\d 50% $x$ {y} #1\x1b[31m"
     folder = write_evaluation(tmp_path / "run", {"mmlu_pro": ["cw", "cc"]}, model={"name": name})
     markdown = render_scores([scored_run(folder)], format="markdown").splitlines()
-    assert markdown[0] == "| benchmark | score | questions | a\\|b_c\\\\d 50% $x$ {y} #1 [31m |"
+    assert markdown[0] == "| benchmark | score | questions | a\\|b_c\\\\d 50% $x$ {y} #1\\\\x1b[31m |"
     assert markdown[1] == "|---|---|---:|---:|"
     latex = render_scores([scored_run(folder)], format="latex")
     assert r"a|b\_c\textbackslash{}d 50\% \$x\$ \{y\} \#1 [31m \\" in latex and r"mmlu\_pro & avg@2 &" in latex
