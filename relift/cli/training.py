@@ -101,7 +101,7 @@ def study(
     ] = False,  # noqa: FBT002
     workers: Annotated[int | None, typer.Option(min=1, help="runs side by side; default: the cores")] = None,
 ) -> None:
-    """Compare methods over seeds and base models under equal budgets.
+    """Compare methods over seeds and bases, budgets being equal.
 
     Learning rates are chosen on development questions first; a frozen control is always there; differences are paired
     by question and seed. The same command again continues.
