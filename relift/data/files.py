@@ -70,6 +70,8 @@ class RowTable:
             inner = f"{self.columns[name]}.{_a_way_in(value)}"
             near = inner[-1] != "." and len(inner) <= LONGEST_WAY
             mend = f"; name the text in it, as in data.columns.{name} = {inner!r}" if near else ""
+            if any(said.endswith(mend) for _, said in self.problems):  # once is enough, in a line of many rows
+                mend = ""
             self.problems.append((row, f"{self.columns[name]} is of type {type(value).__name__}, not text{mend}"))
         return self.repaired(value) if isinstance(value, str) else None
 
