@@ -1,4 +1,4 @@
-"""Three steps of ReLIFT on real pretrained weights: killed and continued as if nothing had been, and evaluated after."""
+"""Three steps of ReLIFT on real pretrained weights: killed and continued as if nothing had been, and probed after."""
 
 from __future__ import annotations
 
