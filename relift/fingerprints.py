@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -23,10 +25,16 @@ def plain_values(value: object) -> Any:
     return json.loads(json.dumps(value, allow_nan=False))
 
 
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """List the files of a folder whose names match, sorted. Raises OSError where Path.glob would find nothing: a folder
+    that may not be read is not an empty one."""
+    return sorted(folder / name for name in os.listdir(folder) if fnmatch.fnmatchcase(name, pattern))
+
+
 def files_fingerprint(folder: Path, patterns: Sequence[str]) -> str:
     """Hash the names and contents of the files of a folder that match."""
     total = hashlib.blake2b(digest_size=16)
-    for path in sorted({p for pattern in patterns for p in folder.glob(pattern)}):
+    for path in sorted({p for pattern in patterns for p in files_in(folder, pattern)}):
         total.update(path.name.encode() + b"\0")
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())

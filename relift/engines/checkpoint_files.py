@@ -17,6 +17,7 @@ import transformers
 from safetensors import SafetensorError, safe_open
 
 from relift.errors import InputError
+from relift.fingerprints import files_in
 
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON = 256 * 2**20  # bytes of config.json, tokenizer.json, an index
@@ -99,7 +100,7 @@ def require_fitting_size(model_config: Any, path: str, *, option: str) -> None:
     """Refuse a configuration of a model far larger than the weights of the folder, before it takes memory, and files of
     weights that are cut off or none."""
     folder = Path(path)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    files = files_in(folder, "*.safetensors") if folder.is_dir() else []
     there = 0
     for file in files:
         try:

@@ -30,6 +30,7 @@ from relift.engines.context import AS_PUBLISHED, Positions
 from relift.engines.model_source import may_be_hub_id
 from relift.engines.tied_weights import require_consistent_ties
 from relift.errors import InputError, ReadFailed, ReliftError
+from relift.fingerprints import files_in
 from relift.prompts import end_of_turn
 from relift.suggest import hint
 
@@ -141,8 +142,8 @@ def _token_id(tokenizer: Any, text: str) -> int:
 def require_safetensors(path: str, *, option: str = MODEL) -> None:
     """Refuse a folder without weights, or with pickled ones alone."""
     folder = Path(path)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        pickled = sorted(found.name for found in folder.glob("*.bin"))
+    if folder.is_dir() and not files_in(folder, "*.safetensors"):
+        pickled = [found.name for found in files_in(folder, "*.bin")]
         why = f"{pickled[0]} is pickled and is not opened: save it again as" if pickled else "put there"
         raise InputError(f"{option}{path!r}: no .safetensors file there; {why} model.safetensors")
 

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from relift.errors import InputError
+from relift.fingerprints import files_in
 
 HEAD, EMBEDDINGS = ("lm_head.weight",), ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 ROWS = 4096  # compared at a time
@@ -57,7 +58,7 @@ def _tied(model_config: Any) -> bool | None:
 def _places(folder: Path) -> dict[str, Path]:
     """Map the names of all weights of a folder to their files."""
     found: dict[str, Path] = {}
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in files_in(folder, "*.safetensors"):
         with safe_open(file, framework="pt") as opened:
             found |= dict.fromkeys(opened.keys(), file)
     return found

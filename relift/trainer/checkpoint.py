@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from relift.errors import StoreError
+from relift.fingerprints import files_in
 from relift.learner.learner import Learner
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
@@ -64,7 +65,7 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel, write_config: C
         def write_all(folder: Path) -> None:
             with writing(folder):
                 write_model(folder, weights)
-                there = {f"model/{name}" for name in TensorFiles(sorted(folder.glob(MODEL_FILES)))}
+                there = {f"model/{name}" for name in TensorFiles(files_in(folder, MODEL_FILES))}
                 rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
                 save_file(rest | _own_tensors(run), folder / STATE)
                 (folder / STATE_JSON).write_text(state)
@@ -132,8 +133,8 @@ def restore(run: Run, folder: Path) -> None:
     assert isinstance(run.learner, Learner)
     state = json.loads((folder / STATE_JSON).read_text())
     wanted = set(run.learner.parts())  # a tied head is in the files, but no parameter of its own
-    weights = TensorFiles(sorted(folder.glob(MODEL_FILES)), prefix="model/")
-    rest = TensorFiles(sorted(folder.glob(STATE_FILES)))
+    weights = TensorFiles(files_in(folder, MODEL_FILES), prefix="model/")
+    rest = TensorFiles(files_in(folder, STATE_FILES))
     tensors = {n: t for n, t in weights.items() if n in wanted} | dict(rest)
     run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
     run.ended = state.get("ended_by") == run.config.budget.model_dump()  # a larger budget goes on

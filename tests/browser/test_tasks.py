@@ -120,11 +120,11 @@ def test_g_a_question_by_its_text_and_filters_that_come_back(clicks: Clicks) -> 
     clicks.click(field)
     field.fill("question 7?")
     field.press("Enter")
-    expect(page.get_by_text("of 60 questions")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("of 60 questions, sorted")).to_be_visible(timeout=WAIT)
     clicks.done()
     clicks.go("Compare")
     clicks.go("Questions")
-    expect(page.get_by_text("of 60 questions")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("of 60 questions, sorted")).to_be_visible(timeout=WAIT)
     assert page.get_by_placeholder("problem or gold answer").input_value() == "question 7?"
     assert page.title() == "Questions - relift"
 
