@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from importlib import import_module
@@ -9,11 +10,15 @@ from importlib import import_module
 from relift.dashboards import pages
 
 WAIT_SECONDS = 0.1
+THREAD = "warm-up"
+# Where streamlit's caches tell a terminal that a thread has no visitor: this one is to have none.
+WARNS = "streamlit.runtime.scriptrunner_utils.script_run_context"
 
 
 def begin() -> None:
     """Warm up in a thread of its own, once the server stands; it ends with the server."""
-    threading.Thread(target=_when_served, name="warm-up", daemon=True).start()
+    logging.getLogger(WARNS).addFilter(lambda _: threading.current_thread().name != THREAD)
+    threading.Thread(target=_when_served, name=THREAD, daemon=True).start()
 
 
 def _when_served() -> None:

@@ -135,7 +135,7 @@ class TeacherConfig(Section):
     revision: str | None = field(None, "identity", "of a hub model")
     weight: float = field(1.0, "identity", "beta of the distillation term", gt=0)
     final_weight: float | None = field(
-        None, "identity", "kdrl: beta in the last step, on a straight line from weight; None: weight", ge=0
+        None, "identity", "beta in the last step, on a straight line from weight (kdrl); None: weight", ge=0
     )
     steps: int = field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
 

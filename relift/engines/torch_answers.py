@@ -40,7 +40,6 @@ class TorchAnswers:
         max_context: int | None = None,
     ) -> None:
         self._load, self._tokenizer = load, tokenizer
-        self._copied = False  # whether the model is somebody else's
         self._dtype, self._device = dtype, device or torch.device("cpu")
         self._batch_rows = batch_rows
         self._vocab = int(model_config.get_text_config().vocab_size)
@@ -48,19 +47,9 @@ class TorchAnswers:
         self._sampler: TorchSampler | None = None
         self._model: Any = None  # loaded by `check`, waiting to be entered
 
-    @classmethod
-    def of_model(cls, model: Any, tokenizer: Any, *, batch_rows: int = 256) -> Self:
-        """Answers of a model that is there already."""
-        dtype = str(model.dtype).removeprefix("torch.")
-        answers = cls(lambda: model, tokenizer, model.config, dtype=dtype, device=model.device, batch_rows=batch_rows)
-        answers._copied = True
-        return answers
-
     def __enter__(self) -> Self:
         model, self._model = self._load() if self._model is None else self._model, None
-        self._sampler = TorchSampler(
-            model, batch_rows=self._batch_rows, max_context=self._max_context, copied=self._copied
-        )
+        self._sampler = TorchSampler(model, batch_rows=self._batch_rows, max_context=self._max_context, copied=False)
         return self
 
     def __exit__(self, *exc: object) -> None:

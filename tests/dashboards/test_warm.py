@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 from pathlib import Path
 
 import altair as alt
 import pandas as pd
 import pytest
 
-from relift.dashboards import overview_frames
+from relift.dashboards import overview_frames, warm
 from relift.dashboards.charts.common import NEUTRAL
 from relift.dashboards.frames import Ready
 from relift.dashboards.runs import Choice, survey
@@ -31,6 +33,28 @@ def test_frames_of_the_overview_are_there_after_warming_up(tmp_path: Path, monke
     choice = Choice(survey())
     assert isinstance(overview_frames.change(choice), Ready)
     assert isinstance(overview_frames.compute("alerts", choice, refuse), Ready)  # type: ignore[arg-type]
+
+
+def test_a_terminal_is_told_nothing_of_the_thread_that_warms_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Streamlit's caches warn of a thread without a visitor; other threads without one are still told of."""
+    from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
+
+    started: list[threading.Thread] = []
+    logger = logging.getLogger(warm.WARNS)
+    monkeypatch.setattr(logger, "filters", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    with monkeypatch.context() as alone:
+        alone.setattr(threading.Thread, "start", lambda thread: started.append(thread))
+        warm.begin()
+    for name, told in ((warm.THREAD, False), ("another", True)):
+        thread = threading.Thread(target=get_script_run_ctx, name=name)
+        with caplog.at_level(logging.WARNING, logger=warm.WARNS):
+            thread.start()
+            thread.join()
+        assert bool(caplog.records) == told
+    assert [thread.name for thread in started] == [warm.THREAD]
 
 
 def test_nothing_to_show_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

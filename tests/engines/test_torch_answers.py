@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,10 +49,10 @@ def case(tokenizer: Any) -> Case:
                 self._sampler = Spoilt(self._load(), batch_rows=16)
                 return self
 
-        return Dying.of_model(broken, tokenizer)
+        return Dying(lambda: broken, tokenizer, broken.config)
 
     return Case(
-        make=lambda: TorchAnswers.of_model(model, tokenizer, batch_rows=16),
+        make=lambda: TorchAnswers(lambda: copy.deepcopy(model), tokenizer, model.config, batch_rows=16),
         prompts=[Prompt(ids) for ids in prompts(6)],
         too_long=Prompt((5,) * 120),  # and 12 more: the model reads 128
         make_dying=dying,
