@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -24,14 +25,14 @@ def odd_json(rng: random.Random, value: Any, *, changes: int | None = None) -> A
     for _ in range(changes or rng.choice((1, 1, 1, 2, 3, 6))):
         holders = list(_holders(value))
         if not holders:
-            return rng.choice(ODD)
+            return _odd(rng)
         holder = rng.choice(holders)
         key = rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
         act = rng.randrange(10)
         if act == 0:
             del holder[key]
         elif act == 1 and isinstance(holder, dict):
-            holder[str(rng.choice(ODD))[:50]] = rng.choice(ODD)
+            holder[str(rng.choice(ODD))[:50]] = _odd(rng)
         elif act == 2:
             deep: Any = holder[key]
             for _ in range(rng.choice((1, 50, 900))):
@@ -41,15 +42,20 @@ def odd_json(rng: random.Random, value: Any, *, changes: int | None = None) -> A
             other = rng.choice(holders)
             holder[key] = _copy(other)
         else:
-            holder[key] = rng.choice(ODD)
+            holder[key] = _odd(rng)
     return value
+
+
+def _odd(rng: random.Random) -> Any:
+    """Choose an odd value, a copy: later changes of one input must not change the next, nor close a circle."""
+    return copy.deepcopy(rng.choice(ODD))
 
 
 def _copy(value: Any) -> Any:
     try:
         return json.loads(json.dumps(value))
-    except RecursionError:  # brackets in brackets in brackets
-        return [value]
+    except RecursionError:  # brackets in brackets in brackets; the value itself, put in here, would close a circle
+        return [None]
 
 
 def _holders(value: Any) -> Any:
