@@ -40,7 +40,7 @@ MODEL = "MODEL "
 # package for a quantization that is not installed.
 LOADING_ERRORS = (
     OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError, RuntimeError,
-    SafetensorError, StrictDataclassError,
+    AssertionError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
 
 
