@@ -40,6 +40,9 @@ WITHOUT_SYSTEM = (
     "leave the system turn out (its text in the user's turn is another prompt), or take a checkpoint that has one"
 )
 FILE, PLAIN_FILE = "file:", "plain-file:"
+# Characters that a chat template may write beside the turns, and beside what escaping makes of them: the longest
+# published ones describe tools in some thousands.
+MOST_AROUND, MOST_ESCAPED = 2**18, 8
 
 # What a template that asks for the date is told: prompts must be the same tomorrow. To our
 # knowledge it is what the template of Llama 3.1 writes where it cannot ask; not checked against the file.
@@ -160,7 +163,11 @@ def _special_ids(tokenizer: Any) -> set[int]:
 
 def _apply(turns: Turns, tokenizer: Any, *, add_generation_prompt: bool) -> str:
     """Run the checkpoint's chat template, which anybody may have written: with limits. Raises ConfinedError."""
-    return _confined(tokenizer, repr(tokenizer.chat_template))(turns, add_generation_prompt)
+    text = _confined(tokenizer, repr(tokenizer.chat_template))(turns, add_generation_prompt)
+    most = MOST_AROUND + MOST_ESCAPED * sum(len(role) + len(content) for role, content in turns)
+    if len(text) > most:  # every character costs time later: in the tokenizer, for each question
+        raise ConfinedError(f"it writes {len(text):,} characters for these turns, more than {most:,}")
+    return text
 
 
 class _Clock:

@@ -183,7 +183,9 @@ def parse_run(body: Mapping[str, Any], where: str) -> RunRecord:
     """
     version = body.get("schema_version", SCHEMA_VERSION)
     if type(version) is not int or version > SCHEMA_VERSION:
-        raise InputError(f"{where}: schema version {version}; this relift reads up to {SCHEMA_VERSION}: update relift")
+        raise InputError(
+            f"{where}: schema version {str(version)[:40]}; this relift reads up to {SCHEMA_VERSION}: update relift"
+        )
     try:
         # As JSON, because there a list may stand for a tuple and a word for an enumeration, and nothing else is cast.
         run = _ADAPTER.validate_json(json.dumps({**body, **_of_then(body)}), strict=True)

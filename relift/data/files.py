@@ -279,7 +279,8 @@ def _parquet_rows(path: Path, wanted: set[str]) -> tuple[list[str], RawRows]:
         require_rows(path, file.metadata.num_rows)
         require_small_cells(path, file)
         columns = _columns(path, file, [name for name in names if name in wanted])
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # also names of columns that are no UTF-8
+    except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
+        # ValueError: also names of columns that are no UTF-8; OverflowError: a date beyond those that Python has
         said = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: no parquet file: {said}") from None
     return names, [(i + 1, {name: c[i] for name, c in columns.items()}) for i in range(file.metadata.num_rows)]

@@ -161,7 +161,7 @@ def single(gold: Any) -> str | None:
     if isinstance(gold, str) and gold.lstrip().startswith("[") and gold.rstrip().endswith("]"):
         try:
             inner = json.loads(gold)
-        except ValueError:
+        except (ValueError, RecursionError):
             return gold
         return single(inner) if isinstance(inner, list) and len(inner) == 1 and isinstance(inner[0], str) else gold
     if isinstance(gold, list):

@@ -23,6 +23,7 @@ INDEX = "model.safetensors.index.json"
 LARGEST_JSON = 256 * 2**20  # bytes of config.json, tokenizer.json, an index
 MOST_LAYERS = 10_000  # of a model; the largest published ones have fewer than 200
 MOST_TOKENS = 2**31  # that a context or a vocabulary may count
+MOST_GROWTH = 1_000  # times the length that a tokenizer's steps may give a text, encoding or decoding; published: 3
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.safetensors")
 # A weight may stand in the files once and in the model twice (a tied head); quantized, 8 of 4 bits share a number.
 _TIED, _PACKED = 2, 16
@@ -50,6 +51,52 @@ def require_own_files(path: str, *, revision: str | None, option: str) -> None:
         target = file.resolve()
         if target.parent != own and target.parent != blobs:
             raise InputError(f"{where}: {file.name} is a link to another folder: put the file itself there")
+
+
+def require_bounded_tokenizer(path: str, *, option: str) -> None:
+    """Refuse a tokenizer.json of a folder whose steps, one after the other, may make a text very much longer.
+
+    Forty steps that write each letter twice fill any memory, in a library that cannot be interrupted. Raises
+    InputError; what the library cannot read is left to it.
+    """
+    try:
+        body = json.loads((Path(path) / "tokenizer.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(body, dict):
+        return
+    for part in ("normalizer", "pre_tokenizer", "decoder"):
+        if _growth(body.get(part)) > MOST_GROWTH:
+            raise InputError(
+                f"{option}{path!r}: the {part} of tokenizer.json may make a text more than {MOST_GROWTH:,} times as "
+                "long: it is not loaded"
+            )
+
+
+def _growth(step: object) -> float:
+    """Bound how many times longer a step of a tokenizer makes a text; a sequence: all its steps."""
+    if not isinstance(step, dict):
+        return 1.0
+    steps = next((step[name] for name in STEP_LISTS if isinstance(step.get(name), list)), None)
+    if steps is not None:
+        growth = 1.0
+        for inner in steps:
+            growth = min(growth * _growth(inner), 1e300)
+        return growth
+    if step.get("type") == "ByteLevel":
+        return 2.0  # a byte becomes a letter of up to two bytes
+    content = step.get("content")
+    if step.get("type") != "Replace" or not isinstance(content, str):
+        return 1.0
+    pattern = step.get("pattern")
+    replaced = pattern.get("String") if isinstance(pattern, dict) else None
+    n_bytes = len(content.encode("utf-8", "surrogatepass"))
+    if isinstance(replaced, str) and replaced:
+        return max(1.0, n_bytes / len(replaced.encode("utf-8", "surrogatepass")))
+    return 1.0 + n_bytes  # a regular expression may match between all letters
+
+
+STEP_LISTS = ("normalizers", "pretokenizers", "decoders")  # of steps in steps, by the names that tokenizers gives them
 
 
 def _index_of_hub(path: str, revision: str | None) -> Path | None:

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from relift.engines.adapters import require_no_adapter
 from relift.engines.checkpoint_files import (
+    require_bounded_tokenizer,
     require_finite,
     require_fitting_size,
     require_own_files,
@@ -49,6 +50,7 @@ def load_tokenizer(
 ) -> tuple[Any, Any]:
     """Load tokenizer and model configuration, its positions changed. Raises InputError when they cannot be had."""
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
+    require_bounded_tokenizer(path, option=option)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
         _try(tokenizer)

@@ -142,7 +142,7 @@ class OpenAIAnswers:
                 return {"owner": None, "version": None, "max_model_len": None}  # a provider without a list
             except Retryable as error:
                 raise InputError(f"{where}: no server that answers there: {error.reason}") from None
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise InputError(
                     f"{where}: what answers there does not speak OpenAI's protocol; is /v1 missing?"
                 ) from None
@@ -159,7 +159,7 @@ class OpenAIAnswers:
     async def _version(self, client: HttpClient) -> str | None:
         root = HttpClient(self._base_url.removesuffix("/v1"), self._key, connections=1)
         async with root:
-            with contextlib.suppress(Retryable, Rejected, ValueError, KeyError, TypeError):
+            with contextlib.suppress(Retryable, Rejected, ValueError, KeyError, TypeError, RecursionError):
                 return str(json.loads(await root.send("GET", "/version", None, seconds=PROBE_SECONDS))["version"])
         return None
 

@@ -238,6 +238,8 @@ class ServerRollouts:
             try:
                 data = await client.send(method, path, body, seconds=max(deadline - time.monotonic(), 1.0))
                 return json.loads(data) if data.strip() else {}
+            except (ValueError, RecursionError):
+                raise EngineFailed(f"server.url = {shown_url(self._url)}: {path} answered with no JSON") from None
             except Retryable as error:
                 pause = min(error.after or wait, LONGEST_WAIT_SECONDS)
                 if time.monotonic() + pause > deadline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from relift.grading.extract import THINKING_TAGS
 from relift.run_record import RunRecord
 from relift.schema import Origin, Question, RunKind
 from relift.store import RunReader
+from relift.store.rows import options_of
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def questions_of(reader: RunReader) -> list[tuple[int, Question]]:
     table = reader.read("questions").sort_values("question_ix")
     found = []
     for row in table.to_dict("records"):
-        options = tuple(json.loads(row["options"])) if isinstance(row["options"], str) else ()
+        options = options_of(row["options"], where=reader.folder)
         named = {n: row[n] if isinstance(row[n], str) else None for n in ("subject", "level")}
         question = Question(
             row["question_id"], row["problem"], row["answer"], str(row["answer_kind"]), str(row["source"]),

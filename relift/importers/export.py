@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from relift.errors import InputError
 from relift.schema import Origin
 from relift.store import RunReader
 from relift.store.folder import refuse_run_file
+from relift.store.rows import options_of
 from relift.suggest import hint
 
 ORIGINS = (Origin.probe, Origin.benchmark, Origin.rollout)  # the first of which there are attempts is looked at
@@ -177,7 +177,7 @@ class RowLayout:
 
 
 def _ours(question: Mapping[str, Any], texts: Sequence[str], counts: pd.Series) -> dict[str, Any]:
-    options = json.loads(question["options"]) if question["options"] else None
+    options = list(options_of(question["options"], where="questions.parquet")) or None
     return {
         **{name: question[name] for name in _NAMES},
         "options": options,

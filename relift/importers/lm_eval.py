@@ -107,7 +107,7 @@ def _results(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob("results_*.json"), reverse=True):
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(values, dict):
             return values

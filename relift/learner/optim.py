@@ -137,6 +137,8 @@ class NamedOptimizer:
             state["step"] = torch.tensor(float(steps), device=parameter.device)  # one for all: no parameter sits out
             for moment in MOMENTS:
                 found = moment_of(f"{name}/{moment}")
+                if found.shape != parameter.shape or found.dtype != parameter.dtype:
+                    raise ValueError(f"{name}/{moment} is {found.dtype} {tuple(found.shape)}")
                 state[moment] = local(found).cpu() if self.offload else found
 
 

@@ -132,7 +132,7 @@ def _holder(folder: Path) -> str:
             host, pid = str(holder["host"]), int(holder["pid"])
             if host != socket.gethostname() or _lives(pid):
                 return f"process {pid} on {host}"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         time.sleep(0.02)
     return "another process"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from relift.errors import StoreError
 from relift.schema import ATTEMPTS, Assistance, Finish, Question, Verdict
 
 _NULLABLE = tuple(column.name for column in ATTEMPTS.columns if column.nullable)
@@ -73,6 +74,19 @@ def attempts_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
         if name in frame and frame[name].isna().any():
             frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
     return frame
+
+
+def options_of(value: object, *, where: object) -> tuple[str, ...]:
+    """Read the options of a question back from its row, which may be a stranger's; () for none. Raises StoreError."""
+    if not isinstance(value, str):
+        return ()
+    try:
+        options = json.loads(value)
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise StoreError(f"{where}: the options of a question are no list of texts: {value[:40]!r}")
+    return tuple(options)
 
 
 def question_row(

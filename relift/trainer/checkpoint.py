@@ -30,6 +30,7 @@ from relift.fingerprints import files_in
 from relift.learner.learner import Learner
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
+from relift.trainer.saved_state import read_state, restoring
 from relift.trainer.shards import can_shard, save_by_shards
 from relift.trainer.tensor_files import TensorFiles
 
@@ -131,7 +132,13 @@ def restore(run: Run, folder: Path) -> None:
     """Put learner, buffer, totals and random states back to a verified checkpoint. Its weights are published before
     the engine is next asked. Of several processes each reads its own part of every tensor."""
     assert isinstance(run.learner, Learner)
-    state = json.loads((folder / STATE_JSON).read_text())
+    state = read_state(folder / STATE_JSON)
+    with restoring(folder):
+        _restore(run, folder, state)
+
+
+def _restore(run: Run, folder: Path, state: dict[str, Any]) -> None:
+    assert isinstance(run.learner, Learner)
     wanted = set(run.learner.parts())  # a tied head is in the files, but no parameter of its own
     weights = TensorFiles(files_in(folder, MODEL_FILES), prefix="model/")
     rest = TensorFiles(files_in(folder, STATE_FILES))
@@ -139,8 +146,8 @@ def restore(run: Run, folder: Path) -> None:
     run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
     run.ended = state.get("ended_by") == run.config.budget.model_dump()  # a larger budget goes on
     run.record.totals = Totals.load(state["totals"])
-    run.record.rl_exposures = tensors.pop("record/rl_exposures")[()].clone().numpy()
-    run.record.sft_exposures = tensors.pop("record/sft_exposures")[()].clone().numpy()
+    run.record.rl_exposures = _exposures(run, tensors.pop("record/rl_exposures")[()])
+    run.record.sft_exposures = _exposures(run, tensors.pop("record/sft_exposures")[()])
     run.buffer.load_state_dict(state["buffer"])
     if run.draws is not None:
         run.draws.load_state_dict(state["draws"])
@@ -152,6 +159,13 @@ def restore(run: Run, folder: Path) -> None:
     if cuda is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(cuda[()].clone())
     run.learner.load_state_dict(tensors, state["learner"])
+
+
+def _exposures(run: Run, stored: torch.Tensor) -> np.ndarray:
+    """Copy counts by question_ix out of a file. Raises ValueError where they are not of this run's questions."""
+    if stored.dtype != torch.int32 or stored.shape != (run.record.n_questions,) or bool((stored < 0).any()):
+        raise ValueError(f"exposures of {tuple(stored.shape)} questions in {stored.dtype}")
+    return stored.clone().numpy()
 
 
 def _numpy_state() -> list[Any]:

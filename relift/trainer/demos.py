@@ -171,6 +171,10 @@ class DemoBuffer:
         assert isinstance(entries, list) and isinstance(uses, dict)
         self.entries = [Entry(**{"seen": e["step"], **e}) for e in entries]  # older versions refreshed nothing
         self.uses = Counter(uses)
+        for entry in self.entries:  # of a file, which may be a stranger's
+            demo = self.demo_by_id[entry.demo_id]
+            if demo.question_ix != entry.question_ix:
+                raise ValueError(f"demonstration {entry.demo_id} is none of question {entry.question_ix}")
         if "flush" in state:  # older versions had neither gate nor cooldown
             self.flush.load_state_dict(state["flush"])  # type: ignore[arg-type]
         self._events = []

@@ -61,4 +61,6 @@ class Draws:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.epoch, self.queue = int(state["epoch"]), [int(q) for q in state["queue"]]
+        if not all(0 <= q < self.n for q in self.queue):
+            raise ValueError(f"drawn questions beyond the {self.n} that there are")
         self._step, self._first, self._drawn = -1, [], set()
