@@ -160,6 +160,8 @@ def test_a_template_file_is_known_by_its_contents(tmp_path: Path) -> None:
         ("{% include 'x' %}", "no loader"),
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "maximum recursion depth exceeded"),
         ("{{ raise_exception('no role \x1b') }}", "no role"),
+        # 2^18 and 8 for each of the 8 letters of "user" and "1+1?"
+        ("{{ 'a' * 262209 }}", "it writes 262,209 characters for these turns, more than 262,208"),
     ],
 )
 def test_a_chat_template_that_fails_is_one_line(tmp_path: Path, template: str, words: str) -> None:

@@ -88,3 +88,9 @@ def test_a_table_of_many_pieces_is_read_whole(tmp_path: Path, monkeypatch: pytes
         for name in ("a.parquet", "a.jsonl")
     ]
     assert tables[0] == tables[1]
+
+
+def test_a_date_that_python_does_not_have_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"problem": pa.array([-(2**31)], pa.date32())}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: no parquet file: "):
+        read(tmp_path / "a.parquet")

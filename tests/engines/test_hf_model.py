@@ -298,3 +298,38 @@ def test_a_file_that_is_no_object_is_one_line(tmp_path: Path, name: str, text: s
         assert "\n" not in str(error)
     else:
         assert (name, text) in {("generation_config.json", "")} or name == "tokenizer_config.json"
+
+
+def steps(n: int, step: dict[str, object]) -> dict[str, object]:
+    return {"type": "Sequence", "normalizers": [step] * n}
+
+
+TWICE = {"type": "Replace", "pattern": {"String": "1"}, "content": "11"}
+
+
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [
+        ("normalizer", steps(40, TWICE)),  # 2^40 times
+        ("normalizer", steps(2, steps(5, TWICE))),  # 2^10 = 1,024
+        ("normalizer", {"type": "Replace", "pattern": {"Regex": ""}, "content": "a" * 1_000}),
+        ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 10}),
+        ("decoder", {"type": "Sequence", "decoders": [TWICE] * 10}),
+    ],
+)
+def test_a_tokenizer_that_multiplies_texts_is_refused(part: str, step: dict[str, object], tmp_path: Path) -> None:
+    write_checkpoint(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {part: step}))
+    with pytest.raises(InputError, match=f"the {part} of tokenizer.json may make a text more than 1,000 times as long"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_tokenizer_of_llama_s_kind_is_not(tmp_path: Path) -> None:
+    """A blank becomes a sign of three bytes: 3 times; a letter twice nine times: 512."""
+    write_checkpoint(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    body = json.loads(path.read_text())
+    for step in ({"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, steps(9, TWICE)):
+        path.write_text(json.dumps(body | {"normalizer": step}))
+        load_tokenizer(str(tmp_path))

@@ -442,6 +442,7 @@ def test_nobody_there(tmp_path: Path) -> None:
     [
         (b"<html>", "does not speak OpenAI's protocol; is /v1 missing?"),
         (b"[1]", "does not speak OpenAI's protocol"),
+        (b"[" * 100_000, "does not speak OpenAI's protocol"),
         ({"data": [{"id": "a"}, {"id": "b"}]}, "no model 'tiny' there; it serves a, b"),
         (401, "status 401: 'not here'"),
     ],
