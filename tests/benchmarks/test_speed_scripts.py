@@ -59,10 +59,14 @@ def test_gpu(tmp_path: Path) -> None:
     """On whatever device is there; without --quick a machine without a GPU is told so."""
     result = run("gpu", tmp_path / "r.json", "--quick", "--trl-python", ABSENT)
     parts = result["results"]
-    assert list(parts) == ["learner", "sampler", "step", "trl"]
+    assert list(parts) == ["learner", "sampler", "step", "relift", "trl"]
     assert parts["learner"]["tokens_per_second"] > 0 and parts["learner"]["dry_run_bytes"] > 0
     assert parts["sampler"]["tokens"] == 16 * 4  # rows, tokens of each
     assert parts["step"]["tokens"] == 4 * 2 * 8  # questions, answers, tokens of each: nothing ends one
+    assert parts["step"]["updates"] == ["rl"]
+    # two of the four questions are never answered right: a fine-tuning step on 2 demonstrations of 8 tokens each
+    assert parts["relift"]["updates"] == ["rl", "sft"] and parts["relift"]["trained_tokens"][1] == 2 * 8
+    assert parts["relift"]["tokens"] == parts["step"]["tokens"]
     assert "no interpreter" in parts["trl"]["missing"]
     assert {"command", "device", "task", "versions"} <= set(result) and result["quick"]
 
