@@ -133,6 +133,20 @@ def test_recorder(tmp_path: Path) -> None:
     assert {"command", "versions", "hardware", "load_average"} <= set(result)
 
 
+@pytest.mark.slow
+def test_rollouts(tmp_path: Path) -> None:
+    """Both sides need vLLM: with RELIFT_VLLM_PYTHON they run and must write the same tokens, else none does."""
+    python = os.environ.get("RELIFT_VLLM_PYTHON")
+    result = run("rollouts", tmp_path / "r.json", "--quick", "--vllm-python", python or ABSENT)
+    if python is None:
+        assert result["results"] == {"missing": f"no interpreter at {ABSENT}"}
+    else:
+        (sides,) = result["results"]["rounds"]
+        assert set(sides) == {"bare", "engine"} and sides["engine"]["answers"] == sides["bare"]["answers"]
+        assert sides["bare"]["tokens"] == 3 * 2 * 6  # prompts, attempts, tokens of each
+    assert {"command", "job", "turns", "versions", "hardware", "load_average"} <= set(result) and result["quick"]
+
+
 def test_every_script_is_run_here() -> None:
     """Scripts are the modules with a `--out` option; each has a test above that runs it."""
     scripts = {
@@ -140,6 +154,16 @@ def test_every_script_is_run_here() -> None:
         for path in (ROOT / "benchmarks" / "speed").glob("*.py")
         if '"--out"' in path.read_text(encoding="utf-8")
     }
-    assert scripts == {"sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead", "recorder"}
+    assert scripts == {
+        "sampler",
+        "rl_step",
+        "gpu",
+        "grading",
+        "analysis",
+        "dashboard",
+        "overhead",
+        "recorder",
+        "rollouts",
+    }
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [script for script in sorted(scripts) if f"def test_{script}(" not in tests] == []
