@@ -147,6 +147,17 @@ def test_rollouts(tmp_path: Path) -> None:
     assert {"command", "job", "turns", "versions", "hardware", "load_average"} <= set(result) and result["quick"]
 
 
+@pytest.mark.slow
+def test_head_memory(tmp_path: Path) -> None:
+    result = run("head_memory", tmp_path / "r.json", "--quick")
+    found = result["results"]
+    assert found["logits_bytes"] == 4 * 18_992 * 4096  # float32, vocabulary, tokens
+    # `plain` holds logits and their gradient at least: 2 x 4 x 18,992 bytes a token; a chunk of ours is 110 tokens
+    assert found["plain"]["peak_bytes"] > 2 * 4 * 18_992 * 1024
+    assert found["plain_over_learner_per_token"] > 4
+    assert {"command", "task", "versions", "hardware", "load_average"} <= set(result) and result["quick"]
+
+
 def test_every_script_is_run_here() -> None:
     """Scripts are the modules with a `--out` option; each has a test above that runs it."""
     scripts = {
@@ -155,15 +166,8 @@ def test_every_script_is_run_here() -> None:
         if '"--out"' in path.read_text(encoding="utf-8")
     }
     assert scripts == {
-        "sampler",
-        "rl_step",
-        "gpu",
-        "grading",
-        "analysis",
-        "dashboard",
-        "overhead",
-        "recorder",
-        "rollouts",
-    }
+        "sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead", "recorder", "rollouts",
+        "head_memory",
+    }  # fmt: skip
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [script for script in sorted(scripts) if f"def test_{script}(" not in tests] == []
