@@ -32,8 +32,9 @@ def load_merged(folder: Path, model_config: Any, *, dtype: str, option: str) -> 
     try:
         with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
             stored = set(file.keys())
-        with warnings.catch_warnings():  # of names that peft asks for and transformers 5.23 has deprecated
-            warnings.simplefilter("ignore", FutureWarning)
+        with warnings.catch_warnings():  # peft asks for a name that transformers 5.23 has deprecated, and warns of
+            warnings.simplefilter("ignore", FutureWarning)  # missing tensors, which are refused below
+            warnings.simplefilter("ignore", UserWarning)
             adapted = peft.PeftModel.from_pretrained(model, str(folder))
         wanted = set(peft.get_peft_model_state_dict(adapted))
     except (*hf_model.LOADING_ERRORS, SafetensorError) as error:
