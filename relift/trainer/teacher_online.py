@@ -23,18 +23,21 @@ from relift.trainer.answers import Answers
 from relift.trainer.demos import Demo, DemoBuffer, Wanted
 from relift.trainer.step import Item
 
-Row = dict[str, Any]  # of `demonstrations`, but for step
+Row = dict[str, Any]  # of `demonstrations` but for step, and `tried`: whether it was a try at its question
 
 
 @dataclass(frozen=True)
 class Received:
-    """A text that came for a question. `failure`: a reject_reason that was found before the door; None: none."""
+    """A text that came for a question. `failure`: a reject_reason that was found before the door; None: none.
+
+    `tried`: it counts as one of the tries at its question; not so where nobody answered."""
 
     question_ix: int
     source: str
     text: str
     cost: float | None = None  # USD
     failure: str | None = None
+    tried: bool = True
 
 
 class Source(Protocol):
@@ -122,7 +125,7 @@ class Arrivals:
             self._known.add(row["demo_id"])
             if row["accepted"]:
                 self._buffer.admit(step, self._demo(row))
-            elif row["reject_reason"] != "teacher_error":
+            elif row["tried"]:
                 self.tries[row["question_ix"]] += 1
 
     def end(self, step: int, answers: Answers) -> None:
@@ -175,7 +178,10 @@ class Arrivals:
         offered = [self._offer(each) for each in received]
         passing = [d for d, each in zip(offered, received, strict=True) if each.failure is None]
         _, frame = self._admit(passing, {i.question.question_id: i for i in self._item_of.values()}, known=self._known)
-        row_of: dict[str, Row] = {str(row["demo_id"]): dict(row) for row in frame.to_dict("records")}  # type: ignore[arg-type]
+        row_of: dict[str, Row] = {}
+        for found_row in frame.to_dict("records"):
+            reason = None if found_row["accepted"] else found_row["reject_reason"]  # the frame may have NaN there
+            row_of[str(found_row["demo_id"])] = {**found_row, "reject_reason": reason}  # type: ignore[dict-item]
         rows = []
         for each, demonstration in zip(received, offered, strict=True):
             refusal: Row = {"n_tokens": 0, "verified": False, "accepted": False, "reject_reason": each.failure}
@@ -188,6 +194,7 @@ class Arrivals:
                 "source": each.source,
                 "text": each.text,
                 "cost": each.cost,
+                "tried": each.tried,
             }
             rows.append(row | (found or {**refusal, "reject_reason": "duplicate"}))
         return rows
@@ -207,6 +214,7 @@ def add_rows(writer: RunWriter, rows: Sequence[Row], *, step: int) -> None:
     table = writer.read_whole("demonstrations")
     there = set(table["demo_id"])
     new = {row["demo_id"]: {**row, "step": step} for row in reversed(rows) if row["demo_id"] not in there}
+    new = {demo_id: {k: v for k, v in row.items() if k != "tried"} for demo_id, row in new.items()}
     if new:
         _write(writer, pd.concat([table.astype(object), pd.DataFrame(list(new.values())[::-1]).astype(object)]))
 

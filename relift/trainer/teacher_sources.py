@@ -150,7 +150,7 @@ class ServerSource:
             if self._failed[ask] < self._tries:
                 self._asked.discard(ask)
             else:
-                self._got.put(Received(ask[0], "teacher", "", failure="teacher_error"))
+                self._got.put(Received(ask[0], "teacher", "", failure="teacher_error", tried=False))
 
     def _tell(self, line: str) -> None:
         if line not in self._told:
