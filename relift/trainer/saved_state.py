@@ -5,6 +5,7 @@ What it means is said where it is written (relift.trainer.checkpoint, DemoBuffer
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +41,6 @@ class _Totals(_Part):
 
 
 class _Entry(_Part):
-    model_config = ConfigDict(extra="forbid", strict=True)  # they become arguments
-
     demo_id: str
     question_ix: Count
     step: Count
@@ -82,16 +81,19 @@ class _State(_Part):
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read the file. Raises StoreError for what is no state of a run, and for what cannot be read."""
+    """Read the file; what is not named above is given as it stands there. Raises StoreError for what is no state of a
+    run, and for what cannot be read."""
     try:
-        state = _State.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
+        _State.model_validate_json(data)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         at = ".".join(map(str, first["loc"]))[:80] or "the file"
         raise not_a_state(path, f"{at}: {first['msg'][:120]}") from None
-    return state.model_dump(exclude_unset=True)
+    state: dict[str, Any] = json.loads(data)
+    return state
 
 
 def not_a_state(path: Path, what: str) -> StoreError:

@@ -35,8 +35,7 @@ def test_a_sound_state_is_read_as_written(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(changed(later="field"))
     state = read_state(path)
-    assert (state["step"], state["buffer"], state["learner"]) == (3, SOUND["buffer"], SOUND["learner"])
-    assert "seen" not in state["buffer"] and state["random"]["python"][1] == [0] * 625
+    assert state == SOUND | {"later": "field"}  # what newer versions added is kept
 
 
 @pytest.mark.parametrize(
