@@ -138,10 +138,15 @@ def resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     path, colon, function = reward.rpartition(":") if isinstance(reward, str) else ("", "", "")
     if colon and path.endswith(".py"):
         values["rl"]["reward"] = f"{_resolved(folder, path, where='rl.reward')}:{function}"
-    prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
-    kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
-    if colon and path:  # file:PATH, plain-file:PATH
-        values["data"]["prompt"] = f"{kind}:{_resolved(folder, path, where='data.prompt')}"
+    teacher = values.get("teacher")
+    online = teacher.get("online") if isinstance(teacher, dict) else None
+    if isinstance(online, dict) and isinstance(online.get("file"), str) and online["file"] not in ("", "none"):
+        online["file"] = _resolved(folder, online["file"], where="teacher.online.file")
+    for part, where in ((values.get("data"), "data.prompt"), (online, "teacher.online.prompt")):
+        prompt = part.get("prompt") if isinstance(part, dict) else None
+        kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
+        if isinstance(part, dict) and colon and path:  # file:PATH, plain-file:PATH
+            part["prompt"] = f"{kind}:{_resolved(folder, path, where=where)}"
     return values
 
 
