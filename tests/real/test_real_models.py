@@ -20,6 +20,7 @@ from relift.learner.learner import Learner
 from relift.learner.update import TrainSequence
 from relift.prompts import render
 from relift.store import RunReader
+from tests.repository import benchmark_data
 
 pytestmark = pytest.mark.real
 
@@ -83,3 +84,21 @@ def test_a_probe_of_questions_like_those_of_math(checkpoint: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     attempts = RunReader(tmp_path / "run").read("attempts")
     assert len(attempts) == 2 and set(attempts["verdict"]) <= {"correct", "wrong"}
+
+
+def test_questions_of_math_500_are_scored(checkpoint: Path, tmp_path: Path) -> None:
+    """Evaluate real questions, in as many tokens as a test has time for: every answer has a verdict."""
+    data = benchmark_data()
+    if data is None or not (data / "math500.jsonl").is_file():
+        pytest.skip("no copy of MATH-500: set RELIFT_BENCHMARK_DATA to a folder with math500.jsonl")
+    tokenizer, _ = load_tokenizer(str(checkpoint))
+    arguments = [
+        sys.executable, "-m", "relift.cli", "eval", checkpoint, "-b", "math500", "--data", data, "--limit", 3,
+        "--samples", 1, "--max-tokens", 32, "--template", "boxed" if tokenizer.chat_template else "plain",
+        "--out", tmp_path / "run", "--engine-option", "batch_rows=16", "--quiet", "--json",
+    ]  # fmt: skip
+    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    attempts = RunReader(tmp_path / "run").read("attempts")
+    assert len(attempts) == 3 and set(attempts["verdict"]) <= {"correct", "wrong"}
+    assert json.loads(done.stdout)
