@@ -75,6 +75,7 @@ def open_run(
     with ExitStack() as stack:
         stack.callback(leave_mesh_of_one)
         parallel.join_world(config.runtime.collective_seconds)
+        parallel.require_shared_folder(folder)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
         require_one_clock(config)

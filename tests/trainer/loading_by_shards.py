@@ -53,20 +53,14 @@ def main(base: str, engine: str, out: str, lora: str) -> None:
     values = {"model": {"path": base, "device": "cpu"}, "rollout": {"engine": engine}}
     config = parse_config(values | ({"lora": {"rank": int(lora)}} if int(lora) else {}), where="test")
     with Peak() as peak:
-        started = time.perf_counter()
         model, weights = load_base(config)
         learner = Learner(model, {"rl": OptimizerSpec(1e-3)}, weights=weights, lora=lora_spec(config))
-        seconds = time.perf_counter() - started
-    grown, kept = peak.most - peak.before, anonymous_bytes() - peak.before
     scores = [float(s.sum()) for s in learner.score(some_sequences(4))]
     hashes = {}
     for name, tensor in learner.model.state_dict().items():
         whole = distributed.full(tensor).contiguous()
         hashes[name] = hashlib.sha256(whole.view(torch.uint8).numpy().tobytes()).hexdigest()
-    told = {
-        "by_shards": weights is not None, "peak": grown, "kept": kept, "seconds": seconds, "hashes": hashes,
-        "scores": scores,
-    }  # fmt: skip
+    told = {"by_shards": weights is not None, "peak": peak.most - peak.before, "hashes": hashes, "scores": scores}
     Path(out, f"{distributed.world()[0]}.json").write_text(json.dumps(told))
     if distributed.world()[1] > 1:
         torch.distributed.barrier()

@@ -79,8 +79,8 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def test_no_process_holds_more_than_its_half(tmp_path: Path) -> None:
     """151 M random parameters in float32, 577 MiB: 16 layers of 8.4 M, and embedding and head of 8.2 M each.
 
-    Each process keeps half. While it loads it holds one more piece of a tensor, and the checked copy of the first two
-    layers: 64 MiB.
+    Each process keeps half, 287 MiB. Beside it there may be a piece of a tensor, 16 MiB, the checked copy of the first
+    two layers, 64 MiB, and what torch itself takes the first time: 52 MiB in all when it was measured.
     """
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -95,9 +95,6 @@ def test_no_process_holds_more_than_its_half(tmp_path: Path) -> None:
     before = load(tmp_path / "base", tmp_path / "whole", engine="torch")
     assert shards[0]["hashes"] == before[0]["hashes"]
     for told in shards:
-        print({k: told[k] / MIB for k in ("peak", "kept")}, told["seconds"])
-        assert 0.45 * whole < told["kept"] < 0.55 * whole
-        assert told["peak"] < 0.5 * whole + 130 * MIB
+        assert 0.5 * whole < told["peak"] < 0.5 * whole + 80 * MIB
     for told in before:
-        print({k: told[k] / MIB for k in ("peak", "kept")}, told["seconds"])
         assert told["peak"] > 0.95 * whole, "what loading whole takes, so that the test can tell"
