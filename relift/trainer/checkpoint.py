@@ -104,6 +104,7 @@ def _state_of(run: Run) -> dict[str, Any]:
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
         **({} if run.draws is None else {"draws": run.draws.state_dict()}),
+        **({} if run.arrivals is None else {"arrivals": run.arrivals.state_dict()}),
         "learner": run.learner.scalars(),
         "random": {"python": random.getstate(), "numpy": _numpy_state()},
     }
@@ -164,6 +165,8 @@ def restore(run: Run, folder: Path) -> None:
     run.buffer.load_state_dict(state["buffer"])
     if run.draws is not None:
         run.draws.load_state_dict(state["draws"])
+    if run.arrivals is not None:
+        run.arrivals.load_state_dict(state["arrivals"])
     version, numbers, gauss = state["random"]["python"]
     random.setstate((version, tuple(numbers), gauss))
     _set_numpy_state(state["random"]["numpy"])
