@@ -19,6 +19,8 @@ from torch.distributed.tensor import DTensor
 
 from relift.errors import InputError
 
+NOT_FINITE = "model.path: its weights hold numbers that are not finite: take another copy"
+
 
 def world() -> tuple[int, int]:
     """(rank, world size); (0, 1) without a process group."""
@@ -119,16 +121,16 @@ def fill(root: torch.nn.Module, model: torch.nn.Module, weights: Mapping[str, Sl
     there = {name: local(tensor).clone() for name, tensor in tensors().items() if not tensor.is_meta}
     root.to_empty(device=device)  # all of it: FSDP2 looks after its own parts there
     for name, tensor in tensors().items():
-        if name in there:  # buffers, an adapter
+        if name in there:  # buffers
             local(tensor).copy_(there[name])
     odd = torch.zeros((), device=device)
     for name, parameter in model.named_parameters():
         if name not in there:
-            part = local(like(weights[name.replace(".base_layer.", ".")], parameter.detach()))
+            part = local(like(weights[name], parameter.detach()))
             local(parameter.detach()).copy_(part)
             odd += (~torch.isfinite(part.sum(dtype=torch.float64))).to(odd.dtype)
     if sum_over_ranks(odd).item():
-        raise InputError("model.path: its weights hold numbers that are not finite: take another copy")
+        raise InputError(NOT_FINITE)
 
 
 def _own_piece(layout: torch.Tensor) -> tuple[slice, ...]:

@@ -19,6 +19,7 @@ from relift.engines.context import SWITCHING, switch_of
 from relift.engines.first_layers import checkable
 from relift.errors import InputError
 from relift.learner.attention import NAME, NoSegments
+from relift.learner.distributed import NOT_FINITE
 from relift.learner.model import LogprobModel, run
 from relift.learner.packing import lay_out
 from relift.learner.update import TrainSequence
@@ -56,6 +57,8 @@ def exchange_attention(
             f"embeddings) change with the batch beyond {switch}; shorten max_tokens"
         )
     examined = checkable(model, weights).to(device)
+    if weights is not None and not all(bool(t.isfinite().all()) for t in examined.state_dict().values()):
+        raise InputError(NOT_FINITE)  # the others are looked at while they are read
     try:
         _compare(examined, device, name=name, longest=longest)
     except NoSegments:

@@ -28,8 +28,8 @@ Stored = dict[str, StoredTensor]  # by the model's names
 
 def load_base(config: Config) -> tuple[Any, Stored | None]:
     """Load the base model whole onto the run's device; of several processes beside another engine than torch's give it
-    without its weights, and the files that hold them. Raises InputError when it cannot be had."""
-    if world()[1] == 1 or config.rollout.engine == "torch":
+    without its weights, and the files that hold them. A base that gets an adapter is loaded whole. Raises InputError when it cannot be had."""
+    if world()[1] == 1 or config.rollout.engine == "torch" or config.lora.rank is not None:
         return load_model(config), None
     folder = hf_model.folder_of(config.model.path, revision=config.model.revision)
     if folder is None:  # of the hub, and not here yet: loading brings it
@@ -66,7 +66,7 @@ def _parameters_on_meta() -> Iterator[None]:
         if parameter is not None and not parameter.is_meta:  # one that is stays the same object: a tied head
             module._parameters[name] = torch.nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
 
-    torch.nn.Module.register_parameter = on_meta  # type: ignore[method-assign]
+    torch.nn.Module.register_parameter = on_meta  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

@@ -17,7 +17,6 @@ from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
 from relift.trainer import parallel
 from relift.trainer.base_by_shards import load_base
-from relift.trainer.base_model import lora_spec
 from tests.learner.tiny import some_sequences
 
 
@@ -47,14 +46,14 @@ class Peak:
             time.sleep(0.002)
 
 
-def main(base: str, engine: str, out: str, lora: str) -> None:
+def main(base: str, engine: str, out: str) -> None:
     torch.set_num_threads(1)
     parallel.join_world(120)
     values = {"model": {"path": base, "device": "cpu"}, "rollout": {"engine": engine}}
-    config = parse_config(values | ({"lora": {"rank": int(lora)}} if int(lora) else {}), where="test")
+    config = parse_config(values, where="test")
     with Peak() as peak:
         model, weights = load_base(config)
-        learner = Learner(model, {"rl": OptimizerSpec(1e-3)}, weights=weights, lora=lora_spec(config))
+        learner = Learner(model, {"rl": OptimizerSpec(1e-3)}, weights=weights)
     scores = [float(s.sum()) for s in learner.score(some_sequences(4))]
     hashes = {}
     for name, tensor in learner.model.state_dict().items():

@@ -20,14 +20,14 @@ ROOT = Path(__file__).parents[2]
 MIB = 2**20
 
 
-def load(base: Path, out: Path, *, engine: str, n: int = 2, lora: int = 0) -> list[dict[str, Any]]:
+def load(base: Path, out: Path, *, engine: str, n: int = 2) -> list[dict[str, Any]]:
     """Load in n processes; give what each of them tells."""
     out.mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     group = {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "tests.trainer.loading_by_shards", str(base), engine, str(out), str(lora)]
+    command = [sys.executable, "-m", "tests.trainer.loading_by_shards", str(base), engine, str(out)]
     processes = [
         subprocess.Popen(
             command, cwd=ROOT, env=os.environ | group | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True
@@ -55,15 +55,6 @@ def test_the_weights_are_the_same_to_the_byte(architecture: str, head: str, tmp_
     for told in shards:
         assert told["hashes"] == whole["hashes"]
         assert told["scores"] == pytest.approx(whole["scores"], rel=1e-6)
-
-
-def test_an_adapter_over_shards(tmp_path: Path) -> None:
-    pytest.importorskip("peft", reason="adapters are peft's: pip install 'relift[lora]'")
-    tiny_model().save_pretrained(tmp_path / "base")
-    (whole,) = load(tmp_path / "base", tmp_path / "one", engine="torch", n=1, lora=4)
-    for told in load(tmp_path / "base", tmp_path / "two", engine="vllm", lora=4):
-        assert told["by_shards"] and told["hashes"] == whole["hashes"]
-        assert any("lora_A" in name for name in told["hashes"])
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
