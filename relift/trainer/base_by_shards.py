@@ -27,8 +27,11 @@ Stored = dict[str, StoredTensor]  # by the model's names
 
 
 def load_base(config: Config) -> tuple[Any, Stored | None]:
-    """Load the base model whole onto the run's device; of several processes beside another engine than torch's give it
-    without its weights, and the files that hold them. A base that gets an adapter is loaded whole. Raises InputError when it cannot be had."""
+    """Load the base model whole onto the run's device; or without its weights, and give the files that hold them.
+
+    The latter is for several processes beside another engine than torch's, where all weights are trained. Raises
+    InputError when it cannot be had.
+    """
     if world()[1] == 1 or config.rollout.engine == "torch" or config.lora.rank is not None:
         return load_model(config), None
     folder = hf_model.folder_of(config.model.path, revision=config.model.revision)
