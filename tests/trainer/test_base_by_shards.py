@@ -14,6 +14,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from relift.errors import InputError
+from relift.learner.learner import Learner
+from relift.trainer.base_by_shards import without_weights
+from relift.trainer.tensor_files import TensorFiles
 from tests.learner.tiny import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -60,10 +64,11 @@ def test_the_weights_are_the_same_to_the_byte(architecture: str, head: str, tmp_
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     model = tiny_model()
     with torch.no_grad():
-        model.model.layers[1].mlp.up_proj.weight[40, 3] = torch.nan  # in the second process's rows
-    model.save_pretrained(tmp_path / "base")
-    with pytest.raises(AssertionError, match="InputError: model.path: its weights hold numbers that are not finite"):
-        load(tmp_path / "base", tmp_path / "two", engine="vllm")
+        model.model.layers[1].mlp.up_proj.weight[40, 3] = torch.nan
+    model.save_pretrained(tmp_path)
+    stored = dict(TensorFiles([tmp_path / "model.safetensors"]))
+    with pytest.raises(InputError, match="model.path: its weights hold numbers that are not finite"):
+        Learner(without_weights(model.config, dtype=torch.float32), {}, weights=stored)
 
 
 @pytest.mark.slow
