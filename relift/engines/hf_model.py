@@ -158,6 +158,8 @@ def _token_id(tokenizer: Any, text: str) -> int:
 def require_safetensors(path: str, *, option: str = MODEL) -> None:
     """Refuse a folder without weights, or with pickled ones alone."""
     folder = Path(path)
+    if is_adapter(folder):
+        return require_usable(folder, where=f"{option}{path!r}")
     if folder.is_dir() and not files_in(folder, "*.safetensors"):
         pickled = [found.name for found in files_in(folder, "*.bin")]
         why = f"{pickled[0]} is pickled and is not opened: save it again as" if pickled else "put there"
@@ -219,23 +221,31 @@ def load_weights(
     require_finite(model, path, option=option)
     if not Path(path).is_dir():  # a model of the hub: its files are here by now
         require_ties(path, model_config, revision=revision, option=option)
-    _drop_invalid_generation(model)
+    drop_invalid_generation(model)
     return model
 
 
 def require_ties(path: str, model_config: Any, *, revision: str | None = None, option: str = MODEL) -> None:
     """Refuse weights that are tied in config.json and not in the files, or the other way round; of a model of the hub
     where its files are here. Raises InputError."""
+    folder = folder_of(path, revision=revision)
+    if folder is not None:
+        require_consistent_ties(folder, model_config, where=f"{option}{path!r}")
+
+
+def folder_of(path: str, *, revision: str | None = None) -> Path | None:
+    """Find the folder of a checkpoint, in the hub's cache if need be; None where its files are not here."""
     folder = Path(path)
-    if not folder.is_dir():
+    if folder.is_dir():
+        return folder
+    try:
         file = transformers.utils.cached_file(path, "config.json", revision=revision, local_files_only=True)
-        if file is None:
-            return
-        folder = Path(file).parent
-    require_consistent_ties(folder, model_config, where=f"{option}{path!r}")
+    except OSError:
+        return None
+    return None if file is None else Path(file).parent
 
 
-def _drop_invalid_generation(model: Any) -> None:
+def drop_invalid_generation(model: Any) -> None:
     """Leave out sampling defaults that load and cannot be saved: a temperature without do_sample ends a run at its
     first checkpoint (transformers issue 29988)."""
     generation = getattr(model, "generation_config", None)

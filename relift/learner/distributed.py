@@ -7,6 +7,7 @@ brings them together. On a CPU the backend is gloo. One process that computes in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -15,6 +16,10 @@ from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
+
+from relift.errors import InputError
+
+NOT_FINITE = "model.path: its weights hold numbers that are not finite: take another copy"
 
 
 def world() -> tuple[int, int]:
@@ -103,6 +108,29 @@ def like(source: Sliced, layout: torch.Tensor) -> torch.Tensor:
     this process's part."""
     part = source[_own_piece(layout)]
     return with_layout(part.to(dtype=layout.dtype, device=layout.device, copy=True), layout)
+
+
+@torch.no_grad()
+def fill(root: torch.nn.Module, model: torch.nn.Module, weights: Mapping[str, Sliced], device: torch.device) -> None:
+    """Give the parameters of `model`, part of `root`, that are on the meta device memory and their values: of each
+    this process's part alone is read. Raises InputError for numbers that are not finite, on all processes."""
+
+    def tensors() -> dict[str, torch.Tensor]:
+        return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+    there = {name: local(tensor).clone() for name, tensor in tensors().items() if not tensor.is_meta}
+    root.to_empty(device=device)  # all of it: FSDP2 looks after its own parts there
+    for name, tensor in tensors().items():
+        if name in there:  # buffers
+            local(tensor).copy_(there[name])
+    odd = torch.zeros((), device=device)
+    for name, parameter in model.named_parameters():
+        if name not in there:
+            part = local(like(weights[name], parameter.detach()))
+            local(parameter.detach()).copy_(part)
+            odd += (~torch.isfinite(part.sum(dtype=torch.float64))).to(odd.dtype)
+    if sum_over_ranks(odd).item():
+        raise InputError(NOT_FINITE)
 
 
 def _own_piece(layout: torch.Tensor) -> tuple[slice, ...]:

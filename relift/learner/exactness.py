@@ -8,6 +8,7 @@ convolutions of LFM2: 0.7 nats) would pass for rounding.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from relift.engines.context import SWITCHING, switch_of
 from relift.engines.first_layers import checkable
 from relift.errors import InputError
 from relift.learner.attention import NAME, NoSegments
+from relift.learner.distributed import NOT_FINITE
 from relift.learner.model import LogprobModel, run
 from relift.learner.packing import lay_out
 from relift.learner.update import TrainSequence
@@ -30,12 +32,15 @@ SHOWN_TOKENS = 32  # of a long sequence this many last tokens are compared
 MODEL_ERRORS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
 
 
-def exchange_attention(model: Any, device: torch.device, *, longest: int | None = None) -> None:
+def exchange_attention(
+    model: Any, device: torch.device, *, longest: int | None = None, weights: Mapping[str, Any] | None = None
+) -> None:
     """Put the packed attention into the model, after checking that its log-probabilities stay its own.
 
     Compared are two short sequences packed together, and one of `longest` tokens (the longest of the run) before a
-    short one. Raises InputError for a model whose attention cannot be exchanged, whose sequences see each other when
-    they are packed, or that does more than a linear head, scaled or soft-capped, on the last hidden state.
+    short one. `weights`: files of a model that is on the meta device. Raises InputError for a model whose attention
+    cannot be exchanged, whose sequences see each other when they are packed, or that does more than a linear head,
+    scaled or soft-capped, on the last hidden state.
     """
     name = type(model).__name__
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
@@ -51,7 +56,9 @@ def exchange_attention(model: Any, device: torch.device, *, longest: int | None 
             f"model: {name} cannot be trained on {longest} tokens: its positions ({' or '.join(SWITCHING)} rotary "
             f"embeddings) change with the batch beyond {switch}; shorten max_tokens"
         )
-    examined = checkable(model)
+    examined = checkable(model, weights).to(device)
+    if weights is not None and not all(bool(t.isfinite().all()) for t in examined.state_dict().values()):
+        raise InputError(NOT_FINITE)  # the others are looked at while they are read
     try:
         _compare(examined, device, name=name, longest=longest)
     except NoSegments:

@@ -50,6 +50,8 @@ class Learner:
 
     `lora`: train an adapter instead of the weights, which stay what they are and are the reference. A state then holds
     the adapter alone, and model_state_dict gives merged weights.
+
+    `weights`: those of a model that is on the meta device, by name; of several processes each reads its own part.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class Learner:
         offload_moments: bool = False,
         sync_gradients: Literal["each", "last"] = "each",
         lora: LoraSpec | None = None,
+        weights: Mapping[str, distributed.Sliced] | None = None,
     ) -> None:
         self.rank, self.world_size = distributed.world()
         self.device = torch.device(device)
         self.token_budget = token_budget
-        self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
-        exchange_attention(self.model, self.device, longest=longest)
+        self.model = (
+            model if weights is not None else model.to(self.device)
+        ).eval()  # eval: no dropout, so that scores are the sampler's
+        exchange_attention(self.model, self.device, longest=longest, weights=weights)
         layers = layers_of(self.model)
         own = next(self.model.parameters()).dtype
         self.adapter = None if lora is None else Adapter(self.model, lora)
@@ -86,6 +91,8 @@ class Learner:
         cast = any(p.dtype != self.compute for p in self.model.parameters())
         if self.world_size > 1 or cast:
             distributed.shard(self._logprobs, layers, self.device, compute=self.compute if cast else None)
+        if weights is not None:
+            distributed.fill(self._logprobs, self.model, weights, self.device)
         self._sync_gradients = sync_gradients
         # What is trained; a tied head appears once, as the embedding.
         self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}

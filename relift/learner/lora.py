@@ -9,6 +9,7 @@ Several processes hold rows of W and the same rows of B (FSDP2 cuts both alike):
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,10 +61,9 @@ class Adapter:
         )
         device = next(model.parameters()).device
         model.requires_grad_(requires_grad=False)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(spec.seed)  # every process draws the same A, and nobody else's state moves
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):  # nobody else's state moves
             try:
-                peft.inject_adapter_in_model(self._config, model, low_cpu_mem_usage=device.type == "meta")
+                peft.inject_adapter_in_model(self._config, model)
             except ValueError as error:
                 words = " ".join(str(error).split())[:200]
                 raise InputError(f"lora.targets: no adapter can be put into {type(model).__name__}: {words}") from None
@@ -79,6 +79,10 @@ class Adapter:
         for parameter in self.parameters().values():
             if parameter.dtype != dtype:  # peft makes it in the base's
                 parameter.data = parameter.data.to(dtype)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(spec.seed)
+            for layer in self._layers.values():
+                _draw(layer.lora_A[NAME].weight)
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Give A and B of every layer, by the model's names for them."""
@@ -139,6 +143,13 @@ def name_in_file(name: str) -> str:
 def name_in_model(name: str) -> str:
     """Turn a name of peft's files into the parameter's in the model."""
     return name.removeprefix(PREFIX).removesuffix(".weight") + f".{NAME}.weight"
+
+
+@torch.no_grad()
+def _draw(weight: torch.nn.Parameter) -> None:
+    """Draw A as peft does, on the CPU: the same on every process and device."""
+    if not weight.is_meta:
+        weight.copy_(torch.nn.init.kaiming_uniform_(torch.empty(weight.shape), a=math.sqrt(5)))
 
 
 def _is_linear(layer: Any, model: Any) -> bool:

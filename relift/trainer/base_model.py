@@ -15,20 +15,20 @@ from relift.errors import InputError
 from relift.fingerprints import files_fingerprint
 from relift.learner.lora import LoraSpec
 
-_OPTION = "model.path = "
+OPTION = "model.path = "
 
 
 def load_tokenizer(config: Config) -> tuple[Any, Any]:
     """Load tokenizer and model configuration of the base. Raises InputError when they cannot be had."""
     return checkpoint.load_tokenizer(
-        config.model.path, revision=config.model.revision, positions=positions_of(config), option=_OPTION
+        config.model.path, revision=config.model.revision, positions=positions_of(config), option=OPTION
     )
 
 
 def load_model_config(config: Config) -> Any:
     """Load the base's configuration alone, its positions as configured. Raises InputError when it cannot be had."""
     return checkpoint.load_model_config(
-        config.model.path, revision=config.model.revision, positions=positions_of(config), option=_OPTION
+        config.model.path, revision=config.model.revision, positions=positions_of(config), option=OPTION
     )
 
 
@@ -46,7 +46,7 @@ def stop_tokens(tokenizer: Any, config: Config, *, vocab: int | None = None) -> 
         revision=config.model.revision,
         more=config.rollout.stop_tokens,
         vocab=vocab,
-        option=_OPTION,
+        option=OPTION,
     )
 
 
@@ -58,7 +58,7 @@ def load_model(config: Config) -> Any:
         dtype=config.model.dtype,
         device=device_of(config),
         positions=positions_of(config),
-        option=_OPTION,
+        option=OPTION,
     )
 
 

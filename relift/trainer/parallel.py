@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,7 +21,7 @@ import torch
 import torch.distributed as dist
 
 from relift.engines.tokens import Completion, Engine, Request, Sampling
-from relift.errors import ProcessLost, ReliftError
+from relift.errors import InputError, ProcessLost, ReliftError, StoreError
 from relift.grading.base import Judgement, Submission
 from relift.grading.gold_check import Judge
 from relift.grading.rewards import Columns, Given, RewardFunction
@@ -43,6 +44,40 @@ def join_world(timeout_seconds: float) -> None:
         dist.init_process_group(
             "nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(seconds=timeout_seconds)
         )
+
+
+def require_shared_folder(folder: Path) -> None:
+    """Refuse a run folder that processes on other hosts do not see: each reads and writes its share of it there.
+
+    The first process leaves an empty file beside it for the moment in which all look. Raises InputError on the first
+    process; the others end with its exit status.
+    """
+    world_size = world()[1]
+    if int(os.environ.get("LOCAL_WORLD_SIZE", world_size)) == world_size:  # torchrun's: all are on this host
+        return
+    place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+    mark = Path(on_first(lambda: _leave_mark(place)))
+    seen = from_all(mark.is_file())
+
+    def judge() -> None:
+        mark.unlink(missing_ok=True)
+        if not all(seen):
+            raise InputError(
+                f"--out {folder}: {seen.count(False)} of {world_size} processes, on other hosts, do not see what the "
+                "first one writes there; take a folder on a file system that all hosts share"
+            )
+
+    on_first(judge)
+
+
+def _leave_mark(place: Path) -> str:
+    """Make an empty file in the folder; give its path."""
+    try:
+        handle, path = tempfile.mkstemp(prefix=".relift-", dir=place)
+    except OSError as error:
+        raise StoreError(f"{place}: cannot be written: {error.strerror or error}") from None
+    os.close(handle)
+    return path
 
 
 @contextmanager

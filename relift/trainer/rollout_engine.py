@@ -22,7 +22,7 @@ from relift.errors import InputError
 from relift.learner.learner import Learner
 from relift.learner.update import TrainSequence
 from relift.trainer import parallel
-from relift.trainer.base_model import compute_dtype
+from relift.trainer.base_model import compute_dtype, device_of
 
 Warn = Callable[[str], None]
 
@@ -43,7 +43,7 @@ def _torch(config: Config, model: Any, score: Score, warn: Warn) -> AbstractCont
 
 def _vllm(config: Config, model: Any, score: Score, warn: Warn) -> AbstractContextManager[Engine]:
     settings = config.vllm
-    on_gpu = next(model.parameters()).device.type == "cuda"
+    on_gpu = device_of(config).type == "cuda"  # the model may have no weights yet
     auto = "bfloat16" if on_gpu else config.model.compute or config.model.dtype
     dtype = auto if settings.dtype == "auto" else settings.dtype
     options = RolloutOptions(

@@ -30,11 +30,11 @@ from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
 from relift.trainer import identity, parallel
+from relift.trainer.base_by_shards import Stored, load_base
 from relift.trainer.base_model import (
     checkpoints_activations,
     compute_dtype,
     device_of,
-    load_model,
     lora_spec,
     stop_tokens,
     write_config,
@@ -78,6 +78,7 @@ def open_run(
     with ExitStack() as stack:
         stack.callback(leave_mesh_of_one)
         parallel.join_world(config.runtime.collective_seconds)
+        parallel.require_shared_folder(folder)
         writer = open_writer(stack, folder, warn) if (folder / "run.json").is_file() else None
         require_run_folder(folder)
         require_one_clock(config)
@@ -89,9 +90,11 @@ def open_run(
         reward = stack.enter_context(parallel.FirstReward(config.rl.reward)) if recipe.rl and config.rl.reward else None
         inputs = read_inputs(config, recipe, grader=grader, warn=warn)
         warn_of_truncation(config, recipe, warn)
-        model = load_model(config)
+        model, weights = load_base(config)
         writer = writer or open_writer(stack, folder, warn)
-        run = assemble(config, recipe, inputs, writer, model, stack=stack, grader=grader, reward=reward, warn=warn)
+        run = assemble(
+            config, recipe, inputs, writer, model, weights=weights, stack=stack, grader=grader, reward=reward, warn=warn
+        )
         seed_global_states(config.seed)
         facts = facts_of(config, inputs, run, folder, reward=reward)
         if writer.is_new:
@@ -180,12 +183,13 @@ def assemble(
     writer: RunWriter,
     model: Any,
     *,
+    weights: Stored | None,
     stack: ExitStack,
     grader: Scorer,
     reward: parallel.FirstReward | None,
     warn: Callable[[str], None],
 ) -> Run:
-    """Put the parts of a run together at the base model. `stack` ends the engine."""
+    """Put the parts of a run together at the base model, its weights in files if given. `stack` ends the engine."""
     # Before the learner, which takes the model over; a publication asks the learner.
     engine = stack.enter_context(
         rollout_engine(config, model, score=lambda token_ids: learners_logprobs(learner, token_ids), warn=warn)
@@ -204,6 +208,7 @@ def assemble(
         offload_moments=config.runtime.offload_moments,
         sync_gradients=config.runtime.sync_gradients,
         lora=lora_spec(config),
+        weights=weights,
     )
     if needs_reference(config, recipe, inputs):
         learner.keep_reference()

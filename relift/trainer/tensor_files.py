@@ -21,6 +21,10 @@ class StoredTensor:
     name: str
     file: Any
 
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size(self.file.get_slice(self.name).get_shape())
+
     def __getitem__(self, index: tuple[slice, ...]) -> torch.Tensor:
         try:
             if not index:

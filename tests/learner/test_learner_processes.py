@@ -49,7 +49,7 @@ def rows_of(folder: Path) -> tuple[list[dict[str, float]], list[dict[str, float]
         "tied",
         "mixed",
         "lora",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("untied", "offload", "lora_mixed")),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("untied", "lora_mixed")),
     ],
 )
 def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from relift.grading import SCORERS
 from relift.store import RunReader, check_run
 from relift.trainer import shards
 from tests.cli.command import Command, Ended, assert_refused, at_step, bytes_of, relift, write_config
+from tests.learner.tiny import relative_difference
 from tests.resume.harness import HashGrader, config_of, contents, lay_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +139,26 @@ def test_killed_and_taken_up_by_another_number(first: str, config: Path, one: Pa
     assert record["exact"] is False and record["surroundings"]["world_size"] == (1 if first == "two" else 2)
     assert_same_run(run, one)
     assert check_run(run).problems == []
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of the last step, in one file or in several."""
+    return {
+        n: t for file in (run / "weights/step-000006").glob("model*.safetensors") for n, t in load_file(file).items()
+    }
+
+
+def test_two_then_one_then_two(config: Path, one: Path, tmp_path: Path) -> None:
+    """One chain of resumes over three numbers of processes ends where the straight run ends, within 1e-6."""
+    run = tmp_path / "run"
+    by_two(config, run, "--quiet", before=at_step(3, kill))
+    alone = relift("train", config, "--out", run, "--quiet", grader=HashGrader, before=at_step(5, kill))
+    assert alone.status == -signal.SIGKILL
+    assert [e.status for e in by_two(config, run)] == [0, 0]
+    assert [start["from_step"] for start in run_json(run)["starts"]] == [None, 2, 4]
+    assert_same_run(run, one)
+    assert check_run(run).problems == []
+    assert relative_difference(weights_of(run), weights_of(one)) < 1e-6
 
 
 def kill_the_second() -> None:
