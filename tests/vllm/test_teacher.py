@@ -93,7 +93,10 @@ def test_it_writes_demonstrations(inputs: Path, teacher: Served, tmp_path: Path)
     """A teacher that knows nothing: what the grader likes of its answers is trained on, and each was bought once."""
     online = {"source": "server", "url": teacher.base_url, "model": "tiny", "max_tokens": 12, "tries": 8}
     config = config_of(
-        inputs, data={"questions": str(inputs / "bare.jsonl"), "max_demo_tokens": 40}, teacher={"online": online}
+        inputs,
+        data={"questions": str(inputs / "bare.jsonl"), "max_demo_tokens": 40},
+        sft={"batch": 1},
+        teacher={"online": online},
     )
 
     def wait(run: Run, report: StepReport) -> None:
