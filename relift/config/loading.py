@@ -96,7 +96,7 @@ def _own_values(source: str | Path) -> dict[str, Any]:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return _resolve_paths(_read_toml(raw, where=str(path)), path.resolve().parent)
+    return resolve_paths(_read_toml(raw, where=str(path)), path.resolve().parent)
 
 
 def _preset(name: str, *, where: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ PATH_FIELDS = (
 )
 
 
-def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make relative paths absolute. A model may be a hub id: it is a path if there is such a folder, or was: if it
     begins with a dot, or with the name of a folder that is there. What is meant as a path is not asked of the hub."""
     for name in PATH_FIELDS:

@@ -35,6 +35,7 @@ from relift.trainer.base_model import (
     compute_dtype,
     device_of,
     load_model,
+    lora_spec,
     stop_tokens,
     write_config,
     write_model,
@@ -202,6 +203,7 @@ def assemble(
         head_chunk=config.runtime.head_chunk,
         offload_moments=config.runtime.offload_moments,
         sync_gradients=config.runtime.sync_gradients,
+        lora=lora_spec(config),
     )
     if needs_reference(config, recipe, inputs):
         learner.keep_reference()
