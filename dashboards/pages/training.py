@@ -83,17 +83,16 @@ def show() -> None:
 def _sources(choice: Choice) -> None:
     st.subheader("Where demonstrations came from", anchor=False)
     st.markdown(
-        "A data set, a teacher that was asked while training went on, a person, or the model itself; only accepted ones "
-        "are trained on."
+        "A data set, a teacher that was asked while training went on, a person, or the model itself; only accepted "
+        "ones are trained on."
     )
     made = compute("demonstration_sources", choice, lambda loaded: demonstration_sources(loaded.demonstrations))
     if not isinstance(made, Ready):
         unavailable(made)
         return
     shown = made.frame.drop(columns="run_id").rename(columns=SOURCES)
-    table(
-        shown.drop(columns=[c for c in ("USD", "refused") if not shown[c].astype(bool).any() or shown[c].isna().all()])
-    )
+    unsaid = [name for name in ("USD", "refused") if shown[name].replace("", None).isna().all()]
+    table(shown.drop(columns=unsaid))
 
 
 def _updates(choice: Choice) -> None:
