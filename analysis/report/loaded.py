@@ -19,6 +19,7 @@ from relift.analysis.runs.read import (
     read_attempts,
     read_checkpoints,
     read_demo_events,
+    read_demonstrations,
     read_questions,
     read_runs,
     read_scores,
@@ -194,6 +195,14 @@ class Loaded:
     def checkpoints(self) -> pd.DataFrame:
         """Return one row per checkpoint."""
         return read_checkpoints(list(self.paths))
+
+    @cached_property
+    def demonstrations(self) -> pd.DataFrame:
+        """Return one row per demonstration; InputError if there is none."""
+        found = read_demonstrations(list(self.paths))
+        if found.empty:
+            raise InputError("no run has demonstrations")
+        return found
 
     @cached_property
     def demo_events(self) -> pd.DataFrame:

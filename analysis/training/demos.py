@@ -91,6 +91,31 @@ def buffer_health(demo_events: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index()
 
 
+def demonstration_sources(demonstrations: pd.DataFrame) -> pd.DataFrame:
+    """Count demonstrations by where they came from: one row per run and source.
+
+    Columns: n_offered; n_accepted (may be trained on); n_online (arrived while training went on); usd, what a teacher
+    charged for them, null where nothing says; refused, the reasons of the others with their numbers.
+    """
+    frame = demonstrations.assign(source=demonstrations["source"].astype(object))
+    rows = []
+    for (run_id, run, source), group in frame.groupby(["run_id", "run", "source"], sort=False, observed=True):
+        reasons = group["reject_reason"].dropna().astype(str).value_counts().sort_index()
+        rows.append(
+            {
+                "run_id": run_id,
+                "run": run,
+                "source": source,
+                "n_offered": len(group),
+                "n_accepted": int(group["accepted"].sum()),
+                "n_online": int(group["step"].notna().sum()),
+                "usd": group["cost"].sum(min_count=1),
+                "refused": ", ".join(f"{reason} {n}" for reason, n in reasons.items()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def plot_demo_efficiency(frame: pd.DataFrame, *, axes: Any = None) -> Any:
     """Draw score against demonstrations trained on, with repeats (left) and distinct ones (right).
 

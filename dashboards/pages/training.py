@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from relift.analysis.report.loaded import Loaded
+from relift.analysis.training.demos import demonstration_sources
 from relift.analysis.training.dynamics import throughput
 from relift.dashboards.charts import training
 from relift.dashboards.exports import data_buttons
@@ -22,6 +23,9 @@ METRICS = {
     "sampler_kl": "log-probability, sampler less learner, nats",
     "sampler_gap": "the same, absolute, nats", "clip_fraction": "clipped share", "n_sequences": "sequences",
     "n_tokens": "tokens", "seconds": "seconds",
+}  # fmt: skip
+SOURCES = {
+    "n_offered": "offered", "n_accepted": "accepted", "n_online": "while training", "usd": "USD",
 }  # fmt: skip
 FIRST = ("loss", "grad_norm", "entropy")
 MOST_POINTS = 400  # of a run and kind of update, on the screen
@@ -48,6 +52,7 @@ def show() -> None:
         make("buffer", choice),
         training.buffer,
     )
+    _sources(choice)
     section(
         "What demonstrations bought",
         "Accuracy at each probe against the demonstrations trained on until then, with repeats and distinct ones.",
@@ -73,6 +78,21 @@ def show() -> None:
         compute("throughput", choice, lambda loaded: throughput(loaded.checkpoints)),
         training.throughput,
     )
+
+
+def _sources(choice: Choice) -> None:
+    st.subheader("Where demonstrations came from", anchor=False)
+    st.markdown(
+        "A data set, a teacher that was asked while training went on, a person, or the model itself; only accepted "
+        "ones are trained on."
+    )
+    made = compute("demonstration_sources", choice, lambda loaded: demonstration_sources(loaded.demonstrations))
+    if not isinstance(made, Ready):
+        unavailable(made)
+        return
+    shown = made.frame.drop(columns="run_id").rename(columns=SOURCES)
+    unsaid = [name for name in ("USD", "refused") if shown[name].replace("", None).isna().all()]
+    table(shown.drop(columns=unsaid))
 
 
 def _updates(choice: Choice) -> None:

@@ -192,6 +192,9 @@ class TeacherConfig(Section):
 
     path: str | None = field(None, "identity", "its checkpoint folder or hub name; same vocabulary as the base model")
     revision: str | None = field(None, "identity", "of a hub model")
+    server: str | None = field(
+        None, "numeric", "address of a vLLM server that serves it: scores come from there, its weights are not loaded"
+    )
     weight: float = field(1.0, "identity", "beta of the distillation term", gt=0)
     final_weight: float | None = field(
         None, "identity", "beta in the last step, on a straight line from weight (kdrl); None: weight", ge=0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,14 @@ import torch
 
 from relift.engines.checks import check_requests
 from relift.engines.http_client import HttpClient, base_url_of, shown_url
-from relift.engines.openai_replies import Rejected, Retryable, shown
+from relift.engines.openai_replies import Rejected, shown
 from relift.engines.probe import Score, compare_probe, probe_tokens, tolerance_of
 from relift.engines.tokens import Completion, Request, Sampling
+from relift.engines.vllm_server import CONTROL_SECONDS, persist, prompt_logprobs, prompt_logprobs_body
 from relift.engines.weights_file import weights_file
 from relift.errors import EngineFailed, InputError
 from relift.schema import Finish
 
-LONGEST_WAIT_SECONDS = 30.0
-CONTROL_SECONDS = 60.0  # of a request that makes no answer
 T = TypeVar("T")
 
 
@@ -127,10 +125,8 @@ class ServerRollouts:
 
     def _logprobs_of(self, token_ids: Sequence[int]) -> list[float]:
         """Ask for the log-probability at temperature 1 of every token but the first."""
-        body = {"model": self._name, "prompt": list(token_ids), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
-        reply = self._ask("POST", "/v1/completions", body, seconds=CONTROL_SECONDS)
-        places = zip(reply["choices"][0]["prompt_logprobs"][1:], token_ids[1:], strict=True)
-        return [entry[str(token)]["logprob"] for entry, token in places]
+        body = prompt_logprobs_body(self._name, token_ids)
+        return prompt_logprobs(self._ask("POST", "/v1/completions", body, seconds=CONTROL_SECONDS), token_ids)
 
     def generate(
         self,
@@ -233,23 +229,8 @@ class ServerRollouts:
         self, client: HttpClient, method: str, path: str, body: Mapping[str, Any] | None, seconds: float
     ) -> Any:
         """Send until there is an answer or the deadline has passed, with waits that grow."""
-        deadline, wait = time.monotonic() + seconds, 0.5
-        while True:
-            try:
-                data = await client.send(method, path, body, seconds=max(deadline - time.monotonic(), 1.0))
-                return json.loads(data) if data.strip() else {}
-            except (ValueError, RecursionError):
-                raise EngineFailed(f"server.url = {shown_url(self._url)}: {path} answered with no JSON") from None
-            except Retryable as error:
-                pause = min(error.after or wait, LONGEST_WAIT_SECONDS)
-                if time.monotonic() + pause > deadline:
-                    raise EngineFailed(
-                        f"server.url = {shown_url(self._url)}: {path} gave no answer within {seconds:.0f} s: "
-                        f"{error.reason}"
-                    ) from None
-                self._on_event(f"{path}: {error.reason}; asked again in {pause:.0f} s")
-                await asyncio.sleep(pause)
-                wait *= 2
+        where = f"server.url = {shown_url(self._url)}"
+        return await persist(client, method, path, body, seconds=seconds, where=where, on_event=self._on_event)
 
 
 def request_body(name: str, prompt_ids: Sequence[int], seed: int, sampling: Sampling) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from relift.trainer.known_shapes import known_config
 from relift.trainer.recipe import Recipe
 from relift.trainer.recipes import build
 from relift.trainer.setup import longest_sequence
+from relift.trainer.teacher_open import online_lines
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)  # of GPUs that are tried where none are given
 
@@ -99,8 +100,9 @@ def dry_run(
 
 
 def teacher_shape(config: Config, recipe: Recipe) -> Shape | None:
-    """Read the sizes of the teacher, for a recipe that has one. Raises InputError when it cannot be had."""
-    if recipe.teacher is None:
+    """Read the sizes of the teacher, for a recipe that has one in the run's own memory. Raises InputError when it
+    cannot be had."""
+    if recipe.teacher is None or config.teacher.server is not None:
         return None
     if config.teacher.path is None:
         raise InputError(f"recipe {recipe.name} distills from a teacher: set teacher.path to its checkpoint")
@@ -159,8 +161,13 @@ def check_inputs(
         offered = len(inputs.demonstration_rows)
         checks.append(
             f"demonstrations: {len(lengths):,} of {offered:,} can be trained on, {sum(lengths):,} tokens, "
-            f"the longest {max(lengths):,}"
+            f"the longest {max(lengths, default=0):,}"
         )
+    if recipe.teacher is not None:
+        by = "in this run's memory" if config.teacher.server is None else f"by {config.teacher.server}"
+        checks.append(f"teacher: {config.teacher.path} weighs the answers, scored {by}; nobody is paid")
+    if config.teacher.online.source != "none":
+        checks += online_lines(config, inputs)
     return inputs, checks
 
 

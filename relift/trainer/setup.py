@@ -241,7 +241,7 @@ def assemble(
         ),
         hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
         score_teacher=open_teacher(
-            config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config)
+            config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config), warn=warn
         ),
         save=partial(
             save,

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from relift.config import Config
 from relift.engines import hf_model
 from relift.engines.context import context_of
+from relift.engines.vllm_server import ServerScores
 from relift.errors import InputError
 from relift.fingerprints import files_fingerprint
+from relift.learner.distributed import sum_over_ranks, world
 from relift.learner.learner import Learner
 from relift.learner.update import TrainSequence
 from relift.trainer.base_model import device_of
 from relift.trainer.recipe import Recipe
 from relift.trainer.step import Score
 
-_OPTION = "teacher.path = "
+_OPTION, _SERVER = "teacher.path = ", "teacher.server = "
 
 
-def open_teacher(config: Config, recipe: Recipe, vocabulary: Mapping[str, int], *, longest: int) -> Score:
+def open_teacher(
+    config: Config,
+    recipe: Recipe,
+    vocabulary: Mapping[str, int],
+    *,
+    longest: int,
+    warn: Callable[[str], None] = lambda line: None,
+) -> Score:
     """Load the teacher that a recipe distills from; a recipe without one gets a function that nothing calls.
 
     `longest`: tokens of the longest prompt with its answer. The score of an answer is its log-probability, nats per
     token, under the teacher at the temperature that is asked for. Raises InputError for a teacher that is missing,
-    has another vocabulary, or reads too little.
+    has another vocabulary, or reads too little. With `teacher.server` a vLLM server scores, each process its share.
     """
     if recipe.teacher is None:
         return _no_teacher
@@ -36,6 +46,8 @@ def open_teacher(config: Config, recipe: Recipe, vocabulary: Mapping[str, int], 
         raise InputError(f"recipe {recipe.name} distills from a teacher: set teacher.path to its checkpoint")
     tokenizer, _ = hf_model.load_tokenizer(path, revision=config.teacher.revision, option=_OPTION)
     require_same_vocabulary(vocabulary, tokenizer.get_vocab(), path=path)
+    if config.teacher.server is not None:
+        return _score_by_server(config, longest=longest, warn=warn)
     model = hf_model.load_model(
         path,
         revision=config.teacher.revision,
@@ -50,6 +62,30 @@ def open_teacher(config: Config, recipe: Recipe, vocabulary: Mapping[str, int], 
 
     def score(sequences: Sequence[TrainSequence], temperature: float) -> list[np.ndarray]:
         return learner.score(sequences, temperature=temperature)
+
+    return score
+
+
+def _score_by_server(config: Config, *, longest: int, warn: Callable[[str], None]) -> Score:
+    if config.rollout.temperature != 1:
+        raise InputError(
+            f"{_SERVER}{config.teacher.server}: a server tells log-probabilities of temperature 1, and "
+            f"rollout.temperature is {config.rollout.temperature}: set that to 1, or leave teacher.server out"
+        )
+    scores = ServerScores(str(config.teacher.server), option=_SERVER, on_event=warn)
+    scores.open(longest=longest)
+
+    def score(sequences: Sequence[TrainSequence], temperature: float) -> list[np.ndarray]:
+        assert temperature == 1
+        rank, n_processes = world()
+        bounds = np.cumsum([0] + [len(s.completion_ids_T) for s in sequences])
+        flat = torch.zeros(int(bounds[-1]), device=device_of(config))
+        mine = range(rank, len(sequences), n_processes)
+        texts = [(sequences[ix].prompt_ids, sequences[ix].completion_ids_T.tolist()) for ix in mine]
+        for ix, logprobs_T in zip(mine, scores.score(texts), strict=True):
+            flat[bounds[ix] : bounds[ix + 1]] = torch.from_numpy(logprobs_T).to(flat.device)
+        whole = sum_over_ranks(flat).cpu().numpy()
+        return np.split(whole, bounds[1:-1]) if len(sequences) else []
 
     return score
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from relift.config import Config
+from relift.engines.http_client import shown_url
 from relift.engines.model_source import ModelSource
 from relift.engines.open import open_answerer
 from relift.engines.options import OpenAIOptions
@@ -160,6 +161,35 @@ def request_of(config: Config, item: Item, number: int) -> AttemptRequest:
     assert turns is not None, "the recipes refuse a prompt without turns"
     seed = seed_of(config.seed, "teacher", number, 0, question.question_id, 0)
     return AttemptRequest(f"{question.question_id}/{number}/0", Prompt((), turns), seed)
+
+
+def online_lines(config: Config, inputs: Inputs) -> list[str]:
+    """Say who will be asked for demonstrations, how often, and what that costs at most; nobody is asked."""
+    online = config.teacher.online
+    with_demo = {demo.question_ix for demo in inputs.demos}
+    bare = [item for item in inputs.train_items if item.question_ix not in with_demo]
+    questions = f"{len(bare):,} of {len(inputs.train_items):,} questions have no demonstration"
+    if online.source == "human":
+        return [f"teacher: a person, through {online.file}; {questions}"]
+    if online.source == "self":
+        return [f"teacher: the model itself, where it is right after all; {questions}"]
+    n, sampling = online.tries, sampling_of(config)
+    requests = [request_of(config, item, number) for item in bare for number in range(n)]
+    prompts = sum(len(text) for request in requests for _, text in request.prompt.turns or ())
+    tokens = len(requests) * sampling.max_tokens
+    lines = [
+        f"teacher: {online.model} at {shown_url(str(online.url))}; {questions}: at most {len(requests):,} answers "
+        f"bought ({n} a question), of at most {sampling.max_tokens:,} tokens each: {prompts:,} tokens of prompts, "
+        f"{tokens:,} written; failed requests may be charged on top"
+    ]
+    prices = online.usd_per_million_prompt_tokens, online.usd_per_million_completion_tokens
+    if prices[0] is None or prices[1] is None:
+        lines.append("teacher's price: not known, set teacher.online.usd_per_million_prompt_tokens and its like")
+    else:
+        lines.append(f"teacher's price: at most ${(prompts * prices[0] + tokens * prices[1]) / 1e6:,.2f}")
+    limits = {name: getattr(online, name) for name in ("max_requests", "max_completion_tokens", "max_usd")}
+    said = ", ".join(f"{name} {value:,}" for name, value in limits.items() if value is not None)
+    return [*lines, f"teacher's budget: {said or 'none'}"]
 
 
 class Refusals:

@@ -199,7 +199,12 @@ def test_every_field_has_a_class_and_a_description() -> None:
 
 # What decides data, losses or sampling must never change unseen. A field that is added stands in one of these lists.
 NOT_IDENTITY = {
-    "tunable": {"steps"}
+    "tunable": {"steps"} | {
+        f"teacher.online.{name}" for name in (
+            "max_requests", "max_completion_tokens", "max_usd", "usd_per_million_prompt_tokens",
+            "usd_per_million_completion_tokens",
+        )
+    }
     | {f"budget.{field}" for field in ("updates", "demonstrations", "generated_tokens", "flops", "seconds")}
     | {
         f"{k}.optimizer.{field}"
@@ -211,12 +216,15 @@ NOT_IDENTITY = {
     },
     "numeric": {
         "model.device", "model.checkpoint_activations", "rollout.batch_rows", "runtime.threads", "runtime.token_budget",
-        "runtime.head_chunk", "runtime.tf32", "runtime.sync_gradients",
+        "runtime.head_chunk", "runtime.tf32", "runtime.sync_gradients", "teacher.server",
         "vllm.max_sequences", "vllm.tensor_parallel", "server.concurrency",
     },
     "runtime": {
         "name", "data.score_base", "probe.score_base", "probe.base_run", "checkpoint.every", "checkpoint.keep",
         "guard.max_skipped", "guard.max_undecided",
+        *(f"teacher.online.{name}" for name in (
+            "url", "api_key_env", "concurrency", "timeout_seconds", "deadline_seconds", "omit", "length_field", "file",
+        )),
         "runtime.rollout_texts", "runtime.trackers", "runtime.offload_moments", "runtime.collective_seconds",
         "vllm.gpus", "vllm.gpu_memory", "vllm.stall_seconds", "vllm.restarts", "server.url",
         "server.folder", "server.deadline_seconds",

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from relift.grading import SCORERS
 from relift.store import RunReader, check_run
 from relift.trainer import shards
 from tests.cli.command import Command, Ended, assert_refused, at_step, bytes_of, relift, write_config
+from tests.engines.flaky_server import FlakyServer, good_body
 from tests.learner.tiny import relative_difference
 from tests.resume.harness import HashGrader, config_of, contents, lay_inputs
 
@@ -107,6 +109,55 @@ def test_two_processes_make_the_same_run(one: Path, two: Path) -> None:
     record = run_json(two)
     assert record["surroundings"]["world_size"] == 2 and record["exact"] is True and record["status"] == "done"
     assert record["run_id"] == run_json(one)["run_id"]  # the same run: only its surroundings differ
+
+
+def test_a_teacher_of_two_processes(config: Path, tmp_path: Path) -> None:
+    """Two processes share the teacher's weights and the scoring; the updates differ from one's by rounding alone."""
+    path = config.parent / "teacher"
+    options = ["--set", "recipe=opd", "--set", f"teacher.path={path}", "--set", "steps=3"]
+    one, two = tmp_path / "one" / "run", tmp_path / "two" / "run"
+    assert by_one(config, one, *options).status == 0
+    ended = by_two(config, two, *options)
+    assert [e.status for e in ended] == [0, 0], ended
+    mine, theirs = RunReader(two), RunReader(one)
+    keys = ["origin", "draw", "step", "question_ix", "attempt", "seed", "n_tokens", "verdict"]
+    answers, answers_there = (r.read("attempts", columns=keys).astype(object) for r in (mine, theirs))
+    assert answers.equals(answers_there)
+    updates, updates_there = mine.read("updates"), theirs.read("updates")
+    assert len(updates) == 3 and (updates["grad_norm"] > 0).all()
+    for column in ("loss", "grad_norm"):
+        np.testing.assert_allclose(updates[column], updates_there[column], rtol=1e-5, atol=1e-7, err_msg=column)
+
+
+def test_two_processes_are_taught_by_a_server(config: Path, tmp_path: Path) -> None:
+    """The first one asks and writes; both train on the same demonstrations."""
+    rows = [json.loads(line) for line in (config.parent / "train.jsonl").read_text().splitlines()]
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text("".join(json.dumps({"problem": r["problem"], "answer": r["answer"]}) + "\n" for r in rows))
+    run = tmp_path / "run"
+    with FlakyServer(body=right_body) as server:
+        options = [f"--set={name}" for name in (
+            f"data.questions={bare}", "sft.batch=1", "teacher.online.source=server", "teacher.online.model=tiny",
+            f"teacher.online.url={server.base_url}", "teacher.online.max_tokens=40", "steps=8",
+        )]  # fmt: skip
+        ended = by_two(config, run, *options, before=at_step(2, wait_for_teacher))
+        assert [e.status for e in ended] == [0, 0], ended
+        assert max(server.sold.values()) == 1
+    assert check_run(run).problems == []
+    events = RunReader(run).read("demo_events")
+    assert (events["event"] == "train").any()
+    table = RunReader(run).read("demonstrations")
+    assert set(table["source"]) == {"teacher"}
+    assert set(events["demo_id"]) <= set(table.loc[table["accepted"], "demo_id"])
+
+
+def right_body(request: dict[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": f":{request['seed'] % 1000}"}
+    return good_body(request, choices=[{"index": 0, "finish_reason": "stop", "message": message}])
+
+
+def wait_for_teacher() -> None:
+    time.sleep(1.0)
 
 
 def kill() -> None:

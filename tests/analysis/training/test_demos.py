@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from relift import stats
-from relift.analysis import buffer_health, demo_efficiency, probe_scores
+from relift.analysis import buffer_health, demo_efficiency, demonstration_sources, probe_scores
 from relift.errors import InputError
 from tests.analysis.frames import trajectories
 
@@ -77,3 +77,25 @@ def test_buffer_health_by_step() -> None:
     # trained at step 3 with ages 2 and 2; at step 7 without ever having been enqueued
     assert health.loc[3, ["age_low", "age_median", "age_high"]].tolist() == [2, 2, 2]
     assert health.loc[[1, 4, 7], "age_median"].isna().all()
+
+
+def test_demonstrations_are_counted_by_source() -> None:
+    """Two of the teacher's three came while training went on and cost $3; of the data set's one nobody says a price."""
+    frame = pd.DataFrame(
+        {
+            "run_id": "a",
+            "run": "A",
+            "source": ["dataset", "teacher", "teacher", "teacher"],
+            "accepted": [True, True, False, False],
+            "reject_reason": [None, None, "too_long", "wrong_answer"],
+            "cost": [None, 1.0, 2.0, None],
+            "step": [None, 2, 3, None],
+        }
+    )
+    counted = demonstration_sources(frame)
+    columns = ["source", "n_offered", "n_accepted", "n_online", "refused"]
+    assert counted[columns].values.tolist() == [
+        ["dataset", 1, 1, 0, ""],
+        ["teacher", 3, 1, 2, "too_long 1, wrong_answer 1"],
+    ]
+    assert counted["usd"].isna().tolist() == [True, False] and counted["usd"].iloc[1] == 3.0
