@@ -67,6 +67,7 @@ class Run:
     record: Record
     buffer: DemoBuffer
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
+    privileged: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
     score_teacher: Score  # of a recipe with a teacher; without one it is never called
     save: Callable[[Run, str | None], None]  # writes a checkpoint of kind base, train, final; None: unscheduled
     take_over_base: Callable[[Run], bool] = lambda run: False  # step 0 from another run, where configured
@@ -106,6 +107,7 @@ class Run:
                 ),
                 score_teacher=self.score_teacher,
                 hinted=self.hinted,
+                privileged=self.privileged,
                 forget_moments=self.learner.reset_optimizer,
                 item=item_of.__getitem__,
             )

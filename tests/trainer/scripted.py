@@ -200,6 +200,7 @@ def scripted_run(
         "record": Record(writer, len(asked)),
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
         "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
+        "privileged": lambda item, given: (*item.prompt_ids, 2, *given),
         "score_teacher": lambda sequences, temperature: [
             np.full(len(s.completion_ids_T), -0.25, np.float32) for s in sequences
         ],

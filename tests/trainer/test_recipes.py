@@ -64,7 +64,7 @@ def step_of(*, demos: list[Demo] | None = None, scores: dict[int, float] | None 
         raise AssertionError("no recipe's updates ask for that here")
 
     buffer = DemoBuffer(BufferConfig(), demos or [], batch=2, seed=0)
-    return Step(1, buffer, none, none, score, score, score, none, forget_moments=none, item=none)  # type: ignore[arg-type]
+    return Step(1, buffer, none, none, score, score, score, none, none, forget_moments=none, item=none)  # type: ignore[arg-type]
 
 
 def updates_of(recipe: Recipe, answers: Answers, step: Step | None = None) -> list[Update]:
