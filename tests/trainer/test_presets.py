@@ -78,7 +78,8 @@ def test_a_preset_starts_on_the_stock_checkpoint(tmp_path: Path, stock: Path, qu
     with open_run(config, tmp_path / "run", warn=lines.append) as run:
         assert context_of(run.learner.model.config) == positions  # type: ignore[attr-defined]
         assert run.learner.model.config.rope_parameters["rope_theta"] == theta  # type: ignore[attr-defined]
-        assert len(run.train_items) == len(run.demos) == 256
+        assert len(run.train_items) == 256
+        assert len(run.demos) == (256 if run.recipe.takes_demonstrations else 0)
         assert {item.question.answer_kind for item in run.train_items} == {"math"}
         assert run.stop_token_ids == (1,)
     assert lines == []

@@ -425,6 +425,56 @@ def test_assisted_attempts_change_no_count_and_no_gate(
     assert events[0] == events[1]
 
 
+def helpful_step(n: int) -> Step:
+    """Step 1 with a demonstration for each of n questions, in which everything can be asked for."""
+    step = step_of(demos=[demo(ix) for ix in range(n)])
+    item = SimpleNamespace(prompt_ids=(100,))
+    shown = {"hinted": lambda item, given: (1, *given), "privileged": lambda item, given: (2, *given)}
+    return replace(step, demonstrations=lambda k: [demo(0)], item=lambda ix: item, **shown)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    own=st.lists(st.text("+-?", min_size=2, max_size=2), min_size=1, max_size=4),
+    helped=st.tuples(st.text("+-?", min_size=3, max_size=3), st.text("+-?", min_size=3, max_size=3)),
+    kind=kinds_of_help,
+)
+@pytest.mark.parametrize("name", RECIPES)
+def test_verdicts_of_assisted_attempts_change_no_gate(
+    name: str, own: list[str], helped: tuple[str, str], kind: Assistance
+) -> None:
+    """Over all recipes: whatever three attempts with help come to, the same questions wait and the counts are the same."""
+    if RECIPES[name].demonstrations is Demonstrations.stream:
+        return  # it samples nothing
+    seen = []
+    for verdicts in helped:
+        answers = replace(
+            answers_of(*[g + verdicts for g in own]), assistance_QG=[[Assistance.none] * 2 + [kind] * 3] * len(own)
+        )
+        step = helpful_step(len(own))
+        list(recipe_of(name).updates(step, answers))
+        waits = [
+            e for e in step.buffer.take_events() if e.event != "train" or RECIPES[name].demonstrations == "at_once"
+        ]
+        seen.append((answers.counts.rows(), answers.accuracy_of(len(own)), step.buffer.entries, waits))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_answers_without_a_token_are_worth_exactly_nothing(name: str) -> None:
+    """Every average exists, and no token has a share: no division by 0, over all recipes."""
+    answers = answers_of("+-", "--", lengths=[[0, 0], [0, 0]])
+    recipe = recipe_of(name)
+    if recipe.rl is None:
+        return
+    for update in recipe.updates(replace(helpful_step(2), number=1 + int(recipe.sft_steps)), answers):
+        for component in (c for c in update.components if c.name == "rl"):
+            assert sum(len(s.completion_ids_T) for s in component.sequences) == 0
+            for term in component.terms:
+                assert 0 < term.denominator < math.inf
+                assert term.per_token_S is None or np.isfinite(term.per_token_S).all()
+
+
 def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
     answers = replace(answers_of("--"), assistance_QG=[[Assistance.hint] * 2])
     assert answers.counts.rows() == [] and answers.accuracy_of(1) is None

@@ -29,7 +29,7 @@ from tests.resume.harness import lay_inputs
 DOCUMENT = Path(__file__).parents[2] / "docs" / "differences.md"
 # Of the size alone: what is trained on at a time, and the lengths that the tiny model reads.
 SMALL = ["data.prompt=plain", "rollout.questions_per_step=8", "rollout.max_tokens=64", "data.max_demo_tokens=160",
-         "data.max_prompt_tokens=96", "model.max_positions=none", "model.rope_theta=none"]  # fmt: skip
+         "data.max_prompt_tokens=128", "model.max_positions=none", "model.rope_theta=none"]  # fmt: skip
 
 
 @dataclass(frozen=True)
