@@ -35,16 +35,23 @@ def export(
             help="--merge: add the weighted differences from this model to it (task arithmetic); RUN@0 is a run's base",
         ),
     ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="of a run with lora.rank: the adapter alone, for peft; else merged")
+    ] = False,
 ) -> None:
     """Copy a checkpoint out, with a model card, or merge several into one.
 
     It is a plain transformers checkpoint; the card has base, recipe, data, and the numbers of the record, or of what it
-    was merged and how.
+    was merged and how. An adapter is merged into its base, or copied as it is with --adapter.
     """
 
     def warn(line: str) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
+    if merge and adapter:
+        raise InputError(
+            "--adapter copies one adapter as it is, --merge makes a whole checkpoint: leave one of them out"
+        )
     if merge:
         from relift.trainer.merge_export import export_merged
 
@@ -57,7 +64,7 @@ def export(
 
     from relift.trainer.export import export as copy_out
 
-    print(copy_out(models[0], out, warn=warn))
+    print(copy_out(models[0], out, as_adapter=adapter, warn=warn))
 
 
 def parse_weights(text: str | None) -> list[float] | None:

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from safetensors import SafetensorError
 
+from relift.engines.adapters import is_adapter
+from relift.engines.hf_model import load_model
 from relift.engines.model_source import ANSWERING_FILES, ModelSource, resolve_model
 from relift.errors import InputError, StoreError
 from relift.schema import Origin
@@ -33,15 +36,17 @@ TOTALS = {
 SETTINGS = (
     "seed", "data.prompt", "data.system", "rollout.questions_per_step", "rollout.attempts_per_question",
     "rollout.temperature", "rollout.max_tokens", "rl.loss", "rl.advantage", "rl.denominator", "rl.reward",
-    "rl.truncated", "rl.optimizer.lr", "sft.loss", "sft.batch", "sft.optimizer.lr",
+    "rl.truncated", "lora.rank", "lora.alpha", "rl.optimizer.lr", "sft.loss", "sft.batch", "sft.optimizer.lr",
 )  # fmt: skip
 
 
-def export(name: str, out: Path | None, *, warn: Callable[[str], None] = lambda line: None) -> Path:
+def export(
+    name: str, out: Path | None, *, as_adapter: bool = False, warn: Callable[[str], None] = lambda line: None
+) -> Path:
     """Copy the checkpoint that RUN or RUN@STEP names to a folder of its own; give that folder.
 
-    `out` None: exports/RUN-stepN. Raises InputError for what is no run or an `out` that holds something, StoreError for
-    a damaged checkpoint or a full disk.
+    `out` None: exports/RUN-stepN. An adapter is merged into its base, or copied `as_adapter`. Raises InputError for
+    what is no run or an `out` that holds something, StoreError for a damaged checkpoint or a full disk.
     """
     source = resolve_model(name, on_event=warn)
     if source.run_id is None or source.step is None:
@@ -51,10 +56,18 @@ def export(name: str, out: Path | None, *, warn: Callable[[str], None] = lambda 
         raise InputError(f"{name}: the run kept no weights of step {source.step}; its base model is {source.path}")
     folder = checkpoint.parent.parent
     target = require_free(out or Path("exports") / source.name)
-    text = card(RunReader(folder), source, name=target.name)
+    if as_adapter and not is_adapter(checkpoint):
+        raise InputError(f"{name}: --adapter is of runs with lora.rank, and this checkpoint is a whole model")
+    text = card(RunReader(folder), source, name=target.name, as_adapter=as_adapter)
+    merged = None
+    if is_adapter(checkpoint) and not as_adapter:
+        merged = load_model(str(checkpoint), dtype="auto", device=torch.device("cpu"))
     with new_folder(target) as partial:
         for file in sorted({file for pattern in ANSWERING_FILES for file in checkpoint.glob(pattern)}):
-            shutil.copyfile(file, partial / file.name)
+            if merged is None or not file.name.startswith("adapter_"):
+                shutil.copyfile(file, partial / file.name)
+        if merged is not None:
+            merged.save_pretrained(partial)
         (partial / CARD).write_text(text, encoding="utf-8")
     return target
 
@@ -85,43 +98,49 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def card(run: RunReader, source: ModelSource, *, name: str) -> str:
+def card(run: RunReader, source: ModelSource, *, name: str, as_adapter: bool = False) -> str:
     """Write the model card of a checkpoint: base, recipe, data, numbers of the record, how it is loaded."""
     config = tomllib.loads(run.config_toml)
     base = public(value_of(config, "model.path"))
     questions = public(value_of(config, "data.questions"))
     parts = [
-        front_matter([base], questions),
+        front_matter([base], questions, library="peft" if as_adapter else "transformers"),
         f"# {name}",
         f"`{base}` after {source.step} steps of the recipe `{run.run.recipe}`, trained with relift "
         f"{run.run.versions.get('relift', '?')} (run `{run.run_id}`).",
         _data(run, config, questions),
         "## Numbers\n\n" + "\n".join([*_totals(run, source), *_probes(run, source), *_scores(run, source)]),
         "## Settings\n\n| setting | value |\n|---|---|\n" + "\n".join(_settings(config, run.run.recipe or "")),
-        loading(name),
+        loading(name, as_adapter=as_adapter),
         "Prompts as in training: `data.prompt` above. The license is that of the base model and of the data; neither "
         "is stated here.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def loading(name: str) -> str:
+def loading(name: str, *, as_adapter: bool = False) -> str:
     """Say how a checkpoint of this name is loaded."""
+    kind = "AutoPeftModelForCausalLM" if as_adapter else "AutoModelForCausalLM"
+    lines = "from transformers import AutoModelForCausalLM, AutoTokenizer"
+    if as_adapter:
+        lines = "from peft import AutoPeftModelForCausalLM\nfrom transformers import AutoTokenizer"
     return f"""## Loading
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+{lines}
 
-model = AutoModelForCausalLM.from_pretrained("{name}")
+model = {kind}.from_pretrained("{name}")
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 ```
 
 or `relift eval {name} -b math500`."""
 
 
-def front_matter(bases: Sequence[str], questions: str = "", *, tags: str = "relift, reasoning") -> str:
+def front_matter(
+    bases: Sequence[str], questions: str = "", *, tags: str = "relift, reasoning", library: str = "transformers"
+) -> str:
     """Write the head of a card for the hub: the base models and the data that are ids there."""
-    lines = ["---", "library_name: transformers", f"tags: [{tags}]"]
+    lines = ["---", f"library_name: {library}", f"tags: [{tags}]"]
     known = sorted({base for base in bases if re.fullmatch(r"[\w.-]+/[\w.-]+", base)})
     if known:
         lines.append(f"base_model: {known[0] if len(known) == 1 else '[' + ', '.join(known) + ']'}")

@@ -20,6 +20,7 @@ import huggingface_hub
 import torch
 from safetensors.torch import save_file
 
+from relift.engines.adapters import is_adapter
 from relift.engines.checkpoint_files import INDEX
 from relift.engines.hf_model import load_tokenizer, require_safetensors, require_ties, shortened
 from relift.engines.model_source import ModelSource, resolve_model
@@ -101,6 +102,8 @@ def plan_merge(
 def _open(name: str, *, warn: Callable[[str], None]) -> Merged:
     source = resolve_model(name, on_event=warn)
     option = "MODEL "
+    if is_adapter(Path(source.path)):
+        raise InputError(f"MODEL {name!r}: an adapter; make a whole checkpoint of it first: relift export {name}")
     tokenizer, config = load_tokenizer(source.path, revision=source.revision, positions=source.positions, option=option)
     folder = Path(source.path) if Path(source.path).is_dir() else _of_hub(source)
     require_safetensors(str(folder), option=option)
