@@ -123,6 +123,22 @@ HPT: dict[str, Any] = SHAPE | {
     "sft.moments": "shared",
     "buffer.threshold": 0.0,
 }
+SAME_SIZE: dict[str, Any] = {
+    "steps": 500,
+    "model.path": "Qwen/Qwen2.5-Math-7B",
+    "rollout.questions_per_step": 128,
+    "rollout.attempts_per_question": 8,
+    "rollout.max_tokens": 8192,
+    "rl.updates_per_batch": 2,
+}
+LONG_PROMPT = {"data.max_prompt_tokens": 8192}
+OF_2609 = SAME_SIZE | {
+    "steps": 150,
+    "model.path": "Qwen/Qwen3-1.7B-Base",
+    "model.max_positions": None,
+    "teacher.path": "Qwen/Qwen3-8B",
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "relift-iclr2026": ICLR2026,
     "relift-paper": ICLR2026
@@ -159,6 +175,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dft-1.5b": {"recipe": "dft", "steps": 390, "sft.batch": 256, "sft.optimizer.lr": 5e-5},
     "chord-mu": {"recipe": "chord", "sft.batch": 64, "sft.mu_peak": 0.9, "sft.mu_valley": 0.05},
     "chord-phi": {"recipe": "chord", "sft.loss": "chord_phi", "sft.chord_mu": 1.0, "sft.mu_peak": 0.1},
+    **{name: SAME_SIZE | {"recipe": name} for name in ("grpo", "drgrpo", "dapo", "cispo", "srft", "frozen")},
+    "gspo": SAME_SIZE | {"recipe": "gspo", "rl.updates_per_batch": 4},
+    "prefix-rft": SAME_SIZE | {"recipe": "prefix_rft", "prefix.attempts": 1, "data.max_demo_tokens": 7168},
+    "prefix-rl": SAME_SIZE | LONG_PROMPT | {"recipe": "prefix_rl", "prefix.questions": "all"},
+    "pope": SAME_SIZE | LONG_PROMPT | {"recipe": "prefix_rl", "prefix.questions": "waiting", "prefix.attempts": 4},
+    "questa": SAME_SIZE | LONG_PROMPT | {"recipe": "hint_rl", "prefix.low": 0.5, "prefix.final_low": 0.25},
+    "ghpo": SAME_SIZE | {"recipe": "ghpo", "rollout.max_tokens": 2048, "rl.updates_per_batch": 1},
+    "bread": SAME_SIZE | LONG_PROMPT | {"recipe": "bread", "prefix.place": "answer"},
+    "hdpo": SAME_SIZE | LONG_PROMPT | {"recipe": "hdpo", "privileged.weight": 1.0},
+    "sdpo": SAME_SIZE
+    | LONG_PROMPT
+    | {"recipe": "sdpo", "rollout.questions_per_step": 32, "rl.updates_per_batch": 1, "rl.optimizer.lr": 1e-5},
+    "srpo": SAME_SIZE | LONG_PROMPT | {"recipe": "srpo"},
+    "opd": OF_2609 | {"recipe": "opd", "teacher.weight": 1.0},
+    "opd-rl": OF_2609 | {"recipe": "opd_rl", "teacher.steps": 60},
+    "kdrl": OF_2609 | {"recipe": "kdrl", "teacher.weight": 0.2, "teacher.final_weight": 0.002},
+    "kdrl-mask": OF_2609 | {"recipe": "kdrl", "teacher.answers": "wrong", "teacher.final_weight": None},
 }
 
 
