@@ -323,6 +323,12 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "opd": ("mean", "ratio", 0.2, 0.2, None, "tokens", False, 0.0),
     "opd_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
     "kdrl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "prefix_rft": ("mean", "ppo_clip", 0.2, 0.2, 3.0, "max_tokens", False, 0.0),
+    "ghpo": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "bread": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "hdpo": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "sdpo": ("mean", "ratio", 0.2, 0.2, None, "tokens", False, 0.0),
+    "srpo": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }
 
 
