@@ -352,12 +352,15 @@ def test_a_recipe_is_the_same_over_any_other(recipe: str, over: str, tmp_path: P
     config = load_config(source, overrides=["sft.phase_steps=1", f"recipe={recipe}"])
     assert losses(config) == LOSSES[recipe]
     hpt = recipe == "hpt"
-    assert (config.rl.entropy_weight, config.rl.loss_scale) == (0.001 if recipe in ("hpt", "luffy") else 0.0, 1.0)
+    assert (config.rl.entropy_weight, config.rl.loss_scale) == (
+        0.001 if recipe in ("hpt", "luffy", "prefix_rft") else 0.0,
+        1.0,
+    )
     assert config.sft.loss_scale == (1 / 8 if hpt else 1.0)
     assert config.sft.denominator == {"hpt": "questions", "luffy": "max_tokens"}.get(recipe, "tokens")
     assert config.rl.optimizer.skip_grad_norm == (80 / 64 if hpt else None)
     assert config.rl.optimizer.max_grad_norm == 1.0  # the clip of another recipe is in its units
-    assert config.rl.optimizer.lr == {"hpt": 5e-6, "frozen": 0.0}.get(recipe, 1e-6)
+    assert config.rl.optimizer.lr == {"hpt": 5e-6, "sdpo": 1e-5, "frozen": 0.0}.get(recipe, 1e-6)
     if recipe in ("relift", "sft_rl"):
         assert config.sft.optimizer.lr == {"relift": 1e-6, "sft_rl": 5e-5}[recipe]
 

@@ -199,7 +199,8 @@ def test_every_preset_passes_without_a_gpu_and_without_weights(name: str, tmp_pa
     config = load_config(name)
     stock = known_config(config.model.path)
     stock.save_pretrained(tmp_path)
-    of_folder = dry_run(load_config(name, overrides=[f"model.path={tmp_path}"]), gpus=None, gpu_gib=80)
+    teacher = [f"teacher.path={tmp_path}"] if config.teacher.path else []
+    of_folder = dry_run(load_config(name, overrides=[f"model.path={tmp_path}", *teacher]), gpus=None, gpu_gib=80)
     require_room(of_folder)
     of_table, told = model_config_of(config)
     assert shape_of(of_table) == of_folder.shape and of_folder.gpus <= 8
