@@ -12,6 +12,7 @@ from relift.config.training_sections import (
     BufferConfig,
     CurriculumConfig,
     PrefixConfig,
+    PrivilegedConfig,
     RLConfig,
     SFTConfig,
     TeacherConfig,
@@ -237,6 +238,7 @@ class Config(Section):
     sft: SFTConfig = SFTConfig()
     prefix: PrefixConfig = PrefixConfig()
     teacher: TeacherConfig = TeacherConfig()
+    privileged: PrivilegedConfig = PrivilegedConfig()
     buffer: BufferConfig = BufferConfig()
     budget: BudgetConfig = BudgetConfig()
     probe: ProbeConfig = ProbeConfig()

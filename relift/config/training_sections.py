@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from relift.config.fields import Section, field
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class CurriculumConfig(Section):
@@ -115,7 +116,7 @@ class SFTConfig(Section):
 
 
 class PrefixConfig(Section):
-    """The attempts that are given the start of a demonstration (recipes prefix_rl, hint_rl)."""
+    """The attempts given the start of a demonstration (recipes prefix_rl, prefix_rft, hint_rl, ghpo, bread)."""
 
     place: Literal["answer", "prompt"] = field(
         "answer", "identity", "as the start of the answer, or as a hint after the problem"
@@ -126,6 +127,27 @@ class PrefixConfig(Section):
     attempts: int | None = field(None, "identity", "of the n at a question; None: half of them", ge=1)
     low: float = field(0.25, "identity", "least share of a demonstration's tokens that is given", ge=0, lt=1)
     high: float = field(0.75, "identity", "largest share", ge=0, lt=1)
+    final_low: float | None = field(None, "identity", "least share at the end of the schedule; None: low", ge=0, lt=1)
+    final_high: float | None = field(
+        None, "identity", "largest share at the end of the schedule; None: high", ge=0, lt=1
+    )
+    schedule: Literal["linear", "cosine", "step"] = field(
+        "linear", "identity", "how the shares go from the first to the final ones; step: at once, at the end of it"
+    )
+    schedule_steps: int | None = field(None, "identity", "steps of the schedule; None: those of the run", ge=1)
+    stages: tuple[Share, ...] = field(
+        (0.25, 0.5, 0.75),
+        "identity",
+        "ghpo, bread: shares tried one after the other while all attempts are wrong",
+        min_length=1,
+    )
+    top_entropy: float = field(
+        0.2,
+        "identity",
+        "prefix_rft: share of the given tokens that is trained on, those of highest entropy",
+        gt=0,
+        le=1,
+    )
 
 
 class OnlineConfig(Section):
@@ -200,7 +222,17 @@ class TeacherConfig(Section):
         None, "identity", "beta in the last step, on a straight line from weight (kdrl); None: weight", ge=0
     )
     steps: int = field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
+    answers: Literal["all", "wrong"] = field(
+        "all", "identity", "which answers the teacher weighs; wrong: the others learn from rewards alone (KDRL-mask)"
+    )
     online: OnlineConfig = OnlineConfig()
+
+
+class PrivilegedConfig(Section):
+    """The policy itself as a teacher, its prompt showing a solution (recipes hdpo, sdpo, srpo)."""
+
+    weight: float = field(1.0, "identity", "lambda of the distillation term", gt=0)
+    ratio_cap: float = field(2.0, "identity", "sdpo, srpo: largest ratio to the policy that sampled", gt=0)
 
 
 class BufferConfig(Section):

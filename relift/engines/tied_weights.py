@@ -24,7 +24,7 @@ def require_consistent_ties(folder: Path, model_config: Any, *, where: str) -> N
 
     `where` names the checkpoint in the message. Files that cannot be read are left to loading, which says why.
     """
-    tied = _tied(model_config)
+    tied = is_tied(model_config)
     try:
         place_of = _places(folder)
         heads = [name for name in place_of if name.endswith(HEAD)]
@@ -45,7 +45,7 @@ def require_consistent_ties(folder: Path, model_config: Any, *, where: str) -> N
         return
 
 
-def _tied(model_config: Any) -> bool | None:
+def is_tied(model_config: Any) -> bool | None:
     """Read what the configuration says; None where its parts do not agree."""
     said = {
         part.tie_word_embeddings

@@ -5,6 +5,7 @@ Axes: S sequences of a micro-batch, C their completion tokens laid end to end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,6 +51,14 @@ class View:
     def by_sequence_sum(self, x: torch.Tensor) -> torch.Tensor:
         sums_S = x.new_zeros(len(self._sequences)).index_add_(0, self._sequence, x)
         return sums_S[self._sequence]
+
+    def by_sequence_top(self, x: torch.Tensor, among: torch.Tensor, share: float) -> torch.Tensor:
+        top = torch.zeros_like(among)
+        for place in torch.arange(len(x), device=x.device).split(self._length_S.tolist()):
+            own = place[among[place]]
+            n = len(own) - math.floor(len(own) * (1 - share) + 1e-9)  # 1 - .2 is less than .8
+            top[own[torch.sort(x[own], descending=True, stable=True).indices[:n]]] = True
+        return top
 
     def per_token(self, value_S: np.ndarray) -> torch.Tensor:
         """Repeat a value of each sequence over its tokens."""

@@ -17,12 +17,15 @@ the sequence. "Detached" factors count as constants in the derivative, as the au
 | sft; dft; chord_phi | l; p l, p detached; mu p(1-p) l, factor detached | 1; p; mu p(1-p) |
 | srft_demo; srft_rollout | w l, w detached | .5 e^(+-H_mean); .1 e^(H_mean) if A > 0, -1 if A < 0 |
 | distillation | beta r (l_teacher - l), difference detached | beta r (l_teacher - l) |
+| self_distillation | beta min(r, cap) (l_teacher - l) l, factors detached | beta min(r, cap) (l_teacher - l) |
+| jensen_shannon | -w f(rho), rho = pi/pi_teacher | -w/2 rho log(2 rho/(1 + rho)) |
 | k3_kl | -beta (rho - log rho - 1), rho = pi_ref/pi | beta (rho - 1) |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from relift.learner.update import Loss, TokenView
@@ -212,6 +215,61 @@ def distillation(beta: float) -> Loss:
         return beta * _ratio(xp, view) * (view.column("teacher") - view.logprob)
 
     return Loss("distillation", coefficient, coefficient)
+
+
+def self_distillation(beta: float, *, cap: float) -> Loss:
+    """-beta times the reverse KL to the policy with a solution in its prompt, by the token that was drawn.
+
+    As `distillation`, the ratio detached and capped (SDPO, arXiv 2601.20802; github.com/lasgroup/SDPO at 0e6d510,
+    verl/trainer/ppo/core_algos.py, compute_self_distillation_loss with full_logit_distillation off and is_clip = cap).
+    """
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return beta * xp.clip(_ratio(xp, view), None, cap) * (view.column("teacher") - view.logprob)
+
+    return _weighted_logprob("self_distillation", coefficient)
+
+
+def jensen_shannon(weight: float) -> Loss:
+    """-weight times the Jensen-Shannon divergence to a teacher, by a token that the *teacher* drew.
+
+    With rho = pi/pi_teacher it is the mean over the teacher's tokens of
+    f(rho) = (rho log(2 rho/(1 + rho)) + log(2/(1 + rho)))/2, an f-divergence (Lin 1991; Nowozin et al., arXiv
+    1606.00709, table 1). Column `teacher` holds the teacher's log-probabilities.
+    """
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        log_rho = view.logprob - view.column("teacher")
+        rho = xp.exp(log_rho)
+        return -0.5 * weight * rho * (log_rho - xp.log((1 + rho) / 2))
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        log_rho = view.logprob - view.column("teacher")
+        rho = xp.exp(log_rho)
+        middle = xp.log((1 + rho) / 2)
+        return -0.5 * weight * (rho * (log_rho - middle) - middle)
+
+    return Loss("jensen_shannon", coefficient, objective)
+
+
+def of_given(loss: Loss, share: float) -> Loss:
+    """Leave out of a loss the tokens that were given, but for the `share` of each start whose entropy is highest.
+
+    Source: Prefix-RFT, arXiv 2507.01679; github.com/ZeroYuHuang/prefix_rft at 5f5d2a1, recipe/prefix_rft/dp_actor.py,
+    reshaper "entropy", which sorts over a micro-batch.
+    """
+
+    def kept(xp: Any, view: TokenView) -> Any:
+        given = view.column("given") > 0
+        return ~given | view.by_sequence_top(view.entropy, given, share)
+
+    def coefficient(xp: Any, view: TokenView) -> Any:
+        return xp.where(kept(xp, view), loss.coefficient(xp, view), 0.0)
+
+    def objective(xp: Any, view: TokenView) -> Any:
+        return xp.where(kept(xp, view), loss.objective(xp, view), 0.0)
+
+    return replace(loss, coefficient=coefficient, objective=objective)
 
 
 # What a configuration may name, made from its section: [rl] for losses on rollouts, [sft] on demonstrations.

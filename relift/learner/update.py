@@ -59,7 +59,9 @@ class TokenView(Protocol):
 
     All are of shape [N]. `column` gives any of COLUMNS and raises ValueError where a sequence lacks it;
     `by_sequence_mean(x_N)` replaces each token's value by the mean over its sequence (of the whole sequence, whichever
-    micro-batch it stands in), `by_sequence_sum(x_N)` by the sum.
+    micro-batch it stands in), `by_sequence_sum(x_N)` by the sum;
+    `by_sequence_top(x_N, among_N, share)` tells which of a sequence's n tokens in `among` have its largest values:
+    n - floor(n (1 - share)) of them, earlier ones first where values are equal.
     """
 
     logprob: Any  # current log-probability, detached
@@ -72,6 +74,7 @@ class TokenView(Protocol):
     def column(self, name: str, /) -> Any: ...
     def by_sequence_mean(self, x: Any, /) -> Any: ...
     def by_sequence_sum(self, x: Any, /) -> Any: ...
+    def by_sequence_top(self, x: Any, among: Any, share: float, /) -> Any: ...
 
 
 TokenFn = Callable[[Any, TokenView], Any]  # (xp, view) -> one value per token; xp is numpy or torch

@@ -55,6 +55,8 @@ class Answers:
     rewards: Rewards | None = None  # what training sees in place of the verdicts' 1 and 0
     round_Q: np.ndarray | None = None  # int16: round of sampling within the step; None: all in round 0
     weight_Q: np.ndarray | None = None  # float64: with which the questions were drawn; None: all alike
+    first_Q: np.ndarray | None = None  # int32: number of each row's first attempt at its question; None: 0
+    given_ids_QG: Sequence[Sequence[tuple[int, ...]]] | None = None  # starts of the answers; None: none anywhere
     surplus: frozenset[int] = frozenset()  # questions [q] that no RL sees: beyond the step's number, or only asked anew
 
     def __len__(self) -> int:
@@ -145,6 +147,8 @@ class Answers:
             )
         own_Q = np.zeros(len(self), np.int16) if self.round_Q is None else self.round_Q
         next_Q = np.full(len(more), 1 + own_Q.max(initial=0), np.int16)
+        first_Q = [np.zeros(len(a), np.int32) if a.first_Q is None else a.first_Q for a in (self, more)]
+        given_QG = [row for a in (self, more) for row in a.given_rows]
         return Answers(
             question_ix_Q=np.concatenate([self.question_ix_Q, more.question_ix_Q]),
             prompt_ids_QG=[*self.prompt_ids_QG, *more.prompt_ids_QG],
@@ -155,7 +159,15 @@ class Answers:
             assistance_QG=[*self.assistance_QG, *more.assistance_QG],
             rewards=rewards,
             round_Q=np.concatenate([own_Q, next_Q]),
+            first_Q=np.concatenate(first_Q),
+            given_ids_QG=given_QG,
+            surplus=self.surplus | frozenset(len(self) + q for q in more.surplus),
         )
+
+    @property
+    def given_rows(self) -> Sequence[Sequence[tuple[int, ...]]]:
+        """The starts that attempts were given, [Q][G]; empty where an attempt had none."""
+        return self.given_ids_QG or [[()] * len(row) for row in self.prompt_ids_QG]
 
     def _array(self, rows: Sequence[Sequence[bool]], dtype: Any) -> np.ndarray:
         return np.array(rows, dtype=dtype) if len(self) else np.zeros((0, 0), dtype)

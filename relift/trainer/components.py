@@ -16,7 +16,7 @@ from relift.schema import UpdateKind
 from relift.trainer.answers import Answers
 from relift.trainer.demos import Demo
 from relift.trainer.norms import Counts, Norm
-from relift.trainer.recipe import RLPart, SFTPart
+from relift.trainer.recipe import RLPart, SFTPart, Teaching
 from relift.trainer.step import Step
 
 Place = tuple[int, int]  # (q, g) among the answers
@@ -46,11 +46,23 @@ def reinforce(part: RLPart, step: Step, answers: Answers, *, groups: Groups | No
             yield Update(UpdateKind.rl, "rl", (component,))
 
 
-def distill(part: RLPart, step: Step, answers: Answers, *, weight: float, rewarded: bool = False) -> Iterator[Update]:
-    """Make the updates of a step from the teacher's log-probabilities; `rewarded`: beside the advantages of rewards."""
+def distill(
+    part: RLPart,
+    step: Step,
+    answers: Answers,
+    *,
+    weight: float,
+    rewarded: bool = False,
+    weighed_QG: np.ndarray | None = None,
+) -> Iterator[Update]:
+    """Make the updates of a step from the teacher's log-probabilities.
+
+    `rewarded`: beside the advantages of rewards; `weighed_QG`: bool, the attempts that the teacher weighs, None all.
+    """
     n_Q, zero_QG = len(answers), np.zeros(answers.reward_QG.shape)
     groups = None if rewarded else Groups(zero_QG, {}, np.zeros(n_Q))
-    yield from reinforce(replace(part, distillation=distillation(weight)), step, answers, groups=groups)
+    teaching = Teaching(distillation(weight), step.score_teacher, weighed_QG)
+    yield from reinforce(replace(part, teaching=teaching), step, answers, groups=groups)
 
 
 def fine_tune(part: SFTPart, demos: Sequence[Demo]) -> Update:
@@ -85,9 +97,11 @@ def rl_components(
     kept_Q = np.array([q for q in every_Q if q in counted or q in leave_out], np.int64)
     for questions in np.array_split(kept_Q, part.updates_per_batch):
         own = [int(q) for q in questions if int(q) not in leave_out]
-        places = _places(answers, own)
+        places = places_of(answers, own)
+        if part.teaching is not None and part.teaching.alone and part.teaching.weighed_QG is not None:
+            places = [place for place in places if part.teaching.weighed_QG[place]]
         drawn.append((questions, own, places))
-    every = part.entropy_weight > 0 or part.kl is not None or part.distillation is not None
+    every = part.entropy_weight > 0 or part.kl is not None or part.teaching is not None
     trained = [(q, g) for _, _, places in drawn for q, g in places if every or advantage_QG[q, g] != 0]
     sequence_of = dict(zip(trained, _sequences(part, step, answers, advantage_QG, trained), strict=True))
     return [
@@ -107,7 +121,7 @@ def _counted(part: RLPart, answers: Answers, groups: Groups, questions: Sequence
     return [q for q in questions if signal_Q[q] or (q in groups.demos and groups.advantage_QG[q].any())]
 
 
-def _places(answers: Answers, questions: Sequence[int]) -> list[Place]:
+def places_of(answers: Answers, questions: Sequence[int]) -> list[Place]:
     """List the attempts at these questions whose tokens count."""
     return [(q, g) for q in questions for g in np.flatnonzero(answers.counted_QG[q]).tolist()]
 
@@ -116,19 +130,50 @@ def _sequences(
     part: RLPart, step: Step, answers: Answers, advantage_QG: np.ndarray, places: Sequence[Place]
 ) -> list[TrainSequence]:
     """Make what is trained on of the attempts at these places, with the columns that the losses need."""
-    sequences = []
-    for q, g in places:
-        answer = answers.completions_QG[q][g]
-        advantage_T = np.full(len(answer.token_ids_T), advantage_QG[q, g], np.float32)
-        columns = {"advantage": advantage_T, "sampler": answer.logprobs_T}
-        sequences.append(TrainSequence(answers.prompt_ids_QG[q][g], answer.token_ids_T, columns, attempt=(q, g)))
+    sequences = [_sequence(part, answers, float(advantage_QG[place]), place) for place in places]
     if part.updates_per_batch > 1:  # with one update the ratio is exactly 1
         sequences = _with(sequences, "old", step.score(sequences, part.temperature))
+    if part.trains_given:
+        sequences = _with_sampler_of_given(part, step, sequences)
     if part.kl is not None:
         sequences = _with(sequences, "reference", step.score_reference(sequences, part.temperature))
-    if part.distillation is not None:
-        sequences = _with(sequences, "teacher", step.score_teacher(sequences, part.temperature))
+    if part.teaching is not None:
+        sequences = _with(sequences, "teacher", part.teaching.score(sequences, part.temperature))
     return sequences
+
+
+def _sequence(part: RLPart, answers: Answers, advantage: float, place: Place) -> TrainSequence:
+    """Make what is trained on of one attempt: what it wrote, and before it what it was given where that is trained."""
+    q, g = place
+    answer, prompt_ids, given = answers.completions_QG[q][g], answers.prompt_ids_QG[q][g], answers.given_rows[q][g]
+    if not (part.trains_given and given):
+        advantage_T = np.full(len(answer.token_ids_T), advantage, np.float32)
+        columns = {"advantage": advantage_T, "sampler": answer.logprobs_T}
+        return TrainSequence(prompt_ids, answer.token_ids_T, columns, attempt=place)
+    tokens_T = np.array([*given, *answer.token_ids_T], np.int32)
+    given_T = (np.arange(len(tokens_T)) < len(given)).astype(np.float32)
+    sampler_T = np.concatenate([np.zeros(len(given), np.float32), answer.logprobs_T]).astype(np.float32)
+    columns = {"advantage": np.full(len(tokens_T), advantage, np.float32), "sampler": sampler_T, "given": given_T}
+    return TrainSequence(prompt_ids[: len(prompt_ids) - len(given)], tokens_T, columns, attempt=place)
+
+
+def _with_sampler_of_given(part: RLPart, step: Step, sequences: Sequence[TrainSequence]) -> list[TrainSequence]:
+    """Fill in, for tokens that were given, the policy's own log-probability as the sampler's: nobody sampled them, and
+    so no gap between sampler and learner is theirs."""
+    made = [
+        s if "given" in s.columns else s.with_column("given", np.zeros_like(s.columns["sampler"])) for s in sequences
+    ]
+    lacking = [s for s in made if s.columns["given"].any()]
+    unscored = [s for s in lacking if "old" not in s.columns]
+    scores = step.score(unscored, part.temperature) if unscored else []
+    scored = dict(zip(map(id, unscored), scores, strict=True))
+    filled = {
+        id(s): np.where(
+            s.columns["given"] > 0, s.columns["old"] if "old" in s.columns else scored[id(s)], s.columns["sampler"]
+        )
+        for s in lacking
+    }
+    return [s.with_column("sampler", filled[id(s)].astype(np.float32)) if id(s) in filled else s for s in made]
 
 
 def _with(sequences: Sequence[TrainSequence], name: str, values: Sequence[np.ndarray]) -> list[TrainSequence]:
@@ -146,17 +191,32 @@ def _rl_component(
 ) -> Component:
     counts = _counts(part, answers, places, joined, n_questions=n_questions)
     trained_S = np.array([place in sequence_of for place in places] + [False] * len(joined), bool)
-    losses = [(part.loss, part.entropy_weight), *((loss, 0.0) for loss in (part.kl, part.distillation) if loss)]
-    terms = _terms(losses, part.norm, counts, trained_S, scale=part.scale)
-    sequences = tuple(sequence_of[place] for place in places if place in sequence_of)
-    return Component("rl", sequences, terms, part.temperature)
+    losses = [(part.loss, part.entropy_weight), *([(part.kl, 0.0)] if part.kl else [])]
+    terms = terms_of(losses, part.norm, counts, trained_S, scale=part.scale)
+    trained = [place for place in places if place in sequence_of]
+    if part.teaching is not None:
+        (term,) = terms_of([(part.teaching.loss, 0.0)], part.norm, counts, trained_S, scale=part.scale)
+        terms = (*terms, _weighed(term, part.teaching, trained))
+    return Component("rl", tuple(sequence_of[place] for place in trained), terms, part.temperature)
+
+
+def _weighed(term: Term, teaching: Teaching, places: Sequence[Place]) -> Term:
+    """Take the attempts that the teacher does not weigh out of its term: they count there, with a weight of 0."""
+    if teaching.weighed_QG is None:
+        return term
+    own_S = np.array([teaching.weighed_QG[place] for place in places], np.float64)
+    return replace(term, per_token_S=own_S if term.per_token_S is None else term.per_token_S * own_S)
 
 
 def _counts(
     part: RLPart, answers: Answers, places: Sequence[Place], joined: Sequence[tuple[int, Demo]], *, n_questions: int
 ) -> Counts:
     """Count attempts, then the demonstrations that joined their groups."""
-    lengths = [len(answers.completions_QG[q][g].token_ids_T) for q, g in places]
+    given = answers.given_rows if part.trains_given else None
+    lengths = [
+        len(answers.completions_QG[q][g].token_ids_T) + (len(given[q][g]) if given is not None else 0)
+        for q, g in places
+    ]
     lengths += [len(demo.completion_ids_T) for _, demo in joined]
     group_S = np.array([q for q, _ in places] + [q for q, _ in joined], np.int64)
     return Counts(np.array(lengths, np.int64), group_S, n_questions, part.max_tokens)
@@ -178,10 +238,10 @@ def joined_terms(
     """
     own = _counted(part, answers, groups, [int(q) for q in questions])
     joined = groups.joined(own)
-    places = _places(answers, own)
+    places = places_of(answers, own)
     counts = _counts(part, answers, places, joined, n_questions=len(questions))
     trained_S = np.array([False] * len(places) + [q in trained for q, _ in joined], bool)
-    made = [_terms([(loss, 0.0)], norm, counts, trained_S, scale=scale) for loss, norm, scale in losses]
+    made = [terms_of([(loss, 0.0)], norm, counts, trained_S, scale=scale) for loss, norm, scale in losses]
     return tuple(term for terms in made for term in terms)
 
 
@@ -208,7 +268,7 @@ def kind_of(parts: Sequence[Component]) -> UpdateKind:
     return UpdateKind.mixed if len(names) == 2 else UpdateKind.sft if "demo" in names else UpdateKind.rl
 
 
-def _terms(
+def terms_of(
     losses: Sequence[tuple[Loss, float]], norm: Norm, counts: Counts, trained_S: np.ndarray, *, scale: float
 ) -> tuple[Term, ...]:
     """Give each (loss, entropy weight) the average that these counts make."""
@@ -228,5 +288,5 @@ def sft_component(part: SFTPart, demos: Sequence[Demo], *, n_questions: int | No
         part.max_tokens,
     )
     losses = [(part.loss, part.entropy_weight)]
-    terms = _terms(losses, part.norm, counts, np.ones(len(demos), bool), scale=part.scale)
+    terms = terms_of(losses, part.norm, counts, np.ones(len(demos), bool), scale=part.scale)
     return Component("demo", tuple(sequences), terms)

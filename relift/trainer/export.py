@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 
 from relift.engines.adapters import is_adapter
 from relift.engines.hf_model import load_model
@@ -53,50 +55,76 @@ def export(
     if checkpoint.parent.name != "weights":
         raise InputError(f"{name}: the run kept no weights of step {source.step}; its base model is {source.path}")
     folder = checkpoint.parent.parent
-    target = out or Path("exports") / source.name
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target}: there is something already; name another folder with --out")
+    target = require_free(out or Path("exports") / source.name)
     if as_adapter and not is_adapter(checkpoint):
         raise InputError(f"{name}: --adapter is of runs with lora.rank, and this checkpoint is a whole model")
     text = card(RunReader(folder), source, name=target.name, as_adapter=as_adapter)
     merged = None
     if is_adapter(checkpoint) and not as_adapter:
         merged = load_model(str(checkpoint), dtype="auto", device=torch.device("cpu"))
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with new_folder(target) as partial:
         for file in sorted({file for pattern in ANSWERING_FILES for file in checkpoint.glob(pattern)}):
             if merged is None or not file.name.startswith("adapter_"):
                 shutil.copyfile(file, partial / file.name)
         if merged is not None:
             merged.save_pretrained(partial)
         (partial / CARD).write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StoreError(f"{target}: cannot be written: {error.strerror or error}; nothing is left there") from None
     return target
+
+
+def require_free(target: Path) -> Path:
+    """Refuse a folder that holds something, before anything is read for it."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target}: there is something already; name another folder with --out")
+    return target
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a folder to write to, which becomes `target` when all is written; nothing is left of it otherwise.
+
+    Raises StoreError when it cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        partial.replace(target)
+    except (OSError, SafetensorError) as error:
+        words = (error.strerror if isinstance(error, OSError) else None) or error
+        raise StoreError(f"{target}: cannot be written: {words}; nothing is left there") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def card(run: RunReader, source: ModelSource, *, name: str, as_adapter: bool = False) -> str:
     """Write the model card of a checkpoint: base, recipe, data, numbers of the record, how it is loaded."""
-    kind = "AutoPeftModelForCausalLM" if as_adapter else "AutoModelForCausalLM"
-    lines = "from transformers import AutoModelForCausalLM, AutoTokenizer"
-    if as_adapter:
-        lines = "from peft import AutoPeftModelForCausalLM\nfrom transformers import AutoTokenizer"
     config = tomllib.loads(run.config_toml)
-    base = _public(_value(config, "model.path"))
-    questions = _public(_value(config, "data.questions"))
+    base = public(value_of(config, "model.path"))
+    questions = public(value_of(config, "data.questions"))
     parts = [
-        _front_matter(base, questions, library="peft" if as_adapter else "transformers"),
+        front_matter([base], questions, library="peft" if as_adapter else "transformers"),
         f"# {name}",
         f"`{base}` after {source.step} steps of the recipe `{run.run.recipe}`, trained with relift "
         f"{run.run.versions.get('relift', '?')} (run `{run.run_id}`).",
         _data(run, config, questions),
         "## Numbers\n\n" + "\n".join([*_totals(run, source), *_probes(run, source), *_scores(run, source)]),
         "## Settings\n\n| setting | value |\n|---|---|\n" + "\n".join(_settings(config, run.run.recipe or "")),
-        f"""## Loading
+        loading(name, as_adapter=as_adapter),
+        "Prompts as in training: `data.prompt` above. The license is that of the base model and of the data; neither "
+        "is stated here.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def loading(name: str, *, as_adapter: bool = False) -> str:
+    """Say how a checkpoint of this name is loaded."""
+    kind = "AutoPeftModelForCausalLM" if as_adapter else "AutoModelForCausalLM"
+    lines = "from transformers import AutoModelForCausalLM, AutoTokenizer"
+    if as_adapter:
+        lines = "from peft import AutoPeftModelForCausalLM\nfrom transformers import AutoTokenizer"
+    return f"""## Loading
 
 ```python
 {lines}
@@ -105,16 +133,17 @@ model = {kind}.from_pretrained("{name}")
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 ```
 
-or `relift eval {name} -b math500`. Prompts as in training: `data.prompt` above. The license is that of the base model
-and of the data; neither is stated here.""",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+or `relift eval {name} -b math500`."""
 
 
-def _front_matter(base: str, questions: str, *, library: str) -> str:
-    lines = ["---", f"library_name: {library}", "tags: [relift, reasoning]"]
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", base):  # an id on the hub
-        lines.append(f"base_model: {base}")
+def front_matter(
+    bases: Sequence[str], questions: str = "", *, tags: str = "relift, reasoning", library: str = "transformers"
+) -> str:
+    """Write the head of a card for the hub: the base models and the data that are ids there."""
+    lines = ["---", f"library_name: {library}", f"tags: [{tags}]"]
+    known = sorted({base for base in bases if re.fullmatch(r"[\w.-]+/[\w.-]+", base)})
+    if known:
+        lines.append(f"base_model: {known[0] if len(known) == 1 else '[' + ', '.join(known) + ']'}")
     if dataset := re.match(r"hf:([\w.-]+/[\w.-]+)", questions):
         lines.append(f"datasets: [{dataset[1]}]")
     return "\n".join([*lines, "---"])
@@ -123,10 +152,10 @@ def _front_matter(base: str, questions: str, *, library: str) -> str:
 def _data(run: RunReader, config: Mapping[str, Any], questions: str) -> str:
     n_questions = len(run.read("questions", columns=["question_ix"]))
     lines = [f"- questions: `{questions}` ({n_questions} with those of the probes)"]
-    if demonstrations := _value(config, "data.demonstrations"):
-        lines.append(f"- demonstrations: `{_public(demonstrations)}`")
-    if probe := _value(config, "probe.questions"):
-        lines.append(f"- probe: `{_public(probe)}`")
+    if demonstrations := value_of(config, "data.demonstrations"):
+        lines.append(f"- demonstrations: `{public(demonstrations)}`")
+    if probe := value_of(config, "probe.questions"):
+        lines.append(f"- probe: `{public(probe)}`")
     return "## Data\n\n" + "\n".join(lines)
 
 
@@ -170,11 +199,11 @@ def _settings(config: Mapping[str, Any], recipe: str) -> list[str]:
     """List the settings that describe the method, where the run's version had them and the recipe has the part."""
     method = RECIPES.get(recipe)
     other = {"rl", "sft"} - set(method.defaults if method else ("rl", "sft"))
-    found = [(name, _value(config, name)) for name in SETTINGS if name.partition(".")[0] not in other]
-    return [f"| `{name}` | `{_public(value)}` |" for name, value in found if value is not None]
+    found = [(name, value_of(config, name)) for name in SETTINGS if name.partition(".")[0] not in other]
+    return [f"| `{name}` | `{public(value)}` |" for name, value in found if value is not None]
 
 
-def _value(config: Mapping[str, Any], name: str) -> Any:
+def value_of(config: Mapping[str, Any], name: str) -> Any:
     """Look a dotted name up in a stored configuration; None where it is absent or says none."""
     value: Any = config
     for key in name.split("."):
@@ -182,7 +211,7 @@ def _value(config: Mapping[str, Any], name: str) -> Any:
     return None if value == "none" or value == "" else value
 
 
-def _public(value: Any) -> str:
+def public(value: Any) -> str:
     """Spell a value for a page that others read: no folders of this machine, nothing that ends a cell or a mark."""
     text = " ".join(str(value).split())
     head, colon, path = text.rpartition("file:")

@@ -1,4 +1,4 @@
-"""Render prompts that have the start of a solution in them."""
+"""Render prompts that have a solution, or the start of one, in them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from relift.config import Config
 from relift.prompts import render
 from relift.trainer.step import Item
 
-HINT = "\n\nA solution begins like this:\n"  # between the problem and the start of a demonstration
+# Between the problem and what is shown, and after it.
+HINT = ("\n\nA solution begins like this:\n", "")
+SOLUTION = ("\n\nA correct solution:\n", "\n\nNow solve the problem in your own words.")
 
 
-def hinted_prompt(
-    config: Config, tokenizer: Any, item: Item, given: Sequence[int], *, longest: int
+def prompt_with(
+    words: tuple[str, str], config: Config, tokenizer: Any, item: Item, given: Sequence[int], *, longest: int
 ) -> tuple[int, ...] | None:
-    """Render a question's prompt with the start of a solution after the problem; None where it is longer than that."""
-    start = tokenizer.decode(list(given), skip_special_tokens=True)
-    problem = f"{item.question.problem}{HINT}{start}"
+    """Render a question's prompt with these tokens after the problem, between words; None where it is longer than
+    `longest`."""
+    before, after = words
+    shown = tokenizer.decode(list(given), skip_special_tokens=True)
+    problem = f"{item.question.problem}{before}{shown}{after}"
     prompt_ids = render(problem, config.data.prompt, tokenizer, system=config.data.system).token_ids
     return prompt_ids if len(prompt_ids) <= longest else None

@@ -21,6 +21,7 @@ from relift.store.rows import question_row
 from relift.trainer.admission import admit
 from relift.trainer.base_model import load_tokenizer, stop_tokens
 from relift.trainer.demos import Demo
+from relift.trainer.ladder import climb
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.step import Item
 
@@ -163,12 +164,22 @@ def require_room(config: Config, recipe: Recipe, demos: Sequence[Demo], model_co
     if recipe.prefix is None or recipe.prefix.place == "prompt":  # a hint that does not fit is not given
         return
     limit = longest_prompt(config, model_config)
-    longest = max(len(demo.prompt_ids) + int(config.prefix.high * len(demo.completion_ids_T)) for demo in demos)
+    name, share = longest_share(config, recipe)
+    longest = max(len(demo.prompt_ids) + int(share * len(demo.completion_ids_T)) for demo in demos)
     if longest > limit:
         raise InputError(
-            f"prefix.high = {config.prefix.high}: the longest prompt with its prefix takes {longest} tokens, more than "
+            f"prefix.{name} = {share}: the longest prompt with its prefix takes {longest} tokens, more than "
             f"{limit}: lower it, or raise data.max_prompt_tokens ({limit_words(model_config)})"
         )
+
+
+def longest_share(config: Config, recipe: Recipe) -> tuple[str, float]:
+    """Find the largest share of a demonstration that an attempt may be given, and the setting's name."""
+    prefix = config.prefix
+    shares = {"high": prefix.high, "final_high": prefix.final_high or 0.0}
+    if recipe.method.again is climb:
+        shares = {"stages": max(prefix.stages)}
+    return max(shares.items(), key=lambda pair: pair[1])
 
 
 def longest_prompt(config: Config, model_config: Any) -> int:

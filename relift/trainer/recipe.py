@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+import numpy as np
+
 from relift.learner.update import Loss, Update
 from relift.trainer.advantages import Advantage
 from relift.trainer.answers import Answers
 from relift.trainer.norms import Norm
-from relift.trainer.step import GroupRequest, Step, plain_request
+from relift.trainer.schedules import Schedule
+from relift.trainer.step import GroupRequest, Score, Step, plain_request
 
 
 class Demonstrations(StrEnum):
@@ -28,6 +31,16 @@ class Demonstrations(StrEnum):
     joined = "joined"  # as one more answer to a question of the step, beside its rollouts
     given = "given"  # never: their start is given to attempts
     beside = "beside"  # a batch of a shuffled stream in every update, beside the rollouts
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """A teacher's term in a step: its loss, whose log-probabilities fill the column, and which attempts it weighs."""
+
+    loss: Loss
+    score: Score
+    weighed_QG: np.ndarray | None = None  # bool; None: all
+    alone: bool = False  # the attempts that it weighs are all that count
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,8 @@ class RLPart:
     kl: Loss | None  # beside the loss, to the base model
     max_tokens: int
     temperature: float
-    distillation: Loss | None = None  # beside the loss, to the teacher; a recipe sets it for a step
+    teaching: Teaching | None = None  # beside the loss; a recipe sets it for a step
+    trains_given: bool = False  # whether the start that an attempt was given is trained on like what it wrote
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class SFTPart:
     scale: float
     max_tokens: int
     optimizer: str  # "sft": moments of its own; "rl": one optimizer for both
-    mu: Callable[[int], float]  # share of the loss that demonstrations have in a step, where they share one (CHORD)
+    mu: Schedule  # share of the loss that demonstrations have in a step, where they share one (CHORD)
 
 
 @dataclass(frozen=True)
@@ -68,21 +82,32 @@ class PrefixPart:
     place: Literal["answer", "prompt"]  # as the start of the answer, or as a hint in the user's words
     questions: Literal["all", "waiting"]  # waiting: those in the buffer, all of whose last attempts were wrong
     attempts: int  # of a question's n
-    low: float  # least share of the demonstration's tokens
-    high: float
+    low: Schedule  # least share of the demonstration's tokens, by the step's number
+    high: Schedule
+    stages: tuple[float, ...]  # shares that are tried one after the other within a step (ghpo, bread)
+    top_entropy: float  # share of the given tokens that is trained on (prefix_rft)
 
 
 @dataclass(frozen=True)
 class TeacherPart:
     """The distillation of a recipe."""
 
-    weight: Callable[[int], float]  # beta by the step's number
+    weight: Schedule  # beta by the step's number
     steps: int  # opd_rl: the first ones, which distill alone
+    answers: Literal["all", "wrong"] = "all"  # those that it weighs
+
+
+@dataclass(frozen=True)
+class PrivilegedPart:
+    """The policy as its own teacher."""
+
+    weight: float
+    ratio_cap: float
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe with the numbers of a configuration. `rl`, `sft`, `prefix`, `teacher`: None where it has none."""
+    """A recipe with the numbers of a configuration. A part is None where it has none."""
 
     name: str
     method: Method
@@ -91,10 +116,15 @@ class Recipe:
     phase_steps: int
     prefix: PrefixPart | None = None
     teacher: TeacherPart | None = None
+    privileged: PrivilegedPart | None = None
 
     def plan(self, step: Step) -> list[GroupRequest]:
         """Plan the attempts of a step; none in a step of fine-tuning alone."""
         return self.method.plan(self, step)
+
+    def again(self, step: Step, answers: Answers) -> list[GroupRequest]:
+        """Plan the attempts of a further round of the same step, in view of all answers so far; none: no more."""
+        return self.method.again(self, step, answers)
 
     def updates(self, step: Step, answers: Answers) -> Iterator[Update]:
         """Make the optimizer steps of a step, each when the one before has been taken."""
@@ -126,13 +156,18 @@ def step_questions(recipe: Recipe, step: Step) -> list[GroupRequest]:
     return [plain_request(item, n=recipe.rl.attempts - recipe.method.places_of_demos) for item in items]
 
 
+def no_more(recipe: Recipe, step: Step, answers: Answers) -> list[GroupRequest]:
+    """Plan no further round."""
+    return []
+
+
 @dataclass(frozen=True)
 class Method:
     """Hold what the file of a recipe says.
 
     `defaults`: values for the configuration's sections, every number with its source. A recipe has an RL part if it
     names a section rl, a fine-tuning part if it names sft, attempts with a prefix if it names prefix, a teacher if it
-    names teacher.
+    names teacher, itself as a teacher if it names privileged.
     """
 
     defaults: Mapping[str, Mapping[str, Any]]
@@ -140,3 +175,4 @@ class Method:
     plan: Callable[[Recipe, Step], list[GroupRequest]] = step_questions
     demonstrations: Demonstrations = Demonstrations.never
     places_of_demos: int = 0  # of a question's n answers
+    again: Callable[[Recipe, Step, Answers], list[GroupRequest]] = no_more  # further rounds within the step

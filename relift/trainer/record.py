@@ -179,8 +179,9 @@ def uses_of(answers: Answers, done: Sequence[tuple[Update, UpdateStats]]) -> tup
     used_QG = np.zeros(answers.decided_QG.shape, dtype=bool)
     for update, stats in done:
         for sequence in (s for component in update.components for s in component.sequences if s.attempt):
-            advantage_T = sequence.columns["advantage"]
-            advantage_QG[sequence.attempt] = advantage_T.mean(dtype=np.float64) if len(advantage_T) else 0.0
+            advantage_T = sequence.columns.get("advantage")  # absent: a teacher's words alone are trained on
+            if advantage_T is not None:
+                advantage_QG[sequence.attempt] = advantage_T.mean(dtype=np.float64) if len(advantage_T) else 0.0
             used_QG[sequence.attempt] |= not stats.skipped
     return advantage_QG, used_QG
 
@@ -190,7 +191,7 @@ def attempts_frame(answers: Answers, *, decoding: str) -> pd.DataFrame:
     rows = [
         attempt_row(
             question_ix=int(question_ix),
-            attempt=g,
+            attempt=int(first) + g,
             assistance=assistance,
             verdict=judgement.verdict,
             rule=judgement.rule,
@@ -204,8 +205,9 @@ def attempts_frame(answers: Answers, *, decoding: str) -> pd.DataFrame:
             sum_logprob=float(np.sum(completion.logprobs_T, dtype=np.float64)),
             mean_entropy=completion.mean_entropy,
         )
-        for question_ix, *row in zip(
+        for question_ix, first, *row in zip(
             answers.question_ix_Q,
+            np.zeros(len(answers), np.int32) if answers.first_Q is None else answers.first_Q,
             answers.completions_QG,
             answers.judgements_QG,
             answers.texts_QG,

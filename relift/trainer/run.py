@@ -68,6 +68,7 @@ class Run:
     record: Record
     buffer: DemoBuffer
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
+    privileged: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
     score_teacher: Score  # of a recipe with a teacher; without one it is never called
     arrivals: Arrivals | None  # of demonstrations that come while training goes on; None: none do
     save: Callable[[Run, str | None], None]  # writes a checkpoint of kind base, train, final; None: unscheduled
@@ -110,6 +111,7 @@ class Run:
                 ),
                 score_teacher=self.score_teacher,
                 hinted=self.hinted,
+                privileged=self.privileged,
                 forget_moments=self.learner.reset_optimizer,
                 item=item_of.__getitem__,
             )

@@ -30,6 +30,8 @@ def answer(run: Run, step: Step, plan: Sequence[GroupRequest]) -> Answers:
         return run.rewards(asked, ask(run, asked, sampling, origin=Origin.rollout, draw=0, step=step.number))
 
     answers = sample(plan)
+    while more := run.recipe.again(step, answers):
+        answers = answers.joined(sample(more))
     if plan and config.refill:
         answers = refill(run, answers, sample)
     if run.draws is not None:
@@ -71,6 +73,8 @@ def ask(
         texts_QG=texts_QG,
         version=run.engine.policy_version,
         assistance_QG=[one.assistance_G for one in asked],
+        first_Q=np.array([one.first for one in asked], dtype=np.int32),
+        given_ids_QG=[one.given_ids_G or ((),) * len(one.prompt_ids_G) for one in asked],
         surplus=frozenset(q for q, one in enumerate(asked) if one.is_check),
     )
     if asked:
@@ -102,7 +106,9 @@ def _requests(
         for g, prompt_ids in enumerate(one.prompt_ids_G):
             attempts_of.setdefault(prompt_ids, []).append(g)
         for prompt_ids, attempts in attempts_of.items():
-            seeds = tuple(seed_of(run.config.seed, str(origin), draw, step, question_id, g) for g in attempts)
+            seeds = tuple(
+                seed_of(run.config.seed, str(origin), draw, step, question_id, one.first + g) for g in attempts
+            )
             requests.append(Request(prompt_ids, seeds))
             place_R.append((q, tuple(attempts)))
     return requests, place_R

@@ -46,8 +46,8 @@ from relift.trainer.curriculum import Curriculum
 from relift.trainer.demos import DemoBuffer
 from relift.trainer.draws import Draws
 from relift.trainer.facts import facts_of
-from relift.trainer.hints import hinted_prompt
-from relift.trainer.inputs import Inputs, longest_prompt, questions_frame, read_inputs
+from relift.trainer.hints import HINT, SOLUTION, prompt_with
+from relift.trainer.inputs import Inputs, longest_prompt, longest_share, questions_frame, read_inputs
 from relift.trainer.recipe import Demonstrations, Recipe
 from relift.trainer.recipes import build
 from relift.trainer.record import Record
@@ -239,7 +239,10 @@ def assemble(
         arrivals=open_arrivals(
             config, inputs, buffer=buffer, writer=writer, grader=grader, context=context_limit(model.config), warn=warn
         ),
-        hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
+        hinted=partial(prompt_with, HINT, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
+        privileged=partial(
+            prompt_with, SOLUTION, config, inputs.tokenizer, longest=longest_prompt(config, model.config)
+        ),
         score_teacher=open_teacher(
             config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config), warn=warn
         ),
@@ -257,10 +260,11 @@ def assemble(
 def longest_sequence(inputs: Inputs, recipe: Recipe, config: Config) -> int:
     """Count the tokens of the longest sequence that the run can train on."""
     prompts = [len(item.prompt_ids) for item in inputs.train_items]
-    if recipe.prefix and recipe.prefix.place == "prompt":
+    if (recipe.prefix and recipe.prefix.place == "prompt") or recipe.privileged:
         prompts.append(config.data.max_prompt_tokens)
     elif recipe.prefix:
-        prompts += [len(d.prompt_ids) + int(recipe.prefix.high * len(d.completion_ids_T)) for d in inputs.demos]
+        _, share = longest_share(config, recipe)
+        prompts += [len(d.prompt_ids) + int(share * len(d.completion_ids_T)) for d in inputs.demos]
     rollouts = max(prompts, default=0) + config.rollout.max_tokens if recipe.rl else 0
     if config.teacher.online.source != "none":  # a demonstration that comes may be as long as is let in
         rollouts = max(rollouts, max(prompts, default=0) + config.data.max_demo_tokens)

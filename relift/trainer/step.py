@@ -38,6 +38,7 @@ class GroupRequest:
         None  # starts of the answers, at the end of the prompts; None: none
     )
     is_check: bool = False  # asked for its counts alone: RL does not train on it
+    first: int = 0  # number of its first attempt among those of the question in this step
 
 
 def plain_request(item: Item, *, n: int) -> GroupRequest:
@@ -49,6 +50,11 @@ def hinted_request(item: Item, prompt_ids: tuple[int, ...], *, n_plain: int, n_g
     """Plan attempts with the question's own prompt, then attempts with a prompt that has a hint in it."""
     prompts = (item.prompt_ids,) * n_plain + (prompt_ids,) * n_given
     return GroupRequest(item, prompts, (Assistance.none,) * n_plain + (Assistance.hint,) * n_given)
+
+
+def privileged_request(item: Item, prompt_ids: tuple[int, ...], *, n: int, first: int) -> GroupRequest:
+    """Plan n attempts with a prompt that shows a solution; RL does not train on them."""
+    return GroupRequest(item, (prompt_ids,) * n, (Assistance.privileged,) * n, is_check=True, first=first)
 
 
 def prefixed_request(item: Item, given: Sequence[int], *, n_plain: int, n_given: int) -> GroupRequest:
@@ -71,5 +77,7 @@ class Step:
     score_teacher: Score  # the same under the teacher
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens of a solution as a
     # hint in the user's words; None: longer than a prompt may be
+    privileged: Callable[[Item, Sequence[int]], tuple[int, ...] | None]  # the prompt with these tokens as a whole
+    # solution; None: longer than a prompt may be
     forget_moments: Callable[[str], None]  # of an optimizer by name
     item: Callable[[int], Item]  # the training question of this question_ix

@@ -123,6 +123,22 @@ HPT: dict[str, Any] = SHAPE | {
     "sft.moments": "shared",
     "buffer.threshold": 0.0,
 }
+SAME_SIZE: dict[str, Any] = {
+    "steps": 500,
+    "model.path": "Qwen/Qwen2.5-Math-7B",
+    "rollout.questions_per_step": 128,
+    "rollout.attempts_per_question": 8,
+    "rollout.max_tokens": 8192,
+    "rl.updates_per_batch": 2,
+}
+LONG_PROMPT = {"data.max_prompt_tokens": 8192}
+OF_2609 = SAME_SIZE | {
+    "steps": 150,
+    "model.path": "Qwen/Qwen3-1.7B-Base",
+    "model.max_positions": None,
+    "teacher.path": "Qwen/Qwen3-8B",
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "relift-iclr2026": ICLR2026,
     "relift-paper": ICLR2026
@@ -159,6 +175,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dft-1.5b": {"recipe": "dft", "steps": 390, "sft.batch": 256, "sft.optimizer.lr": 5e-5},
     "chord-mu": {"recipe": "chord", "sft.batch": 64, "sft.mu_peak": 0.9, "sft.mu_valley": 0.05},
     "chord-phi": {"recipe": "chord", "sft.loss": "chord_phi", "sft.chord_mu": 1.0, "sft.mu_peak": 0.1},
+    **{name: SAME_SIZE | {"recipe": name} for name in ("grpo", "drgrpo", "dapo", "cispo", "srft", "frozen")},
+    "gspo": SAME_SIZE | {"recipe": "gspo", "rl.updates_per_batch": 4},
+    "prefix-rft": SAME_SIZE | {"recipe": "prefix_rft", "prefix.attempts": 1, "data.max_demo_tokens": 7168},
+    "prefix-rl": SAME_SIZE | LONG_PROMPT | {"recipe": "prefix_rl", "prefix.questions": "all"},
+    "pope": SAME_SIZE | LONG_PROMPT | {"recipe": "prefix_rl", "prefix.questions": "waiting", "prefix.attempts": 4},
+    "questa": SAME_SIZE | LONG_PROMPT | {"recipe": "hint_rl", "prefix.low": 0.5, "prefix.final_low": 0.25},
+    "ghpo": SAME_SIZE | {"recipe": "ghpo", "rollout.max_tokens": 2048, "rl.updates_per_batch": 1},
+    "bread": SAME_SIZE | LONG_PROMPT | {"recipe": "bread", "prefix.place": "answer"},
+    "hdpo": SAME_SIZE | LONG_PROMPT | {"recipe": "hdpo", "privileged.weight": 1.0},
+    "sdpo": SAME_SIZE
+    | LONG_PROMPT
+    | {"recipe": "sdpo", "rollout.questions_per_step": 32, "rl.updates_per_batch": 1, "rl.optimizer.lr": 1e-5},
+    "srpo": SAME_SIZE | LONG_PROMPT | {"recipe": "srpo"},
+    "opd": OF_2609 | {"recipe": "opd", "teacher.weight": 1.0},
+    "opd-rl": OF_2609 | {"recipe": "opd_rl", "teacher.steps": 60},
+    "kdrl": OF_2609 | {"recipe": "kdrl", "teacher.weight": 0.2, "teacher.final_weight": 0.002},
+    "kdrl-mask": OF_2609 | {"recipe": "kdrl", "teacher.answers": "wrong", "teacher.final_weight": None},
 }
 
 
@@ -298,6 +331,12 @@ LOSSES: dict[str, tuple[Any, ...]] = {
     "opd": ("mean", "ratio", 0.2, 0.2, None, "tokens", False, 0.0),
     "opd_rl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
     "kdrl": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "prefix_rft": ("mean", "ppo_clip", 0.2, 0.2, 3.0, "max_tokens", False, 0.0),
+    "ghpo": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "bread": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "hdpo": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
+    "sdpo": ("mean", "ratio", 0.2, 0.2, None, "tokens", False, 0.0),
+    "srpo": ("std", "ppo_clip", 0.2, 0.2, None, "tokens", False, 0.0),
 }
 
 
@@ -321,12 +360,15 @@ def test_a_recipe_is_the_same_over_any_other(recipe: str, over: str, tmp_path: P
     config = load_config(source, overrides=["sft.phase_steps=1", f"recipe={recipe}"])
     assert losses(config) == LOSSES[recipe]
     hpt = recipe == "hpt"
-    assert (config.rl.entropy_weight, config.rl.loss_scale) == (0.001 if recipe in ("hpt", "luffy") else 0.0, 1.0)
+    assert (config.rl.entropy_weight, config.rl.loss_scale) == (
+        0.001 if recipe in ("hpt", "luffy", "prefix_rft") else 0.0,
+        1.0,
+    )
     assert config.sft.loss_scale == (1 / 8 if hpt else 1.0)
     assert config.sft.denominator == {"hpt": "questions", "luffy": "max_tokens"}.get(recipe, "tokens")
     assert config.rl.optimizer.skip_grad_norm == (80 / 64 if hpt else None)
     assert config.rl.optimizer.max_grad_norm == 1.0  # the clip of another recipe is in its units
-    assert config.rl.optimizer.lr == {"hpt": 5e-6, "frozen": 0.0}.get(recipe, 1e-6)
+    assert config.rl.optimizer.lr == {"hpt": 5e-6, "sdpo": 1e-5, "frozen": 0.0}.get(recipe, 1e-6)
     if recipe in ("relift", "sft_rl"):
         assert config.sft.optimizer.lr == {"relift": 1e-6, "sft_rl": 5e-5}[recipe]
 

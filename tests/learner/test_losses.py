@@ -29,8 +29,20 @@ class FakeView:
     by_sequence_mean: Callable[[Any], Any]
 
     def column(self, name: str) -> Any:
-        """The old log-probabilities stand in for those of the reference, the advantages for those of the teacher."""
-        return {"reference": self.old, "teacher": self.advantage}[name]
+        """The old log-probabilities stand in for those of the reference, the advantages for those of the teacher; the
+        first two tokens of the first sequence and three of the last were given."""
+        given = type(self).given if isinstance(self.logprob, np.ndarray) else torch.from_numpy(type(self).given)
+        return {"reference": self.old, "teacher": self.advantage, "given": given}[name]
+
+    given = np.array([1, 1, 0, 0, 1, 1, 1, 0.0])
+
+    def by_sequence_top(self, x: Any, among: Any, share: float) -> Any:
+        """Of 2 and of 3 given tokens, at a share of .2, the one with the largest value."""
+        assert share == 0.2
+        top = among & False
+        for part in (slice(0, 2), slice(4, 7)):
+            top[part.start + int(x[part].argmax())] = True
+        return top
 
 
 def mean_numpy(x: np.ndarray) -> np.ndarray:
@@ -98,6 +110,26 @@ def srft_rollout(lp: torch.Tensor, old: torch.Tensor, a: torch.Tensor, h: torch.
     return -(weight * lp)[a > 0].sum() + lp[a < 0].sum()
 
 
+def prefix_rft(lp: torch.Tensor, old: torch.Tensor, a: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Advantages of given tokens but the one of highest entropy are set to 0 before the surrogate (the code's way)."""
+    mask = torch.ones_like(a)
+    for part in (slice(0, 2), slice(4, 7)):
+        mask[part] = 0
+        mask[part.start + int(h[part].argmax())] = 1
+    return dual_clip(0.2, 0.2, 3.0)(lp, old, a * mask, h)
+
+
+def jensen_shannon(lp: torch.Tensor, old: torch.Tensor, a: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """E_T[(log T/M + rho log S/M) / 2] with M = (S + T)/2, by tokens that T drew."""
+    s, t = lp.exp(), a.exp()
+    m = (s + t) / 2
+    return 0.7 * 0.5 * ((t / m).log() + s / t * (s / m).log()).sum()
+
+
+def sdpo(lp: torch.Tensor, old: torch.Tensor, a: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    return (0.7 * torch.clamp((lp - old).detach().exp(), max=1.3) * (lp - a).detach() * lp).sum()
+
+
 CASES: list[tuple[Loss, Callable[..., torch.Tensor]]] = [
     (losses.ppo_clip(0.2, 0.2), surrogate(0.2, 0.2)),
     (losses.ppo_clip(0.2, 0.28), surrogate(0.2, 0.28)),
@@ -114,6 +146,9 @@ CASES: list[tuple[Loss, Callable[..., torch.Tensor]]] = [
     (losses.srft_demo(1), srft_demo(1)),
     (losses.srft_rollout(), srft_rollout),
     (losses.distillation(0.7), lambda lp, old, a, h: -(0.7 * (lp - old).exp() * (a - lp).detach()).sum()),
+    (losses.self_distillation(0.7, cap=1.3), sdpo),
+    (losses.jensen_shannon(0.7), jensen_shannon),
+    (losses.of_given(losses.ppo_clip(0.2, 0.2, dual=3.0), 0.2), prefix_rft),
     (losses.k3_kl(0.04), lambda lp, old, a, h: 0.04 * ((old - lp).exp() - (old - lp) - 1).sum()),
 ]  # fmt: skip
 IDS = [f"{n}-{loss.name}" for n, (loss, _) in enumerate(CASES)]
@@ -142,6 +177,31 @@ def test_numpy_and_torch_agree(loss: Loss, formula: Callable[..., torch.Tensor])
         if function is not None:
             got = function(torch, in_torch)
             np.testing.assert_allclose(got.numpy(), function(np, in_numpy), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tokens_of_the_teacher_give_the_whole_jensen_shannon_divergence(seed: int) -> None:
+    """Over a vocabulary of 11, by autograd: sum_v T(v) c(v) grad log S(v) is minus the divergence's gradient, and the
+    mean of the objective minus the divergence."""
+    rng = np.random.default_rng(seed)
+    logits = torch.from_numpy(rng.normal(size=11) * 2).requires_grad_()
+    log_t = torch.log_softmax(torch.from_numpy(rng.normal(size=11) * 2), 0)
+    log_s = torch.log_softmax(logits, 0)
+    s, t = log_s.exp(), log_t.exp()
+    m = (s + t) / 2
+    divergence = 0.5 * ((t * (t / m).log()).sum() + (s * (s / m).log()).sum())
+    (expected,) = torch.autograd.grad(divergence, logits, retain_graph=True)
+    values = {
+        "logprob": log_s.detach().numpy(),
+        "old": np.zeros(11),
+        "advantage": log_t.numpy(),
+        "entropy": np.zeros(11),
+    }
+    loss, view = losses.jensen_shannon(1.0), views(values)[0]
+    coefficient = torch.from_numpy(loss.coefficient(np, view))
+    (got,) = torch.autograd.grad((t * coefficient * log_s).sum(), logits)
+    np.testing.assert_allclose(-got.numpy(), expected.numpy(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose((t.numpy() * loss.objective(np, view)).sum(), -divergence.item(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("advantage", [1.5, -1.5])

@@ -201,6 +201,7 @@ def scripted_run(
         "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed, online=config.teacher.online.source),
         "arrivals": None,
         "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
+        "privileged": lambda item, given: (*item.prompt_ids, 2, *given),
         "score_teacher": lambda sequences, temperature: [
             np.full(len(s.completion_ids_T), -0.25, np.float32) for s in sequences
         ],

@@ -199,7 +199,8 @@ def test_every_preset_passes_without_a_gpu_and_without_weights(name: str, tmp_pa
     config = load_config(name)
     stock = known_config(config.model.path)
     stock.save_pretrained(tmp_path)
-    of_folder = dry_run(load_config(name, overrides=[f"model.path={tmp_path}"]), gpus=None, gpu_gib=80)
+    teacher = [f"teacher.path={tmp_path}"] if config.teacher.path else []
+    of_folder = dry_run(load_config(name, overrides=[f"model.path={tmp_path}", *teacher]), gpus=None, gpu_gib=80)
     require_room(of_folder)
     of_table, told = model_config_of(config)
     assert shape_of(of_table) == of_folder.shape and of_folder.gpus <= 8
@@ -210,7 +211,8 @@ def test_every_preset_passes_without_a_gpu_and_without_weights(name: str, tmp_pa
 def test_known_shapes_have_the_parameters_that_their_cards_state() -> None:
     billions = {name: round(shape_of(known_config(name)).n_parameters / 1e9, 2) for name in KNOWN}
     assert billions == {
-        "Qwen/Qwen2.5-Math-1.5B": 1.54, "Qwen/Qwen2.5-Math-7B": 7.62, "Qwen/Qwen2.5-7B-Instruct": 7.62
+        "Qwen/Qwen2.5-Math-1.5B": 1.54, "Qwen/Qwen2.5-Math-7B": 7.62, "Qwen/Qwen2.5-7B-Instruct": 7.62,
+        "Qwen/Qwen3-1.7B-Base": 1.72,
     }  # fmt: skip
     assert known_config("Qwen/Qwen9") is None
 

@@ -34,7 +34,7 @@ def test_it_trains(name: str, inputs: Path, tmp_path: Path) -> None:
             "checkpoint.every=3", *more]  # fmt: skip
     run_here(load_config(source, overrides=sets), tmp_path / "run")
     assert check_run(tmp_path / "run").problems == []
-    if name in ("prefix_rl", "hint_rl"):
+    if name in ("prefix_rl", "hint_rl"):  # half of the attempts
         attempts = RunReader(tmp_path / "run").read("attempts", columns=["assistance"], origin="rollout")
         assert (attempts["assistance"] != "none").mean() == 0.5
     updates = RunReader(tmp_path / "run").read("updates")

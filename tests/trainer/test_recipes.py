@@ -64,7 +64,7 @@ def step_of(*, demos: list[Demo] | None = None, scores: dict[int, float] | None 
         raise AssertionError("no recipe's updates ask for that here")
 
     buffer = DemoBuffer(BufferConfig(), demos or [], batch=2, seed=0)
-    return Step(1, buffer, none, none, score, score, score, none, forget_moments=none, item=none)  # type: ignore[arg-type]
+    return Step(1, buffer, none, none, score, score, score, none, none, forget_moments=none, item=none)  # type: ignore[arg-type]
 
 
 def updates_of(recipe: Recipe, answers: Answers, step: Step | None = None) -> list[Update]:
@@ -425,6 +425,54 @@ def test_assisted_attempts_change_no_count_and_no_gate(
     assert events[0] == events[1]
 
 
+SAMPLING = [name for name, method in RECIPES.items() if method.demonstrations is not Demonstrations.stream]
+
+
+def helpful_step(n: int) -> Step:
+    """Step 1 with a demonstration for each of n questions, in which everything can be asked for."""
+    step = step_of(demos=[demo(ix) for ix in range(n)])
+    item = SimpleNamespace(prompt_ids=(100,))
+    shown = {"hinted": lambda item, given: (1, *given), "privileged": lambda item, given: (2, *given)}
+    return replace(step, demonstrations=lambda k: [demo(0)], item=lambda ix: item, **shown)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    own=st.lists(st.text("+-?", min_size=2, max_size=2), min_size=1, max_size=4),
+    helped=st.tuples(st.text("+-?", min_size=3, max_size=3), st.text("+-?", min_size=3, max_size=3)),
+    kind=kinds_of_help,
+)
+@pytest.mark.parametrize("name", SAMPLING)
+def test_verdicts_of_assisted_attempts_change_no_gate(
+    name: str, own: list[str], helped: tuple[str, str], kind: Assistance
+) -> None:
+    """Over all recipes that sample: whatever three attempts with help come to, the same questions wait."""
+    seen = []
+    for verdicts in helped:
+        answers = replace(
+            answers_of(*[g + verdicts for g in own]), assistance_QG=[[Assistance.none] * 2 + [kind] * 3] * len(own)
+        )
+        step = helpful_step(len(own))
+        list(recipe_of(name).updates(step, answers))
+        waits = [
+            e for e in step.buffer.take_events() if e.event != "train" or RECIPES[name].demonstrations == "at_once"
+        ]
+        seen.append((answers.counts.rows(), answers.accuracy_of(len(own)), step.buffer.entries, waits))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_answers_without_a_token_are_worth_exactly_nothing(name: str) -> None:
+    """Every average exists, and no token has a share: no division by 0, over all recipes."""
+    answers = answers_of("+-", "--", lengths=[[0, 0], [0, 0]])
+    for update in recipe_of(name).updates(helpful_step(2), answers):
+        for component in (c for c in update.components if c.name == "rl"):
+            assert sum(len(s.completion_ids_T) for s in component.sequences) == 0
+            for term in component.terms:
+                assert 0 < term.denominator < math.inf
+                assert term.per_token_S is None or np.isfinite(term.per_token_S).all()
+
+
 def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
     answers = replace(answers_of("--"), assistance_QG=[[Assistance.hint] * 2])
     assert answers.counts.rows() == [] and answers.accuracy_of(1) is None
@@ -455,6 +503,12 @@ def test_a_question_with_help_in_every_attempt_is_not_in_the_counts() -> None:
         ("opd", Demonstrations.never, ("rl",), 0),
         ("opd_rl", Demonstrations.never, ("rl",), 0),
         ("kdrl", Demonstrations.never, ("rl",), 0),
+        ("prefix_rft", Demonstrations.given, ("rl",), 0),
+        ("ghpo", Demonstrations.given, ("rl",), 0),
+        ("bread", Demonstrations.given, ("rl",), 0),
+        ("hdpo", Demonstrations.given, ("rl",), 0),
+        ("sdpo", Demonstrations.never, ("rl",), 0),
+        ("srpo", Demonstrations.never, ("rl",), 0),
     ],
 )
 def test_phases_and_optimizers(name: str, use: str, optimizers: tuple[str, ...], sft_steps: float) -> None:
@@ -496,7 +550,10 @@ def test_every_loss_can_be_named(section: str, loss: str) -> None:
         (["sft.denominator=means"], 'sft.denominator = "means": unknown'),
         (["rl.loss=gspo"], "set rl.denominator to sequences or questions"),
         (["rl.loss=cispo"], "needs rl.ratio_cap"),
-        (["recipe=prefix_rl", "prefix.attempts=8"], "at least one is to be given a prefix and at least one none"),
+        (["recipe=hint_rl", "prefix.attempts=8"], 'with prefix.questions = "waiting" at least one none'),
+        (["recipe=prefix_rl", "prefix.attempts=9"], "prefix.attempts = 9: of 8 attempts"),
+        (["recipe=prefix_rl", "prefix.final_low=0.8"], "prefix.final_low = 0.8: more than prefix.final_high = 0.75"),
+        (["recipe=ghpo", "prefix.stages=[0.5, 0.25]"], "each is to be longer than the one before"),
         (["recipe=prefix_rl", "prefix.low=0.8"], "prefix.low = 0.8: more than prefix.high"),
         (["recipe=opd", "rl.drop_flat_groups=true"], "recipe opd trains on groups of equal rewards too"),
         (["recipe=luffy", "rollout.attempts_per_question=1"], "a demonstration takes the place of one attempt"),

@@ -29,7 +29,7 @@ from tests.resume.harness import lay_inputs
 DOCUMENT = Path(__file__).parents[2] / "docs" / "differences.md"
 # Of the size alone: what is trained on at a time, and the lengths that the tiny model reads.
 SMALL = ["data.prompt=plain", "rollout.questions_per_step=8", "rollout.max_tokens=64", "data.max_demo_tokens=160",
-         "data.max_prompt_tokens=96", "model.max_positions=none", "model.rope_theta=none"]  # fmt: skip
+         "data.max_prompt_tokens=128", "model.max_positions=none", "model.rope_theta=none"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ Start = Callable[[str], Started]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Open a run of a preset, or of a recipe by `recipe = "name"`, once per name."""
+    """Open a run of a preset, or of a recipe by `recipe = "name"`, once per name; "preset grpo" is not recipe grpo."""
     before = SCORERS["exact"]
     inputs = lay_inputs(tmp_path_factory.mktemp("inputs"))
     there: dict[str, Started] = {}
@@ -54,8 +54,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     def opened(name: str) -> Started:
         if name not in there:
             folder = tmp_path_factory.mktemp(name)
-            source: Any = name
-            if name not in preset_names():
+            source: Any = name.removeprefix("preset ")
+            if source == name and (name not in preset_names() or (name in RECIPES and name != "relift")):
                 source = folder / "run.toml"
                 phase = "[sft]\nphase_steps = 100\n" if name == "sft_rl" else ""
                 source.write_text(f'recipe = "{name}"\n{phase}')
@@ -252,6 +252,70 @@ def chord_phi(start: Start) -> None:
     assert [sft.mu(s) for s in (1, 200, 500)] == [0.1] * 3
 
 
+def same_size(name: str, recipe: str) -> Callable[[Start], None]:
+    """Make the check of a preset that is a recipe at the size of the ReLIFT presets, and nothing else."""
+
+    def check(start: Start) -> None:
+        started, plain, config = start(f"preset {name}"), start(recipe), load_config(name)
+        assert started.recipe.name == recipe and rl_loss(started) == rl_loss(plain)
+        ours, theirs = started.optimizers["rl"], plain.optimizers["rl"]
+        assert (ours.lr, ours.schedule, ours.weight_decay) == (theirs.lr, theirs.schedule, theirs.weight_decay)
+        assert (config.rollout.questions_per_step, config.rollout.attempts_per_question) == (128, 8)
+        assert (config.steps, config.rollout.max_tokens) == (500, 8192)
+
+    return check
+
+
+def pope(start: Start) -> None:
+    """Hard questions alone, guided and unguided one to one."""
+    same_size("pope", "prefix_rl")(start)
+    prefix = start("preset pope").recipe.prefix
+    assert prefix is not None and (prefix.questions, prefix.attempts) == ("waiting", 4)
+
+
+def questa(start: Start) -> None:
+    """Half of the solution, then a quarter, in every prompt."""
+    same_size("questa", "hint_rl")(start)
+    prefix = start("preset questa").recipe.prefix
+    assert prefix is not None and (prefix.questions, prefix.attempts, prefix.place) == ("all", 8, "prompt")
+    assert [(prefix.low(k), prefix.high(k)) for k in (1, 250, 251, 500)] == [(0.5, 0.5)] * 2 + [(0.25, 0.25)] * 2
+
+
+def ghpo(start: Start) -> None:
+    config, started = load_config("ghpo"), start("preset ghpo")
+    assert (config.rollout.max_tokens, config.rollout.attempts_per_question, config.rl.updates_per_batch) == (
+        2048,
+        8,
+        1,
+    )
+    has(started.optimizers["rl"], lr=1e-6, schedule="cosine")
+    assert started.recipe.prefix is not None and started.recipe.prefix.stages == (0.25, 0.5, 0.75)
+
+
+def sdpo(start: Start) -> None:
+    config, started = load_config("sdpo"), start("preset sdpo")
+    assert (config.rollout.questions_per_step, config.rollout.attempts_per_question, config.rl.updates_per_batch) == (
+        32, 8, 1,
+    )  # fmt: skip
+    has(started.optimizers["rl"], lr=1e-5)
+    assert started.recipe.privileged is not None and started.recipe.privileged.ratio_cap == 2.0
+
+
+def of_2609(
+    name: str, recipe: str, *, steps: int, ends: tuple[float, float], answers: str = "all"
+) -> Callable[[Start], None]:
+    """Make the check of a preset of the comparison in arXiv 2609.04108."""
+
+    def check(start: Start) -> None:
+        config, teacher = load_config(name), start(f"preset {name}").recipe.teacher
+        assert (config.model.path, config.teacher.path) == ("Qwen/Qwen3-1.7B-Base", "Qwen/Qwen3-8B")
+        assert (config.recipe, config.steps) == (recipe, 150)
+        assert teacher is not None and (teacher.weight(1), teacher.weight(150)) == pytest.approx(ends)
+        assert (teacher.steps, teacher.answers) == (steps, answers)
+
+    return check
+
+
 PRESETS: dict[str, Callable[[Start], None]] = {
     "relift-paper": relift_paper,
     "relift-june2025": relift_june2025,
@@ -265,6 +329,26 @@ PRESETS: dict[str, Callable[[Start], None]] = {
     "dft-1.5b": dft_1_5b,
     "chord-mu": chord_mu,
     "chord-phi": chord_phi,
+    "grpo": same_size("grpo", "grpo"),
+    "drgrpo": same_size("drgrpo", "drgrpo"),
+    "dapo": same_size("dapo", "dapo"),
+    "gspo": same_size("gspo", "gspo"),
+    "cispo": same_size("cispo", "cispo"),
+    "srft": same_size("srft", "srft"),
+    "prefix-rft": same_size("prefix-rft", "prefix_rft"),
+    "prefix-rl": same_size("prefix-rl", "prefix_rl"),
+    "pope": pope,
+    "questa": questa,
+    "ghpo": ghpo,
+    "bread": same_size("bread", "bread"),
+    "hdpo": same_size("hdpo", "hdpo"),
+    "sdpo": sdpo,
+    "srpo": same_size("srpo", "srpo"),
+    "opd": of_2609("opd", "opd", steps=60, ends=(1.0, 1.0)),
+    "opd-rl": of_2609("opd-rl", "opd_rl", steps=60, ends=(1.0, 1.0)),
+    "kdrl": of_2609("kdrl", "kdrl", steps=60, ends=(0.2, 0.002)),
+    "kdrl-mask": of_2609("kdrl-mask", "kdrl", steps=60, ends=(0.2, 0.2), answers="wrong"),
+    "frozen": same_size("frozen", "frozen"),
 }
 
 
@@ -361,7 +445,7 @@ def recipe_hint_rl(start: Start) -> None:
     started = start("hint_rl")
     assert rl_loss(started) == rl_loss(start("prefix_rl"))
     prefix = started.recipe.prefix
-    assert prefix is not None and (prefix.questions, prefix.place, prefix.low, prefix.high) == (
+    assert prefix is not None and (prefix.questions, prefix.place, prefix.low(1), prefix.high(1)) == (
         "waiting", "prompt", 0.25, 0.75,
     )  # fmt: skip
 
@@ -394,6 +478,45 @@ def recipe_kdrl(start: Start) -> None:
     assert (weight(1), weight(started.config.steps)) == pytest.approx((0.2, 0.002))
 
 
+def recipe_prefix_rft(start: Start) -> None:
+    """Clip .2 and 3, no deviation, entropy .001, one attempt of n, a fifth of its start."""
+    started = start("prefix_rft")
+    assert rl_loss(started) == ("ppo_clip", "less_mean", "max_tokens") and bounds_of(started) == (0.8, 1.2, 3.0)
+    rl, prefix = started.recipe.rl, started.recipe.prefix
+    assert rl is not None and rl.entropy_weight == 0.001 and prefix is not None
+    assert (prefix.attempts, prefix.top_entropy, prefix.place) == (1, 0.2, "answer")
+    last = started.config.steps
+    assert [prefix.low(1), prefix.low(last), prefix.high(last)] == pytest.approx([0.95, 0.05, 0.95])
+    has(started.optimizers["rl"], lr=1e-6, weight_decay=0.01)
+
+
+def recipe_ghpo(start: Start) -> None:
+    started = start("ghpo")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens")
+    has(started.optimizers["rl"], lr=1e-6, schedule="cosine")
+    assert started.recipe.prefix is not None and started.recipe.prefix.place == "prompt"
+
+
+def recipe_bread(start: Start) -> None:
+    started = start("bread")
+    assert rl_loss(started) == ("ppo_clip", "over_std", "tokens")
+    assert started.recipe.prefix is not None and started.recipe.prefix.place == "answer"
+
+
+def recipe_hdpo(start: Start) -> None:
+    assert rl_loss(start("hdpo")) == ("ppo_clip", "over_std", "tokens")
+
+
+def recipe_sdpo(start: Start) -> None:
+    started = start("sdpo")
+    has(started.optimizers["rl"], lr=1e-5)
+    assert started.recipe.privileged is not None and started.recipe.privileged.ratio_cap == 2.0
+
+
+def recipe_srpo(start: Start) -> None:
+    assert rl_loss(start("srpo")) == ("ppo_clip", "over_std", "tokens")
+
+
 def recipe_frozen(start: Start) -> None:
     started = start("frozen")
     has(started.optimizers["rl"], lr=0.0)
@@ -418,6 +541,12 @@ BY_NAME: dict[str, Callable[[Start], None]] = {
     "opd": recipe_opd,
     "opd_rl": recipe_opd_rl,
     "kdrl": recipe_kdrl,
+    "prefix_rft": recipe_prefix_rft,
+    "ghpo": recipe_ghpo,
+    "bread": recipe_bread,
+    "hdpo": recipe_hdpo,
+    "sdpo": recipe_sdpo,
+    "srpo": recipe_srpo,
     "frozen": recipe_frozen,
 }
 

@@ -5,6 +5,7 @@ Adding a recipe is one file and one line in RECIPES (docs/add-a-recipe.md).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -14,12 +15,12 @@ from relift.learner.importance import weighted
 from relift.learner.losses import LOSSES, k3_kl
 from relift.suggest import hint
 from relift.trainer.advantages import ADVANTAGES
-from relift.trainer.mu import warm_then_cosine
 from relift.trainer.norms import NORMS, PER_SEQUENCE
 from relift.trainer.recipe import (
     Demonstrations,
     Method,
     PrefixPart,
+    PrivilegedPart,
     Recipe,
     RLPart,
     SFTPart,
@@ -27,26 +28,33 @@ from relift.trainer.recipe import (
     step_questions,
 )
 from relift.trainer.recipes import (
+    bread,
     chord,
     cispo,
     dapo,
     dft,
     drgrpo,
     frozen,
+    ghpo,
     grpo,
     gspo,
+    hdpo,
     hint_rl,
     hpt,
     kdrl,
     luffy,
     opd,
     opd_rl,
+    prefix_rft,
     prefix_rl,
     relift,
+    sdpo,
     sft,
     sft_rl,
     srft,
+    srpo,
 )
+from relift.trainer.schedules import over_run, schedule
 
 RECIPES: dict[str, Method] = {
     "sft": sft.METHOD,
@@ -64,6 +72,12 @@ RECIPES: dict[str, Method] = {
     "chord": chord.METHOD,
     "prefix_rl": prefix_rl.METHOD,
     "hint_rl": hint_rl.METHOD,
+    "prefix_rft": prefix_rft.METHOD,
+    "ghpo": ghpo.METHOD,
+    "bread": bread.METHOD,
+    "hdpo": hdpo.METHOD,
+    "sdpo": sdpo.METHOD,
+    "srpo": srpo.METHOD,
     "opd": opd.METHOD,
     "opd_rl": opd_rl.METHOD,
     "kdrl": kdrl.METHOD,
@@ -89,7 +103,9 @@ def build(config: Config) -> Recipe:
     sft_part = _sft_part(config, optimizer="rl" if shared else "sft") if "sft" in method.defaults else None
     prefix = _prefix_part(config) if "prefix" in method.defaults else None
     teacher = _teacher_part(config) if "teacher" in method.defaults else None
-    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix, teacher)
+    own = config.privileged
+    privileged = PrivilegedPart(own.weight, own.ratio_cap) if "privileged" in method.defaults else None
+    recipe = Recipe(config.recipe, method, rl, sft_part, config.sft.phase_steps, prefix, teacher, privileged)
     require_agreement(config, recipe)
     return recipe
 
@@ -222,14 +238,25 @@ def _rl_part(config: Config) -> RLPart:
 def _prefix_part(config: Config) -> PrefixPart:
     prefix, n = config.prefix, config.rollout.attempts_per_question
     attempts = n // 2 if prefix.attempts is None else prefix.attempts
-    if not 0 < attempts < n:
+    most = n if prefix.questions == "all" else n - 1  # only plain attempts say which questions wait
+    if not 0 < attempts <= most:
         raise InputError(
             f"prefix.attempts = {attempts}: of {n} attempts (rollout.attempts_per_question) at least one is to be "
-            "given a prefix and at least one none"
+            'given a prefix, and with prefix.questions = "waiting" at least one none'
         )
-    if prefix.low > prefix.high:
-        raise InputError(f"prefix.low = {prefix.low}: more than prefix.high = {prefix.high}")
-    return PrefixPart(prefix.place, prefix.questions, attempts, prefix.low, prefix.high)
+    final_low = prefix.low if prefix.final_low is None else prefix.final_low
+    final_high = prefix.high if prefix.final_high is None else prefix.final_high
+    for least, largest, name in ((prefix.low, prefix.high, "prefix."), (final_low, final_high, "prefix.final_")):
+        if least > largest:
+            raise InputError(f"{name}low = {least}: more than {name}high = {largest}")
+    if any(b <= a for a, b in itertools.pairwise(prefix.stages)):
+        raise InputError(f"prefix.stages = {list(prefix.stages)}: each is to be longer than the one before")
+    length = config.steps - 1 if prefix.schedule_steps is None else prefix.schedule_steps
+    low, high = (
+        schedule(first, last, shape=prefix.schedule, length=max(length, 1))
+        for first, last in ((prefix.low, final_low), (prefix.high, final_high))
+    )
+    return PrefixPart(prefix.place, prefix.questions, attempts, low, high, prefix.stages, prefix.top_entropy)
 
 
 def _teacher_part(config: Config) -> TeacherPart:
@@ -238,13 +265,8 @@ def _teacher_part(config: Config) -> TeacherPart:
         raise InputError(
             f"rl.drop_flat_groups: recipe {config.recipe} trains on groups of equal rewards too; set it to false"
         )
-    last = teacher.weight if teacher.final_weight is None else teacher.final_weight
-    span = max(config.steps - 1, 1)
-
-    def weight(step: int) -> float:
-        return teacher.weight + (last - teacher.weight) * min((step - 1) / span, 1.0)
-
-    return TeacherPart(weight, teacher.steps)
+    weight = over_run(teacher.weight, teacher.final_weight, shape="linear", steps=config.steps)
+    return TeacherPart(weight, teacher.steps, teacher.answers)
 
 
 def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
@@ -256,11 +278,13 @@ def _sft_part(config: Config, *, optimizer: str) -> SFTPart:
         scale=sft_config.loss_scale,
         max_tokens=config.data.max_demo_tokens,
         optimizer=optimizer,
-        mu=warm_then_cosine(
+        mu=schedule(
+            sft_config.mu_peak,
+            sft_config.mu_valley,
+            shape="cosine",
+            begin=sft_config.mu_warmup_steps,
+            length=sft_config.mu_decay_steps,
             warmup=sft_config.mu_warmup_steps,
-            decay=sft_config.mu_decay_steps,
-            peak=sft_config.mu_peak,
-            valley=sft_config.mu_valley,
         ),
     )
 

@@ -1,15 +1,15 @@
-"""Hint RL (GHPO, arXiv 2507.10628; QuestA, arXiv 2507.13266): some prompts have the start of a solution as a hint.
+"""Hint RL (QuestA, arXiv 2507.13266): some prompts have the start of a solution as a hint.
 
     L = -1/N sum_t min(r A, clip(r, 0.8, 1.2) A),  A among the attempts with the same prompt,  N the tokens of the batch
 
 As prefix_rl, but the start of the demonstration stands after the problem in the user's words, and the policy writes
-its whole answer. By default only questions whose last plain attempts were all wrong have a hint (GHPO's gate);
-`prefix.questions = "all"` with prefix.low = prefix.high = 0.5, then 0.25, is QuestA's curriculum on a hard set.
+its whole answer. By default only questions whose last plain attempts were all wrong have a hint, at their next visit,
+beside plain attempts. Preset `questa` has QuestA's curriculum on a hard set: half of the solution, then a quarter, in
+the prompt of every attempt. `ghpo` gives hints within the step.
 
-Departures: GHPO gives the hint within the step in which all attempts failed, in place of them, and lengthens it from
-25 % to 75 % in stages; here it comes at the question's next visit, beside plain attempts, with a share that is drawn
-between the two for each visit. The words around the hint are ours. A hint with which the prompt is longer than
-data.max_prompt_tokens is not given. GRPO's loss and learning rate; papers read in second-hand notes.
+Departures: the share is drawn between prefix.low and prefix.high for each visit; the words around the hint are ours. A
+hint with which the prompt is longer than data.max_prompt_tokens is not given. GRPO's loss and learning rate; the paper
+was read in second-hand notes.
 """
 
 from __future__ import annotations

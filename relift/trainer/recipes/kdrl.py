@@ -4,9 +4,10 @@
 
 A = (reward - mean) / std, the difference detached, N the tokens of the batch. Both ends of beta are theirs (from notes
 on the paper); `teacher.final_weight = "none"` keeps beta where it is.
+`teacher.answers = "wrong"` is their KDRL-mask: the teacher's term is of wrong answers alone, over the same N.
 
-Departures: as in opd; that beta falls on a straight line over the run is ours, and so are clip, average and rate. The
-variant that distills on wrong answers alone is not there.
+Departures: as in opd; that beta falls on a straight line over the run is ours, and so are clip, average and rate,
+and that masked tokens still count in N.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 def updates(recipe: Recipe, step: Step, answers: Answers) -> Iterator[Update]:
     """Reinforce and distill on the rollouts."""
     assert recipe.rl is not None and recipe.teacher is not None
-    yield from distill(recipe.rl, step, answers, weight=recipe.teacher.weight(step.number), rewarded=True)
+    weight = recipe.teacher.weight(step.number)
+    wrong_QG = answers.rewarded_QG & ~answers.correct_QG if recipe.teacher.answers == "wrong" else None
+    yield from distill(recipe.rl, step, answers, weight=weight, rewarded=True, weighed_QG=wrong_QG)
 
 
 METHOD = Method(DEFAULTS, updates)

@@ -10,8 +10,8 @@ attempts were all wrong, POPE's hard questions.
 
 Departures: papers read in their abstracts and second-hand notes. Their prefixes come from the base model's or an
 oracle's solutions, here from the demonstrations; POPE takes the shortest cut that ever works, here a share is drawn
-from prefix.low to prefix.high, which are ours. GRPO's loss and learning rate. Prefix-RFT and BREAD, which train on the
-prefix or look for its length within the step, are other methods.
+from prefix.low to prefix.high, which are ours. GRPO's loss and learning rate. `prefix_rft` trains on the start too,
+`bread` looks for its length within the step.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _start_of(part: PrefixPart, step: Step, item: Item) -> list[int]:
     if demo is None or (part.questions == "waiting" and item.question_ix not in step.buffer.waiting):
         return []
     rng = np.random.default_rng(seed_of(step.buffer.seed, "prefix", 0, step.number, item.question.question_id, 0))
-    share = rng.uniform(part.low, part.high)
+    share = rng.uniform(part.low(step.number), part.high(step.number))
     return demo.completion_ids_T[: int(share * len(demo.completion_ids_T))].tolist()
 
 
