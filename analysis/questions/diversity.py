@@ -32,7 +32,9 @@ def answer_entropy(attempts: pd.DataFrame) -> pd.DataFrame:
     keys = [*_KEYS, "question_id"]
     answered = rows[keys].astype({"run_id": object, "run": object, "question_id": object})
     answered["answer"] = rows["answer"].astype(object).where(rows["answer"].notna(), None)
-    count = answered.groupby([*keys, "answer"], sort=False, dropna=False, observed=True).size().rename("n").reset_index()
+    count = (
+        answered.groupby([*keys, "answer"], sort=False, dropna=False, observed=True).size().rename("n").reset_index()
+    )
     share = count["n"] / count.groupby(keys, sort=False)["n"].transform("sum")
     count["answer_entropy"] = -share * np.log(share)
     # a single answer gives -0
@@ -42,9 +44,10 @@ def answer_entropy(attempts: pd.DataFrame) -> pd.DataFrame:
 def answer_diversity(trajectories: pd.DataFrame, entropies: pd.DataFrame | None = None) -> pd.DataFrame:
     """Average different final answers, their entropy and that of tokens at each probe: a row per run, step and measure.
 
-    `entropies` of `answer_entropy`, without which that measure is left out. By draw 0 alone, since more attempts give more answers, over the questions of all runs and steps. Columns: run_id,
-    run, step, measure (of MEASURES), value, low, high (95 %, Student's t over questions; null of one), n_questions,
-    n_attempts (range as text). A measure that was not recorded has no row.
+    `entropies` of `answer_entropy`, without which that measure is left out. By draw 0 alone, since more attempts give
+    more answers, over the questions of all runs and steps. Columns: run_id, run, step, measure (of MEASURES), value,
+    low, high (95 %, Student's t over questions; null of one), n_questions, n_attempts (range as text). A measure that
+    was not recorded has no row.
     """
     rows = with_labels(matched_questions(trajectories[(trajectories["draw"] == 0).to_numpy()]))
     columns = {"distinct": "n_distinct_answers", "entropy": "mean_entropy"}

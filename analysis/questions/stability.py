@@ -32,9 +32,10 @@ def turnover(trajectories: pd.DataFrame, *, control: str | None = None) -> pd.Da
     null_acquired, null_lost: expected if no question's rate differs between the two probes: with k correct among all
     its attempts dealt at random, those of the first probe are all wrong with chance C(n', k) / C(n + n', k).
     acquired_excess, lost_excess: observed minus expected, `_low`, `_high` the 95 % interval (of
-    `stats.count_over_chance`). It is 0 on average for questions that did not change, whatever their rates; of those that did, nearly
-    all that flips counts, also what an unchanged model would have flipped. `control` names a frozen run: then also
-    control_acquired and control_lost, what it shows between the same two steps (null where it was not probed at both).
+    `stats.count_over_chance`). It is 0 on average for questions that did not change, whatever their rates; of those
+    that did, nearly all that flips counts, also what an unchanged model would have flipped. `control` names a frozen
+    run: then also control_acquired and control_lost, what it shows between the same two steps (null where it was not
+    probed at both).
     InputError if no run has two probes.
     """
     panel = _first_draw(trajectories)

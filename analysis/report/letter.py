@@ -64,7 +64,7 @@ def _compared(changes: pd.DataFrame, names: Names) -> str:
 
 
 def _up_and_down(changes: pd.DataFrame, names: Names, *, sign: int) -> str:
-    """Name the splits (or all questions, if there are none) and bands where a run is better, or worse, beyond chance."""
+    """Name the splits (all questions, if there are none) and bands where a run is better, or worse, beyond chance."""
     sure = changes[(changes["low"] > 0) if sign > 0 else (changes["high"] < 0)]
     split = (changes["kind"] == "group").any()
     kinds = ("group" if split else ALL, "band")

@@ -252,7 +252,7 @@ def load(
     seed: int = 0,
     control: str | None = None,
 ) -> Loaded:
-    """Open runs to make figures of, in the order of legends. InputError if a folder holds no run, or two the same one."""
+    """Open runs for figures, in the order of legends. InputError if a folder holds no run, or two the same one."""
     kept = None if splits is None else tuple(splits)
     loaded = Loaded(tuple(Path(run) for run in runs), base, kept, resamples, seed, control=control)
     if loaded.runs.empty:

@@ -53,8 +53,10 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     ]  # fmt: skip
     bar = None  # of shares the cells say enough
     if excess:
-        bar = alt.Legend(title=None, orient="right", gradientLength=140, gradientThickness=9, labelExpr="datum.value == 0 ? '0' : format(datum.value, '+d')",
-                         tickCount=5)  # fmt: skip
+        sign = "datum.value == 0 ? '0' : format(datum.value, '+d')"
+        bar = alt.Legend(
+            title=None, orient="right", gradientLength=140, gradientThickness=9, labelExpr=sign, tickCount=5
+        )  # fmt: skip
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
     below = "points; grey where chance explains it" if excess else "per cent of the row"
     base = alt.Chart(rows)

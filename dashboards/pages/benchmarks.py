@@ -163,7 +163,8 @@ def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable, 
             return
         rows = one.frame.rename(columns={"benchmark": "group"})
         st.altair_chart(
-            differences(rows, title=f"{run.name} less {baseline.name}, points", colour=RunScale([run.name]).hex(run.name),
+            differences(rows, title=f"{run.name} less {baseline.name}, points",
+                        colour=RunScale([run.name]).hex(run.name),
                         span=span), width="stretch",
             alt=f"Paired differences of {run.name} and {baseline.name}",
         )  # fmt: skip

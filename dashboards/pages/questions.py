@@ -193,7 +193,8 @@ def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
     st.caption(
         "Each bar is one question"
         + (f" (up to {largest} neighbours share one)" if largest > 1 else "")
-        + ", in the same order in every panel, columns are probes; dark is never solved, bright always. Drag down the map to list a part."
+        + ", in the same order in every panel, columns are probes; dark is never solved, bright "
+        "always. Drag down the map to list a part."
     )
     span = ((event or {}).get("selection", {}).get("bars") or {}).get("first")
     if not span:

@@ -33,8 +33,8 @@ def show() -> None:
     _matrices(choice)
     section(
         "Questions acquired and dropped between probes",
-        "From each probe to the next: questions newly solved, and solved no longer; dashes are what a model that does not "
-        "change would show.",
+        "From each probe to the next: questions newly solved, and solved no longer; dashes are what a model that does "
+        "not change would show.",
         make("turnover", choice),
         stability.turnover,
         legend=stability.LEGEND,
@@ -71,7 +71,8 @@ def _matrices(choice: Choice) -> None:
             downloads(made)
     st.markdown(
         "Where the questions of each band of the base are at this step: as observed, for a model that did not change, "
-        "and the difference, grey where chance explains it. **A click on a cell opens its questions,** as does the list below it by keyboard."
+        "and the difference, grey where chance explains it. **A click on a cell opens its questions,** as does "
+        "the list below it by keyboard."
     )
     if not isinstance(made, Ready):
         unavailable(made)
