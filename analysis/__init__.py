@@ -34,7 +34,12 @@ from relift.analysis.questions.compare import (
 )
 from relift.analysis.questions.data_map import caption_data_map, data_map, plot_data_map
 from relift.analysis.questions.definitions import DEFINITIONS, define
-from relift.analysis.questions.diversity import answer_diversity, caption_answer_diversity, plot_answer_diversity
+from relift.analysis.questions.diversity import (
+    answer_diversity,
+    answer_entropy,
+    caption_answer_diversity,
+    plot_answer_diversity,
+)
 from relift.analysis.questions.gain_by_base import caption_gain_by_base, gain_by_base, plot_gain_by_base
 from relift.analysis.questions.heat import (
     caption_question_heat,
@@ -209,6 +214,7 @@ __all__ = [
     "accuracy_histogram",
     "accuracy_of",
     "answer_diversity",
+    "answer_entropy",
     "around_training",
     "assign_bands",
     "audit",

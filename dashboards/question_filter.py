@@ -27,7 +27,7 @@ from relift.dashboards.runs import Choice, RunInfo, questions, questions_of
 from relift.errors import ReliftError
 from relift.store import RunReader
 
-SHOWN_RUNS = 6  # runs with a sparkline and a panel
+SHOWN_RUNS = 8  # runs with a sparkline and a panel
 MANY = 20_000  # questions from which what chance gives is dealt on request only: it takes seconds
 # addresses hold what widgets show, so these are words to read
 SORTS = ("shape", "most gained", "most lost", "hardest", "easiest", "order of the data")
@@ -288,12 +288,19 @@ def listed_facts(choice: Choice, run: RunInfo, wanted: Filter) -> pd.DataFrame:
     return rows
 
 
+def shown_runs(choice: Choice, run: RunInfo) -> list[RunInfo]:
+    """List the SHOWN_RUNS first runs with probes, the one that the list is sorted by among them."""
+    able = [one for one in choice.runs if one.probe_steps]
+    first = able[:SHOWN_RUNS]
+    return first if run in first or run not in able else [*first[:-1], run]
+
+
 @kept(16)
 def heat_of(choice: Choice, run: RunInfo, wanted: Filter) -> Ready:
-    """Make the bars of the list's heat map, of the first SHOWN_RUNS runs with probes (of `heat_bars`)."""
+    """Make the bars of the list's heat map, of `shown_runs` (of `heat_bars`)."""
     ids = pd.Index(listed_ids(choice, run, wanted)[0], dtype=object)
     counts = {}
-    for one in [one for one in choice.runs if one.probe_steps][:SHOWN_RUNS]:
+    for one in shown_runs(choice, run):
         found, row = counts_of(one), rows_of(one, ids)
         if found is None or not (row >= 0).any():
             continue

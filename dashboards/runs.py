@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from relift.analysis.runs.read import label_of
-from relift.analysis.style import shorten
+from relift.analysis.style import run_styles, shorten
 from relift.dashboards.kept import kept
 from relift.errors import ReliftError, StoreError
 from relift.run_record import RunRecord
@@ -133,7 +133,7 @@ def folders() -> tuple[Path, ...]:
 
 
 def survey() -> tuple[RunInfo, ...]:
-    """Describe every run of the command line as it is now, in its order, with unique names.
+    """Describe every run of the command line as it is now, in the order of legends, with unique names.
 
     Of two folders with the same run the second is not read: rows are told apart by run_id.
     """
@@ -152,7 +152,8 @@ def survey() -> tuple[RunInfo, ...]:
         while any(other.name == name for other in named):
             name += "'"
         named.append(replace(run, name=name))
-    return tuple(named)
+    order = list(run_styles(run.name for run in named))  # as in legends, on every page
+    return tuple(sorted(named, key=lambda run: order.index(run.name)))
 
 
 def fingerprint(folder: Path) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from relift.dashboards.charts.common import Filled, RunScale, legend_of, legend_row
+from relift.dashboards.charts.common import PAGE_PIXELS, SHARE, Filled, RunScale, legend_of, legend_row
 from relift.dashboards.exports import downloads
 from relift.dashboards.frames import Ready, Unavailable
 from relift.dashboards.terms import TERMS
@@ -25,13 +25,15 @@ def section(
     key: str | None = None,
     legend: Mapping[str, str] | None = None,
     term: str | None = None,
+    legend_width: int = PAGE_PIXELS,
     **options: Any,
 ) -> Any:
     """Show a heading, a sentence, the chart of a frame, its caption and downloads; of what cannot be made, the reason.
 
     `chart` gives an Altair chart, or several to stand side by side below a legend of the runs; None shows the frame
     as a table. `legend`: names and colours in place of the runs. `term`, of TERMS, is explained beside the heading.
-    `options` go to the table. With `key` returns what st.altair_chart gave, for
+    `legend_width`: pixels, after
+    which its row breaks. `options` go to the table. With `key` returns what st.altair_chart gave, for
     selections.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -49,7 +51,8 @@ def section(
     if chart is None:
         event = table(made.frame, key=key, **options)
     else:
-        event = _show_charts(made, chart, key=key, alt=f"{title}. {sentence}", legend=legend)
+        event = _show_charts(made, chart, key=key, alt=f"{title}. {sentence}", legend=legend,
+                             legend_width=legend_width)  # fmt: skip
     if made.caption:
         st.caption(plain(made.caption.replace("Black", "Grey")))  # print has white paper, screens may be dark
     return event
@@ -62,14 +65,16 @@ def _show_charts(
     key: str | None,
     alt: str,
     legend: Mapping[str, str] | None,
+    legend_width: int,
 ) -> Any:
     """Show the chart of a frame across the page, or its charts side by side below a legend."""
     specs = made.charts(f"{chart.__module__}.{chart.__qualname__}", lambda: chart(made.frame))
     if len(specs) == 1 and key is not None:
         return show_spec(specs[0], key=key, alt=alt)
     if legend is not None or (len(specs) > 1 or "run" in made.frame):
-        show_legend(made, legend)
-    for column, spec in zip(st.columns(len(specs), gap="small"), specs, strict=True):
+        show_legend(made, legend, width=legend_width)
+    shares = [(spec.get("usermeta") or {}).get(SHARE, 1.0) for spec in specs]
+    for column, spec in zip(st.columns(shares, gap="small"), specs, strict=True):
         with column:
             show_spec(spec, alt=alt)
     return None
@@ -92,13 +97,13 @@ def show_filled(filled: Filled, *, alt: str, key: str | None = None) -> Any:
     return show_spec({**spec, "datasets": data}, alt=alt, key=key)
 
 
-def show_legend(made: Ready, legend: Mapping[str, str] | None = None) -> None:
-    """Show one row that names the colours: those given, else those of the runs where there are several."""
+def show_legend(made: Ready, legend: Mapping[str, str] | None = None, *, width: int = PAGE_PIXELS) -> None:
+    """Show rows that name the colours: those given, else those of the runs where there are several."""
     if legend is not None:
-        spec = made.charts(("legend", tuple(legend.items())), lambda: legend_row(legend))[0]
+        spec = made.charts(("legend", width, *legend.items()), lambda: legend_row(legend, width=width))[0]
         show_spec(spec, alt="Legend: a colour per kind.", width="content")
     elif "run" in made.frame and made.frame["run"].nunique() > 1:
-        spec = made.charts("legend", lambda: legend_of(RunScale(made.frame["run"])))[0]
+        spec = made.charts(("legend", width), lambda: legend_of(RunScale(made.frame["run"]), width=width))[0]
         show_spec(spec, alt="Legend: a colour and a dash per run.", width="content")
 
 

@@ -14,6 +14,17 @@ from relift.dashboards.widgets import plain
 from relift.errors import ReliftError
 
 
+def _told_apart(values: list[str | None]) -> list[str | None]:
+    """Leave out the folders that paths have in common, where a narrow column would show nothing else."""
+    paths = [value.split("/") for value in values if isinstance(value, str)]
+    if len(set(values)) < 2 or any(len(path) < 3 for path in paths):
+        return values
+    shared = 0
+    while all(len(path) > shared + 1 for path in paths) and len({path[shared] for path in paths}) == 1:
+        shared += 1
+    return [v if v is None or shared < 2 else "…/" + "/".join(v.split("/")[shared:]) for v in values]
+
+
 @kept(16, grows=False)
 def settings_of(choice: Choice) -> pd.DataFrame:
     """Lay the settings of the runs beside each other (of `compare_settings`), under the dashboard's names."""
@@ -41,4 +52,10 @@ def show_settings(choice: Choice) -> None:
     if shown.empty:
         st.caption("Their settings are the same.")
         return
-    table(shown.drop(columns="differs"), key="settings-table", height=min(440, 38 + 35 * len(shown)))
+    shown = shown[shown["setting"] != "name"]  # it stands above each column
+    names = [name for name in shown.columns if name not in ("setting", "differs")]
+    texts = [_told_apart([row[name] for name in names]) for _, row in shown.iterrows()]
+    shown = pd.DataFrame(
+        [[s, *row] for s, row in zip(shown["setting"], texts, strict=True)], columns=["setting", *names]
+    )
+    table(shown, key="settings-table", height=min(440, 38 + 35 * len(shown)))

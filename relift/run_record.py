@@ -155,14 +155,17 @@ class RunRecord:
         """Name what was done without the seed: the recipe and a hash of its configuration, as `relift-1f2e3d4c`.
 
         Model and data are left out: experiments that make them from the seed have others in every run. So are the
-        number of steps and when and how the run was probed, which change nothing that was learnt. Of evaluations the
+        number of steps, the budget that ended the run and when and how it was probed: a run that is given what another
+        spent has another budget in every seed. Of evaluations the
         protocol, the sampling and the model count. Of a run that recorded no configuration the recipe alone.
         """
         recipe = self.recipe or str(self.kind)
         if self.kind is RunKind.train:
             config = self.identity.get("config")
             settings = {**config, **self.tunable} if isinstance(config, Mapping) else {}
-            parts = {k: v for k, v in settings.items() if k.partition(".")[0] not in ("seed", "steps", "probe")}
+            parts = {
+                k: v for k, v in settings.items() if k.partition(".")[0] not in ("seed", "steps", "budget", "probe")
+            }
         else:
             parts = {k: v for k, v in self.identity.items() if k not in ("seed", "prompts")}
         if not parts:

@@ -24,13 +24,17 @@ POWER = 2.8  # standard errors that 4 of 5 comparisons at 5 % find: 1.96 + .84
 
 @dataclass(frozen=True)
 class _Sides:
-    """Hold counts of one run's last probe, of the frozen copy and of the base, draw 0, on the questions they share."""
+    """Hold counts of one run's last probe, of the frozen copy and of the base, draw 0, on the questions they share.
+
+    change_Q: accuracy of draws 0 and 1 together less the base's, as `difference_from_base` has it.
+    """
 
     run: str
     step: int
     base: pd.DataFrame
     end: pd.DataFrame
     frozen: pd.DataFrame
+    change_Q: stats.Floats
 
 
 def audit(
@@ -111,7 +115,9 @@ def _all_sides(trajectories: pd.DataFrame, *, base: str | None, control: str | N
         end = _probe(trajectories, run_id, step, 0)
         shared = start.index.intersection(end.index).intersection(frozen.index)
         if run_id != control_id and len(shared):
-            found.append((run_id, _Sides(run, step, start.loc[shared], end.loc[shared], frozen.loc[shared])))
+            before, after = (_rate(_both_draws(trajectories, *at).loc[shared]) for at in ((base_id, 0), (run_id, step)))
+            sides = _Sides(run, step, start.loc[shared], end.loc[shared], frozen.loc[shared], after - before)
+            found.append((run_id, sides))
     if not found:
         raise InputError("no run shares a question with the base and the frozen copy at its last probe")
     return found
@@ -125,6 +131,11 @@ def _probe(trajectories: pd.DataFrame, run_id: str, step: int, draw: int) -> pd.
     counts = counts.set_index(pd.Index(rows["question_id"].astype(object), name="question_id"))
     counts["n_decided"] = counts["n_attempts"] - counts["n_undecided"]
     return counts[counts["n_decided"] > 0]
+
+
+def _both_draws(trajectories: pd.DataFrame, run_id: str, step: int) -> pd.DataFrame:
+    first, second = (_probe(trajectories, run_id, step, draw) for draw in (0, 1))
+    return first.add(second, fill_value=0).loc[first.index]
 
 
 def _solved(counts: pd.DataFrame) -> Any:
@@ -178,9 +189,8 @@ def _second_hit(sides: _Sides, copy: str) -> Check:
 
 
 def _power(sides: _Sides) -> Check:
-    difference_Q = _rate(sides.end) - _rate(sides.base)
-    n = len(difference_Q)
-    mean, error = float(difference_Q.mean()), float(difference_Q.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    n = len(sides.change_Q)
+    mean, error = float(sides.change_Q.mean()), float(sides.change_Q.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
     new_Q = ~_solved(sides.base) & _solved(sides.end)
     frozen_Q = ~_solved(sides.base) & _solved(sides.frozen)
     of_moves = (
@@ -205,7 +215,7 @@ def _cut_off(sides: _Sides) -> Check:
     before, after = (
         float(counts["n_truncated"].sum() / counts["n_attempts"].sum()) for counts in (sides.base, sides.end)
     )
-    mean = float((_rate(sides.end) - _rate(sides.base)).mean())
+    mean = float(sides.change_Q.mean())
     moved = abs(after - before)
     return (
         "token limit", "Could the token limit rather than ability explain the change?",

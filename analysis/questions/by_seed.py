@@ -140,7 +140,7 @@ def caption_seeds(frame: pd.DataFrame) -> str:
     return (
         "Accuracy at the last probe less the base at step 0, paired by question in each run. Points: means over "
         f"training seeds; bars: 95 % intervals between seeds (Student's t); ticks: the single seeds. "
-        f"{say_seeds(frame)[:1].upper()}{say_seeds(frame)[1:]}.{single}"
+        f"Seeds: {say_seeds(frame)}.{single}"
     )
 
 

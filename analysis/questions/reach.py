@@ -286,7 +286,9 @@ def plot_reach(frame: pd.DataFrame, *, axes: Any = None) -> Any:
 def caption_reach(frame: pd.DataFrame) -> str:
     """Say what a reader of the bars must know."""
     ends = frame.drop_duplicates(["run_id", "step"])[["run", "step", "n_attempts"]]
-    attempts = ", ".join(f"{n} ({run}, step {step})" for run, step, n in ends.to_numpy())
+    common = str(ends["n_attempts"].astype(str).mode().iloc[0])
+    apart = ends[(ends["n_attempts"].astype(str) != common).to_numpy()]
+    attempts = ", ".join([common, *(f"{n} of {run} at step {step}" for run, step, n in apart.to_numpy())])
     epsilon = float(frame["epsilon"].iloc[0])
     never = not frame.loc[frame["reach"] == "beyond", "count"].any()
     few = " None is called beyond: that takes 64 attempts without a correct one at this limit." if never else ""

@@ -341,7 +341,7 @@ def caption_solved_by(frame: pd.DataFrame) -> str:
     return (
         f"{int(frame['n_questions'].iloc[0])} questions by which models solve them at least once in "
         f"{frame['n_attempts'].iloc[0]} attempts; the base model at step 0, runs at their last step. "
-        "With so few attempts chance alone moves questions between columns."
+        "With so few attempts chance alone moves questions from one set to another."
     )
 
 

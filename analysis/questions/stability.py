@@ -31,10 +31,11 @@ def turnover(trajectories: pd.DataFrame, *, control: str | None = None) -> pd.Da
     all runs and steps share; n_unmeasured have no decided attempt in one of the two probes and are in none.
     null_acquired, null_lost: expected if no question's rate differs between the two probes: with k correct among all
     its attempts dealt at random, those of the first probe are all wrong with chance C(n', k) / C(n + n', k).
-    acquired_excess, lost_excess: observed minus expected, `_low`, `_high` the 95 % interval (Student's t over
-    questions). It is 0 on average for questions that did not change, whatever their rates; of those that did, nearly
-    all that flips counts, also what an unchanged model would have flipped. `control` names a frozen run: then also
-    control_acquired and control_lost, what it shows between the same two steps (null where it was not probed at both).
+    acquired_excess, lost_excess: observed minus expected, `_low`, `_high` the 95 % interval (of
+    `stats.count_over_chance`). It is 0 on average for questions that did not change, whatever their rates; of those
+    that did, nearly all that flips counts, also what an unchanged model would have flipped. `control` names a frozen
+    run: then also control_acquired and control_lost, what it shows between the same two steps (null where it was not
+    probed at both).
     InputError if no run has two probes.
     """
     panel = _first_draw(trajectories)
@@ -83,10 +84,8 @@ def _between(panel: Panel, before: int, after: int) -> dict[str, Any]:
         ("acquired", ~solved_Q & solved_later_Q, chance_all_later(total_Q, n_Q, later_Q)),
         ("lost", solved_Q & ~solved_later_Q, chance_all_later(total_Q, later_Q, n_Q)),
     ):
-        excess = stats.paired_t(happened_Q - null_Q) if len(null_Q) > 1 else None
         row[f"null_{kind}"], row[f"{kind}_excess"] = float(null_Q.sum()), float(happened_Q.sum() - null_Q.sum())
-        row[f"{kind}_excess_low"] = excess.low * len(null_Q) if excess else np.nan
-        row[f"{kind}_excess_high"] = excess.high * len(null_Q) if excess else np.nan
+        row[f"{kind}_excess_low"], row[f"{kind}_excess_high"] = stats.count_over_chance(int(happened_Q.sum()), null_Q)
     return row
 
 

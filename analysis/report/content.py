@@ -182,7 +182,7 @@ def svg_of(figure: Any) -> str:
     return re.sub(r"\n\s*", "\n", text[text.index("<svg") :])
 
 
-def pairs_of_runs(ends: pd.DataFrame, *, without: str) -> pd.DataFrame:
+def pairs_of_runs(ends: pd.DataFrame, *, without: Collection[str]) -> pd.DataFrame:
     """Compare all pairs of runs at their last steps, the later less the earlier: one row per pair.
 
     Columns: run_id_a, run_id_b, n_questions, difference, low, high, p_value (paired t over questions), p_holm (over
@@ -190,7 +190,7 @@ def pairs_of_runs(ends: pd.DataFrame, *, without: str) -> pd.DataFrame:
     gives if both are equally good (expected_only_a, expected_only_b). InputError if there are not two runs.
     """
     later = ends[(ends["step"] > 0).to_numpy()]
-    ids = [str(i) for i in later["run_id"].astype(object).unique() if i != without]
+    ids = [str(i) for i in later["run_id"].astype(object).unique() if i not in without]
     if len(ids) < 2:
         raise InputError("fewer than two runs with a probe after step 0")
     rows = []
@@ -214,7 +214,9 @@ def pairs_of_runs(ends: pd.DataFrame, *, without: str) -> pd.DataFrame:
 
 def _pairs(report: Report) -> None:
     loaded = report.loaded
-    report.frames["pairs"] = pairs_of_runs(loaded.ends, without="" if _trained(loaded) else loaded.base_id)
+    # the frozen control stands beside every run elsewhere
+    untrained = {loaded.control_id} if _trained(loaded) else {loaded.control_id, loaded.base_id}
+    report.frames["pairs"] = pairs_of_runs(loaded.ends, without={i for i in untrained if i is not None})
 
 
 def _trained(loaded: Loaded) -> bool:

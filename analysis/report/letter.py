@@ -64,13 +64,15 @@ def _compared(changes: pd.DataFrame, names: Names) -> str:
 
 
 def _up_and_down(changes: pd.DataFrame, names: Names, *, sign: int) -> str:
-    """Name the splits (or all questions, if there are none) and bands where a run is surely better, or surely worse."""
+    """Name the splits (all questions, if there are none) and bands where a run is better, or worse, beyond chance."""
     sure = changes[(changes["low"] > 0) if sign > 0 else (changes["high"] < 0)]
     split = (changes["kind"] == "group").any()
-    places = sure[(sure["kind"] == ("group" if split else ALL)) | (sure["kind"] == "band")]
+    kinds = ("group" if split else ALL, "band")
+    places = sure[sure["kind"].isin(kinds).to_numpy()]
+    looked_at = int((changes["kind"].isin(kinds) & (changes["n_questions"] > 0)).sum())
     word = "better" if sign > 0 else "worse"
     if places.empty:
-        return f"No run is surely {word} than the base on any split or band."
+        return f"No run is {word} than the base beyond chance on any split or band."
     parts = []
     for run_id, own in places.groupby("run_id", sort=False):
         ordered = own.assign(size=own["difference"].abs()).sort_values(["kind", "size"], ascending=[False, False])
@@ -78,7 +80,10 @@ def _up_and_down(changes: pd.DataFrame, names: Names, *, sign: int) -> str:
         ends = [f"{_place(row)} by {signed(100 * row['difference'])} {_points(row)}" for row in rows[:_MOST]]
         more = f" and {len(rows) - _MOST} more" if len(rows) > _MOST else ""
         parts.append(f"{names[str(run_id)]} on {', '.join(ends)}{more}")
-    return f"Surely {word} than the base, in points: {'; '.join(parts)}."
+    return (
+        f"{word.capitalize()} than the base beyond chance, in points (each of {looked_at} intervals at 95 %): "
+        f"{'; '.join(parts)}."
+    )
 
 
 def _place(row: Mapping[Any, Any]) -> str:

@@ -26,6 +26,7 @@ from relift.analysis.runs.read import (
     read_trajectories,
     read_updates,
 )
+from relift.analysis.style import run_styles
 from relift.errors import InputError
 from relift.schema import RunKind
 
@@ -260,9 +261,11 @@ def load(
     seed: int = 0,
     control: str | None = None,
 ) -> Loaded:
-    """Open runs to make figures of. InputError if a folder holds no run, or two the same one."""
+    """Open runs for figures, in the order of legends. InputError if a folder holds no run, or two the same one."""
     kept = None if splits is None else tuple(splits)
     loaded = Loaded(tuple(Path(run) for run in runs), base, kept, resamples, seed, control=control)
     if loaded.runs.empty:
         raise InputError("no run was given")
-    return loaded
+    order = list(run_styles(loaded.runs["run"]))  # of legends: figures, tables and words then agree
+    paths = sorted(loaded.runs[["run", "folder"]].to_numpy(), key=lambda row: order.index(str(row[0])))
+    return replace(loaded, paths=tuple(Path(folder) for _, folder in paths))

@@ -113,7 +113,7 @@ def _sceptic(report: Report) -> list[h.Markup]:
     parts = []
     if "difference_from_base" in frames:
         parts.append(t.difference_table(frames["difference_from_base"], names))
-    if "methods" in frames:
+    if "methods" in frames and (frames["methods"]["n_seeds"] > 1).any():  # of one seed each it repeats the table above
         parts.append(t.methods_table(frames["methods"]))
     if "frozen_copy" in frames:
         parts.append(t.copy_table(frames["frozen_copy"], names))

@@ -38,7 +38,8 @@ def methods_table(frame: pd.DataFrame) -> h.Markup:
     rows = [
         [
             row["method"], "all questions" if row["kind"] == "all" else str(row["group"]), row["seeds"],
-            words.signed(100 * row["mean"]), words.interval(row["low"], row["high"], scale=100), row["values"],
+            words.signed(100 * row["mean"]), words.interval(row["low"], row["high"], scale=100),
+            row["values"].replace("-", "\N{MINUS SIGN}"),
         ]
         for row in frame[frame["kind"] != "band"].to_dict("records")
     ]  # fmt: skip

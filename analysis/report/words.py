@@ -82,8 +82,9 @@ def say_accuracy(differences: pd.DataFrame, names: Names) -> list[str]:
         for row in rows[rows["kind"] == "all"].to_dict("records"):
             left = f", {row['n_left_out']:,} left out" if row["n_left_out"] else ""
             said.append(
-                f"{names[str(run_id)]}: {percent(row['accuracy'])} at step {row['step']}, "
-                f"{points(row['difference'], row['low'], row['high'])} against the base model, paired over "
+                f"{names[str(run_id)]}: {percent(row['accuracy'])} at step {row['step']}, the base "
+                f"{percent(row['base_accuracy'])}: "
+                f"{points(row['difference'], row['low'], row['high'])}, paired over "
                 f"{many(row['n_questions'], 'question')}{left}{doubt(row['low'], row['high'])}.{by_split}"
             )
     return said
@@ -302,7 +303,7 @@ def findings(frames: Frames, names: Names) -> list[tuple[str, list[str]]]:
         (
             "Accuracy",
             [
-                *of("probe_scores", say_levels),
+                *(of("probe_scores", say_levels) if "difference_from_base" not in frames else []),
                 *of("difference_from_base", say_accuracy),
             ],
         ),

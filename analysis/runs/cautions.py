@@ -18,8 +18,14 @@ def cautions(runs: Sequence[Path]) -> list[str]:
     readers = open_runs(list(runs))
     found = []
     trained = [reader for reader in readers if reader.run.kind is not RunKind.eval]  # evals are of other models
-    models = _by_value(trained, lambda run: run.identity.get("model") or (run.model and run.model.fingerprint))
-    if len(models) > 1:
+    models = _by_value(trained, _model_of)
+    if len(models) > 1 and _a_base_per_seed(trained):
+        found.append(
+            f"Each seed starts from a base model of its own ({len(models)} of them): differences from the base and all "
+            "that is averaged over seeds compare each run with its own base; bands of single runs, transitions, "
+            "classes and reach go by the first."
+        )
+    elif len(models) > 1:
         found.append(
             f"The runs start from different models ({_groups(models)}): they differ in more than their training."
         )
@@ -43,6 +49,21 @@ def cautions(runs: Sequence[Path]) -> list[str]:
     if unfinished:
         found.append(f"Not finished: {', '.join(unfinished)}; figures show the steps that are committed.")
     return found
+
+
+def _model_of(run: RunRecord) -> Any:
+    return run.identity.get("model") or (run.model and run.model.fingerprint)
+
+
+def _a_base_per_seed(readers: Sequence[RunReader]) -> bool:
+    """Tell whether models and seeds go together one to one, and a method was trained with each of them."""
+    pairs = {(json.dumps(_model_of(r.run), sort_keys=True), r.run.seed) for r in readers if _model_of(r.run)}
+    models, seeds = ({pair[i] for pair in pairs} for i in (0, 1))
+    if None in seeds or not len(pairs) == len(models) == len(seeds):
+        return False
+    trained = [r.run for r in readers if r.committed_step]
+    methods = [{run.method for run in trained if run.seed == seed} for seed in seeds]
+    return bool(set.intersection(*methods))
 
 
 def _by_value(readers: Sequence[RunReader], value_of: Callable[[RunRecord], Any]) -> dict[str, list[str]]:

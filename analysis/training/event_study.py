@@ -215,7 +215,7 @@ def caption_around_training(frame: pd.DataFrame) -> str:
 
 
 def _data(loaded: LoadedRuns) -> pd.DataFrame:
-    """Take controls from the same run's buffer; where none waited long enough, from a run without demonstrations."""
+    """Take controls from the same run's buffer; where few waited long enough, from a run without demonstrations."""
     events, rollouts = loaded.demo_events, loaded.rollouts
     enqueued = loaded.buffer_events["run_id"].astype(object).unique()
     without = [r for r in rollouts["run_id"].astype(object).unique() if r not in set(events["run_id"].astype(object))]
@@ -225,11 +225,29 @@ def _data(loaded: LoadedRuns) -> pd.DataFrame:
         options: dict[str, Any] = {"horizon": horizon, "width": -(-horizon // 6), "run": run_id}
         options |= {"resamples": min(loaded.resamples, 200), "seed": loaded.seed}
         frame = around_training(rollouts, events, **options)
-        if not frame["att"].notna().any() and without:
-            frame = around_training(rollouts, events, controls=without[0], **options)
-            frame["controls"] = loaded.runs.loc[loaded.runs["run_id"] == without[0], "run"].iloc[0]
+        if frame["att"].notna().mean() < 0.5 and (other := _control_of(loaded, run_id, without)) is not None:
+            beside = around_training(rollouts, events, controls=other, **options)
+            if beside["att"].notna().sum() > frame["att"].notna().sum():
+                frame = beside
+                frame["controls"] = loaded.runs.loc[loaded.runs["run_id"] == other, "run"].iloc[0]
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def _control_of(loaded: LoadedRuns, run_id: str, without: list[str]) -> str | None:
+    """Choose whose all-wrong questions are the controls: a run that learnt before a frozen one, then one of the same
+    seed, then the one with most of them."""
+    seeds = loaded.methods.set_index("run_id")["seed"]
+    rollouts = loaded.rollouts
+    wrong = rollouts[(rollouts["n_correct"] == 0).to_numpy()].astype({"run_id": object})["run_id"].value_counts()
+    recipes: dict[str, str] = dict(loaded.runs[["run_id", "recipe"]].to_numpy()) if "recipe" in loaded.runs else {}
+
+    def rank(other: str) -> tuple[bool, bool, int]:
+        own, theirs = seeds.get(run_id), seeds.get(other)
+        same = not pd.isna(own) and not pd.isna(theirs) and own == theirs
+        return recipes.get(other) == "frozen", not same, -int(wrong.get(other, 0))
+
+    return min(without, key=rank, default=None)
 
 
 AFTER_TRAINING = Figure(

@@ -11,6 +11,9 @@ import pandas as pd
 
 from relift.analysis import style
 
+PAGE_PIXELS, COLUMN_PIXELS = 850, 400  # of a page and of its wider half in a window of 1024 pixels
+LEGEND_ROW = 20  # pixels
+SHARE = "share"  # in `usermeta` of a chart: its part of a row of charts, for one with labels that the others lack
 NEUTRAL = "#8A9099"  # what print draws in black: seen on white and on black
 BAND_COLOURS = {"Hardest": "#7B4FA6", "Hard": "#31688E", "Medium": "#35B779", "Easy": "#B5DE2B"}
 VERDICT_COLOURS = {"correct": "#2E9E63", "wrong": "#C8553D", "undecided": "#9AA0A6"}
@@ -88,31 +91,43 @@ def _dash(pattern: Any) -> list[float]:
     return [2.0 * length for length in pattern[1]]
 
 
-def legend_of(runs: RunScale) -> alt.LayerChart | alt.FacetChart:
-    """Draw one row that names the runs by colour and dash, for several panels that have no legend of their own."""
-    return _legend(runs.names, runs.colour(), runs.dash())
+def legend_of(runs: RunScale, *, width: int = PAGE_PIXELS) -> alt.LayerChart | alt.FacetChart:
+    """Draw rows that name the runs by colour and dash, for several panels that have no legend of their own."""
+    return _legend(runs.names, runs.colour(), runs.dash(), width)
 
 
-def legend_row(colours: Mapping[str, str]) -> alt.LayerChart | alt.FacetChart:
-    """Draw one row that names the colours of other things than runs."""
+def legend_row(colours: Mapping[str, str], *, width: int = PAGE_PIXELS) -> alt.LayerChart | alt.FacetChart:
+    """Draw rows that name the colours of other things than runs."""
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return _legend(list(colours), alt.Color("run:N", scale=scale, legend=None), alt.StrokeDash())
+    return _legend(list(colours), alt.Color("run:N", scale=scale, legend=None), alt.StrokeDash(), width)
 
 
-def _legend(names: Sequence[str], colour: alt.Color, dash: alt.StrokeDash) -> alt.LayerChart | alt.FacetChart:
+def _legend(
+    names: Sequence[str], colour: alt.Color, dash: alt.StrokeDash, width: int
+) -> alt.LayerChart | alt.FacetChart:
     labels = [style.shorten(name, longest=28) for name in names]
     rows = pd.DataFrame({"run": names, "label": labels})
-    rows["x"] = [48.0 * i + 7.2 * sum(map(len, labels[:i])) for i in range(len(rows))]
+    lefts, tops, left, top = [], [], 0.0, 0
+    for label in labels:
+        own = 30 + 7.2 * len(label)
+        if left and left + own > width:
+            left, top = 0.0, top + LEGEND_ROW
+        lefts.append(left)
+        tops.append(top + LEGEND_ROW / 2)
+        left += own + 18
+    rows["x"], rows["y"] = lefts, tops
     rows["x_end"], rows["x_text"] = rows["x"] + 24, rows["x"] + 30
-    pixels = alt.Scale(domain=[0, 1200], range=[0, 1200])
+    height = top + LEGEND_ROW
+    pixels = alt.Scale(domain=[0, width], range=[0, width])
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, height], range=[0, height]))
     base = alt.Chart(rows)
     line = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("x:Q", axis=None, scale=pixels), x2="x_end:Q", color=colour, strokeDash=dash
+        x=alt.X("x:Q", axis=None, scale=pixels), x2="x_end:Q", y=y, color=colour, strokeDash=dash
     )
     text = base.mark_text(align="left", fontSize=13, color=NEUTRAL).encode(
-        x=alt.X("x_text:Q", axis=None, scale=pixels), text="label:N"
+        x=alt.X("x_text:Q", axis=None, scale=pixels), y=y, text="label:N"
     )
-    return alt.layer(line, text).properties(height=20, width=1200)
+    return alt.layer(line, text).properties(height=height, width=width)
 
 
 def lines(

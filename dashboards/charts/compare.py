@@ -11,6 +11,8 @@ import streamlit as st
 from relift.analysis.questions.cells import SIDES
 from relift.dashboards.charts.common import NEUTRAL, RunScale
 
+_POINTS = "datum.value == 0 ? '0' : format(100 * datum.value, '+.0f')"  # a difference of shares is in points
+
 
 def ink() -> str:
     """Find the colour of text in the theme that the browser shows."""
@@ -59,9 +61,11 @@ def differences(
     order = list(frame["group"])
     label = [f"{group} ({n})" for group, n in zip(frame["group"], frame["n_questions"], strict=True)]
     rows = frame.assign(label=label)
-    y = alt.Y("label:N", sort=label, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=240))
+    y = alt.Y(
+        "label:N", sort=label, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=240, labelFlush=False)
+    )
     scale = alt.Scale() if span is None else alt.Scale(domain=list(span), nice=False)
-    x = alt.X("difference:Q", title=title, scale=scale, axis=alt.Axis(format="+.0%", tickCount=8))
+    x = alt.X("difference:Q", title=title, scale=scale, axis=alt.Axis(labelExpr=_POINTS, tickCount=8))
     tips = [alt.Tooltip("group:N"), alt.Tooltip("n_questions:Q"), alt.Tooltip("difference:Q", format="+.3f"),
             alt.Tooltip("low:Q", format="+.3f"), alt.Tooltip("high:Q", format="+.3f")]  # fmt: skip
     bar = (
@@ -80,7 +84,12 @@ def forest(frame: pd.DataFrame) -> Any:
     n = frame.groupby("benchmark")["n_questions"].max()
     rows = frame.assign(label=[f"{name} ({n[name]})" for name in frame["benchmark"]])
     labels = list(dict.fromkeys(rows["label"]))
-    y = alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(ticks=False, domain=False, grid=True, labelLimit=240))
+    y = alt.Y(
+        "label:N",
+        sort=labels,
+        title=None,
+        axis=alt.Axis(ticks=False, domain=False, grid=True, labelLimit=240, labelFlush=False),
+    )
     offset = alt.YOffset("run:N", sort=runs.names)
     x = alt.X("value:Q", title="score", axis=alt.Axis(format=".0%", tickCount=8), scale=alt.Scale(zero=False))
     tips = [alt.Tooltip("run:N"), alt.Tooltip("benchmark:N"), alt.Tooltip("value:Q", format=".3f"),

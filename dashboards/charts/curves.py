@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
@@ -11,7 +12,7 @@ import pandas as pd
 from relift.analysis import BANDS, REACH
 from relift.analysis.questions.changes import groups_of
 from relift.analysis.style import count_range
-from relift.dashboards.charts.common import NEUTRAL, RunScale, lines
+from relift.dashboards.charts.common import NEUTRAL, SHARE, RunScale, lines
 
 REACH_COLOURS = {"within": "#0072B2", "undetermined": "#B9BEC6", "beyond": "#E69F00"}
 STEP_AXIS = alt.Axis(tickMinStep=1, format="d", tickCount=6)
@@ -100,10 +101,12 @@ def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
     for kind, group in [one for one in groups_of(frame) if one[0] in kinds]:
         own = rows[((rows["kind"] == kind) & (rows["group"] == group)).to_numpy()]
         base = alt.Chart(own)
-        axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
+        axis = alt.Axis(
+            labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False, labelFlush=False
+        )
         y = alt.Y("run:N", sort=runs.names, title=None, axis=axis, scale=alt.Scale(domain=runs.names))
         scale = alt.Scale(domain=span, nice=False)
-        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=3))
+        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(values=few_ticks(*span)))
         rule = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL)
         zero = rule.encode(x=alt.X("zero:Q", title="points"))
         bar = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q", y=y, color=runs.colour())
@@ -111,8 +114,18 @@ def _change(frame: pd.DataFrame, kinds: tuple[str, ...]) -> list[Any]:
             x=alt.X("difference:Q", title="points", scale=scale), y=y, color=runs.colour(), tooltip=tips
         )
         title = panel_title("All questions" if kind == "all" else group, f"{count_range(own['n_questions'])} questions")
-        panels.append(alt.layer(zero, bar, dot).properties(height=90 + 30 * len(runs.names), title=title))
+        panel = alt.layer(zero, bar, dot).properties(height=90 + 30 * len(runs.names), title=title)
+        panels.append(panel if panels else panel.properties(usermeta={SHARE: 1.45}))  # it has the names of the runs
     return panels
+
+
+def few_ticks(low: float, high: float) -> list[float]:
+    """Choose at most three round values between low and high, 0 among them: panels are narrow."""
+    for step in (5, 10, 20, 25, 50, 100):
+        ticks = [float(step * i) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(ticks) <= 3:
+            return ticks
+    return [0.0]
 
 
 def reach_bars(frame: pd.DataFrame) -> list[Any]:
@@ -128,7 +141,9 @@ def reach_bars(frame: pd.DataFrame) -> list[Any]:
     scale = alt.Scale(domain=list(REACH_COLOURS), range=list(REACH_COLOURS.values()))
     total = int(frame["n_questions"].max())
     x = alt.X("count:Q", stack="zero", title="questions", scale=alt.Scale(domain=[0, total], nice=False))
-    y = alt.Y("at:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
+    y = alt.Y(
+        "at:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260, labelFlush=False)
+    )
     base = alt.Chart(rows)
     bars = base.mark_bar(height=20).encode(
         x=x, y=y, order="order:Q", tooltip=tips,
@@ -188,7 +203,7 @@ MEASURES = {
 def dynamics(frame: pd.DataFrame) -> list[Any]:
     """Draw a panel per measure: thin lines are rollouts of a step, thick ones their running mean, dots probes.
 
-    Ticks at the bottom are steps with a fine-tuning or mixed update, a row per run.
+    Ticks above are steps with a fine-tuning or mixed update, a row per run.
     """
     runs = RunScale(frame["run"])
     tuned = frame[(frame["n_sft"] + frame["n_mixed"] > 0) & (frame["n_rl"].groupby(frame["run"]).transform("sum") > 0)]
@@ -231,7 +246,8 @@ def _measure(frame: pd.DataFrame, runs: RunScale, name: str, title: str, tuned: 
         dots = alt.Chart(later).mark_point(filled=False, size=55, strokeWidth=2)
         parts.append(dots.encode(x=x, y=y, color=runs.colour(), tooltip=probe_tips))
     if len(tuned):
-        rows = tuned.assign(row=[198 - 7 * runs.names.index(run) for run in tuned["run"]])
+        lanes = list(dict.fromkeys(tuned["run"]))  # above the panel: below its upper edge are data
+        rows = tuned.assign(row=[-4 - min(7.0, 21 / len(lanes)) * lanes.index(run) for run in tuned["run"]])
         ticks = alt.Chart(rows).mark_tick(orient="vertical", thickness=1.2, height=6)
         parts.append(ticks.encode(x=x, y=alt.Y("row:Q", axis=None, scale=None), color=runs.colour()))
     if not parts:

@@ -35,7 +35,8 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     counts = rows.drop_duplicates("band_from").set_index("band_from")["n_from"]
     rows["from"] = [f"{band} ({counts[band]})" for band in rows["band_from"]]
     order = [f"{band} ({counts[band]})" for band in BANDS]
-    x = alt.X("band_to:N", sort=list(BANDS), title=f"band at step {frame['step'].iloc[0]}", axis=_axis(angle=-35))
+    after = "band by other attempts" if kind == "null_share" else f"band at step {frame['step'].iloc[0]}"
+    x = alt.X("band_to:N", sort=list(BANDS), title=after, axis=_axis())
     y = alt.Y("from:N", sort=order, title="band of the base (questions)" if kind == "share" else None, axis=_axis())
     scheme = (
         alt.Scale(scheme="redblue", domain=[-largest, largest])
@@ -52,7 +53,10 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     ]  # fmt: skip
     bar = None  # of shares the cells say enough
     if excess:
-        bar = alt.Legend(title=None, orient="right", gradientLength=140, gradientThickness=9, format="+d", tickCount=5)
+        sign = "datum.value == 0 ? '0' : format(datum.value, '+d')"
+        bar = alt.Legend(
+            title=None, orient="right", gradientLength=140, gradientThickness=9, labelExpr=sign, tickCount=5
+        )  # fmt: skip
     chosen = alt.selection_point(name=CELL, fields=["band_from", "band_to"], empty=False)
     below = "points; grey where chance explains it" if excess else "per cent of the row"
     base = alt.Chart(rows)
@@ -72,7 +76,7 @@ def transitions(frame: pd.DataFrame, *, kind: str, largest: float) -> Any:
     return alt.layer(cells, text).properties(height=330, title=panel_title(KINDS[kind].capitalize(), below))
 
 
-def _axis(*, angle: float = 0) -> alt.Axis:
+def _axis() -> alt.Axis:
     return alt.Axis(
         labelAngle=0,
         ticks=False,
@@ -81,6 +85,7 @@ def _axis(*, angle: float = 0) -> alt.Axis:
         labelLimit=140,
         labelFontSize=11,
         labelOverlap=False,
+        labelFlush=False,
         titleColor=NEUTRAL,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from relift.analysis import style
 from relift.dashboards.charts.common import NEUTRAL, VERDICT_COLOURS, Filled, RunScale
 
 EVENT_SHAPES = {"enqueue": "circle", "train": "triangle-up", "evict": "cross"}
@@ -29,8 +30,8 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
         steps = sorted({int(step) for step in own["step"]})
         at = {step: left + i for i, step in enumerate(steps)}
         parts.append(own.assign(x=own["step"].map(at), x_end=own["step"].map(at) + 1))
-        names.append({"run": str(run), "x": left + len(steps) / 2})
-        shown = {steps[i * (len(steps) - 1) // 3] for i in range(4)} if len(steps) > 5 else set(steps)
+        names.append({"run": style.shorten(str(run), longest=18), "x": left + len(steps) / 2})
+        shown = _labelled(steps, columns=total)
         labels += [{"step": str(step), "x": at[step] + 0.5} for step in steps if step in shown]
         left += len(steps) + gap
     span = alt.Scale(domain=[0, left - gap], nice=False, zero=False)
@@ -39,7 +40,7 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
         "first:Q", title="place in the list", scale=alt.Scale(domain=[n, 0], nice=False),
         axis=alt.Axis(tickCount=5, format="d", grid=False, domain=False, ticks=False),
     )  # fmt: skip
-    legend = alt.Legend(title=None, format=".0%", orient="right", gradientLength=120)
+    legend = alt.Legend(title=None, format=".0%", orient="bottom", gradientLength=150, offset=26)
     colour = alt.Color("accuracy:Q", scale=alt.Scale(scheme="viridis", domain=[0, 1]), legend=legend)
     tips = [
         alt.Tooltip("run:N"), alt.Tooltip("step:Q"), alt.Tooltip("accuracy:Q", format=".2f"),
@@ -52,13 +53,26 @@ def heat_map(frame: pd.DataFrame, *, height: int = 420) -> Any:
         .encode(x=x, x2="x_end:Q", y=y, y2="end:Q", color=colour, tooltip=tips)
         .add_params(brush)
     )
-    titles = alt.Chart(pd.DataFrame(names)).mark_text(fontWeight="bold", fontSize=11, color=NEUTRAL)
+    slanted = len(names) > 3  # names beside each other would run into one another
+    longest = max(len(str(name["run"])) for name in names)
+    head = 6.0 + (4.4 * longest if slanted else 0.0)
+    titles = alt.Chart(pd.DataFrame(names)).mark_text(
+        fontWeight="bold", fontSize=11, color=NEUTRAL, angle=315 if slanted else 0,
+        align="left" if slanted else "center", baseline="middle",
+    )  # fmt: skip
     below = alt.Chart(pd.DataFrame(labels)).mark_text(fontSize=11, color=NEUTRAL, dy=12)
     return alt.layer(
         bars,
         titles.encode(x=x, y=alt.value(-9), text="run:N"),
         below.encode(x=x, y=alt.value("height"), text="step:N"),
-    ).properties(height=height, padding={"left": 5, "right": 5, "top": 6, "bottom": 6})
+    ).properties(height=height, padding={"left": 5, "right": 5 + head / 2 * slanted, "top": head, "bottom": 6})
+
+
+def _labelled(steps: Sequence[int], *, columns: int) -> set[int]:
+    """Choose the steps of a run that are written below its columns, of `columns` in the whole map: it is narrow."""
+    if columns > 8:
+        return {steps[-1]}
+    return {steps[i * (len(steps) - 1) // 3] for i in range(4)} if len(steps) > 5 else set(steps)
 
 
 def trajectory(frame: pd.DataFrame, events: pd.DataFrame, *, at: Sequence[tuple[str, int]] = ()) -> Filled:
@@ -99,7 +113,11 @@ def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
 def _trajectory(names: tuple[str, ...], n_lanes: int, *, ringed: bool) -> dict[str, Any]:
     """Build the specification over data called rows, read and events."""
     runs = RunScale(names)
-    legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
+    columns = 4 if max(map(len, names), default=0) <= 12 else 2  # the chart is half a page wide
+    legend = alt.Legend(
+        orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1, columns=columns,
+        labelLimit=190,
+    )  # fmt: skip
     x = alt.X("place:Q", title="training step", axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False))
     scale = alt.Scale(domain=[-0.06 - 0.11 * n_lanes, 1.02], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%")

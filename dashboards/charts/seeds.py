@@ -11,8 +11,8 @@ import pandas as pd
 from relift.analysis import BANDS
 from relift.analysis.questions.changes import groups_of
 from relift.analysis.style import count_range
-from relift.dashboards.charts.common import NEUTRAL, RunScale
-from relift.dashboards.charts.curves import STEP_AXIS, panel_title
+from relift.dashboards.charts.common import NEUTRAL, SHARE, RunScale
+from relift.dashboards.charts.curves import STEP_AXIS, few_ticks, panel_title
 
 
 def colours_of(frame: pd.DataFrame) -> dict[str, str]:
@@ -46,7 +46,8 @@ def _panels(frame: pd.DataFrame, groups: list[tuple[str, str]]) -> list[Any]:
     ends = rows.loc[drawn, ["low", "high", "difference"]].to_numpy(float)
     least, most = float(np.nanmin(ends)), float(np.nanmax(ends))
     pad = 0.05 * (most - least + 1)
-    scale = alt.Scale(domain=[min(0.0, least) - pad, max(0.0, most) + pad], nice=False)
+    span = (min(0.0, least) - pad, max(0.0, most) + pad)
+    scale = alt.Scale(domain=list(span), nice=False)
     tips = [
         alt.Tooltip("method:N"), alt.Tooltip("mean:Q", format="+.1f", title="mean, points"),
         alt.Tooltip("low:Q", format="+.1f"), alt.Tooltip("high:Q", format="+.1f"),
@@ -60,9 +61,11 @@ def _panels(frame: pd.DataFrame, groups: list[tuple[str, str]]) -> list[Any]:
     for kind, group in groups:
         own = rows[((rows["kind"] == kind) & (rows["group"] == group)).to_numpy()]
         mean = own.drop_duplicates("method")
-        axis = alt.Axis(labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False)
+        axis = alt.Axis(
+            labels=not panels, ticks=False, domain=False, labelLimit=110, labelOverlap=False, labelFlush=False
+        )
         y = alt.Y("method:N", sort=methods.names, title=None, axis=axis, scale=alt.Scale(domain=methods.names))
-        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(tickCount=3))
+        x = alt.X("low:Q", title="points", scale=scale, axis=alt.Axis(values=few_ticks(*span)))
         zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL)
         colour = _colour(methods)
         layers = [
@@ -76,7 +79,8 @@ def _panels(frame: pd.DataFrame, groups: list[tuple[str, str]]) -> list[Any]:
             ),
         ]  # fmt: skip
         title = panel_title("All questions" if kind == "all" else group, f"{count_range(own['n_questions'])} a seed")
-        panels.append(alt.layer(*layers).properties(height=120 + 30 * len(methods.names), title=title))
+        panel = alt.layer(*layers).properties(height=120 + 30 * len(methods.names), title=title)
+        panels.append(panel if panels else panel.properties(usermeta={SHARE: 1.45}))  # it has the names of the methods
     return panels
 
 

@@ -7,15 +7,17 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from relift.analysis import style
 from relift.dashboards.charts.common import NEUTRAL, RunScale
 from relift.dashboards.charts.curves import STEP_AXIS, panel_title
 
-GAIN, LOSS = "#4393C3", "#D6604D"
-LEGEND = {"acquired": GAIN, "lost": LOSS, "by chance": NEUTRAL}
+GAIN, LOSS = style.GAIN, style.LOSS
+WORDS = {"acquired": "acquired", "lost": "dropped"}  # lost is a class of trajectories
+LEGEND = {"acquired (up)": GAIN, "dropped (down)": LOSS, "by chance": NEUTRAL}
 
 
 def turnover(frame: pd.DataFrame) -> list[Any]:
-    """Draw a panel per run: questions acquired (up) and lost (down) at each probe since the one before."""
+    """Draw a panel per run: questions acquired (up) and dropped (down) at each probe since the one before."""
     panels: list[Any] = []
     top = 1.05 * float(frame[["acquired", "lost", "null_acquired", "null_lost"]].max().max())
     scale = alt.Scale(domain=[-top, top], nice=False)
@@ -23,7 +25,7 @@ def turnover(frame: pd.DataFrame) -> list[Any]:
         parts = []
         for kind, sign, colour in (("acquired", 1, GAIN), ("lost", -1, LOSS)):
             rows = own.assign(
-                value=sign * own[kind], null=sign * own[f"null_{kind}"], what=kind, at=own["step"].astype(str)
+                value=sign * own[kind], null=sign * own[f"null_{kind}"], what=WORDS[kind], at=own["step"].astype(str)
             )
             order = [str(step) for step in sorted(own["step"])]
             x = alt.X("at:N", sort=order, title="training step", axis=alt.Axis(labelAngle=0))
@@ -41,7 +43,9 @@ def turnover(frame: pd.DataFrame) -> list[Any]:
             parts.append(base.mark_bar(color=colour, width={"band": 0.55}).encode(x=x, y=y, tooltip=tips))
             mark = base.mark_tick(color=NEUTRAL, thickness=3, width={"band": 0.85})
             parts.append(mark.encode(x=x, y=alt.Y("null:Q", scale=scale, title="questions" if not panels else "")))
-        panels.append(alt.layer(*parts).properties(height=310, title=panel_title(str(run), "acquired up, lost down")))
+        panels.append(
+            alt.layer(*parts).properties(height=310, title=panel_title(style.shorten(str(run), longest=18), " "))
+        )
     return panels
 
 

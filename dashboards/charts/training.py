@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from relift.dashboards.charts.common import NEUTRAL, RunScale
@@ -83,8 +84,14 @@ def efficiency(frame: pd.DataFrame) -> list[Any]:
         span = base.mark_rule(opacity=0.6).encode(
             x=x, y=alt.Y("ci_low:Q", title="accuracy" if not panels else ""), y2="ci_high:Q", color=runs.colour()
         )
-        dots = base.mark_circle(size=60, opacity=1).encode(x=x, y=y, color=runs.colour(), tooltip=tips)
-        panels.append(alt.layer(path, span, dots).properties(height=330, title=panel_title("Demonstrations", title)))
+        last = frame["step"] == frame.groupby("run_id")["step"].transform("max")
+        dots = [
+            alt.Chart(rows).mark_point(size=55, opacity=1, filled=filled, strokeWidth=1.6).encode(
+                x=x, y=y, color=runs.colour(), tooltip=tips
+            )
+            for rows, filled in ((frame[~last], False), (frame[last], True))
+        ]  # fmt: skip
+        panels.append(alt.layer(path, span, *dots).properties(height=330, title=panel_title("Demonstrations", title)))
     return panels
 
 
@@ -108,7 +115,15 @@ def after_training(frame: pd.DataFrame) -> list[Any]:
     """Draw a panel per run: trained-on questions less their controls, by steps since, with intervals."""
     panels: list[Any] = []
     runs = RunScale(frame["run"])
+    ends = np.nan_to_num(frame[["low", "high", "att"]].to_numpy(float))
+    scale = alt.Scale(domain=[min(-0.05, float(ends.min())), max(0.05, float(ends.max()))], nice=True)
     for run, own in frame.groupby("run", sort=False):
+        if not own["att"].notna().any():
+            none = alt.Chart(pd.DataFrame({"text": ["no control to compare with"]})).mark_text(
+                color=NEUTRAL, fontSize=13
+            )
+            panels.append(none.encode(text="text:N").properties(height=310, title=panel_title(str(run), " ")))
+            continue
         rows = own.assign(steps=[f"{a} to {b}" for a, b in zip(own["from"], own["to"], strict=True)])
         order = list(dict.fromkeys(rows["steps"]))
         x = alt.X("steps:N", sort=order, title="steps since", axis=alt.Axis(labelAngle=0))
@@ -121,10 +136,10 @@ def after_training(frame: pd.DataFrame) -> list[Any]:
         base = alt.Chart(rows)
         zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=NEUTRAL).encode(y=alt.Y("zero:Q", title=""))
         span = base.mark_rule(strokeWidth=2).encode(
-            x=x, y=alt.Y("low:Q", title="difference in reward"), y2="high:Q", color=runs.colour()
+            x=x, y=alt.Y("low:Q", title="difference in reward", scale=scale), y2="high:Q", color=runs.colour()
         )
         dots = base.mark_circle(size=80, opacity=1).encode(
-            x=x, y=alt.Y("att:Q", title="difference in reward"), color=runs.colour(), tooltip=tips
+            x=x, y=alt.Y("att:Q", title="difference in reward", scale=scale), color=runs.colour(), tooltip=tips
         )
         panels.append(alt.layer(zero, span, dots).properties(height=310, title=panel_title(str(run), " ")))
     return panels

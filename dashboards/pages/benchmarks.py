@@ -16,12 +16,12 @@ from relift.analysis.scores.paired import Comparison, compare_with_baseline
 from relift.analysis.scores.score import score_run
 from relift.dashboards.charts.common import RunScale
 from relift.dashboards.charts.compare import differences, forest
-from relift.dashboards.exports import data_buttons
+from relift.dashboards.exports import data_buttons, data_menu
 from relift.dashboards.frames import Ready, Unavailable, compute
 from relift.dashboards.kept import kept
 from relift.dashboards.origins import NAMES, choose_origin, seen_through
 from relift.dashboards.runs import Choice, RunInfo
-from relift.dashboards.sections import section, table, unavailable
+from relift.dashboards.sections import one_training_run_each, section, table, unavailable
 from relift.dashboards.widgets import choose_runs, link, plain, start_page
 from relift.errors import InputError, ReliftError
 
@@ -104,7 +104,7 @@ def _paired(runs: tuple[RunInfo, ...], origin: str) -> None:
     names = [run.name for run in runs]
     preferred = next((name for name in names if name == "base"), sorted(names)[0])
     name = st.selectbox(
-        "Less", names, index=None, key="less", bind="query-params", placeholder=preferred, width=260,
+        "Compared with", names, index=None, key="less", bind="query-params", placeholder=preferred, width=260,
         help="What the other runs are compared with. Not chosen: the run called base, else the first by name.",
     )  # fmt: skip
     baseline = next(run for run in runs if run.name == (name or preferred))
@@ -154,42 +154,60 @@ def _span(found: Sequence[Comparison | Unavailable]) -> tuple[float, float]:
 
 def _comparison(run: RunInfo, baseline: RunInfo, one: Comparison | Unavailable, *, span: tuple[float, float]) -> None:
     with st.container(border=True):
-        st.markdown(f"**{plain(run.name)}** less {plain(baseline.name)}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(run.name)}** less {plain(baseline.name)}")
+            if isinstance(one, Comparison):
+                data_menu(one.frame, "paired", (run, baseline))
         if isinstance(one, Unavailable):
             unavailable(one)
             return
         rows = one.frame.rename(columns={"benchmark": "group"})
         st.altair_chart(
-            differences(rows, title=f"{run.name} less {baseline.name}", colour=RunScale([run.name]).hex(run.name),
+            differences(rows, title=f"{run.name} less {baseline.name}, points",
+                        colour=RunScale([run.name]).hex(run.name),
                         span=span), width="stretch",
             alt=f"Paired differences of {run.name} and {baseline.name}",
         )  # fmt: skip
-        shown = one.frame[
-            ["benchmark", "n_questions", "k_a", "k_b", "value_a", "value_b", "difference", "low", "high", "p_value",
-             "p_holm", "detectable", "n_only_a", "expected_only_a", "n_only_b", "expected_only_b"]
-        ].rename(
-            columns={"k_a": f"k {run.name}", "k_b": f"k {baseline.name}", "value_a": run.name,
-                     "value_b": baseline.name, "n_only_a": f"only {run.name}", "n_only_b": f"only {baseline.name}",
-                     "expected_only_a": f"only {run.name}, by chance",
-                     "expected_only_b": f"only {baseline.name}, by chance",
-                     "n_questions": "questions", "p_value": "p", "p_holm": "p, Holm",
-                     "detectable": "detectable difference"}
-        )  # fmt: skip
-        small = {name: [_p_text(p) for p in shown[name]] for name in ("p", "p, Holm")}
-        table(shown.round({str(name): 1 if str(name).endswith("by chance") else 4 for name in shown}).assign(**small))
-        st.caption(
-            "95 % intervals for questions like these (paired t); Holm: adjusted over all comparisons on this page; "
-            "detectable: the true difference that would be found with a power of .8. Only: solved by one alone in more "
-            "than half of its attempts, and how many chance alone would show."
-        )
+        _table(run, baseline, one)
         for note in one.notes:
             st.caption(plain(note))
         _flipped(run, baseline, one)
 
 
-def _p_text(p: float) -> str:
-    """Write a p-value to read; empty where there is none."""
-    return "" if pd.isna(p) else "< .0001" if p < 1e-4 else f"{p:.2g}"
+def _table(run: RunInfo, baseline: RunInfo, one: Comparison) -> None:
+    """Show the scores and their difference; tests of these two checkpoints are in the download, beside no name."""
+    frame = one.frame
+    shown = pd.DataFrame(
+        {
+            "benchmark": frame["benchmark"].astype(str), "questions": frame["n_questions"],
+            "attempts": [str(a) if a == b else f"{a}, {b}" for a, b in zip(frame["k_a"], frame["k_b"], strict=True)],
+            run.name: frame["value_a"], baseline.name: frame["value_b"], "difference": 100 * frame["difference"],
+            "95 % interval": [f"{100 * a:+.1f} to {100 * b:+.1f}" for a, b in zip(frame["low"], frame["high"],
+                                                                             strict=True)],
+            "detectable": 100 * frame["detectable"],
+            f"only {run.name}": _beside_chance(frame["n_only_a"], frame["expected_only_a"]),
+            f"only {baseline.name}": _beside_chance(frame["n_only_b"], frame["expected_only_b"]),
+        }
+    )  # fmt: skip
+    percent = st.column_config.NumberColumn(format="percent")
+    table(
+        shown,
+        column_config={
+            run.name: percent, baseline.name: percent,
+            "difference": st.column_config.NumberColumn("difference", format="%+.1f"),
+            "detectable": st.column_config.NumberColumn("detectable", format="%.1f"),
+        },
+    )  # fmt: skip
+    st.caption(
+        "Differences in points with 95 % intervals for questions like these (paired t). Detectable: the true "
+        "difference that would be found with a power of .8. Only: questions solved by one alone in more than half of "
+        f"its attempts, in brackets how many chance alone would show. {one_training_run_each(2)} Tests, adjusted over "
+        "all comparisons on this page, are in the download."
+    )
+
+
+def _beside_chance(counts: pd.Series, expected: pd.Series) -> list[str]:
+    return [f"{n} ({chance:.1f})" for n, chance in zip(counts, expected, strict=True)]
 
 
 def _flipped(run: RunInfo, baseline: RunInfo, one: Comparison) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from relift.analysis.questions.bands import BANDS
 from relift.analysis.questions.by_seed import caption_seeds, pair_seeds, plot_seeds
 from relift.analysis.questions.cells import CELLS, count_cells, pair_cells, plot_cells
 from relift.analysis.questions.compare import paired_difference
-from relift.analysis.report.catalogue import difference_of
+from relift.analysis.questions.solved import solved_by
+from relift.analysis.report.catalogue import FIGURES, difference_of
 from relift.analysis.report.loaded import Loaded
 from relift.dashboards.charts.compare import cells, differences, ink
 from relift.dashboards.charts.seeds import change_over_seeds, colours_of
 from relift.dashboards.cubes import is_large
 from relift.dashboards.exports import downloads
-from relift.dashboards.frames import Ready, Unavailable, compute, make
+from relift.dashboards.frames import Ready, Unavailable, compute
 from relift.dashboards.overview_frames import has_seeds, methods_of
 from relift.dashboards.population import say_population
 from relift.dashboards.runs import Choice, RunInfo, questions
@@ -205,7 +207,7 @@ def _difference(choice: Choice, pairs: pd.DataFrame, a: RunInfo, b: RunInfo) -> 
     section(
         "Paired difference", f"{plain(a.name)} less {plain(b.name)} on the same questions, at their last steps.",
         Ready("paired-difference", frame, caption),
-        lambda rows: differences(rows, title=f"accuracy of {a.name} less {b.name}"),
+        lambda rows: differences(rows, title=f"accuracy of {a.name} less {b.name}, points"),
     )  # fmt: skip
 
 
@@ -236,7 +238,10 @@ def _combinations(choice: Choice) -> None:
     probed = choice.with_probes()
     if len(probed.runs) < 3:
         return
-    made = make("solved_by", probed)
+    figure = FIGURES["solved_by"]
+    made = compute(
+        "solved_by", probed, partial(_solved_by_names, choice=probed), caption=figure.caption, draw=figure.draw,
+    )  # fmt: skip
     event = section(
         "All runs at once", "How many questions exactly these models solve at least once, the base model at step 0. "
         "Choose a row to list its questions.",
@@ -251,7 +256,7 @@ def _combinations(choice: Choice) -> None:
     if isinstance(made, Unavailable) or not picked or picked[0] >= len(made.frame):
         return
     row = made.frame.iloc[picked[0]]
-    found = compute("solved-by-questions", probed, _solved_by_each)
+    found = compute("solved-by-questions", probed, partial(_solved_by_each, choice=probed))
     if isinstance(found, Unavailable):
         unavailable(found)
         return
@@ -277,12 +282,24 @@ def _combinations(choice: Choice) -> None:
         )  # fmt: skip
 
 
-def _solved_by_each(loaded: Loaded) -> pd.DataFrame:
-    """Tell for each question which runs solve it at least once in draw 0: question_id and a column per run's label."""
+def _solved_by_names(loaded: Loaded, *, choice: Choice) -> pd.DataFrame:
+    """Count the questions that exactly these runs solve (of `solved_by`), under the dashboard's names."""
+    frame = solved_by(loaded.compared, base=loaded.compared_base_id)
+    ends = loaded.compared[["run_id", "run"]].astype(object).drop_duplicates().to_numpy()
+    labels = {f"{run} ({run_id})": run_id for run_id, run in ends} | {run: run_id for run_id, run in ends}
+    frame = frame.rename(columns={label: choice.names.get(run_id, label) for label, run_id in labels.items()})
+    names = [choice.names.get(run_id, run) for run_id, run in ends]
+    solved = frame[names].to_numpy(bool)
+    return frame.assign(solved_by=[" + ".join(np.array(names, object)[row]) or "no run" for row in solved])
+
+
+def _solved_by_each(loaded: Loaded, *, choice: Choice) -> pd.DataFrame:
+    """Tell for each question which runs solve it at least once in draw 0: question_id and a column per run's name."""
     rows = loaded.compared[(loaded.compared["draw"] == 0).to_numpy()]
     start = (rows["run_id"] == loaded.compared_base_id) & (rows["step"] == 0)
     last = rows["step"] > 0
-    ends = rows[(start | last).to_numpy()].astype({"question_id": object, "run": object})
+    ends = rows[(start | last).to_numpy()].astype({"question_id": object, "run": object, "run_id": object})
+    ends["run"] = [choice.names.get(i, n) for i, n in zip(ends["run_id"], ends["run"], strict=True)]
     solved = ends.assign(solved=ends["n_correct"] > 0).pivot_table(
         index="question_id", columns="run", values="solved", aggfunc="max", observed=True
     )

@@ -21,7 +21,7 @@ def show() -> None:
     section(
         "Training curves",
         "Reward, length, entropy and truncation: thin lines are the rollouts of one step, thick ones their running "
-        "mean, rings are probes, a level is a model probed once. Ticks at the bottom mark fine-tuning updates of "
+        "mean, rings are probes, a level is a model probed once. Ticks above mark fine-tuning updates of "
         "runs that do both.",
         make("dynamics", choice),
         curves.dynamics,

@@ -14,6 +14,7 @@ from relift.analysis.training.alerts import KINDS as KINDS_OF_ALERT
 from relift.dashboards import overview_frames as frames
 from relift.dashboards.charts import curves
 from relift.dashboards.charts import seeds as seeds_charts
+from relift.dashboards.charts.common import COLUMN_PIXELS
 from relift.dashboards.cubes import is_large
 from relift.dashboards.exports import data_menu
 from relift.dashboards.frames import Ready, Unavailable, compute, make
@@ -174,7 +175,7 @@ def _single_runs(made: Ready | Unavailable, *, seeds: bool) -> None:
         "The single runs" if seeds else "What training changed",
         "Each run's last probe less the base model's first, in points of accuracy on the same questions: left of the "
         "line is harm.",
-        made,
+        _of_splits(made),
         curves.change_by_split,
         term="interval",
     )
@@ -190,6 +191,14 @@ def _single_runs(made: Ready | Unavailable, *, seeds: bool) -> None:
             curves.change_by_band,
             term="band",
         )
+
+
+def _of_splits(made: Ready | Unavailable) -> Ready | Unavailable:
+    """Leave out of the caption what the panels of splits do not draw or say in their titles."""
+    if not isinstance(made, Ready):
+        return made
+    said = made.caption.replace(", each band of the base", "").replace(" (questions in brackets)", "")
+    return replace(made, caption=said)
 
 
 def _words_and_links(choice: Choice, made: Ready) -> None:
@@ -211,9 +220,10 @@ def _words_and_links(choice: Choice, made: Ready) -> None:
             run=_named(choice),
         )  # fmt: skip
         if len(trained) > 1:
+            a = next((run.name for run in choice.runs if run.name in trained and run.recipe == "relift"), trained[0])
+            b = next(name for name in trained if name != a)
             link(
-                "compare", f"{trained[0]} against {trained[1]}", icon=":material/compare_arrows:", a=trained[0],
-                b=trained[1], run=_named(choice),
+                "compare", f"{a} against {b}", icon=":material/compare_arrows:", a=a, b=b, run=_named(choice),
             )  # fmt: skip
 
 
@@ -231,6 +241,7 @@ def _reach(choice: Choice) -> None:
             frames.reach_counts(choice),
             curves.reach_bars,
             legend=curves.REACH_COLOURS,
+            legend_width=COLUMN_PIXELS,
             term="reach",
         )
     with right:
@@ -239,6 +250,7 @@ def _reach(choice: Choice) -> None:
             "Accuracy after training, by what the base model could reach.",
             frames.reach_accuracy(choice),
             curves.reach_accuracy,
+            legend_width=COLUMN_PIXELS,
         )
 
 
@@ -250,7 +262,7 @@ def _runs(choice: Choice) -> None:
             "run": [run.name for run in choice.runs],
             "state": [run.state for run in choice.runs],
             "changed": [age_of(run, now=now) for run in choice.runs],
-            "method": [None if run.state == "base only" else run.recipe for run in choice.runs],
+            "method": ["" if run.state == "base only" else run.recipe for run in choice.runs],
             "seed": pd.array([run.seed for run in choice.runs], dtype="Int64"),
             "step": pd.array([run.committed_step for run in choice.runs], dtype="Int64"),
             "of": pd.array([run.planned_steps for run in choice.runs], dtype="Int64"),

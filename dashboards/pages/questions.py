@@ -19,7 +19,6 @@ from relift.dashboards.overview_frames import balances
 from relift.dashboards.population import say_population
 from relift.dashboards.question_filter import (
     MANY,
-    SHOWN_RUNS,
     SORTS,
     Facts,
     Filter,
@@ -31,6 +30,7 @@ from relift.dashboards.question_filter import (
     listed_facts,
     rows_of,
     shape_run,
+    shown_runs,
 )
 from relift.dashboards.question_widgets import pair_of_sides, show_head, show_sides, show_trajectory
 from relift.dashboards.runs import Choice, RunInfo
@@ -193,7 +193,8 @@ def _heat(choice: Choice, run: RunInfo, wanted: Filter, n: int) -> Any:
     st.caption(
         "Each bar is one question"
         + (f" (up to {largest} neighbours share one)" if largest > 1 else "")
-        + ", in the same order in every panel; dark is never solved, bright always. Drag down the map to list a part."
+        + ", in the same order in every panel, columns are probes; dark is never solved, bright "
+        "always. Drag down the map to list a part."
     )
     span = ((event or {}).get("selection", {}).get("bars") or {}).get("first")
     if not span:
@@ -225,8 +226,7 @@ def _table(choice: Choice, run: RunInfo, known: Facts, rows: Any, wanted: Filter
             table[column] = shown[column].to_numpy(object)
             columns[column] = st.column_config.TextColumn(column, width=72)
     table.index = pd.RangeIndex(len(table))
-    runs = [one for one in choice.runs if one.probe_steps][:SHOWN_RUNS]
-    for one in runs:
+    for one in shown_runs(choice, run):
         found = counts_of(one)
         if found is None:
             continue

@@ -32,9 +32,9 @@ def show() -> None:
     say_population(choice)
     _matrices(choice)
     section(
-        "Questions acquired and lost between probes",
-        "From each probe to the next: questions newly solved, and lost again; dashes are what a model that does not "
-        "change would show.",
+        "Questions acquired and dropped between probes",
+        "From each probe to the next: questions newly solved, and solved no longer; dashes are what a model that does "
+        "not change would show.",
         make("turnover", choice),
         stability.turnover,
         legend=stability.LEGEND,
@@ -71,34 +71,76 @@ def _matrices(choice: Choice) -> None:
             downloads(made)
     st.markdown(
         "Where the questions of each band of the base are at this step: as observed, for a model that did not change, "
-        "and the difference, grey where chance explains it. **A click on a cell opens its questions.**"
+        "and the difference, grey where chance explains it. **A click on a cell opens its questions,** as does "
+        "the list below it by keyboard."
     )
     if not isinstance(made, Ready):
         unavailable(made)
         return
-    for run, rows in made.frame.groupby("run", sort=False):
+    runs = list(made.frame.groupby("run", sort=False))
+    kinds = tuple(KINDS)
+    if len(runs) > 1 and _same_chance(made.frame):  # drawn once: the base alone makes it
+        kinds = tuple(kind for kind in KINDS if kind != "null_share")
+        st.markdown("#### The same for every run")
+        left, _ = st.columns(2, gap="small")
+        with left:
+            _matrix(made, str(runs[0][0]), runs[0][1], "null_share")
+    for run, rows in runs:
         st.markdown(f"#### {plain(run)}")
-        _one_run(choice, str(run), made, rows)
+        _one_run(choice, str(run), made, rows, kinds)
     st.caption(plain(made.caption))
 
 
-def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame) -> None:
-    chosen: tuple[str, str] | None = None
-    for column, kind in zip(st.columns(len(KINDS), gap="small"), KINDS, strict=True):
+def _same_chance(frame: pd.DataFrame) -> bool:
+    """Tell whether the model that did not change looks the same beside every run."""
+    cells = frame.groupby(["band_from", "band_to"], observed=True)[["null_share", "n_from"]]
+    return bool((cells.nunique(dropna=False) == 1).to_numpy().all())
+
+
+def _matrix(made: Ready, run: str, rows: pd.DataFrame, kind: str, *, key: str | None = None) -> Any:
+    draw = partial(transitions, rows, kind=kind, largest=largest_excess(made.frame))
+    alt = f"{KINDS[kind]} moves between bands of {run}"
+    return show_spec(made.charts((run, kind), draw)[0], key=key, alt=alt)
+
+
+def _one_run(choice: Choice, run: str, made: Ready, rows: pd.DataFrame, kinds: tuple[str, ...]) -> None:
+    clicked: tuple[str, str] | None = None
+    for column, kind in zip(st.columns(len(kinds), gap="small"), kinds, strict=True):
         with column:
-            key = f"cell-{kind}-{run}"
-            alt = f"{KINDS[kind]} moves between bands of {run}"
-            spec = made.charts((run, kind), partial(transitions, rows, kind=kind, largest=largest_excess(made.frame)))[
-                0
-            ]
-            event = show_spec(spec, key=key, alt=alt)
-            chosen = _cell_of(event) or chosen
-    if chosen is not None:
-        st.query_params["cell"] = "|".join((run, *chosen))
-    else:
-        chosen = _cell_of_address(run)
+            clicked = _cell_of(_matrix(made, run, rows, kind, key=f"cell-{kind}-{run}")) or clicked
+    chosen = _choose_cell(run, rows, clicked=clicked)
     if chosen is not None:
         _cell(choice, run, rows, chosen)
+
+
+def _choose_cell(run: str, rows: pd.DataFrame, *, clicked: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Find the cell to list: that of a new click, else the address's, which a list of cells sets by keyboard too."""
+    before, key = f"clicked-{run}", f"listed-cell-{run}"
+    chosen = _cell_of_address(run)
+    if clicked != st.session_state.get(before):
+        st.session_state[before] = clicked
+        if clicked is not None:
+            st.query_params["cell"] = "|".join((run, *clicked))
+        elif chosen is not None:
+            del st.query_params["cell"]
+        chosen = clicked
+    full = rows[(rows["count"] > 0).to_numpy()]
+    cells = list(zip(full["band_from"].astype(str), full["band_to"].astype(str), strict=True))
+    words = {f"{a} to {b}: {n}": (a, b) for (a, b), n in zip(cells, full["count"], strict=True)}
+    st.session_state[key] = next((text for text, cell in words.items() if cell == chosen), None)
+
+    def to_address() -> None:
+        picked = words.get(st.session_state[key] or "")
+        if picked is not None:
+            st.query_params["cell"] = "|".join((run, *picked))
+        elif "cell" in st.query_params:
+            del st.query_params["cell"]
+
+    st.selectbox(
+        f"Questions of a cell of {run}", list(words), index=None, key=key, on_change=to_address, width=320,
+        placeholder="or choose a cell here, by keyboard too", label_visibility="collapsed",
+    )  # fmt: skip
+    return chosen
 
 
 def _cell(choice: Choice, run: str, rows: pd.DataFrame, chosen: tuple[str, str]) -> None:

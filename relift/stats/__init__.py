@@ -16,6 +16,7 @@ from relift.stats.bootstrap import bootstrap_ratios, bootstrap_weights, percenti
 from relift.stats.means import MeanEstimate, logit_t, mean_over_questions, mean_over_these
 from relift.stats.paired import (
     DifferenceEstimate,
+    count_over_chance,
     detectable,
     minimum_detectable_difference,
     paired_counts,
@@ -51,6 +52,7 @@ __all__ = [
     "mean_over_these",
     "minimum_detectable_difference",
     "paired_counts",
+    "count_over_chance",
     "paired_rates",
     "paired_t",
     "paired_these",

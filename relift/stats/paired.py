@@ -64,6 +64,32 @@ def paired_counts(first_Q: ArrayLike, second_Q: ArrayLike, *, level: float = 0.9
     return float((middle - half) * n), float((middle + half) * n)
 
 
+def count_over_chance(n_happened: int, chance_Q: ArrayLike, *, level: float = 0.95) -> tuple[float, float]:
+    """Bound how many more of N questions had something happen to them than chance gives, as (low, high).
+
+    `chance_Q` [N]: the chance for each. The score interval of the excess e = happened - expected: the values x with
+    (e - x)^2 <= z^2 V(x), where V is the variance that x implies and not the one seen, as in Wilson's interval for a
+    share: V0 = sum of p (1 - p), which chance alone has, and x (1 - x / N) more for x > 0, as questions like these
+    vary. Student's t over (happened - p) is too narrow where little happens: none of 100 at p = .02 each would give
+    an excess of -2 with next to no width. The ends keep within -expected and N - expected. Null without a question.
+    """
+    chance = np.asarray(chance_Q, float)
+    n, expected = len(chance), float(chance.sum())
+    if n == 0:
+        return float("nan"), float("nan")
+    excess, z, alone = n_happened - expected, float(ndtri(0.5 + level / 2)), float((chance * (1 - chance)).sum())
+
+    def end(side: int) -> float:
+        below = excess + side * z * np.sqrt(alone)
+        if below <= 0:
+            return float(below)
+        # (1 + z^2 / N) x^2 - (2 e + z^2) x + e^2 - z^2 V0 = 0
+        a, half, c = 1 + z**2 / n, excess + z**2 / 2, excess**2 - z**2 * alone
+        return float((half + side * np.sqrt(max(0.0, half**2 - a * c))) / a)
+
+    return max(end(-1), -expected), min(end(1), n - expected)
+
+
 def paired_rates(difference_Q: ArrayLike, *, level: float = 0.95) -> DifferenceEstimate:
     """Estimate the mean of paired differences [Q] of rates, with an interval and a p value in every case.
 

@@ -1,7 +1,8 @@
 """Measure how often the claims of the analysis hold in simulated worlds: `python -m tests.analysis.simulations`.
 
-Three tables: "beyond" called wrongly, excess over a frozen control and over the second draw covering 0 (or the planted
-truth), and between-seed intervals covering the method's mean. Seeds are the numbers in the code.
+Four tables: "beyond" called wrongly, excess over a frozen control and over the second draw covering 0 (or the planted
+truth), between-seed intervals covering the method's mean, and what was acquired beyond chance. Seeds
+are the numbers in the code.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
+from relift import stats
 from relift.analysis import (
     EPSILON_64,
     assign_bands,
@@ -20,6 +22,7 @@ from relift.analysis import (
     over_seeds,
     reach_codes,
 )
+from relift.analysis.questions.stability import chance_all_later
 from tests.analysis.frames import trajectories
 
 BEYOND = 2  # position in REACH
@@ -46,6 +49,43 @@ def beyond(n_questions: int) -> pd.DataFrame:
                 rows.append((never, name, attempts, more, called_Q.mean(), wrong, among))
     names = ["never", "world", "attempts", "top-up", "called beyond", "reachable called beyond", "wrong among beyond"]
     return pd.DataFrame(rows, columns=names)
+
+
+def turnovers(sets: int, n_questions: int) -> pd.DataFrame:
+    """Count the intervals of acquired questions beyond chance that hold the truth, with attempts 8 and 8, 16 and 8.
+
+    Worlds: rare solutions and common ones, nothing changed, or 3 % of the questions rose by half. Truth: 0, or the mean
+    of as many questions as there are in 600 sets.
+    """
+    rows = []
+    for attempts in (8, 16):
+        for never, shape in ((0.0, (0.45, 0.9)), (0.6, (0.45, 0.9)), (0.8, (0.3, 6.0)), (0.0, (1.0, 200.0))):
+            for share in (0.0, 0.03):
+                rng = np.random.default_rng([attempts, int(100 * never), int(100 * share)])
+                happened_SQ, chance_SQ = _acquired(never, shape, share, attempts, (sets, n_questions), rng)
+                truth = 0.0
+                if share:
+                    many_SQ, null_SQ = _acquired(never, shape, share, attempts, (600, n_questions), rng)
+                    truth = float(many_SQ.sum(1).mean() - null_SQ.sum(1).mean())
+                ends = [stats.count_over_chance(int(h.sum()), p) for h, p in zip(happened_SQ, chance_SQ, strict=True)]
+                held = float(np.mean([low <= truth <= high for low, high in ends]))
+                rows.append((attempts, never, str(shape), share, chance_SQ.sum(1).mean(), held))
+    return pd.DataFrame(rows, columns=["attempts before", "never", "rates", "rose", "expected by chance", "holds"])
+
+
+def _acquired(
+    never: float,
+    shape: tuple[float, float],
+    share: float,
+    attempts: int,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    rate_SQ = np.where(rng.random(size) < never, 0.0, rng.beta(*shape, size))
+    later_SQ = np.clip(rate_SQ + 0.5 * (rng.random(size) < share), 0, 1)
+    before_SQ, after_SQ = rng.binomial(attempts, rate_SQ), rng.binomial(8, later_SQ)
+    chance_SQ = chance_all_later(before_SQ + after_SQ, np.full(size, attempts), np.full(size, 8))
+    return (before_SQ == 0) & (after_SQ > 0), chance_SQ
 
 
 def excesses(sets: int, n_questions: int) -> pd.DataFrame:
@@ -131,4 +171,5 @@ if __name__ == "__main__":
     given = parser.parse_args()
     print(beyond(100_000).round(4).to_string(), flush=True)
     print(seeds(20 * given.sets).round(4).to_string(), flush=True)
+    print(turnovers(given.sets, given.questions).round(4).to_string(), flush=True)
     print(excesses(given.sets, given.questions).round(4).to_string())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.analysis.simulations import beyond, excesses, seeds
+from tests.analysis.simulations import beyond, excesses, seeds, turnovers
 
 pytestmark = pytest.mark.slow
 
@@ -28,3 +28,8 @@ def test_intervals_of_accuracy_hold_with_planted_gains_and_losses() -> None:
     assert accuracy["holds"].between(0.90, 0.995).all(), accuracy
     copies = found[found["interval of"].str.startswith("newly")]
     assert copies["holds"].between(0.90, 1.0).all(), copies  # counts are whole numbers: they may hold too often
+
+
+def test_intervals_of_what_was_acquired_beyond_chance_hold() -> None:
+    found = turnovers(1_500, 200)  # standard error .0056: the bounds are .93 and .97 with one and a half of them
+    assert found["holds"].between(0.925, 0.978).all(), found

@@ -141,6 +141,6 @@ def test_i_a_figure_to_take_away(clicks: Clicks) -> None:
     with page.expect_download(timeout=WAIT) as waiting:
         page.get_by_role("button", name="Figure, PNG").first.click()
     clicks.count += 1
-    assert waiting.value.suggested_filename == "relift-change-relift-rl-sft.png"
+    assert waiting.value.suggested_filename == "relift-change-rl-sft-relift.png"
     assert waiting.value.path().read_bytes().startswith(b"\x89PNG")
     clicks.done()

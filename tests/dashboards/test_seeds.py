@@ -27,7 +27,7 @@ def test_overview_groups_seeds(runs: dict[str, Path], monkeypatch: pytest.Monkey
     text = text_of(app)
     heads = [str(one.value) for one in app.subheader]
     assert heads[0] == "What each method changed, over its seeds" and "The single runs" in heads
-    assert "Rl 2 seeds (1, 2), relift 2 seeds (1, 2)" in text
+    assert "Seeds: rl 2 seeds (1, 2), relift 2 seeds (1, 2)" in text
     assert "checkpoints are compared" not in text
 
 

@@ -143,6 +143,19 @@ def test_few_moved_questions_do_not_exclude_no_difference() -> None:
     assert all(map(math.isnan, stats.paired_counts([True], [False])))
 
 
+def test_none_of_a_few_that_chance_gives_does_not_exclude_chance() -> None:
+    # 100 at .02 each: expected 2, V0 1.96, z sqrt(V0) 2.744. None happened: -2 - 2.744 is cut at -2, -2 + 2.744 > 0, so
+    # the root of (1 + z^2/100) x^2 - (2(-2) + z^2) x + 4 - z^2 1.96 = 1.038415 x^2 + .158541 x - 3.529259
+    # .. x = (.158541 / -2 + sqrt(.0062838 + 1.038415 x 3.529259)) / 1.038415 = 1.7688
+    low, high = stats.count_over_chance(0, np.full(100, 0.02))
+    assert (low, high) == pytest.approx((-2, 1.7688), abs=1e-3)
+    # 9 happened: e 7, 7 -+ 2.744 are above 0: 1.038415 x^2 - (14 + 3.841459) x + 49 - 7.529259
+    low, high = stats.count_over_chance(9, np.full(100, 0.02))
+    root = math.sqrt(8.920729**2 - 1.0384146 * 41.470741)
+    assert (low, high) == pytest.approx(((8.920729 - root) / 1.0384146, (8.920729 + root) / 1.0384146), abs=1e-4)
+    assert all(map(math.isnan, stats.count_over_chance(0, [])))
+
+
 @pytest.mark.parametrize(("n", "share"), [(100, 0.01), (100, 0.04), (320, 0.02), (620, 0.1)])
 def test_intervals_of_paired_counts_cover_no_difference(n: int, share: float) -> None:
     """Two frozen copies: each question is marked by either with the same small probability. 2,000 sets, 95 %."""

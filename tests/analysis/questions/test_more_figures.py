@@ -68,6 +68,20 @@ def test_diversity_averages_over_questions() -> None:
     assert found.loc[("distinct", 5), "low"] == 0 and found.loc[("entropy", 0), "value"] == pytest.approx(0.5)
 
 
+def test_entropy_of_answers_counts_no_answer_as_one_and_leaves_out_other_draws_and_assistance() -> None:
+    attempts = pd.DataFrame({"answer": ["1", "1", None, None, "2", "2", "3"], "assistance": ["none"] * 6 + ["hint"]})
+    attempts = attempts.assign(run_id="r", run="rl", step=5, question_id=["a"] * 4 + ["b"] * 3, draw=[0] * 7)
+    attempts = pd.concat([attempts, attempts.head(1).assign(draw=1, answer="9")])
+    found = ra.answer_entropy(attempts).set_index("question_id")["answer_entropy"]
+    # a: 1, 1, none, none: ln 2. b: 2, 2 and an assisted one: 0
+    assert found["a"] == pytest.approx(np.log(2)) and found["b"] == 0 and len(found) == 2
+    frame = trajectories([0, 4], step=5).assign(n_distinct_answers=[2, 1], question_id=["a", "b"], run_id="r", run="rl")
+    both = ra.answer_diversity(frame, ra.answer_entropy(attempts)).set_index("measure")
+    assert both.loc["answer_entropy", "value"] == pytest.approx(np.log(2) / 2)
+    assert "answer_entropy" not in set(ra.answer_diversity(frame)["measure"])
+    assert "equal numbers" in ra.caption_answer_diversity(both.reset_index())
+
+
 def test_a_lost_question_is_repaired_once() -> None:
     # over probes 0 to 4; q0 lost at 1, back at 2; q1 lost at 1, back at 3; q2 lost at 1 for good; q3 never lost
     solved = np.array([[1, 0, 1, 1, 1], [1, 0, 0, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]])

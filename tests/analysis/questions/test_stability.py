@@ -26,8 +26,8 @@ def test_turnover_by_hand() -> None:
     assert row[["acquired", "lost", "retained", "never", "n_questions"]].tolist() == [1, 1, 1, 1, 4]
     assert row["null_acquired"] == row["null_lost"] == pytest.approx(1 / 2 + 28 / 120)
     assert row["acquired_excess"] == pytest.approx(1 - 1 / 2 - 28 / 120)
-    # differences 0, 1/2, -28/120, 0: mean .0667, sd .3091, t(3) = 3.182, times 4 questions
-    assert row["acquired_excess_high"] - row["acquired_excess"] == pytest.approx(4 * 3.18245 * 0.30912 / 2, abs=1e-3)
+    # e .26667, V0 1/4 + .17889: (1 + 3.84146/4) x^2 - (2 e + 3.84146) x + e^2 - 3.84146 V0 = 0 has x = 2.5473
+    assert row["acquired_excess_high"] == pytest.approx(2.5473, abs=1e-3)
 
 
 def test_unmeasured_questions_are_in_nothing() -> None:

@@ -112,6 +112,18 @@ def test_what_makes_runs_hard_to_compare_is_said(folders: dict[str, Path]) -> No
     assert said == "Not finished: running; figures show the steps that are committed."
 
 
+def test_a_base_of_its_own_for_each_seed_is_no_other_model(tmp_path: Path) -> None:
+    sizes = {"n_questions": 4, "n_steps": 1, "learn": 0.0}
+    for name, run, seed, model in (("a", "rl", 1, "one"), ("b", "rl", 2, "two"), ("c", "sft", 2, "one")):
+        write_run(tmp_path / name, **sizes, seed=seed, name=run, more={"identity": {"model": model}}, status="done")
+    (said,) = cautions([tmp_path / "a", tmp_path / "b"])
+    assert said.startswith("Each seed starts from a base model of its own (2 of them): differences from the base")
+    (said,) = cautions([tmp_path / "b", tmp_path / "c"])  # one seed, two models
+    assert said.startswith("The runs start from different models (rl against sft)")
+    (said,) = cautions([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
+    assert "different models" in said
+
+
 def test_other_models_and_decodings_are_named(tmp_path: Path) -> None:
     sizes = {"n_questions": 4, "n_steps": 0, "learn": 0.0}
     for seed, model in ((1, "a"), (2, "b"), (3, "b")):

@@ -33,13 +33,14 @@ def test_harm_stands_beside_gain() -> None:
     said = letter({"difference_from_base": changes}, {"rl": "RL"})
     assert said[0].startswith("RL is compared at the last probe with the base, which answers 40.0 % of 100 questions")
     assert "(test 100, longer 100)" in said[0] and said[0].endswith("none left out.")
-    assert said[1] == "Surely better than the base, in points: RL on test by +15.0 [10.0, 20.0]."
-    assert said[2] == "Surely worse than the base, in points: RL on longer by −25.0 [−30.0, −20.0]."
+    beyond = "than the base beyond chance, in points (each of 2 intervals at 95 %): RL on"
+    assert said[1] == f"Better {beyond} test by +15.0 [10.0, 20.0]."
+    assert said[2] == f"Worse {beyond} longer by −25.0 [−30.0, −20.0]."
     assert letter({}, {}) == []
     calm = letter({"difference_from_base": changes.head(1)}, {"rl": "RL"})
     assert calm[1:] == [
-        "No run is surely better than the base on any split or band.",
-        "No run is surely worse than the base on any split or band.",
+        "No run is better than the base beyond chance on any split or band.",
+        "No run is worse than the base beyond chance on any split or band.",
     ]
 
 
@@ -51,7 +52,7 @@ def test_the_frozen_copy_is_never_called_better_or_worse() -> None:
         [{"run_id": "rl", "claim": "newly solved", "count": 9, "frozen": 4, "excess": 5, "low": 1.0, "high": 9.0}]
     )
     said = letter({"difference_from_base": changes, "frozen_copy": copies}, {"rl": "RL", "frozen": "copy"})
-    assert said[1] == "Surely better than the base, in points: RL on all questions by +15.0 [10.0, 20.0]."
+    assert said[1].endswith("(each of 1 intervals at 95 %): RL on all questions by +15.0 [10.0, 20.0].")
     assert said[3].endswith(
         "The frozen copy itself differs from the base on all questions by +2.0 [1.0, 3.0]: by chance."
     )

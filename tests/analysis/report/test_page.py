@@ -225,9 +225,9 @@ def test_a_run_with_one_draw_still_says_what_it_learnt_overall(folders: dict[str
     report = make_report([folders["one_draw"]], only=only, examples=0, resamples=20)
     found = dict(report.findings())
     assert re.fullmatch(
-        r"one_draw: [\d.]+ % at step 12, \+[\d.]+ points \[[\d.]+, [\d.]+\] against the base model, paired over 60 "
+        r"one_draw: [\d.]+ % at step 12, the base [\d.]+ %: \+[\d.]+ points \[[\d.]+, [\d.]+\], paired over 60 "
         r"questions\.",
-        found["Accuracy"][1],
+        found["Accuracy"][0],
     )
     assert "By what the base model could do" not in found  # one draw cannot both choose and measure
     assert "(fitted null)" in found["Moves between bands, beside those of chance"][0]
@@ -237,7 +237,7 @@ def test_a_run_with_one_draw_still_says_what_it_learnt_overall(folders: dict[str
 def test_a_running_run_and_a_base_alone_are_reported(folders: dict[str, Path]) -> None:
     found, cautions = sentences([folders["running"]], ["reach", "difference_from_base"])
     assert cautions == ["Not finished: running; figures show the steps that are committed."]
-    assert found["Accuracy"][1].startswith("running: ")
+    assert found["Accuracy"][0].startswith("running: ")
     found, _ = sentences([folders["base"]], ["reach", "difference_from_base"])
     assert len(found["Accuracy"]) == 1 and found["Accuracy"][0].startswith("base at step 0: ")
     assert any(s.startswith("Too few attempts to call any question beyond reach") for s in found["Reach"])

@@ -76,12 +76,12 @@ def test_accuracy_and_bands() -> None:
         ]
     )  # fmt: skip
     assert words.say_accuracy(frame, NAMES) == [
-        "RL: 60.0 % at step 72, +15.0 points [10.0, 20.0] against the base model, paired over 40 questions. By split: "
+        "RL: 60.0 % at step 72, the base 45.0 %: +15.0 points [10.0, 20.0], paired over 40 questions. By split: "
         "longer (40) −20.0 [−30.0, −10.0]."
     ]
     unsure = pd.DataFrame([{**difference("all", -0.1, 0.2), "n_left_out": 3}])
     assert words.say_accuracy(unsure, NAMES) == [
-        "RL: 60.0 % at step 72, +5.0 points [−10.0, 20.0] against the base model, paired over 40 questions, 3 left out"
+        "RL: 60.0 % at step 72, the base 55.0 %: +5.0 points [−10.0, 20.0], paired over 40 questions, 3 left out"
         ", not told from chance."
     ]
     assert words.say_bands(frame, NAMES) == [  # from the lowest band to the highest
@@ -200,7 +200,7 @@ def test_pairs_of_runs_are_paired_by_question() -> None:
             trajectories([0, 8, 4], run="b", step=9),
         ]
     )
-    frame = pairs_of_runs(ends, without="base-1")
+    frame = pairs_of_runs(ends, without=["base-1"])
     (row,) = frame.to_dict("records")
     # b - a: (0 - 1 + 1 - 1 + .5 - 0) / 3 = -1/6; above one half: a alone the first question, b alone none
     assert (row["run_id_a"], row["run_id_b"]) == ("b-1", "a-1")
@@ -216,7 +216,7 @@ def test_pairs_of_runs_are_paired_by_question() -> None:
         and "1 by a alone" in said
     )
     with pytest.raises(InputError, match="fewer than two runs"):
-        pairs_of_runs(ends[ends["run"] != "b"], without="base-1")
+        pairs_of_runs(ends[ends["run"] != "b"], without=["base-1"])
 
 
 def test_of_several_comparisons_the_adjusted_test_must_agree() -> None:
