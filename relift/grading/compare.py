@@ -47,7 +47,6 @@ _NAMED = re.compile(
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _CHOICE = re.compile(r"\(([A-F])\)|([A-D])")
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-zA-Z])")
-_CHOOSE = re.compile(r"[CP]\([0-9]{1,9}, ?[0-9]{1,9}\)")
 MAX_RENAMINGS = 3
 
 
@@ -156,8 +155,6 @@ def _number_and_none(gold: Answer | None, answer: Answer | None, answer_text: st
     if answer is None and isinstance(gold, (Number, Name, Apply)) and number_of(gold) is not None:
         if _INEQUALITY.search(answer_text):
             return no("text")
-        if _CHOOSE.fullmatch(answer_text):
-            return unsure("notation")  # C(5,2): math-verify takes it for a function
     return None
 
 

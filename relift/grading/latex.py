@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from relift.grading.damage import is_damaged, repaired
+from relift.grading.idioms import compound, rewritten, unit_vectors
 from relift.grading.layout import as_lines, without_layout
 from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.signs import plain_signs
@@ -106,7 +107,10 @@ def spell(text: str) -> Spelling:
     text = plain_signs(repaired(text))
     damaged = is_damaged(text)
     text = without_layout(as_lines(text.replace(MARK, "")))
-    text = _flat(text)
+    text = rewritten(_flat(unit_vectors(text)))
+    several = compound(text.strip(" .")) if text[:1].isdigit() or text[:1] == MARK or text[:1].isalpha() else None
+    if several is not None:
+        return Spelling(several[0], several[1], None, None, damaged)
     if text[:1] == MARK or text[:1].isalpha():
         text = _LEADING_WORD.sub("", _CURRENCY.sub(lambda m: rf"\{_CURRENCIES[m[1].lower()]} ", text))
     text = _numbers(_AND.sub(", ", text), is_plain_text=is_plain_text)
@@ -220,7 +224,11 @@ def _without_unit(text: str, *, sure: bool) -> tuple[str, str]:
         tail = text[begin:].strip()
         if not tail or tail[0] in "./-^" and not tail.startswith(r"^\circ") or not head:
             continue
-        if head[-1] not in _VALUE_END and not head.endswith("%") and not (tail[0] == MARK and _ONE_LETTER.search(head)):
+        if (
+            head[-1] not in _VALUE_END
+            and not head.endswith(("%", r"\pi"))
+            and not (tail[0] == MARK and _ONE_LETTER.search(head))
+        ):
             continue
         plain = unmarked(tail).replace(r"^\circ", r"\circ")
         lengths = [len(m[0]) for m in _LETTER_RUN.finditer(tail)]

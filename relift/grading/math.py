@@ -23,7 +23,7 @@ from relift.grading.trees import Apply, Name, Number
 from relift.grading.vetoes import veto
 from relift.schema import Verdict
 
-VERSION = 3  # of the rules; a change of any verdict raises it
+VERSION = 4  # of the rules; a change of any verdict raises it
 REMEMBERED = 200_000  # outcomes of the workers
 LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy", "mpmath")
 

@@ -36,6 +36,12 @@ def same_collection(gold: Answer, answer: Answer, same: Same) -> Decision | None
     assigned = _same_assignments(sides, same)
     if assigned is not None:
         return assigned
+    point = _assignments_and_point(sides, same)
+    if point is not None:
+        return point
+    if {sides[0].opening, sides[1].opening} in ({"{", "("}, {"{", "["}) and min(len(s.elements) for s in sides) > 1:
+        found = _as_sets(sides[0].elements, sides[1].elements, same)
+        return unsure("notation") if found is None or found.equal else found  # a set is no pair and no interval
     if _unordered(sides[0]) and _unordered(sides[1]):
         return _same_lists(sides, same)
     if _unordered(sides[0]) or _unordered(sides[1]):
@@ -58,9 +64,11 @@ def _same_matrix(gold: Answer, answer: Answer, same: Same) -> Decision | None:
 
 
 def _rows(side: Answer) -> Sequence[Sequence[Answer]] | None:
-    """The rows of a matrix; a tuple in round brackets is a column."""
+    """The rows of a matrix; a tuple in round brackets is a column, brackets in brackets are rows."""
     if isinstance(side, Matrix):
         return side.rows
+    if isinstance(side, Group) and all(isinstance(e, Group) and e.opening == "[" for e in (side, *side.elements)):
+        return [element.elements for element in side.elements if isinstance(element, Group)]  # [[1,2],[3,4]]
     if isinstance(side, Group) and (side.opening, side.closing) == ("(", ")"):
         return [[element] for element in side.elements]
     return None
@@ -92,6 +100,20 @@ def _same_assignments(sides: Sequence[Group], same: Same) -> Decision | None:
         return no("list")
     names = sorted(values[0])
     return _all_same([values[0][name] for name in names], [values[1][name] for name in names], same)
+
+
+def _assignments_and_point(sides: Sequence[Group], same: Same) -> Decision | None:
+    """Compare x=1, y=2 with (1,2), in the order of the alphabet; y=2, x=1 beside (2,1) is left open."""
+    for named, other in (sides, sides[::-1]):
+        values = _by_name(named)
+        if values is None or (other.opening, other.closing) != ("(", ")") or len(values) != len(other.elements):
+            continue
+        found = _all_same([values[name] for name in sorted(values)], other.elements, same)
+        if found is not None and found.equal is False and [*values] != sorted(values):
+            as_written = _all_same([*values.values()], other.elements, same)
+            return found if as_written is not None and as_written.equal is False else unsure("names")
+        return found
+    return None
 
 
 def _by_name(side: Group) -> dict[str, Answer] | None:

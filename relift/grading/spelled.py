@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from relift.grading.compare import decide, same_answer, tree_of
 from relift.grading.decisions import Decision, no, unsure, yes
+from relift.grading.idioms import beside_a_number, with_constant_of
 from relift.grading.latex import Spelling, spell
-from relift.grading.numbers import same_number
+from relift.grading.numbers import number_of, same_number
 from relift.grading.reader import PLAIN_NUMBER
 from relift.grading.trees import Apply, Name, Number, is_tree
 from relift.grading.units import Unit, conversion
@@ -17,7 +19,8 @@ from relift.grading.words import domain_of
 
 _TIME = re.compile(r"([0-9]{1,2})(:[0-5][0-9](?::[0-5][0-9])?)")
 _AFTERNOON = (("afternoon", 1),)
-_HALVES = (_AFTERNOON, (("morning", 1),))
+_MORNING = (("morning", 1),)
+_HALVES = (_AFTERNOON, _MORNING)
 _DEGREES_TO_RADIANS = Apply("/", (Name("pi", is_constant=True), Number(Fraction(180))))
 
 
@@ -36,6 +39,8 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         gold, answer = _without_domain(gold, answer)
     if ":" in gold.plain or ":" in answer.plain:
         gold, answer = _in_halves_of_the_day(gold, answer), _in_halves_of_the_day(answer, gold)
+        if gold.plain == answer.plain and gold.plain.startswith("12:") and _says_morning(gold) != _says_morning(answer):
+            return unsure("colon")  # without am or pm, 12:00 is noon in one count of the hours and either in the other
     if PLAIN_NUMBER.fullmatch(gold.plain) and PLAIN_NUMBER.fullmatch(answer.plain) and gold.unit is answer.unit is None:
         if tolerance is None:
             return Decision(gold.plain == answer.plain or Fraction(gold.plain) == Fraction(answer.plain),
@@ -45,6 +50,7 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         for one, other in ((gold, answer), (answer, gold))
     ):
         return no("unit")  # 36 dollars are no 36 percent
+    gold, answer = _as_numbers(gold, answer)
     factor = conversion(gold.unit, answer.unit)
     if gold.plain == answer.plain:
         return yes("text") if factor == 1 else Decision(False if factor is not None else None, "unit")
@@ -62,6 +68,19 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
             return None
         return _in_radians(gold, answer, tolerance) or decision
     return decision
+
+
+def _as_numbers(gold: Spelling, answer: Spelling) -> tuple[Spelling, Spelling]:
+    """Read C(5,2) and 45k as numbers where the gold is one (alone, C may be a point), and a constant of integration by
+    the gold's name."""
+    if gold.words is not None or answer.words is not None:
+        return gold, answer
+    if "+C" in gold.plain:
+        return gold, replace(answer, plain=with_constant_of(gold.plain, answer.plain))
+    number = beside_a_number(answer.plain)
+    if number is not None and is_tree(tree := tree_of(gold.plain)) and number_of(tree) is not None:
+        return gold, replace(answer, plain=number)
+    return gold, answer
 
 
 def _without_domain(gold: Spelling, answer: Spelling) -> tuple[Spelling, Spelling]:
@@ -91,6 +110,10 @@ def _in_halves_of_the_day(time: Spelling, other: Spelling) -> Spelling:
         return time
     hour = int(match[1])
     return Spelling(f"{hour - 12}{match[2]}", other.unit) if 13 <= hour <= 23 else time
+
+
+def _says_morning(time: Spelling) -> bool:
+    return time.unit is not None and time.unit.dimensions == _MORNING
 
 
 def _judge_formulas(gold: str, answer: str, tolerance: Fraction | None) -> Decision | None:

@@ -24,6 +24,8 @@ _NOTHING = frozenset(
         "none exist",
         "no such number",
         "does not exist",
+        "none",
+        "no values",
     )  # fmt: skip
 )
 _EMPTY = (r"\varnothing", r"\{\}")

@@ -61,7 +61,7 @@ _QUANTIFIED = re.compile(
 )
 _WORD = re.compile(rf"(?<![a-zA-Z\\{MARK}])(?:{MARK}[a-zA-Z][a-zA-Z']++|[a-zA-Z]{{3,}}+)")
 _ARTICLE = re.compile(
-    rf"(?<![a-zA-Z\\{MARK}]){MARK}?(?:a|an|is|of|no|to|it|so|we|he|by|or|if|up|in|at|as|on|be)(?![a-zA-Z])"
+    rf"(?<![a-zA-Z\\{MARK}]){MARK}?(?:a|an|is|of|no|to|[Ii]t|so|[Ww]e|he|by|or|if|up|in|at|as|on|be)(?![a-zA-Z])"
 )
 _NAME_OF_FUNCTION = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log exp sqrt inf lim max "
                               "min gcd lcm det mod deg dim ker arg".split())  # fmt: skip

@@ -14,6 +14,7 @@ from relift.grading import Grader, Judgement, Submission
 from relift.grading.math import MathScorer
 from relift.schema import Finish, Verdict
 from tests.grading.kinds import KINDS
+from tests.grading.kinds_of_forms import FORMS
 from tests.repository import ROOT
 
 SEEDS = 12
@@ -40,6 +41,18 @@ def test_every_kind_is_accepted_and_refused(scorer: MathScorer, kind: str) -> No
             for text in texts:
                 response = text if case.texts else rf"So it is $\boxed{{{text}}}$."
                 assert judged_here(scorer, case.gold, response) is verdict, (case.gold, text)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_forms_are_accepted_and_nothing_wrong_is(kind: str) -> None:
+    """A right form is right, sympy asked or not; a wrong one never is, beside the gold and beside a right form."""
+    cases = [FORMS[kind](random.Random(seed)) for seed in range(SEEDS // 4)]
+    asked = [(case.gold, text, True) for case in cases for text in case.right]
+    asked += [(gold, text, False) for case in cases for gold in (case.gold, *case.right) for text in case.wrong]
+    with Grader() as grader:
+        verdicts = grader.grade([(gold, rf"So it is $\boxed{{{text}}}$.") for gold, text, _ in asked])
+    found = zip(asked, verdicts, strict=True)
+    assert [one for one, verdict in found if (verdict is Verdict.correct) is not one[2]] == []
 
 
 @pytest.mark.parametrize("kind", [name for name in KINDS if not KINDS[name](random.Random(0)).texts])
