@@ -24,11 +24,12 @@ from relift.demo.base_model import BaseSpec, new_model
 from relift.schema import RunStatus
 from relift.store import RunReader, check_run
 from tests.integrations.fake_trl import Trainer, accuracy, batch_of
+from tests.sizes import tries
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("RELIFT_TRL_PYTHON", ROOT / ".venv-trl/bin/python"))
 pytestmark = pytest.mark.peers
-KILLS = 12
+KILLS = tries(6, 20)  # 20: make fault-long
 
 
 @pytest.fixture(scope="module")
