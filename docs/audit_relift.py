@@ -36,12 +36,12 @@ def main() -> None:
     write_questions(options.out / "probe.jsonl", make_questions("test", options.questions, seed=1), [])
     for recipe in ("relift", "grpo", "frozen"):
         config = {
-            "recipe": recipe, "steps": options.steps, "seed": 1, "model": {"path": str(options.checkpoint)},
-            "data": {"questions": str(options.out / "train.jsonl"), "prompt": "plain"},
+            "recipe": recipe, "steps": options.steps, "seed": 1, "model": {"path": str(options.checkpoint.resolve())},
+            "data": {"questions": "train.jsonl", "prompt": "plain"},
             "rollout": {"questions_per_step": 16, "attempts_per_question": 8, "max_tokens": 128},
             "rl": {"advantage": "mean", "optimizer": {"lr": 0.0 if recipe == "frozen" else 2e-4}},
             "sft": {"batch": 16, "entropy_weight": 0.0, "optimizer": {"lr": 3e-4}},
-            "probe": {"questions": str(options.out / "probe.jsonl"), "every": options.steps // 2, "attempts": 8},
+            "probe": {"questions": "probe.jsonl", "every": options.steps // 2, "attempts": 8},
         }  # fmt: skip
         (options.out / f"{recipe}.toml").write_text(tomli_w.dumps(config))
     print(f"{len(hard)} questions, {options.out}/relift.toml, grpo.toml, frozen.toml")
