@@ -51,7 +51,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "relift needs Python 3.11 or later and $(PYTHON) is older: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "$(PYTHON) cannot make a virtual environment: install its venv package or set PYTHON" >&2; exit 2; }
-	$(BIN)/python $(PIP) install --progress-bar off -q -c constraints.txt -e '.[train,dashboard,openai,sql,dev]'
+	$(BIN)/python $(PIP) install --progress-bar off -q -c constraints.txt -e '.[train,lora,dashboard,openai,sql,dev]'
 	@touch $@
 
 demo: $(INSTALLED)

@@ -283,6 +283,7 @@ DEMONSTRATIONS = Table(
         Column("accepted", BOOL, "", "it may be trained on"),
         Column("reject_reason", CAT, "", "wrong_answer, undecided, too_long, empty, no_final_answer, duplicate, teacher_error", nullable=True),
         Column("cost", F64, "USD", "what the teacher charged", nullable=True),
+        Column("step", I32, "", "step before which it arrived; null: there from the start", nullable=True),
         Column("sum_logprob_base", F64, "nats", "log-probability of its tokens under the base model", nullable=True),
     ),
     per_step=False,

@@ -13,7 +13,6 @@ from relift.confined import Confined, ConfinedError
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relift.confined, "CPU_SECONDS", 1)
     monkeypatch.setattr(relift.confined, "MEMORY_BYTES", 2**27)
-    monkeypatch.setattr(relift.confined, "IDLE_SECONDS", 0.2)
 
 
 def hostile(what: str) -> str:
@@ -51,7 +50,10 @@ def test_a_limit_ends_the_call_and_not_the_caller(confined: Confined, what: str,
     assert confined("next").startswith("next by ")
 
 
-def test_an_idle_process_ends_and_the_next_call_has_another(confined: Confined) -> None:
+def test_an_idle_process_ends_and_the_next_call_has_another(
+    confined: Confined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relift.confined, "IDLE_SECONDS", 0.2)
     first = confined("a")
     pid = int(first.split()[-1])
     end = time.monotonic() + 30

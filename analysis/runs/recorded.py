@@ -33,6 +33,7 @@ HOW = {
     ("attempts", "grader_agrees"): "relift eval --second-grader, or relift regrade --second-grader",
     ("attempts", "response_id"): "null where the text was not kept",
     ("demonstrations", "cost"): "only teachers that charge",
+    ("demonstrations", "step"): "only demonstrations that came while training went on (teacher.online)",
     ("demonstrations", "sum_logprob_base"): "training with data.score_base",
     ("demonstrations", "reject_reason"): "null where it was accepted",
     ("demo_events", "reason"): "only evictions and refusals have one",

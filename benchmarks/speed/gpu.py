@@ -2,12 +2,14 @@
 
 Run:  python -m relift.benchmarks.speed.gpu --out FILE [--minutes 12] [--trl-python .venv-trl/bin/python] [--quick]
 
-Four parts, in this order, each only if its share of the minutes is left; the file is written after each:
+Five parts, in this order, each only if its share of the minutes is left; the file is written after each:
 `learner`  tokens a second and share of the GPU's peak (recomputed layers are no useful work) on sequences of 8,192
            tokens, and the peak of memory beside what the dry run says;
 `sampler`  tokens a second of the torch sampler in bfloat16;
 `step`     one whole step of `relift train`, recipe drgrpo: 64 questions, 8 answers of 1,024 tokens each;
-`trl`      the same questions, answers and lengths with TRL's GRPOTrainer and transformers' generate on the same GPU.
+`relift`   one whole step of recipe relift at the same sizes: RL, then fine-tuning on 16 demonstrations of 1,024 tokens
+           with an optimizer of its own;
+`trl`      questions, answers and lengths of `step` with TRL's GRPOTrainer and transformers' generate on the same GPU.
 `--quick` runs all parts on a tiny model, on a CPU too: it shows that the script runs and measures nothing.
 """
 
@@ -30,7 +32,7 @@ from relift.benchmarks.speed.record import cpu_name, package_versions, write_res
 
 COMMAND = "python -m relift.benchmarks.speed.gpu"
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s in bfloat16, dense: NVIDIA's data sheets
-LEAST_SECONDS = {"learner": 60, "sampler": 60, "step": 240, "trl": 180}  # that a part is begun with
+LEAST_SECONDS = {"learner": 60, "sampler": 60, "step": 240, "relift": 150, "trl": 180}  # that a part is begun with
 
 
 @dataclass(frozen=True)
@@ -130,14 +132,15 @@ def measure_sampler(task: GPUTask, on: Device) -> dict[str, Any]:
     return {"rows": task.batch_rows, "tokens": n_tokens, "seconds": seconds, "tokens_per_second": n_tokens / seconds}
 
 
-def measure_step(task: GPUTask, folder: Path) -> dict[str, Any]:
-    """Time the second step of a run that is opened as `relift train` opens it, its record on disk included."""
+def measure_step(task: GPUTask, folder: Path, *, recipe: str = "drgrpo") -> dict[str, Any]:
+    """Time the last step of a run that is opened as `relift train` opens it, its record on disk included."""
+    from relift.store import RunReader
     from relift.trainer.loop import train
     from relift.trainer.setup import open_run
 
     ends: list[float] = []
     tokens: list[int] = []
-    with open_run(config_of(task, folder), folder / "run") as run:
+    with open_run(config_of(task, folder, recipe=recipe), folder / f"run-{recipe}") as run:
         run.grader = HashGrader()  # type: ignore[assignment]
         run.stop_token_ids = ()  # answers are as long as they may be, on both sides
         run.save = lambda run, kind: None  # 25 GB of weights and moments that nobody reads
@@ -148,7 +151,15 @@ def measure_step(task: GPUTask, folder: Path) -> dict[str, Any]:
 
         run.on_step = on_step
         train(run)
-    return {"seconds": ends[-1] - ends[-2], "tokens": tokens[-1] - tokens[-2]}
+    updates = RunReader(folder / f"run-{recipe}").read("updates")
+    last = updates[updates["step"] == task.steps]
+    return {
+        "seconds": ends[-1] - ends[-2],
+        "tokens": tokens[-1] - tokens[-2],
+        "updates": last["kind"].tolist(),
+        "update_seconds": last["seconds"].tolist(),
+        "trained_tokens": last["n_tokens"].tolist(),
+    }
 
 
 def measure_trl(folder: Path, trl_python: Path, *, quick: bool, seconds_left: float) -> dict[str, Any]:
@@ -187,6 +198,7 @@ def measure(*, quick: bool, minutes: float, trl_python: Path, write: Callable[[d
             "learner": lambda: measure_learner(task, on),
             "sampler": lambda: measure_sampler(task, on),
             "step": lambda: measure_step(task, folder),
+            "relift": lambda: measure_step(task, folder, recipe="relift"),
             "trl": lambda: measure_trl(folder, trl_python, quick=quick, seconds_left=end - time.monotonic()),
         }
         for part, run in parts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from relift.schema import Question, Verdict, question_id_of
 
 BASE = "Qwen/Qwen2.5-Math-1.5B"  # its shape alone; the weights are random
 LR = 1e-6
+HARD = "67"  # gold answer of questions that HashGrader never calls answered right
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class GPUTask:
     max_tokens: int = 1024
     prompt_tokens: int = 64
     steps: int = 2  # the first one warms up
+    demonstrations: int = 16  # of a fine-tuning step of the ReLIFT part, each as long as an answer may be
 
 
 def task_of(*, quick: bool) -> GPUTask:
@@ -37,8 +40,9 @@ def task_of(*, quick: bool) -> GPUTask:
     if not quick:
         return GPUTask(tiny=False)
     return GPUTask(
-        tiny=True, length=64, sequences=2, repeats=1, batch_rows=16, sampled=4, questions=4, attempts=2, max_tokens=8
-    )
+        tiny=True, length=64, sequences=2, repeats=1, batch_rows=16, sampled=4, questions=4, attempts=2, max_tokens=8,
+        demonstrations=2,
+    )  # fmt: skip
 
 
 def shape_config(task: GPUTask) -> Any:
@@ -81,6 +85,18 @@ def write_inputs(task: GPUTask, folder: Path, device: str) -> None:
     texts = [" ".join(f"t{1 + (q + k) % 200}" for k in range(32)) for q in range(task.questions)]
     questions = [Question(question_id_of(text), text, "66", answer_kind="exact") for text in texts]
     write_questions(folder / "questions.jsonl", questions, [])
+    write_hard_questions(task, folder, texts)
+
+
+def write_hard_questions(task: GPUTask, folder: Path, texts: Sequence[str]) -> None:
+    """Write the same questions for ReLIFT: as many as one fine-tuning step takes are never answered right (HARD), and
+    each has a demonstration that fills the answer's length with its end token."""
+    with (folder / "relift.jsonl").open("w") as file:
+        for number, text in enumerate(texts):
+            gold = HARD if number < task.demonstrations else "66"
+            words = [f"t{1 + (number + k) % 200}" for k in range(task.max_tokens - 2)]
+            demonstration = " ".join([*words, rf"\boxed{{{gold}}}"])
+            file.write(json.dumps({"problem": text, "answer": gold, "demonstration": demonstration}) + "\n")
 
 
 def is_right(text: str) -> bool:
@@ -89,32 +105,38 @@ def is_right(text: str) -> bool:
 
 
 class HashGrader:
-    """Give the verdicts of is_right, so that groups are mixed and all answers are trained on."""
+    """Give the verdicts of is_right, so that groups are mixed; questions whose gold is HARD are all wrong."""
 
     name = "hash"
 
     def judge(self, submissions: Sequence[Submission]) -> list[Judgement]:
         """Return a verdict for each answer, in order."""
         return [
-            Judgement(Verdict.correct if is_right(s.text) else Verdict.wrong, "box.text", "66") for s in submissions
+            Judgement(Verdict.correct if s.gold != HARD and is_right(s.text) else Verdict.wrong, "box.text", "66")
+            for s in submissions
         ]
 
 
-def config_of(task: GPUTask, folder: Path) -> Any:
-    """Return the run's configuration: token-mean policy gradient, one update a step, no probes."""
+def config_of(task: GPUTask, folder: Path, *, recipe: str = "drgrpo") -> Any:
+    """Return the run's configuration: policy gradient in one update a step, no probes; "relift" fine-tunes besides."""
     from relift.config import parse_config
 
+    questions = "relift.jsonl" if recipe == "relift" else "questions.jsonl"
     return parse_config(
         {
-            "recipe": "drgrpo",
+            "recipe": recipe,
             "steps": task.steps,
             "model": {"path": str(folder / "model"), "compute": "bfloat16", "checkpoint_activations": True},
-            "data": {"questions": str(folder / "questions.jsonl"), "prompt": "plain", "max_prompt_tokens": 64},
+            "data": {
+                "questions": str(folder / questions), "prompt": "plain", "max_prompt_tokens": 64,
+                "max_demo_tokens": task.max_tokens,
+            },
             "rollout": {
                 "questions_per_step": task.questions, "attempts_per_question": task.attempts,
                 "max_tokens": task.max_tokens, "batch_rows": task.batch_rows,
             },
             "rl": {"denominator": "max_tokens", "optimizer": {"lr": LR, "weight_decay": 0.0}},
+            "sft": {"batch": task.demonstrations, "optimizer": {"lr": LR, "weight_decay": 0.0}},
             "probe": {"every": task.steps + 1},
             "checkpoint": {"every": task.steps + 1},
         },

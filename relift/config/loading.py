@@ -96,7 +96,7 @@ def _own_values(source: str | Path) -> dict[str, Any]:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return _resolve_paths(_read_toml(raw, where=str(path)), path.resolve().parent)
+    return resolve_paths(_read_toml(raw, where=str(path)), path.resolve().parent)
 
 
 def _preset(name: str, *, where: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ PATH_FIELDS = (
 )
 
 
-def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make relative paths absolute. A model may be a hub id: it is a path if there is such a folder, or was: if it
     begins with a dot, or with the name of a folder that is there. What is meant as a path is not asked of the hub."""
     for name in PATH_FIELDS:
@@ -138,10 +138,15 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     path, colon, function = reward.rpartition(":") if isinstance(reward, str) else ("", "", "")
     if colon and path.endswith(".py"):
         values["rl"]["reward"] = f"{_resolved(folder, path, where='rl.reward')}:{function}"
-    prompt = values["data"].get("prompt") if isinstance(values.get("data"), dict) else None
-    kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
-    if colon and path:  # file:PATH, plain-file:PATH
-        values["data"]["prompt"] = f"{kind}:{_resolved(folder, path, where='data.prompt')}"
+    teacher = values.get("teacher")
+    online = teacher.get("online") if isinstance(teacher, dict) else None
+    if isinstance(online, dict) and isinstance(online.get("file"), str) and online["file"] not in ("", "none"):
+        online["file"] = _resolved(folder, online["file"], where="teacher.online.file")
+    for part, where in ((values.get("data"), "data.prompt"), (online, "teacher.online.prompt")):
+        prompt = part.get("prompt") if isinstance(part, dict) else None
+        kind, colon, path = prompt.partition(":") if isinstance(prompt, str) else ("", "", "")
+        if isinstance(part, dict) and colon and path:  # file:PATH, plain-file:PATH
+            part["prompt"] = f"{kind}:{_resolved(folder, path, where=where)}"
     return values
 
 

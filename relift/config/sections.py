@@ -42,6 +42,16 @@ class ModelConfig(Section):
     )
 
 
+class LoraConfig(Section):
+    """Train adapters on a frozen base (LoRA, arXiv 2106.09685); docs/scale.md. Needs relift[lora]."""
+
+    rank: int | None = field(None, "identity", "rank of the adapters; None: all weights are trained", ge=1)
+    alpha: float | None = field(None, "identity", "adapters count alpha / rank; None: twice the rank", gt=0)
+    targets: tuple[str, ...] | None = field(
+        None, "identity", "linear layers that get one, as in q_proj; None: all but the head"
+    )
+
+
 class DataConfig(Section):
     """Questions and demonstrations; see relift.data.questions for what may stand here."""
 
@@ -217,6 +227,7 @@ class Config(Section):
     seed: int = field(0, "identity", "of data order and sampling", ge=0, le=2**63 - 1)
     steps: int = field(500, "tunable", "training steps", ge=0)
     model: ModelConfig = ModelConfig()
+    lora: LoraConfig = LoraConfig()
     data: DataConfig = DataConfig()
     rollout: RolloutConfig = RolloutConfig()
     curriculum: CurriculumConfig = CurriculumConfig()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from relift.config.fields import Section, field
 
@@ -128,8 +128,67 @@ class PrefixConfig(Section):
     high: float = field(0.75, "identity", "largest share", ge=0, lt=1)
 
 
+class OnlineConfig(Section):
+    """The source of demonstrations while training goes on, for questions that have none (docs/teacher.md)."""
+
+    source: Literal["none", "server", "human", "self"] = field(
+        "none",
+        "identity",
+        "who gives demonstrations of questions that are beyond reach and have none: nobody; a server of OpenAI's "
+        "protocol; a person, through a file; the model itself, where it was right later",
+    )
+    url: str | None = field(None, "runtime", "server: its address, as in http://127.0.0.1:8000/v1")
+    model: str | None = field(None, "identity", "server: name of the model there")
+    api_key_env: str | None = field(
+        None, "runtime", "server: name of the environment variable that holds the key; None: no key is sent"
+    )
+    prompt: str = field("boxed", "identity", "server: the user's turn: chat, boxed or file:PATH")
+    system: str | None = field(None, "identity", "server: text of a system turn before the user's")
+    temperature: float = field(0.6, "identity", "server: sampling temperature (DeepSeek-R1's model card: 0.6)", ge=0)
+    top_p: float = field(0.95, "identity", "server: nucleus (DeepSeek-R1's model card: 0.95)", gt=0, le=1)
+    max_tokens: int | None = field(
+        None, "identity", "server: longest answer in its own tokens; None: data.max_demo_tokens", ge=1
+    )
+    tries: int = field(2, "identity", "server: answers bought of a question until one can be trained on", ge=1)
+    concurrency: int = field(8, "runtime", "server: requests under way at a time", ge=1)
+    timeout_seconds: float = field(600.0, "runtime", "server: longest wait for one reply", gt=0)
+    deadline_seconds: float = field(1800.0, "runtime", "server: longest wait for an answer, repetitions included", gt=0)
+    omit: tuple[str, ...] = field((), "runtime", "server: settings of a request that it refuses, left out")
+    length_field: Literal["max_tokens", "max_completion_tokens"] = field(
+        "max_tokens", "runtime", "server: its name for the longest answer"
+    )
+    max_requests: int | None = field(None, "tunable", "server: budget in requests, of all starts together", ge=0)
+    max_completion_tokens: int | None = field(None, "tunable", "server: budget in tokens that it writes", ge=0)
+    max_usd: float | None = field(None, "tunable", "server: budget in dollars; needs both prices", ge=0)
+    usd_per_million_prompt_tokens: float | None = field(None, "tunable", "server: price", ge=0)
+    usd_per_million_completion_tokens: float | None = field(None, "tunable", "server: price", ge=0)
+    file: str | None = field(
+        None, "runtime", "human: .jsonl file that a person appends to; FILE.wanted.jsonl lists the questions"
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> OnlineConfig:
+        if self.source == "server" and (self.url is None or self.model is None):
+            raise ValueError(
+                'teacher.online.url, teacher.online.model: source = "server" needs the server\'s address, as in '
+                "http://127.0.0.1:8000/v1, and the name of the model there"
+            )
+        if self.source == "human" and self.file is None:
+            raise ValueError('teacher.online.file: source = "human" needs the file that a person appends to')
+        if self.max_usd is not None and None in (
+            self.usd_per_million_prompt_tokens,
+            self.usd_per_million_completion_tokens,
+        ):
+            raise ValueError(
+                "teacher.online.max_usd: a budget in dollars needs usd_per_million_prompt_tokens and "
+                "usd_per_million_completion_tokens"
+            )
+        return self
+
+
 class TeacherConfig(Section):
-    """The model whose log-probabilities of our answers are trained on (recipes opd, opd_rl, kdrl)."""
+    """The model whose log-probabilities of our answers are trained on (recipes opd, opd_rl, kdrl); in [teacher.online]
+    the source of demonstrations."""
 
     path: str | None = field(None, "identity", "its checkpoint folder or hub name; same vocabulary as the base model")
     revision: str | None = field(None, "identity", "of a hub model")
@@ -138,6 +197,7 @@ class TeacherConfig(Section):
         None, "identity", "beta in the last step, on a straight line from weight (kdrl); None: weight", ge=0
     )
     steps: int = field(60, "identity", "opd_rl: first steps, which distill alone", ge=1)
+    online: OnlineConfig = OnlineConfig()
 
 
 class BufferConfig(Section):

@@ -18,7 +18,7 @@ from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from relift.engines.adapters import require_no_adapter
+from relift.engines.adapters import base_of, is_adapter, require_no_adapter, require_usable
 from relift.engines.checkpoint_files import (
     require_finite,
     require_fitting_size,
@@ -49,6 +49,7 @@ def load_tokenizer(
 ) -> tuple[Any, Any]:
     """Load tokenizer and model configuration, its positions changed. Raises InputError when they cannot be had."""
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
+    path = _where(path, "tokenizer*", option=option)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=False)
         _try(tokenizer)
@@ -74,6 +75,7 @@ def load_model_config(
     """Load config.json as transformers reads it, its positions changed. Raises InputError when it cannot be had."""
     require_model_name(path, option=option)
     require_own_files(path, revision=revision, option=option)
+    path = _where(path, "config.json", option=option)
     try:
         model_config = transformers.AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except LOADING_ERRORS as error:
@@ -87,13 +89,24 @@ def require_model_name(path: str, *, option: str = MODEL) -> None:
     """Refuse what is neither a folder with a model nor could be a name on the hub, before the hub is asked."""
     folder = Path(path)
     if folder.is_dir():
-        require_no_adapter(folder, where=f"{option}{path!r}")
-        if not (folder / "config.json").is_file():
+        may_be_adapter = require_usable if option == MODEL else require_no_adapter
+        may_be_adapter(folder, where=f"{option}{path!r}")
+        if not (folder / "config.json").is_file() and not is_adapter(folder):
             raise InputError(f"{option}{path!r}: no config.json there: not a transformers checkpoint")
     elif folder.exists() or not may_be_hub_id(path):
         raise InputError(f"{option}{path!r}: there is no such folder; name a folder, or a hub id as owner/name")
     else:
         hub_logging.set_verbosity_error()  # else every retry of every file is a line of its own
+
+
+def _where(path: str, pattern: str, *, option: str) -> str:
+    """Find the checkpoint that has such a file: an adapter's base where the adapter's folder has none."""
+    folder = Path(path)
+    if not is_adapter(folder) or any(folder.glob(pattern)):
+        return path
+    base = base_of(folder) or ""
+    require_model_name(base, option=f"{option}{path!r}: its base ")
+    return base
 
 
 def stop_tokens(
@@ -112,6 +125,7 @@ def stop_tokens(
     <|endoftext|> alone, and its chat template closes turns with <|im_end|>. `vocab`: tokens of the model; None: not
     known. Raises InputError for a text in `more` that is no token, and for a declared token that can be none.
     """
+    path = _where(path, "generation_config.json", option=option)
     try:
         generation = transformers.GenerationConfig.from_pretrained(path, revision=revision)
         declared = generation.eos_token_id
@@ -157,7 +171,7 @@ def load_model(
     positions: Positions = AS_PUBLISHED,
     option: str = MODEL,
 ) -> Any:
-    """Load the weights, safetensors only, onto the device, with these positions.
+    """Load the weights, safetensors only, onto the device, with these positions; an adapter merged into its base.
 
     `dtype`: a name of torch's, or "auto": the checkpoint's own. Raises InputError for weights that are missing,
     damaged, or of another shape than the configuration says.
@@ -166,6 +180,17 @@ def load_model(
     transformers_logging.disable_progress_bar()
     require_safetensors(path, option=option)
     model_config = load_model_config(path, revision=revision, positions=positions, option=option)
+    if is_adapter(path):
+        from relift.engines.merged_adapter import load_merged
+
+        return load_merged(Path(path), model_config, dtype=dtype, option=option).to(device)
+    return load_weights(path, model_config, revision=revision, dtype=dtype, option=option).to(device)
+
+
+def load_weights(
+    path: str, model_config: Any, *, revision: str | None = None, dtype: str = "float32", option: str = MODEL
+) -> Any:
+    """Load the weights of a model that is configured so; as load_model, on the CPU."""
     try:
         require_fitting_size(model_config, path, option=option)
         if Path(path).is_dir():
@@ -193,7 +218,7 @@ def load_model(
     if not Path(path).is_dir():  # a model of the hub: its files are here by now
         require_ties(path, model_config, revision=revision, option=option)
     _drop_invalid_generation(model)
-    return model.to(device)
+    return model
 
 
 def require_ties(path: str, model_config: Any, *, revision: str | None = None, option: str = MODEL) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relift.engines.adapters import require_no_adapter
+from relift.engines.adapters import base_of, is_adapter, require_usable
 from relift.engines.context import AS_PUBLISHED, Positions
 from relift.errors import InputError, StoreError
 from relift.fingerprints import files_fingerprint, plain_name
@@ -86,8 +86,8 @@ def _of_folder(folder: Path, revision: str | None, on_event: Callable[[str], Non
         return _of_run(run, int(step.group(1)), on_event)
     if (folder / "run.json").is_file():
         return _of_run(folder, None, on_event)
-    require_no_adapter(folder, where=f"MODEL {str(folder)!r}")
-    if not (folder / "config.json").is_file():
+    require_usable(folder, where=f"MODEL {str(folder)!r}")
+    if not (folder / "config.json").is_file() and not is_adapter(folder):
         raise InputError(
             f"MODEL {str(folder)!r}: neither config.json nor run.json there: not a checkpoint and not a training run"
         )
@@ -148,7 +148,8 @@ def _set(model: Mapping[str, Any], name: str) -> Any:
 
 
 def content_fingerprint(path: str, *, revision: str | None = None) -> str:
-    """Hash what a checkpoint answers with, SHA-256 (hex): every file that decides it, names and contents.
+    """Hash what a checkpoint answers with, SHA-256 (hex): every file that decides it, names and contents; of an adapter
+    its base too.
 
     Of a hub model the commit that the revision stands for now, as "hub:<commit>"; raises InputError if that cannot be
     found out.
@@ -160,6 +161,8 @@ def content_fingerprint(path: str, *, revision: str | None = None) -> str:
     for file in sorted({file for pattern in ANSWERING_FILES for file in folder.glob(pattern)}):
         if file.is_file() and file.name != STATE:
             total.update(file.name.encode() + b"\0" + bytes.fromhex(sha256_of_file(file)))
+    if is_adapter(folder) and (base := base_of(folder)) is not None:
+        total.update(content_fingerprint(base).encode())
     return total.hexdigest()
 
 

@@ -101,12 +101,18 @@ def _replay(model: ModelSource, options: ReplayOptions, on_event: OnEvent) -> An
 
 
 def _vllm(model: ModelSource, options: VLLMOptions, on_event: OnEvent) -> Answerer:
+    from relift.engines.adapters import is_adapter
     from relift.engines.checkpoint_files import require_fitting_size
     from relift.engines.hf_model import MODEL, device_of, load_tokenizer, require_safetensors, require_ties
     from relift.engines.vllm import VLLMAnswers, installed_version
 
     installed_version()  # before anything else: it is the likeliest thing to be missing
     tokenizer, model_config = load_tokenizer(model.path, revision=model.revision, positions=model.positions)
+    if is_adapter(model.path):
+        raise InputError(
+            f"MODEL {model.path!r}: an adapter, and engine vllm takes whole models: merge it with relift export, or "
+            "take --engine torch"
+        )
     require_safetensors(model.path)
     require_fitting_size(model_config, model.path, option=MODEL)
     if Path(model.path).is_dir():

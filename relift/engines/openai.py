@@ -69,6 +69,8 @@ class OpenAIAnswers:
         self.ledger: Path | None = None
         self._server: dict[str, Any] | None = None
         self._ledger: Ledger | None = None
+        self._session: Session | None = None
+        self._stopped = False
         self._budget = Budget(options)
 
     def __enter__(self) -> Self:
@@ -176,9 +178,12 @@ class OpenAIAnswers:
             if kept is None or not isinstance(kept["n_tokens"], int) or kept["n_tokens"] >= 2**31:  # of an older relift
                 todo.append(i)
             else:
-                yield i, Reply(kept["text"], Finish(kept["finish"]), kept["n_tokens"])
+                yield (
+                    i,
+                    Reply(kept["text"], Finish(kept["finish"]), kept["n_tokens"], prompt_tokens=kept["prompt_tokens"]),
+                )
         if todo:
-            session = Session(
+            self._session = Session(
                 [Job(i, asks[i], sent_body(bodies[i], dialect), names[i]) for i in todo],
                 HttpClient(self._base_url, self._key, connections=self._options.concurrency),
                 dialect,
@@ -190,4 +195,11 @@ class OpenAIAnswers:
                 on_event=self._on_event,
                 is_vllm=self._ask_server()["owner"] == "vllm",
             )
-            yield from session.run()
+            if not self._stopped:
+                yield from self._session.run()
+
+    def stop(self) -> None:
+        """End the stream that another thread reads from, and all later ones: what is under way is broken off."""
+        self._stopped = True
+        if self._session is not None:
+            self._session.stop()

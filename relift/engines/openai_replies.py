@@ -121,7 +121,7 @@ class Bought:
     reason: str | None = None
 
     def reply(self) -> Reply:
-        return Reply(self.text, self.finish, self.completion_tokens or 0)
+        return Reply(self.text, self.finish, self.completion_tokens or 0, prompt_tokens=self.prompt_tokens)
 
 
 def read_body(data: bytes, dialect: Dialect, *, thoughts_opened: bool = False) -> Bought:

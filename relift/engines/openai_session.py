@@ -108,6 +108,10 @@ class Session:
                 f"{len(self.failed)} of {self.n_asks} asks got no answer; the first, {key}: {error.reason}; {mend}"
             )
 
+    def stop(self) -> None:
+        """Let `run` end after what has arrived; may be called from any thread."""
+        self.events.put(None)
+
     def _fitting(self) -> str | None:
         """Name the longest answer that fits behind every prompt that was refused; None where one was for no such
         reason."""

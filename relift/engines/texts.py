@@ -48,6 +48,7 @@ class Reply:
     n_tokens: int
     sum_logprob: float | None = None  # nats, at the sampling temperature
     mean_entropy: float | None = None  # nats
+    prompt_tokens: int | None = None  # that a server charged
 
 
 class Answerer(Protocol):

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM
 from relift.engines.first_layers import layers_of
 from relift.learner.attention import NAME
 from relift.learner.head import CHUNK_ELEMENTS
+from relift.learner.lora import Adapter, LoraSpec
 from relift.learner.model import LogprobModel, run
 from relift.learner.packing import lay_out
 from relift.learner.update import TrainSequence
@@ -45,10 +46,23 @@ class Kept:
         return self.outside + self.inputs + max(self.layers, default=0)
 
 
-def kept_by(model_config: Any, *, dtype: torch.dtype, n_tokens: int, head_chunk: int | None = None) -> Kept:
-    """Count what a micro-batch of one sequence of so many tokens keeps when it is computed in `dtype`."""
-    with FakeTensorMode(allow_non_fake_inputs=True):
+def kept_by(
+    model_config: Any,
+    *,
+    dtype: torch.dtype,
+    n_tokens: int,
+    head_chunk: int | None = None,
+    lora: LoraSpec | None = None,
+) -> Kept:
+    """Count what a micro-batch of one sequence of so many tokens keeps when it is computed in `dtype`. `lora`: with an
+    adapter on frozen weights."""
+    with torch.device("meta"):  # peft cannot move fake tensors
         model = AutoModelForCausalLM.from_config(copy.deepcopy(model_config), dtype=dtype).eval()
+        if lora is not None:
+            Adapter(model, lora, dtype=dtype)  # the type in which FSDP2 hands it to the layers
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu")
+        model.tie_weights()
         model.set_attn_implementation(NAME)
         return count_saved(model, n_tokens=n_tokens, head_chunk=head_chunk)
 

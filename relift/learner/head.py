@@ -63,8 +63,9 @@ class TokenScores(torch.autograd.Function):
         hidden_CD, weight_VD, bias_V, target_C, entropy_C, kept_CV = ctx.saved_tensors
         grad_logprob_C, grad_entropy_C = grads
         grad_hidden_CD = torch.empty_like(hidden_CD)
-        grad_weight_VD = torch.zeros_like(weight_VD)
-        grad_bias_V = None if bias_V is None else torch.zeros_like(bias_V)
+        _, of_weight, of_bias, *_ = ctx.needs_input_grad  # a frozen head (LoRA) needs no gradient of its size
+        grad_weight_VD = torch.zeros_like(weight_VD) if of_weight else None
+        grad_bias_V = torch.zeros_like(bias_V) if of_bias else None
         for chunk in _chunks(len(target_C), len(weight_VD), ctx.chunk_elements):
             logprobs_CV, slope_CV = kept_CV, None
             if logprobs_CV is None:
@@ -84,7 +85,8 @@ class TokenScores(torch.autograd.Function):
                 grad_CV.mul_(slope_CV)
             grad_CV = grad_CV.div_(_of(ctx.temperature, chunk)).to(weight_VD.dtype)
             grad_hidden_CD[chunk] = grad_CV @ weight_VD
-            grad_weight_VD.addmm_(grad_CV.T, hidden_CD[chunk])
+            if grad_weight_VD is not None:
+                grad_weight_VD.addmm_(grad_CV.T, hidden_CD[chunk])
             if grad_bias_V is not None:
                 grad_bias_V += grad_CV.sum(0)
         return grad_hidden_CD, grad_weight_VD, grad_bias_V, None, None, None, None, None

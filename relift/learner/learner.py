@@ -24,6 +24,7 @@ from relift.learner.exactness import exchange_attention
 from relift.learner.gradient import N_SUMS, SUMS, token_gradients
 from relift.learner.head import CHUNK_ELEMENTS_CUDA
 from relift.learner.importance import GAP_SUMS, quantile
+from relift.learner.lora import Adapter, LoraSpec
 from relift.learner.model import LogprobModel, run
 from relift.learner.optim import MOMENTS, NamedOptimizer, OptimizerSpec
 from relift.learner.packing import EMPTY, MicroBatch, lay_out, plan
@@ -46,6 +47,9 @@ class Learner:
     own; FSDP2 does it, in one process too. `head_chunk`: logits computed at once. `offload_moments`: the optimizers'
     moments lie on the CPU between steps. `sync_gradients`: sum the gradient over processes after each micro-batch, or
     after the last one, which saves exchanges and takes room for the whole gradient on every process.
+
+    `lora`: train an adapter instead of the weights, which stay what they are and are the reference. A state then holds
+    the adapter alone, and model_state_dict gives merged weights.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Learner:
         head_chunk: int | None = None,
         offload_moments: bool = False,
         sync_gradients: Literal["each", "last"] = "each",
+        lora: LoraSpec | None = None,
     ) -> None:
         self.rank, self.world_size = distributed.world()
         self.device = torch.device(device)
@@ -68,6 +73,8 @@ class Learner:
         self.model = model.to(self.device).eval()  # eval: no dropout, so that scores are the sampler's
         exchange_attention(self.model, self.device, longest=longest)
         layers = layers_of(self.model)
+        own = next(self.model.parameters()).dtype
+        self.adapter = None if lora is None else Adapter(self.model, lora)
         if checkpoint_activations:
             _require_layers(self.model, layers)
             for layer in layers:
@@ -75,14 +82,13 @@ class Learner:
         if head_chunk is None and self.device.type == "cuda":
             head_chunk = CHUNK_ELEMENTS_CUDA
         self._logprobs = LogprobModel(self.model, chunk_elements=head_chunk)
-        own = next(self.model.parameters()).dtype
         self.compute = own if compute is None else compute
-        if self.world_size > 1 or self.compute != own:
-            distributed.shard(
-                self._logprobs, layers, self.device, compute=None if self.compute == own else self.compute
-            )
+        cast = any(p.dtype != self.compute for p in self.model.parameters())
+        if self.world_size > 1 or cast:
+            distributed.shard(self._logprobs, layers, self.device, compute=self.compute if cast else None)
         self._sync_gradients = sync_gradients
-        self._parameters = dict(self.model.named_parameters())  # a tied head appears once, as the embedding
+        # What is trained; a tied head appears once, as the embedding.
+        self._parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._optimizers = {
             name: NamedOptimizer(name, spec, self._parameters, offload=offload_moments)
             for name, spec in optimizers.items()
@@ -113,14 +119,21 @@ class Learner:
         return np.split(scores, bounds[1:-1]) if len(sequences) else []
 
     def keep_reference(self) -> None:
-        """Copy the weights as they are now to the CPU, each process its share, for `score_reference`."""
+        """Copy the weights as they are now to the CPU, each process its share, for `score_reference`. Under an adapter
+        they are there: nothing is copied."""
+        if self.adapter is not None:
+            return
         self._reference = [distributed.local(p.detach()).to("cpu", copy=True) for p in self._parameters.values()]
 
     def score_reference(self, sequences: Sequence[TrainSequence], *, temperature: float = 1.0) -> list[np.ndarray]:
         """Give what `score` gives under the weights of `keep_reference`. The learner's own come back bit for bit.
 
-        Two copies of the weights lie on the CPU meanwhile, and none more on the device.
+        Two copies of the weights lie on the CPU meanwhile, and none more on the device. The reference of an adapter is
+        its base.
         """
+        if self.adapter is not None:
+            with self.adapter.off():
+                return self.score(sequences, temperature=temperature)
         distributed.forget_gathered(self._logprobs)
         own = [distributed.local(p.detach()) for p in self._parameters.values()]
         kept = [tensor.to("cpu", copy=True) for tensor in own]
@@ -224,7 +237,9 @@ class Learner:
 
     def model_state_dict(self) -> dict[str, torch.Tensor]:
         """All entries of the model, `lm_head.weight` also when tied. The live tensors in one process: copy what is
-        to outlast the next step; whole tensors on the CPU, on every process, when sharded."""
+        to outlast the next step; whole tensors on the CPU, on every process, when sharded or merged."""
+        if self.adapter is not None:
+            return self.adapter.merged()
         return {name: distributed.full(tensor) for name, tensor in self.model.state_dict().items()}
 
     def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -280,7 +295,9 @@ class Learner:
         return distributed.like(tensors[f"optimizer/{optimizer}/{name}"], parameter.detach())
 
     def _model_tensors(self) -> dict[str, torch.Tensor]:
-        """Parameters, tied ones once, and the buffers that a checkpoint holds."""
+        """Trained parameters, tied ones once, and the buffers that a checkpoint holds; of an adapter it alone."""
+        if self.adapter is not None:
+            return {name: p.detach() for name, p in self._parameters.items()}
         saved = self.model.state_dict()
         buffers = {name: tensor for name, tensor in self.model.named_buffers() if name in saved}
         return {name: p.detach() for name, p in self._parameters.items()} | buffers

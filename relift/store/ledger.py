@@ -20,7 +20,8 @@ from relift.errors import StoreError
 from relift.store.files import DISK, make_folder, storing
 
 REQUESTS, TEACHER = "requests.jsonl", "teacher.jsonl"  # of an evaluation; of demonstrations that are bought
-LEDGERS = (REQUESTS, TEACHER)
+ARRIVALS = "arrivals.jsonl"  # of demonstrations that came while training went on, by step
+LEDGERS = (REQUESTS, TEACHER, ARRIVALS)
 
 
 Most = tuple[int, int]  # tokens of the prompt and of the completion that a request can cost at most

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from relift.config.loading import resolve_paths
 from relift.config.sections import BudgetConfig
 from relift.errors import InputError
 from relift.suggest import hint
@@ -255,14 +256,13 @@ def _with_paths(study: Study, folder: Path) -> Study:
     sweep = study.sweep
     if sweep is not None and sweep.questions is not None and not sweep.questions.startswith("hf:"):
         sweep = sweep.model_copy(update={"questions": str((folder / sweep.questions).resolve())})
-    run = {key: dict(value) if isinstance(value, dict) else value for key, value in study.run.items()}
-    for section, key in (
-        ("data", "questions"),
-        ("data", "demonstrations"),
-        ("probe", "questions"),
-        ("probe", "ends_only"),
-    ):
-        value = run.get(section, {}).get(key) if isinstance(run.get(section, {}), dict) else None
-        if isinstance(value, str) and value not in ("", "none") and not value.startswith("hf:"):
-            run[section][key] = str((folder / value).resolve())
-    return study.model_copy(update={"bases": bases, "sweep": sweep, "run": run})
+    methods = {
+        name: method.model_copy(update={"config": resolve_paths(_copied(method.config), folder)})
+        for name, method in study.methods.items()
+    }
+    run = resolve_paths(_copied(study.run), folder)
+    return study.model_copy(update={"bases": bases, "sweep": sweep, "run": run, "methods": methods})
+
+
+def _copied(values: Values) -> Values:
+    return {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}

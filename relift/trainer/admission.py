@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,18 +27,20 @@ def admit(
     max_tokens: int,
     bad: str,
     context: int | None = None,
+    known: Collection[str] = (),
 ) -> tuple[list[Demo], pd.DataFrame]:
     """Choose the demonstrations that may be trained on; make rows of `demonstrations` for all that were offered.
 
     `items` by question_id; `bad` is data.bad_demonstrations: "refuse" raises one InputError that names what failed,
     "skip" records the refusals. A demonstration is never cut: with its end token it fits into `max_tokens`, and with
-    its prompt too into the model's `context` (tokens; None: without limit), or it stays out.
+    its prompt too into the model's `context` (tokens; None: without limit), or it stays out. `known`: demo_ids that
+    were offered before.
     """
     judged = _judge(demonstrations, items, grader)
     accepted: list[Demo] = []
     rows: list[dict[str, object]] = []
     problems: list[str] = []
-    seen: set[str] = set()
+    seen = set(known)
     for number, (demonstration, judgement) in enumerate(zip(demonstrations, judged, strict=True), start=1):
         item = items[demonstration.question_id]
         token_ids = [*encode(demonstration.text, item.prompt_ids), end_token]

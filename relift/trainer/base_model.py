@@ -11,7 +11,9 @@ import torch
 from relift.config import Config
 from relift.engines import hf_model as checkpoint
 from relift.engines.context import Positions
+from relift.errors import InputError
 from relift.fingerprints import files_fingerprint
+from relift.learner.lora import LoraSpec
 
 _OPTION = "model.path = "
 
@@ -75,6 +77,24 @@ def checkpoints_activations(config: Config, device: torch.device) -> bool:
     """Say whether layers are computed twice to keep their inputs alone: as configured, else on CUDA."""
     chosen = config.model.checkpoint_activations
     return device.type == "cuda" if chosen is None else chosen
+
+
+def lora_spec(config: Config) -> LoraSpec | None:
+    """Describe the adapter that is trained; None: all weights are. Raises InputError for one without a rank."""
+    lora, base = config.lora, Path(config.model.path)
+    if lora.rank is None:
+        unused = [name for name, value in lora if value is not None]
+        if unused:
+            raise InputError(f"lora.{unused[0]}: there is no adapter without lora.rank: set it, or leave this out")
+        return None
+    return LoraSpec(
+        rank=lora.rank,
+        alpha=2.0 * lora.rank if lora.alpha is None else lora.alpha,
+        base=str(base.absolute()) if base.is_dir() else config.model.path,
+        revision=config.model.revision,
+        targets=lora.targets,
+        seed=config.seed,
+    )
 
 
 def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, torch.Tensor]) -> None:

@@ -4,6 +4,7 @@ weights/step-000120/
     config.json, tokenizer files, model*.safetensors   a transformers checkpoint that loads anywhere
     state.tensors   safetensors too, by another name, for servers load every *.safetensors of a folder as weights:
                     moments of every optimizer, exposures, random state of torch
+    of an adapter (LoRA) adapter_config.json and adapter_model.safetensors in place of the model's weights
     of several processes model-00001-of-00002.safetensors with its index, and state-00001-of-00002.tensors: one of each
                     from every process (relift.trainer.shards)
     state.json      step, totals, demonstration buffer in order, optimizers' counts, other random states, and where the
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from relift.engines.adapters import ADAPTER_WEIGHTS
 from relift.errors import StoreError
 from relift.fingerprints import files_in
 from relift.learner.learner import Learner
+from relift.learner.lora import name_in_model
 from relift.trainer.record import Totals
 from relift.trainer.run import Run
-from relift.trainer.shards import can_shard, save_by_shards
-from relift.trainer.tensor_files import TensorFiles
+from relift.trainer.shards import MODEL, can_shard, save_by_shards
+from relift.trainer.tensor_files import StoredTensor, TensorFiles
 
 STATE, STATE_FILES, STATE_JSON = "state.tensors", "state*.tensors", "state.json"
 MODEL_FILES = "model*.safetensors"
@@ -46,7 +49,7 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel, write_config: C
     kl = run.record.kl_to_base
     row = None if kind is None else {"step": step, "kind": kind, **run.record.totals.row(), "kl_to_base": kl}
     info = {"row": row}
-    if can_shard(learner.model.config.model_type):
+    if learner.adapter is None and can_shard(learner.model.config.model_type):
 
         def write_rest(folder: Path) -> None:
             with writing(folder):
@@ -60,12 +63,17 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel, write_config: C
         save_by_shards(save_sharded, learner.parts(), write_rest)
     else:
         tensors, _ = learner.state_dict()
-        weights = learner.model_state_dict()
+        adapter = learner.adapter
+        weights = learner.model_state_dict() if adapter is None else _of_model(tensors)
 
         def write_all(folder: Path) -> None:
             with writing(folder):
-                write_model(folder, weights)
-                there = {f"model/{name}" for name in TensorFiles(files_in(folder, MODEL_FILES))}
+                if adapter is None:
+                    write_model(folder, weights)
+                else:
+                    write_config(folder)
+                    adapter.save(folder, weights)
+                there = {f"{MODEL}{name}" for name in _stored_weights(folder)}
                 rest = {name: t.contiguous() for name, t in tensors.items() if name not in there}
                 save_file(rest | _own_tensors(run), folder / STATE)
                 (folder / STATE_JSON).write_text(state)
@@ -73,6 +81,18 @@ def save(run: Run, kind: str | None, *, write_model: WriteModel, write_config: C
         writer.save_checkpoint(step, write_all, info=info)
     if row is not None and learner.rank == 0:
         keep_row(run, row)
+
+
+def _of_model(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Pick the weights out of a learner's tensors, by the model's names."""
+    return {n.removeprefix(MODEL): t for n, t in tensors.items() if n.startswith(MODEL)}
+
+
+def _stored_weights(folder: Path) -> dict[str, StoredTensor]:
+    """Open the weights of a checkpoint, a model's or an adapter's, by the model's names."""
+    weights = dict(TensorFiles(files_in(folder, MODEL_FILES)))
+    adapter = TensorFiles(files_in(folder, ADAPTER_WEIGHTS))
+    return weights | {name_in_model(name): tensor for name, tensor in adapter.items()}
 
 
 def _state_of(run: Run) -> dict[str, Any]:
@@ -84,6 +104,7 @@ def _state_of(run: Run) -> dict[str, Any]:
         "totals": vars(run.record.totals),
         "buffer": run.buffer.state_dict(),
         **({} if run.draws is None else {"draws": run.draws.state_dict()}),
+        **({} if run.arrivals is None else {"arrivals": run.arrivals.state_dict()}),
         "learner": run.learner.scalars(),
         "random": {"python": random.getstate(), "numpy": _numpy_state()},
     }
@@ -133,7 +154,7 @@ def restore(run: Run, folder: Path) -> None:
     assert isinstance(run.learner, Learner)
     state = json.loads((folder / STATE_JSON).read_text())
     wanted = set(run.learner.parts())  # a tied head is in the files, but no parameter of its own
-    weights = TensorFiles(files_in(folder, MODEL_FILES), prefix="model/")
+    weights = {f"{MODEL}{name}": tensor for name, tensor in _stored_weights(folder).items()}
     rest = TensorFiles(files_in(folder, STATE_FILES))
     tensors = {n: t for n, t in weights.items() if n in wanted} | dict(rest)
     run.step, run.skipped_in_a_row = state["step"], state["skipped_in_a_row"]
@@ -144,6 +165,8 @@ def restore(run: Run, folder: Path) -> None:
     run.buffer.load_state_dict(state["buffer"])
     if run.draws is not None:
         run.draws.load_state_dict(state["draws"])
+    if run.arrivals is not None:
+        run.arrivals.load_state_dict(state["arrivals"])
     version, numbers, gauss = state["random"]["python"]
     random.setstate((version, tuple(numbers), gauss))
     _set_numpy_state(state["random"]["numpy"])

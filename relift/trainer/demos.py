@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,17 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A question that would wait in the buffer if it had a demonstration; `step`: since when."""
+
+    question_ix: int
+    step: int
+    n_correct: int
+    n_attempts: int
+    seen: int  # step in which it last qualified
+
+
+@dataclass(frozen=True)
 class Event:
     """A row of `demo_events` but for run_id and event_ix."""
 
@@ -58,26 +70,49 @@ class Event:
 class DemoBuffer:
     """The buffer of one run.
 
-    `offer` after each step's rollouts, `due` for the batches to train on, `take_events` for the record.
+    `offer` after each step's rollouts, `due` for the batches to train on, `take_events` for the record. With `online`
+    a question without a demonstration is wanted, until `admit` brings one that came while training went on.
     The gate (docs/method.md): a question enters when its accuracy over *decided* attempts is at or below the
     threshold, every attempt was decided (undecided is not wrong), and it has an accepted demonstration.
     """
 
-    def __init__(self, config: BufferConfig, demos: Sequence[Demo], *, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        config: BufferConfig,
+        demos: Sequence[Demo],
+        *,
+        batch: int,
+        seed: int,
+        online: Literal["none", "server", "human", "self"] = "none",
+    ) -> None:
         self.config = config
         self.batch = batch
         self.flush = Flush(config, batch=batch)
         self.seed = seed
-        self.demo_by_id = {d.demo_id: d for d in demos}
+        self.online = online
+        self.demo_by_id: dict[str, Demo] = {}
         self.demos_of: dict[int, list[Demo]] = {}
         for demo in demos:
-            self.demos_of.setdefault(demo.question_ix, []).append(demo)
+            self.know(demo)
         self.entries: list[Entry] = []  # oldest first
+        self.wanted: dict[int, Wanted] = {}  # by question_ix, oldest first
         self.uses: Counter[str] = Counter()  # times each demonstration was trained on
         self._events: list[Event] = []
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def know(self, demo: Demo) -> None:
+        """Take in a demonstration that may be used from now on."""
+        self.demo_by_id[demo.demo_id] = demo
+        self.demos_of.setdefault(demo.question_ix, []).append(demo)
+
+    def admit(self, step: int, demo: Demo) -> None:
+        """Take in a demonstration that arrived before this step; its question waits from now on, if it is wanted."""
+        self.know(demo)
+        wanted = self.wanted.pop(demo.question_ix, None)
+        if wanted is not None:
+            self._append(step, demo, wanted.n_correct, wanted.n_attempts, seen=wanted.seen)
 
     def qualifies(self, n_correct: int, n_decided: int, n_attempts: int) -> bool:
         """Whether a group with these counts sends its question into the buffer."""
@@ -98,6 +133,8 @@ class DemoBuffer:
             if self._is_solved(qualifies=qualifies, decided=n_decided == n_attempts):
                 for entry in waiting:
                     self._remove(entry, step, DemoEvent.evict, reason="solved")
+                if self.online != "self":  # there the right answer is what was waited for
+                    self.wanted.pop(question_ix, None)
             if qualifies and (not waiting or self.config.dedup == "allow"):
                 self._enqueue(step, question_ix, n_correct, n_attempts)
             elif qualifies:
@@ -164,7 +201,9 @@ class DemoBuffer:
     def state_dict(self) -> dict[str, object]:
         """Everything that decides what comes next, as JSON values."""
         entries = [asdict(e) for e in self.entries]
-        return {"entries": entries, "uses": dict(sorted(self.uses.items())), "flush": self.flush.state_dict()}
+        state: dict[str, object] = {"entries": entries, "uses": dict(sorted(self.uses.items()))}
+        wanted = {} if self.online == "none" else {"wanted": [asdict(w) for w in self.wanted.values()]}
+        return {**state, "flush": self.flush.state_dict(), **wanted}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         entries, uses = state["entries"], state["uses"]
@@ -173,6 +212,7 @@ class DemoBuffer:
         self.uses = Counter(uses)
         if "flush" in state:  # older versions had neither gate nor cooldown
             self.flush.load_state_dict(state["flush"])  # type: ignore[arg-type]
+        self.wanted = {w["question_ix"]: Wanted(**w) for w in state.get("wanted", [])}  # type: ignore[attr-defined]
         self._events = []
 
     def _is_solved(self, *, qualifies: bool, decided: bool) -> bool:
@@ -200,11 +240,17 @@ class DemoBuffer:
 
     def _enqueue(self, step: int, question_ix: int, n_correct: int, n_attempts: int) -> None:
         demo = self.next_demo(question_ix)
-        if demo is None:
-            return
-        self.entries.append(Entry(demo.demo_id, question_ix, step, n_correct, n_attempts, seen=step))
+        if demo is not None:
+            self.wanted.pop(question_ix, None)
+            self._append(step, demo, n_correct, n_attempts, seen=step)
+        elif self.online != "none":
+            since = self.wanted[question_ix].step if question_ix in self.wanted else step
+            self.wanted[question_ix] = Wanted(question_ix, since, n_correct, n_attempts, seen=step)
+
+    def _append(self, step: int, demo: Demo, n_correct: int, n_attempts: int, *, seen: int) -> None:
+        self.entries.append(Entry(demo.demo_id, demo.question_ix, step, n_correct, n_attempts, seen=seen))
         self._events.append(
-            Event(step, demo.demo_id, question_ix, "enqueue", None, len(self.entries), 0, n_correct, n_attempts)
+            Event(step, demo.demo_id, demo.question_ix, "enqueue", None, len(self.entries), 0, n_correct, n_attempts)
         )
 
     def _record_use(self, step: int, demo: Demo, n_correct: int | None, n_attempts: int | None) -> None:
@@ -223,6 +269,7 @@ class DemoBuffer:
         if self.config.max_age_steps is not None:
             for entry in [e for e in self.entries if step - e.seen > self.config.max_age_steps]:
                 self._remove(entry, step, DemoEvent.evict, reason="age")
+            self.wanted = {ix: w for ix, w in self.wanted.items() if step - w.seen <= self.config.max_age_steps}
         while self.config.capacity is not None and len(self.entries) > self.config.capacity:
             self._remove(self.entries[0], step, DemoEvent.evict, reason="capacity")
 

@@ -14,13 +14,14 @@ from relift.engines.context import context_limit, limit_words
 from relift.errors import InputError, OutOfMemory
 from relift.grading import Grader
 from relift.learner.activations import kept_by
-from relift.trainer.base_model import compute_dtype, load_model_config, load_tokenizer, positions_of
+from relift.trainer.base_model import compute_dtype, load_model_config, load_tokenizer, lora_spec, positions_of
 from relift.trainer.dry_run_memory import (
     GIB,
     RESERVE,
     Load,
     Part,
     Shape,
+    adapter_shape_of,
     chunk_of,
     fits,
     parts_of,
@@ -76,13 +77,18 @@ def dry_run(
     longest = longest_sequence(inputs, recipe, config) if inputs else prompt + max(answer, demo)
     load = Load(max(config.runtime.token_budget, longest), prompt, answer or config.probe.max_tokens or 0)
 
-    kept = kept_by(model_config, dtype=compute_dtype(config), n_tokens=load.n_tokens, head_chunk=chunk_of(config))
+    lora = lora_spec(config)
+    adapter = None if lora is None else adapter_shape_of(model_config, lora)
+    kept = kept_by(
+        model_config, dtype=compute_dtype(config), n_tokens=load.n_tokens, head_chunk=chunk_of(config), lora=lora
+    )
 
     teacher = teacher_shape(config, recipe)
 
     def parts_on(n: int) -> list[Part]:
         return parts_of(
             config, shape, load, optimizers=recipe.optimizers, kept=kept, gpus=n, teacher=teacher,
+            adapter=adapter,
             gpu_bytes=int(gpu_gib * GIB),
         )  # fmt: skip
 
@@ -207,6 +213,7 @@ def time_lines(found: DryRun) -> list[str]:
         tokens,
         length=load.prompt_tokens + answer,
         checkpointed=config.model.checkpoint_activations is not False,
+        frozen=config.lora.rank is not None,
     )
     learning = learner_seconds(config, flops, found.gpus)
     item = 2 if (config.model.compute or config.model.dtype) == "bfloat16" else 4

@@ -20,6 +20,7 @@ from relift.engines.first_layers import layers_of
 from relift.engines.kv_cache import COLUMN_MULTIPLE, round_up
 from relift.learner.activations import Kept
 from relift.learner.head import CHUNK_ELEMENTS_CUDA
+from relift.learner.lora import Adapter, LoraSpec
 
 GIB = 2**30
 RESERVE = 0.06  # of a GPU: CUDA's context, workspaces of matrix products, what the allocator cannot use
@@ -40,31 +41,37 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes of a model: elements of its parameters, and what one token takes in a cache of keys and values."""
+class Trained:
+    """Sizes of a set of parameters and of how it is spread over layers."""
 
     parameter_shapes: Mapping[str, torch.Size]
     n_layers: int
     layer_elements: int  # of the largest layer
     root_elements: int  # of what belongs to no layer: embedding, head, last norm
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(shape.numel() for shape in self.parameter_shapes.values())
+
+    def shard_elements(self, world_size: int) -> int:
+        """Count the elements of one process's part: FSDP2 cuts the first axis, rounded up."""
+        shapes = self.parameter_shapes.values()
+        return sum(-(-(s[0] if s else 1) // world_size) * (s[1:].numel() if s else 1) for s in shapes)
+
+
+@dataclass(frozen=True)
+class Shape(Trained):
+    """Sizes of a model, and what one token takes in a cache of keys and values."""
+
     embedding_elements: int  # of the input embedding: looked up, never multiplied, unless it is the head too
     cache_elements: int  # keys and values of one token in all layers
     attention_width: int  # query heads times their width
     vocabulary: int
 
     @property
-    def n_parameters(self) -> int:
-        return sum(shape.numel() for shape in self.parameter_shapes.values())
-
-    @property
     def multiplied(self) -> int:
         """Count the parameters that every token is multiplied with."""
         return self.n_parameters - self.embedding_elements
-
-    def shard_elements(self, world_size: int) -> int:
-        """Count the elements of one process's part: FSDP2 cuts the first axis, rounded up."""
-        shapes = self.parameter_shapes.values()
-        return sum(-(-(s[0] if s else 1) // world_size) * (s[1:].numel() if s else 1) for s in shapes)
 
 
 def shape_of(model_config: Any) -> Shape:
@@ -90,6 +97,17 @@ def shape_of(model_config: Any) -> Shape:
     )
 
 
+def adapter_shape_of(model_config: Any, spec: LoraSpec) -> Trained:
+    """Read the sizes of an adapter, on the meta device. Raises InputError where there is none such."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(model_config)
+        layers = layers_of(model)
+        shapes = {name: p.shape for name, p in Adapter(model, spec).parameters().items()}
+    sizes = [sum(p.numel() for p in layer.parameters() if p.requires_grad) for layer in layers]
+    outside = sum(shape.numel() for shape in shapes.values()) - sum(sizes)
+    return Trained(shapes, len(layers), max(sizes, default=0), outside)
+
+
 @dataclass(frozen=True)
 class Load:
     """Describe what is asked of one GPU at once."""
@@ -101,30 +119,37 @@ class Load:
 
 def parts_of(
     config: Config, shape: Shape, load: Load, *, optimizers: Sequence[str], kept: Kept, gpus: int, gpu_bytes: int,
-    teacher: Shape | None = None,
+    teacher: Shape | None = None, adapter: Trained | None = None,
 ) -> list[Part]:  # fmt: skip
-    """List the memory of one of `gpus` GPUs, part by part. `teacher`: a second model that scores answers."""
+    """List the memory of one of `gpus` GPUs, part by part. `teacher`: a second model that scores answers; `adapter`:
+    what is trained in place of the weights."""
     own, compute = _size(config.model.dtype), _size(config.model.compute or config.model.dtype)
     shard = shape.shard_elements(gpus)
-    parts = [
-        Part("weights", shard * own, "always", f"{config.model.dtype}, 1/{gpus} of {shape.n_parameters:,}"),
-        Part("gradient", shard * own, "always", f"{config.model.dtype}, kept from its first micro-batch on"),
-    ]
+    layer, root = shape.layer_elements, shape.root_elements  # of what has a gradient
+    parts = [Part("weights", shard * own, "always", f"{config.model.dtype}, 1/{gpus} of {shape.n_parameters:,}")]
+    trained, width, dtype = shard, own, config.model.dtype
+    if adapter is not None:
+        trained, width, dtype = adapter.shard_elements(gpus), 4, "float32"
+        layer, root = adapter.layer_elements, adapter.root_elements
+        how = f"float32, 1/{gpus} of {adapter.n_parameters:,}; the weights are frozen (lora.rank)"
+        parts.append(Part("adapter", trained * width, "always", how))
+    parts.append(Part("gradient", trained * width, "always", f"{dtype}, kept from its first micro-batch on"))
     for name in optimizers:
         where = "on the CPU (runtime.offload_moments)" if config.runtime.offload_moments else "AdamW, two a weight"
-        n_bytes = 0 if config.runtime.offload_moments else 2 * shard * own
+        n_bytes = 0 if config.runtime.offload_moments else 2 * trained * width
         parts.append(Part(f"moments of {name}", n_bytes, "always", where))
     if teacher is not None:
         how = f"{config.model.dtype}, 1/{gpus} of {teacher.n_parameters:,}"
         parts.append(Part("teacher's weights", teacher.shard_elements(gpus) * own, "always", how))
-    if gpus > 1 or compute != own:
-        gathered = shape.root_elements + 2 * shape.layer_elements
+    if gpus > 1 or compute != own or (adapter is not None and compute != 4):
+        gathered = shape.root_elements + 2 * shape.layer_elements + (2 * layer if adapter is not None else 0)
         how = "embedding, head and two layers, whole, in the type of computing"
         parts.append(Part("gathered weights", gathered * compute, "learning", how))
-        n_bytes = (shape.root_elements + shape.layer_elements) * (compute + 4)
+        n_bytes = (root + layer) * (compute + 4)
         parts.append(Part("gathered gradient", n_bytes, "learning", "of the same but one layer, and in float32"))
     if gpus > 1 and config.runtime.sync_gradients == "last":
-        parts.append(Part("whole gradient", 4 * shape.n_parameters, "learning", 'runtime.sync_gradients = "last"'))
+        whole = (adapter or shape).n_parameters
+        parts.append(Part("whole gradient", 4 * whole, "learning", 'runtime.sync_gradients = "last"'))
     parts.append(activations(config, kept, load))
     parts.append(
         Part("chunk of logits", chunk_bytes(config, shape, load), "learning", f"{CHUNK_BUFFERS} buffers in float32")

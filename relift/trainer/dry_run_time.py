@@ -64,10 +64,11 @@ def forward_flops(shape: Shape, n_tokens: int, *, length: int) -> float:
     return n_tokens * (2.0 * shape.multiplied + attention)
 
 
-def learner_flops(shape: Shape, tokens: StepTokens, *, length: int, checkpointed: bool) -> float:
-    """Count a step's: a backward pass takes two forward ones, and a layer computed twice one more."""
+def learner_flops(shape: Shape, tokens: StepTokens, *, length: int, checkpointed: bool, frozen: bool) -> float:
+    """Count a step's: a backward pass takes two forward ones, one under frozen weights, and a layer computed twice one
+    more."""
     once = forward_flops(shape, tokens.trained, length=length)
-    return once * (4 if checkpointed else 3) + forward_flops(shape, tokens.scored, length=length)
+    return once * (1 + (1 if frozen else 2) + int(checkpointed)) + forward_flops(shape, tokens.scored, length=length)
 
 
 def learner_seconds(config: Config, flops: float, gpus: int) -> float:

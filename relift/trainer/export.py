@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
+from relift.engines.adapters import is_adapter
+from relift.engines.hf_model import load_model
 from relift.engines.model_source import ANSWERING_FILES, ModelSource, resolve_model
 from relift.errors import InputError, StoreError
 from relift.schema import Origin
@@ -31,15 +34,17 @@ TOTALS = {
 SETTINGS = (
     "seed", "data.prompt", "data.system", "rollout.questions_per_step", "rollout.attempts_per_question",
     "rollout.temperature", "rollout.max_tokens", "rl.loss", "rl.advantage", "rl.denominator", "rl.reward",
-    "rl.truncated", "rl.optimizer.lr", "sft.loss", "sft.batch", "sft.optimizer.lr",
+    "rl.truncated", "lora.rank", "lora.alpha", "rl.optimizer.lr", "sft.loss", "sft.batch", "sft.optimizer.lr",
 )  # fmt: skip
 
 
-def export(name: str, out: Path | None, *, warn: Callable[[str], None] = lambda line: None) -> Path:
+def export(
+    name: str, out: Path | None, *, as_adapter: bool = False, warn: Callable[[str], None] = lambda line: None
+) -> Path:
     """Copy the checkpoint that RUN or RUN@STEP names to a folder of its own; give that folder.
 
-    `out` None: exports/RUN-stepN. Raises InputError for what is no run or an `out` that holds something, StoreError for
-    a damaged checkpoint or a full disk.
+    `out` None: exports/RUN-stepN. An adapter is merged into its base, or copied `as_adapter`. Raises InputError for
+    what is no run or an `out` that holds something, StoreError for a damaged checkpoint or a full disk.
     """
     source = resolve_model(name, on_event=warn)
     if source.run_id is None or source.step is None:
@@ -51,13 +56,21 @@ def export(name: str, out: Path | None, *, warn: Callable[[str], None] = lambda 
     target = out or Path("exports") / source.name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: there is something already; name another folder with --out")
-    text = card(RunReader(folder), source, name=target.name)
+    if as_adapter and not is_adapter(checkpoint):
+        raise InputError(f"{name}: --adapter is of runs with lora.rank, and this checkpoint is a whole model")
+    text = card(RunReader(folder), source, name=target.name, as_adapter=as_adapter)
+    merged = None
+    if is_adapter(checkpoint) and not as_adapter:
+        merged = load_model(str(checkpoint), dtype="auto", device=torch.device("cpu"))
     partial = target.with_name(f".{target.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for file in sorted({file for pattern in ANSWERING_FILES for file in checkpoint.glob(pattern)}):
-            shutil.copyfile(file, partial / file.name)
+            if merged is None or not file.name.startswith("adapter_"):
+                shutil.copyfile(file, partial / file.name)
+        if merged is not None:
+            merged.save_pretrained(partial)
         (partial / CARD).write_text(text, encoding="utf-8")
         partial.replace(target)
     except OSError as error:
@@ -66,13 +79,17 @@ def export(name: str, out: Path | None, *, warn: Callable[[str], None] = lambda 
     return target
 
 
-def card(run: RunReader, source: ModelSource, *, name: str) -> str:
+def card(run: RunReader, source: ModelSource, *, name: str, as_adapter: bool = False) -> str:
     """Write the model card of a checkpoint: base, recipe, data, numbers of the record, how it is loaded."""
+    kind = "AutoPeftModelForCausalLM" if as_adapter else "AutoModelForCausalLM"
+    lines = "from transformers import AutoModelForCausalLM, AutoTokenizer"
+    if as_adapter:
+        lines = "from peft import AutoPeftModelForCausalLM\nfrom transformers import AutoTokenizer"
     config = tomllib.loads(run.config_toml)
     base = _public(_value(config, "model.path"))
     questions = _public(_value(config, "data.questions"))
     parts = [
-        _front_matter(base, questions),
+        _front_matter(base, questions, library="peft" if as_adapter else "transformers"),
         f"# {name}",
         f"`{base}` after {source.step} steps of the recipe `{run.run.recipe}`, trained with relift "
         f"{run.run.versions.get('relift', '?')} (run `{run.run_id}`).",
@@ -82,9 +99,9 @@ def card(run: RunReader, source: ModelSource, *, name: str) -> str:
         f"""## Loading
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+{lines}
 
-model = AutoModelForCausalLM.from_pretrained("{name}")
+model = {kind}.from_pretrained("{name}")
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 ```
 
@@ -94,8 +111,8 @@ and of the data; neither is stated here.""",
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(base: str, questions: str) -> str:
-    lines = ["---", "library_name: transformers", "tags: [relift, reasoning]"]
+def _front_matter(base: str, questions: str, *, library: str) -> str:
+    lines = ["---", f"library_name: {library}", "tags: [relift, reasoning]"]
     if re.fullmatch(r"[\w.-]+/[\w.-]+", base):  # an id on the hub
         lines.append(f"base_model: {base}")
     if dataset := re.match(r"hf:([\w.-]+/[\w.-]+)", questions):

@@ -68,6 +68,8 @@ def write_step(run: Run, step: int, answers: Answers, done: Done) -> None:
         run.record.count_update(update, stats)
         if stats.skipped:
             run.buffer.refuse(s.demo_id for c in update.components for s in c.sequences if s.demo_id)
+    if run.arrivals is not None:
+        run.arrivals.end(step, answers)
     run.record.write_updates(step, done)
     run.record.write_demo_events(step, run.buffer)
     if len(answers):

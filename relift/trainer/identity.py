@@ -29,7 +29,8 @@ RENDERING = "rendering"  # relift.trainer.rendering says what it holds; older ru
 def identity_of(config: Config, fingerprints: Mapping[str, object]) -> dict[str, object]:
     """List what must be equal for a resume: identity fields (files by content, not by place) and fingerprints."""
     values = flatten(config.model_dump())
-    values["data.prompt"] = template_identity(str(values["data.prompt"]))
+    for name in ("data.prompt", "teacher.online.prompt"):
+        values[name] = template_identity(str(values[name]))
     values["rl.reward"] = plain_name(values["rl.reward"])
     fields = {name: values[name] for name, change in field_changes() if change == "identity" and name not in PATHS}
     return json.loads(json.dumps({"config": fields, **fingerprints}))

@@ -98,7 +98,7 @@ def read_inputs(
     for demo in demos:
         where = config.data.demonstrations or config.data.questions
         require_tokens(demo.completion_ids_T.tolist(), vocab=vocab, what=f"{where}: demonstration {demo.demo_id}")
-    if recipe.takes_demonstrations and not demos:
+    if recipe.takes_demonstrations and not demos and config.teacher.online.source == "none":
         there = f"none of {len(offered)} can be trained on" if offered else "there is none"
         raise InputError(f"recipe {recipe.name} trains on demonstrations and {there}: set data.demonstrations")
     require_batches(config, recipe, n_questions=len(train_items), demos=demos)
@@ -146,6 +146,8 @@ def require_batches(config: Config, recipe: Recipe, *, n_questions: int, demos: 
         )
     n_waiting = len({demo.question_ix for demo in demos})  # more never wait at a time, one entry per question
     buffered = recipe.method.demonstrations is Demonstrations.buffered
+    if config.teacher.online.source != "none":
+        n_waiting = n_questions  # any of them may come to have one
     waits = buffered and config.buffer.flush == "adaptive" and config.buffer.dedup == "refresh"
     streamed = recipe.sft_steps or recipe.method.demonstrations is Demonstrations.beside
     n_demos = len(demos) if streamed else n_waiting if waits else batch

@@ -19,6 +19,7 @@ from relift.trainer.recipe import Recipe
 from relift.trainer.record import Record
 from relift.trainer.step import GroupRequest, Item, Score, Step
 from relift.trainer.stream import Stream
+from relift.trainer.teacher_online import Arrivals
 
 
 class LearnerLike(Protocol):
@@ -68,6 +69,7 @@ class Run:
     buffer: DemoBuffer
     hinted: Callable[[Item, Sequence[int]], tuple[int, ...] | None]
     score_teacher: Score  # of a recipe with a teacher; without one it is never called
+    arrivals: Arrivals | None  # of demonstrations that come while training goes on; None: none do
     save: Callable[[Run, str | None], None]  # writes a checkpoint of kind base, train, final; None: unscheduled
     take_over_base: Callable[[Run], bool] = lambda run: False  # step 0 from another run, where configured
     warn: Callable[[str], None] = lambda line: None
@@ -95,6 +97,8 @@ class Run:
         for number in range(self.step + 1, self.config.steps + 1):
             if self.ended:
                 return
+            if self.arrivals is not None:
+                self.arrivals.begin(number)
             yield Step(
                 number,
                 self.buffer,

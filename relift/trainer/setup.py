@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from relift.config import Config, to_toml
+from relift.engines.context import context_limit
 from relift.errors import InputError
 from relift.grading import Grader, Scorer
 from relift.learner.distributed import leave_mesh_of_one, world
 from relift.learner.learner import Learner
 from relift.learner.optim import OptimizerSpec
 from relift.run_record import Change, RunRecord
-from relift.schema import RunStatus
+from relift.schema import DEMONSTRATIONS, RunStatus
 from relift.store import RunWriter
 from relift.store.checkpoints import checkpoint_folder
 from relift.store.folder import require_run_folder
@@ -33,6 +35,7 @@ from relift.trainer.base_model import (
     compute_dtype,
     device_of,
     load_model,
+    lora_spec,
     stop_tokens,
     write_config,
     write_model,
@@ -54,6 +57,7 @@ from relift.trainer.run import Run
 from relift.trainer.step_zero import open_base, take_over_base
 from relift.trainer.stream import Stream
 from relift.trainer.teacher import open_teacher
+from relift.trainer.teacher_open import enter, open_arrivals
 from relift.trainer.trackers import About, Trackers, require_trackers, settings_of
 
 
@@ -95,6 +99,8 @@ def open_run(
             begin(run, inputs, facts)
         else:
             resume(run, facts, allow_changes=allow_changes)
+        if run.arrivals is not None:
+            enter(run.arrivals, stack, folder, step=run.step or 0, warn=warn)
         if world()[0] == 0:
             run.track = stack.enter_context(trackers_of(run, folder)).log
         yield run
@@ -197,11 +203,15 @@ def assemble(
         head_chunk=config.runtime.head_chunk,
         offload_moments=config.runtime.offload_moments,
         sync_gradients=config.runtime.sync_gradients,
+        lora=lora_spec(config),
     )
     if needs_reference(config, recipe, inputs):
         learner.keep_reference()
     if world()[1] > 1:
         engine = parallel.SharedEngine(engine)
+    buffer = DemoBuffer(
+        config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed, online=config.teacher.online.source
+    )
     n_questions = 1 + max(i.question_ix for i in (*inputs.train_items, *inputs.probe_items, *inputs.ends_items))
     return Run(
         config=config,
@@ -220,7 +230,10 @@ def assemble(
         decode=partial(inputs.tokenizer.batch_decode, skip_special_tokens=True),
         stop_token_ids=stop_tokens(inputs.tokenizer, config),
         record=Record(writer, n_questions),
-        buffer=DemoBuffer(config.buffer, inputs.demos, batch=config.sft.batch, seed=config.seed),
+        buffer=buffer,
+        arrivals=open_arrivals(
+            config, inputs, buffer=buffer, writer=writer, grader=grader, context=context_limit(model.config), warn=warn
+        ),
         hinted=partial(hinted_prompt, config, inputs.tokenizer, longest=longest_prompt(config, model.config)),
         score_teacher=open_teacher(
             config, recipe, inputs.tokenizer.get_vocab(), longest=longest_sequence(inputs, recipe, config)
@@ -244,6 +257,8 @@ def longest_sequence(inputs: Inputs, recipe: Recipe, config: Config) -> int:
     elif recipe.prefix:
         prompts += [len(d.prompt_ids) + int(recipe.prefix.high * len(d.completion_ids_T)) for d in inputs.demos]
     rollouts = max(prompts, default=0) + config.rollout.max_tokens if recipe.rl else 0
+    if config.teacher.online.source != "none":  # a demonstration that comes may be as long as is let in
+        rollouts = max(rollouts, max(prompts, default=0) + config.data.max_demo_tokens)
     return max([rollouts, *(len(demo.prompt_ids) + len(demo.completion_ids_T) for demo in inputs.demos)])
 
 
@@ -306,8 +321,13 @@ def begin(run: Run, inputs: Inputs, facts: RunRecord) -> None:
         replace(facts, n_parameters=run.n_parameters),
         config_toml=to_toml(run.config),
         questions=questions_frame(inputs),
-        demonstrations=demonstrations if len(demonstrations) else None,
+        demonstrations=demonstrations if len(demonstrations) else no_demonstrations() if run.arrivals else None,
     )
+
+
+def no_demonstrations() -> pd.DataFrame:
+    """Make the table of a run to which all its demonstrations come later."""
+    return pd.DataFrame(columns=[column.name for column in DEMONSTRATIONS.columns], dtype=object)
 
 
 def resume(run: Run, facts: RunRecord, *, allow_changes: Collection[str]) -> None:

@@ -33,9 +33,9 @@ class StoredTensor:
 
 
 class TensorFiles(Mapping[str, StoredTensor]):
-    """The tensors of several files by name, `prefix` before each. Raises StoreError for a file that cannot be read."""
+    """The tensors of several files by name. Raises StoreError for a file that cannot be read."""
 
-    def __init__(self, paths: Sequence[Path], *, prefix: str = "") -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._tensors: dict[str, StoredTensor] = {}
         for path in paths:
             try:
@@ -43,7 +43,7 @@ class TensorFiles(Mapping[str, StoredTensor]):
                 names = list(file.keys())
             except (OSError, SafetensorError) as error:
                 raise StoreError(f"{path}: cannot be read: {error}") from None
-            self._tensors |= {prefix + name: StoredTensor(path, name, file) for name in names}
+            self._tensors |= {name: StoredTensor(path, name, file) for name in names}
 
     def __getitem__(self, name: str) -> StoredTensor:
         return self._tensors[name]

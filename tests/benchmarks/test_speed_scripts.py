@@ -59,10 +59,14 @@ def test_gpu(tmp_path: Path) -> None:
     """On whatever device is there; without --quick a machine without a GPU is told so."""
     result = run("gpu", tmp_path / "r.json", "--quick", "--trl-python", ABSENT)
     parts = result["results"]
-    assert list(parts) == ["learner", "sampler", "step", "trl"]
+    assert list(parts) == ["learner", "sampler", "step", "relift", "trl"]
     assert parts["learner"]["tokens_per_second"] > 0 and parts["learner"]["dry_run_bytes"] > 0
     assert parts["sampler"]["tokens"] == 16 * 4  # rows, tokens of each
     assert parts["step"]["tokens"] == 4 * 2 * 8  # questions, answers, tokens of each: nothing ends one
+    assert parts["step"]["updates"] == ["rl"]
+    # two of the four questions are never answered right: a fine-tuning step on 2 demonstrations of 8 tokens each
+    assert parts["relift"]["updates"] == ["rl", "sft"] and parts["relift"]["trained_tokens"][1] == 2 * 8
+    assert parts["relift"]["tokens"] == parts["step"]["tokens"]
     assert "no interpreter" in parts["trl"]["missing"]
     assert {"command", "device", "task", "versions"} <= set(result) and result["quick"]
 
@@ -129,6 +133,31 @@ def test_recorder(tmp_path: Path) -> None:
     assert {"command", "versions", "hardware", "load_average"} <= set(result)
 
 
+@pytest.mark.slow
+def test_rollouts(tmp_path: Path) -> None:
+    """Both sides need vLLM: with RELIFT_VLLM_PYTHON they run and must write the same tokens, else none does."""
+    python = os.environ.get("RELIFT_VLLM_PYTHON")
+    result = run("rollouts", tmp_path / "r.json", "--quick", "--vllm-python", python or ABSENT)
+    if python is None:
+        assert result["results"] == {"missing": f"no interpreter at {ABSENT}"}
+    else:
+        (sides,) = result["results"]["rounds"]
+        assert set(sides) == {"bare", "engine"} and sides["engine"]["answers"] == sides["bare"]["answers"]
+        assert sides["bare"]["tokens"] == 3 * 2 * 6  # prompts, attempts, tokens of each
+    assert {"command", "job", "turns", "versions", "hardware", "load_average"} <= set(result) and result["quick"]
+
+
+@pytest.mark.slow
+def test_head_memory(tmp_path: Path) -> None:
+    result = run("head_memory", tmp_path / "r.json", "--quick")
+    found = result["results"]
+    assert found["logits_bytes"] == 4 * 18_992 * 4096  # float32, vocabulary, tokens
+    # `plain` holds logits and their gradient at least: 2 x 4 x 18,992 bytes a token; a chunk of ours is 110 tokens
+    assert found["plain"]["peak_bytes"] > 2 * 4 * 18_992 * 1024
+    assert found["plain_over_learner_per_token"] > 4
+    assert {"command", "task", "versions", "hardware", "load_average"} <= set(result) and result["quick"]
+
+
 def test_every_script_is_run_here() -> None:
     """Scripts are the modules with a `--out` option; each has a test above that runs it."""
     scripts = {
@@ -136,6 +165,9 @@ def test_every_script_is_run_here() -> None:
         for path in (ROOT / "benchmarks" / "speed").glob("*.py")
         if '"--out"' in path.read_text(encoding="utf-8")
     }
-    assert scripts == {"sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead", "recorder"}
+    assert scripts == {
+        "sampler", "rl_step", "gpu", "grading", "analysis", "dashboard", "overhead", "recorder", "rollouts",
+        "head_memory",
+    }  # fmt: skip
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [script for script in sorted(scripts) if f"def test_{script}(" not in tests] == []

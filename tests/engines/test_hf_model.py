@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from relift.engines import adapters
 from relift.engines.context import context_of, stretched
 from relift.engines.hf_model import load_model, load_tokenizer, require_ties, stop_tokens
 from relift.engines.model_source import resolve_model
@@ -59,6 +60,13 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, changes: dict[str
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def no_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be an environment without peft, which would merge adapters."""
+    monkeypatch.setattr(adapters.importlib.util, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("no_peft")
 def test_an_adapter_is_named_with_its_base(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
     for find in (load_tokenizer, resolve_model):
@@ -251,6 +259,7 @@ def test_weights_that_are_a_link_elsewhere_are_refused_and_those_of_the_hubs_cac
         load_tokenizer(str(other))
 
 
+@pytest.mark.usefixtures("no_peft")
 def test_an_adapter_beside_a_model_is_refused_too(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')

@@ -3,12 +3,14 @@ its time, in memory of at most 1 GiB more, and leaves nothing half-written."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.engines.tiny import write_checkpoint
-from tests.generated.trials import FIXED_SEED, fresh_seed, n_inputs, violations
+from tests.generated.trials import FIXED_SEED, counted_seconds, fresh_seed, n_inputs, violations
 from tests.generated.uses import uses
 from tests.store.rows import train
 
@@ -34,7 +36,6 @@ def test_generated_inputs(
     monkeypatch.setenv("RELIFT_MAX_DATA_BYTES", str(2**28))  # the bound, which is 8 GiB, at a size that fits here
     seed = FIXED_SEED if seeded == "fixed" else fresh_seed()
     use, limit = uses(*sound)[kind]
-    print(f"{kind}: {n_inputs()} inputs of seed {seed}")
     found = violations(kind, use, tmp_path, n=n_inputs(), seed=seed, limit_seconds=limit)
     assert found == [], f"seed {seed}"
 
@@ -43,16 +44,14 @@ def planted_hang(rng: object, folder: Path) -> None:
     if folder.name.endswith("-1-0"):
         raise RuntimeError("planted")
     if "-2-" in folder.name:
-        import os
-
         os._exit(3)
 
 
 def planted_slow_or_large(rng: object, folder: Path) -> None:
-    import time
-
     if "-0-" in folder.name:
-        time.sleep(0.8)
+        end = time.process_time() + 0.8
+        while time.process_time() < end:  # CPU time, which counts on a busy machine too
+            pass
     elif "-1-" in folder.name:
         len(b"x" * (2**30 + 2**29))  # half a GiB over, for what the system takes back meanwhile
 
@@ -65,3 +64,12 @@ def test_the_trials_see_what_goes_wrong(tmp_path: Path) -> None:
     found = violations("b", planted_slow_or_large, tmp_path, n=3, seed=9, limit_seconds=0.1)
     assert [line[:6] for line in found] == ["b 9/0:", "b 9/1:"]
     assert "seconds" in found[0] and "MiB more" in found[1]
+
+
+def test_waiting_for_the_machine_does_not_count_and_cpu_time_does() -> None:
+    """9 s passed, 8 of them while something waited for a core: 1 s, or the 3 s of CPU that it used meanwhile. 8 of them
+    while something waited for a disk: a quarter of 9."""
+    assert counted_seconds(9.0, for_core=8.0, for_disk=0.0, cpu=0.5) == 1.0
+    assert counted_seconds(9.0, for_core=8.0, for_disk=0.0, cpu=3.0) == 3.0
+    assert counted_seconds(9.0, for_core=0.0, for_disk=8.0, cpu=0.5) == 2.25
+    assert counted_seconds(9.0, for_core=0.0, for_disk=0.0, cpu=0.0) == 9.0

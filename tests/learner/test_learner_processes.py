@@ -44,19 +44,28 @@ def rows_of(folder: Path) -> tuple[list[dict[str, float]], list[dict[str, float]
 
 
 @pytest.mark.parametrize(
-    "kind", ["tied", "mixed", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("untied", "offload"))]
+    "kind",
+    [
+        "tied",
+        "mixed",
+        "lora",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("untied", "offload", "lora_mixed")),
+    ],
 )
 def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:
+    if "lora" in kind:
+        pytest.importorskip("peft", reason="adapters are peft's: pip install 'relift[lora]'")
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    if kind == "mixed":
+    mixed = kind.endswith("mixed")
+    if mixed:
         run_group(one, kind, 1)  # sharded over itself, in a group that other tests' forks must not inherit
     else:
         work(one, kind)
     run_group(two, kind, 2)
     # Two processes cut other micro-batches than one, and bfloat16 rounds by them: at lr 1e-2 that grows to 1.3 %.
-    off = 3e-2 if kind == "mixed" else 1e-6
+    off = 3e-2 if mixed else 1e-6
     for mine, theirs in zip(rows_of(two)[0], rows_of(one)[0], strict=True):
         assert mine == pytest.approx(theirs, rel=off, abs=off)
         assert mine["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=off)
@@ -69,7 +78,7 @@ def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:
     assert all(torch.equal(end[n], again[n]) for n in end)
     assert rows_of(two)[1] == rows_of(two)[0][2:]
 
-    if kind == "mixed":
+    if mixed:
         return
     # One process continues from the file of two.
     learner = Learner(tiny_model(tied=kind != "untied"), SPECS, token_budget=60, **SETTINGS[kind])

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from relift.learner.learner import Learner
+from relift.learner.lora import LoraSpec
 from relift.learner.losses import gspo, sft
 from relift.learner.optim import OptimizerSpec
 from relift.learner.update import Update
@@ -48,6 +49,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "untied": {},
     "mixed": {"compute": torch.bfloat16, "sync_gradients": "last", "checkpoint_activations": True},
     "offload": {"offload_moments": True},
+    "lora": {"lora": LoraSpec(4, 8.0, "base"), "checkpoint_activations": True},
+    "lora_mixed": {"lora": LoraSpec(4, 8.0, "base"), "compute": torch.bfloat16},
 }
 
 
@@ -55,7 +58,8 @@ def work(out: Path, kind: str) -> None:
     """Four steps, a save in the middle; then a second learner loads the middle and repeats the last two."""
     torch.set_num_threads(1)
     tied = kind != "untied"
-    learner = Learner(tiny_model(tied=tied), SPECS, token_budget=60, **SETTINGS[kind])
+    dtype = torch.bfloat16 if kind == "lora_mixed" else torch.float32  # of the frozen weights
+    learner = Learner(tiny_model(tied=tied).to(dtype), SPECS, token_budget=60, **SETTINGS[kind])
     rows = train(learner, range(2))
     tensors, scalars = learner.state_dict()
     if learner.rank == 0:
@@ -63,7 +67,9 @@ def work(out: Path, kind: str) -> None:
     if learner.world_size > 1:
         torch.distributed.barrier()
     rows += train(learner, range(2, 4))
-    again = Learner(tiny_model(seed=5, tied=tied), SPECS, token_budget=60, **SETTINGS[kind])
+    # Of an adapter a state holds no more than it: the other learner must have the same base.
+    other = tiny_model(seed=0 if "lora" in SETTINGS[kind] else 5, tied=tied).to(dtype)
+    again = Learner(other, SPECS, token_budget=60, **SETTINGS[kind])
     again.load_state_dict(load_file(out / "middle.safetensors"), scalars)
     again_rows = train(again, range(2, 4))
     scores = learner.score(some_sequences(5))

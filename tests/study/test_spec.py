@@ -98,9 +98,11 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "s.toml").write_text(
         'name = "s"\nseeds = [1]\nreference = "rl"\n[bases.own]\npath = "model"\n[bases.hub]\npath = "owner/name"\n'
-        '[run.data]\nquestions = "train.jsonl"\n[sweep]\nquestions = "dev.jsonl"\n[methods.rl]\nrecipe = "grpo"\n'
+        '[run.data]\nquestions = "train.jsonl"\nprompt = "file:p.jinja"\n[sweep]\nquestions = "dev.jsonl"\n'
+        '[methods.rl]\nrecipe = "grpo"\nrl = { reward = "mine.py:reward" }\n'
     )
     made = read_study(str(tmp_path / "s.toml"))
     assert (made.bases["own"].path, made.bases["hub"].path) == (str(tmp_path / "model"), "owner/name")
-    assert made.run["data"]["questions"] == str(tmp_path / "train.jsonl")
+    assert made.run["data"] == {"questions": str(tmp_path / "train.jsonl"), "prompt": f"file:{tmp_path / 'p.jinja'}"}
+    assert made.methods["rl"].config["rl"]["reward"] == f"{tmp_path / 'mine.py'}:reward"
     assert made.sweep is not None and made.sweep.questions == str(tmp_path / "dev.jsonl")

@@ -198,7 +198,8 @@ def scripted_run(
         "decode": lambda rows: ["".join(map(chr, row[:-1])) for row in rows],
         "stop_token_ids": (END,),
         "record": Record(writer, len(asked)),
-        "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed),
+        "buffer": DemoBuffer(config.buffer, demos, batch=batch, seed=config.seed, online=config.teacher.online.source),
+        "arrivals": None,
         "hinted": lambda item, given: (*item.prompt_ids, 1, *given),
         "score_teacher": lambda sequences, temperature: [
             np.full(len(s.completion_ids_T), -0.25, np.float32) for s in sequences

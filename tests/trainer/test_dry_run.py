@@ -22,6 +22,7 @@ from relift.learner.activations import count_saved, kept_by
 from relift.learner.attention import NAME
 from relift.learner.head import TokenScores
 from relift.learner.learner import Learner
+from relift.learner.lora import Adapter, LoraSpec
 from relift.learner.losses import sft
 from relift.learner.optim import OptimizerSpec
 from relift.learner.update import Update
@@ -66,6 +67,47 @@ def test_weights_gradient_and_moments_are_what_a_learner_allocates(tiny_folder: 
     for name in ("rl", "sft"):
         moments = sum(t.nbytes for n, t in tensors.items() if n.startswith(f"optimizer/{name}/"))
         assert of_part(found, f"moments of {name}") == moments == 2 * weights
+
+
+def test_an_adapter_is_what_a_learner_allocates(tiny_folder: Path) -> None:
+    """Frozen weights in bfloat16, adapter, gradient and moments in float32; each to the byte."""
+    pytest.importorskip("peft", reason="adapters are peft's: pip install 'relift[lora]'")
+    sets = ["model.compute=none", "data.max_prompt_tokens=9", "rollout.max_tokens=9", "lora.rank=4", *AS_IS]
+    config = load_config("relift", overrides=[f"model.path={tiny_folder}", *sets])
+    found = dry_run(config, gpus=1, gpu_gib=8)
+    learner = Learner(
+        tiny_model(tied=False), {name: OptimizerSpec(lr=1e-3) for name in ("rl", "sft")}, lora=LoraSpec(4, 8.0, "base")
+    )
+    learner.forward_backward(Update(UpdateKind.sft, "sft", (component("c", some_sequences(4), sft(), 9.0),)))
+    gradient = sum(p.grad.nbytes for p in learner.model.parameters() if p.grad is not None)
+    learner.optim_step("sft")
+    tensors, _ = learner.state_dict()
+    adapter = sum(t.nbytes for n, t in tensors.items() if n.startswith("model/"))
+    whole = sum(p.nbytes for p in learner.model.parameters())
+    assert of_part(found, "adapter") == of_part(found, "gradient") == gradient == adapter
+    assert of_part(found, "weights") + adapter == whole
+    moments = sum(t.nbytes for n, t in tensors.items() if n.startswith("optimizer/sft/"))
+    assert of_part(found, "moments of sft") == of_part(found, "moments of rl") == moments == 2 * adapter
+    plain = dry_run(
+        load_config("relift", overrides=[f"model.path={tiny_folder}", *sets[:-3], *AS_IS]), gpus=1, gpu_gib=8
+    )
+    assert of_part(plain, "weights") == of_part(found, "weights")
+    half = load_config("relift", overrides=[f"model.path={tiny_folder}", *sets[1:], "model.dtype=bfloat16"])
+    parts = dry_run(half, gpus=2, gpu_gib=8)
+    assert 4 * of_part(parts, "weights") == pytest.approx(of_part(found, "weights"), rel=0.05)
+    assert 2 * of_part(parts, "adapter") == pytest.approx(adapter, rel=0.05) and of_part(parts, "gathered gradient") > 0
+
+
+def test_activations_under_an_adapter_are_the_bytes_that_autograd_saves() -> None:
+    """Frozen matrices need no inputs of theirs for a gradient; what enters an adapter is kept all the same."""
+    pytest.importorskip("peft", reason="adapters are peft's: pip install 'relift[lora]'")
+    spec = LoraSpec(4, 8.0, "base", targets=("q_proj",))
+    model = tiny_model().eval()
+    model.set_attn_implementation(NAME)
+    Adapter(model, spec)
+    real, whole = count_saved(model, n_tokens=N_TOKENS), kept_by(model.config, dtype=torch.float32, n_tokens=N_TOKENS)
+    assert kept_by(model.config, dtype=torch.float32, n_tokens=N_TOKENS, lora=spec) == real
+    assert real.whole < whole.whole
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

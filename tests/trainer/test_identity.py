@@ -34,7 +34,7 @@ OTHER: dict[str, Any] = {
     "prefix.place": "prompt", "prefix.questions": "waiting",
     "prefix.attempts": 3, "prefix.low": 0.1, "prefix.high": 0.9,
     "model.path": "n", "model.revision": "main", "model.dtype": "bfloat16", "model.device": "cpu",
-    "model.compute": "float32",
+    "model.compute": "float32", "lora.rank": 4, "lora.alpha": 3.0, "lora.targets": ("q_proj",),
     "model.max_positions": 32768, "model.rope_theta": 1e6, "data.answer_kind": "exact", "data.system": "x",
     "rollout.stop_tokens": ("x",),
     "data.questions": "b.jsonl", "data.demonstrations": "d.jsonl", "data.columns": {"answer": "gold"},

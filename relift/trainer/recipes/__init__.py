@@ -110,6 +110,7 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
             f"under recipe {recipe.name}: set it to 2 at least"
         )
     require_rewards(config, recipe)
+    require_online(config, recipe)
     use = recipe.method.demonstrations
     if use is Demonstrations.stream and recipe.rl and config.sft.phase_steps == 0:
         raise InputError(f"sft.phase_steps: recipe {recipe.name} needs at least one fine-tuning step before RL")
@@ -135,6 +136,25 @@ def require_agreement(config: Config, recipe: Recipe) -> None:
                 f"sft.optimizer.schedule = {optimizer.schedule}: how many fine-tuning steps there will be is not known "
                 'before the run: set sft.optimizer.over = "run", or sft.optimizer.total_steps'
             )
+
+
+def require_online(config: Config, recipe: Recipe) -> None:
+    """Refuse a source of demonstrations that the recipe has no use for, and prompts that are no turn."""
+    online = config.teacher.online
+    if online.source == "none":
+        return
+    if recipe.method.demonstrations is not Demonstrations.buffered:
+        able = [name for name, method in RECIPES.items() if method.demonstrations is Demonstrations.buffered]
+        raise InputError(
+            f'teacher.online.source = "{online.source}": recipe {recipe.name} has no demonstrations that wait for '
+            f"their question: take {' or '.join(able)}, or leave it out"
+        )
+    known = online.prompt in ("chat", "boxed") or online.prompt.startswith("file:")
+    if online.source == "server" and not known:
+        raise InputError(
+            f'teacher.online.prompt = "{online.prompt}": a server is asked in turns: take chat, boxed or file:PATH'
+            f"{hint(online.prompt, ('chat', 'boxed'))}"
+        )
 
 
 def require_rewards(config: Config, recipe: Recipe) -> None:
