@@ -107,50 +107,7 @@ def verifiers(folder: Path, _: str) -> None:
     (place / "stream.jsonl").write_text("".join(lines))
 
 
-def verl(folder: Path, model: str) -> None:
-    """Write rollouts of a step and validations of two with the trainer's own writer; nothing trains without a GPU."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    import numpy as np
-    import torch
-    from transformers import AutoTokenizer
-    from verl import DataProto
-    from verl.trainer.ppo.ray_trainer import RayPPOTrainer
-
-    trainer: Any = object.__new__(RayPPOTrainer)
-    trainer.tokenizer = AutoTokenizer.from_pretrained(model)
-    trainer._dump_executor, trainer._dump_futures = ThreadPoolExecutor(1), []
-    asked = [(p, gold, f"so \\boxed{{{said}}}") for p, gold in QUESTIONS for said in (gold, "8")]
-
-    def ids(texts: list[str]) -> torch.Tensor:
-        rows = [trainer.tokenizer(text)["input_ids"] for text in texts]
-        longest = max(map(len, rows))
-        assert {len(row) for row in rows} == {longest}, "of one length: nothing is padded here"
-        return torch.tensor(rows)
-
-    right = [float(gold in text) for _, gold, text in asked]
-    scores = torch.zeros(len(asked), 2)
-    scores[:, -1] = torch.tensor(right)  # a reward stands at the last token
-    golds = np.array([{"ground_truth": gold} for _, gold, _ in asked], dtype=object)
-    prompts, responses = ids([p for p, _, _ in asked]), ids([text for _, _, text in asked])
-    batch = DataProto.from_dict(
-        tensors={"prompts": prompts, "responses": responses, "token_level_scores": scores},
-        non_tensors={"reward_model": golds},
-    )
-    for step in (0, 1):
-        trainer.global_steps = step
-        if step:
-            trainer._log_rollout_data(batch, {"acc": np.array(right)}, {}, str(folder / "out" / "rollouts"))
-        trainer._dump_generations(
-            inputs=[p for p, _, _ in asked], outputs=[text for _, _, text in asked], gts=[gold for _, gold, _ in asked],
-            scores=right, reward_extra_infos_dict={"reward": right}, dump_path=str(folder / "out" / "val"),
-        )  # fmt: skip
-    trainer._dump_executor.shutdown(wait=True)
-    for future in trainer._dump_futures:
-        future.result()
-
-
-MAKERS = {"verl": verl, "lm-eval": lm_eval, "inspect": inspect, "trl": trl, "prime-rl": verifiers}
+MAKERS = {"lm-eval": lm_eval, "inspect": inspect, "trl": trl, "prime-rl": verifiers}
 
 if __name__ == "__main__":
     MAKERS[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])

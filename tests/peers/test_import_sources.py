@@ -1,8 +1,7 @@
 """Sources made by the projects themselves become runs that pass `relift check`.
 
 Each project lives in an environment of its own, named by a variable (docs/importers.md): RELIFT_LM_EVAL_PYTHON,
-RELIFT_INSPECT_PYTHON, RELIFT_TRL_PYTHON, RELIFT_VERIFIERS_PYTHON, RELIFT_VERL_PYTHON. Logs of
-Inspect are read where inspect_ai is.
+RELIFT_INSPECT_PYTHON, RELIFT_TRL_PYTHON, RELIFT_VERIFIERS_PYTHON. Logs of Inspect are read where inspect_ai is.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALL
         ("inspect", "RELIFT_INSPECT_PYTHON", "out", 6),
         ("trl", "RELIFT_TRL_PYTHON", "out", 16),  # 2 steps x a batch of 8
         ("prime-rl", "RELIFT_VERIFIERS_PYTHON", "out", 12),  # 3 questions, 4 batches
-        ("verl", "RELIFT_VERL_PYTHON", "out/rollouts", 6 + 2 * 6),  # rollouts of a step, validations of two
     ],
 )
 def test_a_source_of_the_project_is_a_sound_run(
@@ -49,9 +47,8 @@ def test_a_source_of_the_project_is_a_sound_run(
     [place] = tmp_path.glob(source)
     reader = python if kind == "inspect" else sys.executable
     environment["PYTHONPATH"] = str(ROOT)
-    more = ["--validation", str(tmp_path / "out" / "val")] if kind == "verl" else []
     done = subprocess.run(
-        [reader, "-m", "relift.cli", "import", kind, str(place), "--into", str(tmp_path / "run"), *more],
+        [reader, "-m", "relift.cli", "import", kind, str(place), "--into", str(tmp_path / "run")],
         capture_output=True, text=True, env=environment, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
