@@ -129,7 +129,7 @@ def measure_training(folder: Path, model: str, *, steps: int) -> dict[str, Any]:
         lengths.extend(len(ids) for ids in columns["completion_ids"])
         return rewards
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         """Time every step, generation and update."""
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
