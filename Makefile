@@ -80,7 +80,8 @@ fault: $(INSTALLED)
 # The long suites at their full numbers, and the generated inputs at 300 a kind and seed (docs/reliability.md).
 fault-long: $(INSTALLED)
 	RELIFT_LONG=$(SHARE) $(PYTEST) -n $(WORKERS) -m 'fault or slow' -rs \
-	  tests/store tests/resume tests/generated tests/grading tests/evaluate tests/engines/test_openai.py tests/cli
+	  tests/store tests/resume tests/generated tests/grading tests/evaluate tests/engines/test_openai.py tests/cli \
+	  tests/peers/test_trl_record.py
 
 # Needs Chromium: the variable CHROMIUM, or chromium in PATH.
 test-browser: $(INSTALLED)

@@ -19,7 +19,7 @@ from relift.analysis.report.loaded import Loaded
 from relift.analysis.runs.counts import read_counts
 from relift.analysis.runs.methods import read_methods
 from relift.analysis.runs.read import open_runs, read_demo_events, read_trajectories
-from relift.analysis.training.alerts import find_alerts, last_health
+from relift.analysis.training.alerts import checks_made, find_alerts, last_health
 from relift.analysis.training.demos import buffer_health
 from relift.analysis.training.dynamics import training_dynamics
 from relift.dashboards.cubes import is_large, spaced_steps
@@ -122,14 +122,20 @@ def reach_accuracy(choice: Choice) -> Ready | Unavailable:
 
 
 def alerts(loaded: Loaded) -> pd.DataFrame:
-    """Find what asks for a look (of `find_alerts`) in what the runs have: each part alone can be missing."""
+    """List each run's checks that there is something to go by for, with what they found: `sentence`, null for nothing.
+
+    One row per run and kind, of `checks_made` and `find_alerts`.
+    """
     dynamics, buffer = pd.DataFrame(columns=["run_id", "run", "step"]), None
-    if len(loaded.updates):
+    if len(loaded.updates) or len(loaded.rollouts):  # a recorded run has rollouts alone
         dynamics = training_dynamics(loaded.updates, loaded.rollouts)
     events = read_demo_events(list(loaded.paths))
     if len(events):
         buffer = buffer_health(events)
-    return find_alerts(dynamics, health=_last_health(loaded), buffer=buffer)
+    health = _last_health(loaded)
+    found = find_alerts(dynamics, health=health, buffer=buffer)
+    made = checks_made(dynamics, health=health, buffer=buffer)
+    return made.merge(found, on=["run_id", "run", "kind"], how="outer")
 
 
 def _last_health(loaded: Loaded) -> pd.DataFrame | None:

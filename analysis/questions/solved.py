@@ -87,6 +87,8 @@ def _solved_once(trajectories: pd.DataFrame, base_id: str, step: int | None, con
         frame["null_set"] = null_Q
         frame["epsilon"] = 1 - 0.05 ** (1 / np.maximum(n, 1))
         frames.append(frame)
+    if not frames:
+        raise InputError("the control is the only run with a probe after step 0: nothing to compare with it")
     return pd.concat(frames, ignore_index=True).assign(rule="at least once")
 
 

@@ -197,7 +197,7 @@ def _cost(loaded: LoadedRuns) -> pd.DataFrame:
 def alerts_of(loaded: LoadedRuns) -> pd.DataFrame:
     """Find what asks for a look (of `find_alerts`), in what the runs have: each part alone can be missing."""
     curves, buffer = pd.DataFrame(columns=["run_id", "run", "step"]), None
-    if len(loaded.updates):
+    if len(loaded.updates) or len(loaded.rollouts):  # a recorded run has rollouts alone
         curves = dynamics.training_dynamics(loaded.updates, loaded.rollouts)
     try:
         buffer = demos.buffer_health(loaded.demo_events)

@@ -45,7 +45,7 @@ def cautions(runs: Sequence[Path]) -> list[str]:
     for reader in readers:
         if reader.run.lacks:
             source = reader.run.imported_from or "its source"
-            found.append(f"{label_of(reader)} was imported from {source}, which lacks: {'; '.join(reader.run.lacks)}.")
+            found.append(f"{label_of(reader)} comes from {source}, which does not tell: {'; '.join(reader.run.lacks)}.")
     if unfinished:
         found.append(f"Not finished: {', '.join(unfinished)}; figures show the steps that are committed.")
     return found

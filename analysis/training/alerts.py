@@ -50,6 +50,33 @@ def find_alerts(
     return pd.DataFrame(rows, columns=ALERT_COLUMNS)
 
 
+def checks_made(
+    dynamics: pd.DataFrame, *, health: pd.DataFrame | None = None, buffer: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """List the checks that there is something to go by for, found or not: one row per run and kind, run_id, run, kind.
+
+    The arguments are those of `find_alerts`. A recorded or imported run has no updates, so nothing tells whether one
+    was skipped; that is no check passed.
+    """
+    rows: list[tuple[str, str, Kind]] = []
+    for (run_id, run), one in dynamics.groupby(["run_id", "run"], sort=False):
+        rolled = one[one["tokens"].notna()]
+        updates = one[["n_rl", "n_sft", "n_mixed", "n_skipped"]].to_numpy().any()
+        has: dict[Kind, bool] = {
+            "spiral": len(rolled) >= LEAST_STEPS,
+            "entropy": int(rolled["entropy"].notna().sum()) >= LEAST_STEPS,
+            "skipped updates": bool(updates),
+            "sampler": bool(one["sampler_gap"].notna().any()),
+        }
+        rows += [(str(run_id), str(run), kind) for kind, there in has.items() if there]
+    for (run_id, run), one in () if buffer is None else buffer.groupby(["run_id", "run"], sort=False):
+        if one["n_enqueued"].any():
+            rows.append((str(run_id), str(run), "dry buffer"))
+    for found in [] if health is None else health.to_dict("records"):
+        rows += [(found["run_id"], found["run"], kind) for kind in ("grader", "truncation") if found["n_attempts"]]
+    return pd.DataFrame(rows, columns=["run_id", "run", "kind"])
+
+
 def _of_training(one: pd.DataFrame) -> list[tuple[Kind, str]]:
     found: list[tuple[Kind, str]] = []
     skipped = int(one["n_skipped"].sum())

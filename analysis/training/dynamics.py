@@ -199,7 +199,7 @@ def throughput(checkpoints: pd.DataFrame) -> pd.DataFrame:
         since[name] = rows[name].astype(float) - grouped[name].shift().astype(float)
     since = since.dropna(subset="step_before").reset_index(drop=True)
     if since.empty:
-        raise InputError("no run has two checkpoints: nothing tells how fast it went")
+        raise InputError("no run has a record of two checkpoints: nothing tells how fast it went")
     since["step_before"] = since["step_before"].astype("int64")
     seconds = since["wall_seconds"]
     since["generated_per_second"] = stats.rate(since["generated_tokens"], seconds)
@@ -209,10 +209,10 @@ def throughput(checkpoints: pd.DataFrame) -> pd.DataFrame:
 
 
 def _data(loaded: LoadedRuns) -> pd.DataFrame:
-    if loaded.updates.empty:
-        raise InputError("no run has made an update: there are no training curves")
+    if loaded.updates.empty and loaded.rollouts.empty:
+        raise InputError("no run has updates or rollouts: there are no training curves")
     frames = [loaded.rollouts]
-    trained = loaded.updates["run_id"].astype(object).unique()
+    trained = pd.concat([loaded.updates["run_id"], loaded.rollouts["run_id"]]).astype(object).unique()
     for name in ("probes", "trajectories"):  # questions that all runs share, so that their levels can be compared
         try:
             probes: pd.DataFrame = getattr(loaded, name)

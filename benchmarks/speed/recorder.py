@@ -1,11 +1,15 @@
 """Measure what `relift.integrations.trl.record` adds to a training step: a batch of rollouts, recorded or not.
 
 Run:  python -m relift.benchmarks.speed.recorder --out FILE [--steps 30]
+      python -m relift.benchmarks.speed.recorder --out FILE --step MODEL --steps 4    (an environment with TRL)
 
 A reward function that costs nothing is called as TRL calls it, wrapped and plain in turn, and the difference is the
 recorder's: reading the batch, verdicts, files, syncs, the commit. Cases: 16 questions x 8 answers of about 30, 500 and
 2,000 tokens (4 characters each), every question new, which is the dearest: the table of questions grows with each step.
 Times are of a call, wall and processor; files lie in --folder (default: a temporary one).
+
+With `--step MODEL` the call is inside a real step of TRL's GRPOTrainer on a CPU: 16 completions of up to 128 tokens by
+the checkpoint MODEL, recorded, and the seconds spent in the recorder are set against the seconds of the step.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from relift.store import check_run
 
 QUESTIONS, ATTEMPTS = 16, 8
 CASES = {"30 tokens": 30, "500 tokens": 500, "2000 tokens": 2000}
+STEP_COMPLETIONS, STEP_TOKENS = 16, 128  # of a real step
 SENTENCE = "so we add the two and carry one, which gives the next digit; "
 
 
@@ -102,22 +107,92 @@ def measure(folder: Path, tokens: int, *, steps: int) -> dict[str, Any]:
     }
 
 
+def measure_training(folder: Path, model: str, *, steps: int) -> dict[str, Any]:
+    """Train with TRL, recorded; seconds in the recorder and of the whole step, the first one (imports) left out."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    recorded = record(reward, folder / "run", strict=True)
+    spent: list[tuple[float, float]] = []  # wall and processor seconds of each call
+    whole: list[tuple[float, float]] = []  # of each step
+    lengths: list[int] = []
+    began = [(0.0, 0.0)]
+
+    def now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
+
+    def timed(**columns: Any) -> Any:
+        start = now()
+        rewards = recorded(**columns)
+        spent.append(_since(start, now()))
+        lengths.extend(len(ids) for ids in columns["completion_ids"])
+        return rewards
+
+    class Clock(TrainerCallback):
+        """Time every step, generation and update."""
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            began[0] = now()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            whole.append(_since(began[0], now()))
+
+    GRPOTrainer(
+        model=model,
+        args=GRPOConfig(
+            output_dir=str(folder / "trl"), max_steps=steps, per_device_train_batch_size=STEP_COMPLETIONS,
+            num_generations=8, max_completion_length=STEP_TOKENS, learning_rate=1e-6, save_strategy="no", bf16=False,
+            use_cpu=True, report_to=[], disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_list(
+            [{"prompt": f"Question {i}: what is {i} plus {i}?", "answer": str(2 * i)} for i in range(100, 164)]
+        ),
+        reward_funcs=timed,
+        callbacks=[Clock()],
+    ).train()  # fmt: skip
+    shares = [100 * inside[0] / step[0] for inside, step in zip(spent[1:], whole[1:], strict=True)]
+    return {
+        "model": Path(model).name,
+        "completions": STEP_COMPLETIONS,
+        "mean_tokens": statistics.mean(lengths),
+        "step_seconds": [step[0] for step in whole],
+        "recorder_seconds": [inside[0] for inside in spent],
+        "step_cpu_seconds": [step[1] for step in whole],
+        "recorder_cpu_seconds": [inside[1] for inside in spent],
+        "median_percent_of_a_step": statistics.median(shares),
+        "largest_percent_of_a_step": max(shares),
+        "sound": check_run(folder / "run").ok,
+    }
+
+
+def _since(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
+    return end[0] - start[0], end[1] - start[1]
+
+
 def main() -> None:
     """Measure every case and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--step", metavar="MODEL", help="measure inside a training step of TRL with this checkpoint")
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for case, tokens in CASES.items():
-            results[case] = measure(Path(folder) / f"run-{tokens}", tokens, steps=options.steps)
+        if options.step is not None:
+            results["training step"] = measure_training(Path(folder), options.step, steps=options.steps)
+        else:
+            for case, tokens in CASES.items():
+                results[case] = measure(Path(folder) / f"run-{tokens}", tokens, steps=options.steps)
     load = Path("/proc/loadavg")
+    more = "" if options.step is None else f" --step {Path(options.step).name}"
     write_result(
         {
-            "what": "what recording adds to a call of a reward function, median over steps",
-            "command": f"python -m relift.benchmarks.speed.recorder --steps {options.steps}",
+            "what": "what recording adds to a call of a reward function, median over steps"
+            if options.step is None
+            else "seconds in the recorder beside the seconds of a step of TRL's GRPOTrainer",
+            "command": f"python -m relift.benchmarks.speed.recorder --steps {options.steps}{more}",
             "results": results,
             "versions": versions(),
             "hardware": {"cpu": cpu_name()},

@@ -101,14 +101,17 @@ def _alerts(choice: Choice) -> None:
     if isinstance(made, Unavailable):
         st.caption(f"Checks were not made: {plain(made.reason)}.")
     else:
-        failed = set(made.frame["kind"])
-        passed = [kind for kind in KINDS_OF_ALERT if kind not in failed]
+        found = made.frame[made.frame["sentence"].notna()]
+        checked = [kind for kind in KINDS_OF_ALERT if (made.frame["kind"] == kind).any()]
+        unchecked = [kind for kind in KINDS_OF_ALERT if kind not in checked]
+        passed = [kind for kind in checked if not (found["kind"] == kind).any()]
+        nothing = f" Not checked, for want of what they go by: {', '.join(unchecked)}." if unchecked else ""
         st.caption(
-            f":material/health_and_safety: {len(passed)} of {len(KINDS_OF_ALERT)} checks passed in every run: "
-            f"{', '.join(passed)}.", help="Their limits stand in docs/dashboard.md. Runs without rollouts pass those "
-            "of training.",
+            f":material/health_and_safety: {len(passed)} of {len(checked)} checks passed in every run: "
+            f"{', '.join(passed) or 'none'}.{nothing}", help="Their limits stand in docs/dashboard.md. A check is made "
+            "in the runs that recorded what it goes by.",
         )  # fmt: skip
-        for row in made.frame.to_dict("records"):
+        for row in found.to_dict("records"):
             st.warning(f"**{plain(row['run'])}**, {row['kind']}: {plain(row['sentence'])}", icon=":material/search:")
             if row["kind"] == "truncation":
                 link("attempts", "Read them", icon=":material/arrow_forward:", of=[row["run"]], sign=["cut off"])

@@ -135,7 +135,7 @@ def _metric(made: Ready, name: str) -> dict[str, Any]:
 
 def _all_updates(loaded: Loaded) -> pd.DataFrame:
     if loaded.updates.empty:
-        raise InputError("no run has made an update")
+        raise InputError("no run has an update: none was made, or its trainer's updates were not recorded")
     return loaded.updates.astype({"run_id": object, "run": object, "kind": object, "optimizer": object})
 
 

@@ -248,6 +248,7 @@ def _learned(phase: Phase, losses: list[float]) -> bool:
 def _save(model: Any, folder: Path, *, spec: BaseSpec, facts: dict[str, Any]) -> None:
     from safetensors.torch import save_file
 
+    model.config.architectures = [type(model).__name__]  # by it other programs find the class for a path
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     weights = {name: w.contiguous() for name, w in model.state_dict().items() if name != "lm_head.weight"}  # tied

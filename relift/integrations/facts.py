@@ -23,6 +23,12 @@ _NOT_LEARNT = frozenset(
     "vllm_server_host vllm_server_port vllm_group_port".split()
 )
 
+# What no recorded run holds, and what is weaker for it.
+_LACKS = (
+    "updates, checkpoints and demonstrations: nothing is shown of gradients, cost, speed and fine-tuning",
+    "seeds and log-probabilities of rollouts: they cannot be sampled again",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -65,6 +71,7 @@ class Facts:
             engine={"name": self.made_by} if self.made_by else {},
             versions={**versions(), **self.versions},
             imported_from=self.made_by or "another trainer",
+            lacks=_LACKS,
             n_parameters=self.n_parameters,
         )
 

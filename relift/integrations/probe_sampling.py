@@ -75,14 +75,19 @@ def sample_by_generate(
     attempts: int,
     seed: int,
 ) -> list[Drawn]:
-    """Sample with the model's own `generate`: `attempts` answers to each prompt. The seed is one for all of them."""
+    """Sample with the model's own `generate`: `attempts` answers to each prompt. The seed is one for all of them.
+
+    Nothing of the model's own generation settings (a penalty of repetition, say) plays a part.
+    """
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     greedy = sampling.temperature == 0
-    options = {} if greedy else {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    options: dict[str, Any] = {}
+    if not greedy:
+        top_k = 0 if sampling.top_k < 0 else sampling.top_k
+        options = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": top_k}
     config = transformers.GenerationConfig(
         max_new_tokens=sampling.max_tokens,
         do_sample=not greedy,
-        top_k=0 if sampling.top_k < 0 else sampling.top_k,
         eos_token_id=list(sampling.stop_token_ids),
         pad_token_id=pad,
         **options,
@@ -99,9 +104,20 @@ def sample_by_generate(
         for n, ids in enumerate(part):  # padded on the left: all answers begin at one place
             ids_NT[n, longest - len(ids) :] = torch.tensor(ids, device=device)
             mask_NT[n, longest - len(ids) :] = 1
-        out_NT = model.generate(input_ids=ids_NT, attention_mask=mask_NT, generation_config=config)
+        with _settings(model, config):
+            out_NT = model.generate(input_ids=ids_NT, attention_mask=mask_NT)
         found += [_drawn(out_T[longest:].tolist(), sampling, tokenizer) for out_T in out_NT]
     return found
+
+
+@contextlib.contextmanager
+def _settings(model: Any, config: transformers.GenerationConfig) -> Iterator[None]:
+    """Lend the model these generation settings: those handed to `generate` are filled up with the model's own."""
+    own, model.generation_config = model.generation_config, config
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _drawn(token_ids: list[int], sampling: Sampling, tokenizer: Any) -> Drawn:

@@ -106,7 +106,8 @@ def write_model(model: Any, tokenizer: Any, folder: Path, weights: dict[str, tor
 def write_config(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write what a transformers checkpoint has beside its weights, as save_pretrained does."""
     described = copy.deepcopy(model.config)
-    described.architectures, described.dtype = [type(model).__name__], model.dtype
+    name = type(model).__name__.removeprefix("FSDP")  # a sharded model's class is called FSDPLlamaForCausalLM
+    described.architectures, described.dtype = [name], model.dtype
     described.save_pretrained(folder)
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.save_pretrained(folder)

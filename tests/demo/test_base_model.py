@@ -46,6 +46,7 @@ def test_it_is_a_checkpoint_that_transformers_loads(made: tuple[Path, list[float
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "base.json",
     }  # fmt: skip
+    assert json.loads((folder / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]  # TRL asks by path
     facts = json.loads((folder / "base.json").read_text())
     # 20 steps: .24, .305, .13, .11 of them rounded, and the rest; the first three had an aim and missed it
     assert [x["steps"] for x in facts["lessons"]] == [5, 6, 3, 2, 4]

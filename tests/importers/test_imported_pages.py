@@ -1,8 +1,9 @@
-"""An imported run of each kind stands in the dashboard and in a report, and both say what its source lacks."""
+"""Imported and recorded runs stand in the dashboard and in a report, and both say what their source lacks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from relift.analysis import cautions
 from relift.analysis.report.page import write_report
 from relift.grading import Grader
 from relift.importers.kinds import import_source
+from relift.integrations.recorder import Recorder
 from relift.store import check_run
 from tests.dashboards.app import open_page, text_of
 from tests.importers import sources
@@ -36,17 +38,35 @@ def test_every_page_opens(kind: str, runs: dict[str, Path], monkeypatch: pytest.
         app = open_page(monkeypatch, page, [runs[kind]], seconds=120)
         assert not app.exception, f"{page}: {app.exception[0].value}"
         if page == "overview":
-            assert "which lacks: " in text_of(app)
+            assert "which does not tell: " in text_of(app)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_report_says_what_is_weaker(kind: str, runs: dict[str, Path], tmp_path: Path) -> None:
     assert check_run(runs[kind]).problems == []
     [caution] = cautions([runs[kind]])
-    assert "which lacks: " in caution and "seeds" in caution
+    assert "which does not tell: " in caution and "seeds" in caution
     out = tmp_path / "report.html"
     write_report([runs[kind]], out, resamples=20)
-    assert "which lacks: " in out.read_text(encoding="utf-8")
+    assert "which does not tell: " in out.read_text(encoding="utf-8")
+
+
+def test_a_recorded_run_shows_its_curves_and_claims_no_check_it_cannot_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path / "mine", strict=True)
+    lists: dict[str, Any] = {"rewards": [1, 0], "n_tokens": [2, 2], "truncated": [False, False]}
+    for draw in (0, 1):
+        recorder.probe(0, ["1+1?", "2+3?"], ["2", "4"], draw=draw, **lists)
+    for step in range(1, 8):
+        recorder.rollouts(step, ["1+1?", "1+1?"], ["2", "3"], **lists)
+    recorder.probe(7, ["1+1?", "2+3?"], ["2", "4"], **lists)
+    recorder.finish()
+    shown = {page: text_of(open_page(monkeypatch, page, [tmp_path / "mine"], seconds=120)) for page in PAGES}
+    assert "which does not tell: updates" in shown["overview"]
+    assert "3 of 3 checks passed in every run: spiral, grader, truncation. Not checked" in shown["overview"]
+    assert "no training curves" not in shown["dynamics"]  # of the rollouts, which are there
+    assert "updates were not recorded" in shown["training"]
 
 
 def test_lengths_that_are_not_known_are_in_no_figure(runs: dict[str, Path]) -> None:

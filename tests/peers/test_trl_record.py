@@ -24,11 +24,12 @@ from relift.demo.base_model import BaseSpec, new_model
 from relift.schema import RunStatus
 from relift.store import RunReader, check_run
 from tests.integrations.fake_trl import Trainer, accuracy, batch_of
+from tests.sizes import tries
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("RELIFT_TRL_PYTHON", ROOT / ".venv-trl/bin/python"))
 pytestmark = pytest.mark.peers
-KILLS = 12
+KILLS = tries(6, 20)  # 20: make fault-long
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +206,20 @@ def test_the_example_of_the_audit_page(base: Path, tmp_path: Path) -> None:
     lines = [line for line in done.stdout.splitlines() if ", expansion: " in line]
     assert [line.partition(",")[0] for line in lines] == ["grpo-1", "grpo-2"] and "by the control" in lines[0]
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+    hard = [sys.executable, "-m", "relift.cli", "export-questions", runs[0], "--origin", "rollout", "--select"]
+    given = [sys.executable, str(ROOT / "docs" / "audit_relift.py"), "hard.jsonl", "grpo-1-trl/checkpoint-2"]
+    relift = [sys.executable, "-m", "relift.cli", "train", "hard/relift.toml", "--out", "hard-relift"]
+    for words in (
+        [*hard, "all wrong", "--out", "hard.jsonl"],
+        [*given, "--out", "hard", "--steps", "2", "--questions", "12"],
+        [*relift, "--set", "rollout.questions_per_step=2", "--set", "sft.batch=2"],
+    ):
+        done = subprocess.run(words, env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+    after = RunReader(tmp_path / "hard-relift")
+    assert after.steps("attempts", origin="probe") == [0, 1, 2] and check_run(tmp_path / "hard-relift").problems == []
+    assert set(after.read("updates")["kind"].astype(str)) >= {"sft"}  # the all-wrong ones were trained on
 
 
 @pytest.mark.fault

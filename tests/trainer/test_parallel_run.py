@@ -239,6 +239,7 @@ def test_each_process_writes_its_share_of_a_checkpoint(one: Path, two: Path) -> 
     assert max(sizes) < 0.6 * sum(sizes)  # the largest tensor of so small a model is a tenth of it
     for name in ("config.json", "generation_config.json", "tokenizer.json"):
         assert (two / step / name).read_bytes() == (one / step / name).read_bytes(), name
+    assert json.loads((two / step / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
     loaded, alone = (AutoModelForCausalLM.from_pretrained(run / step).state_dict() for run in (two, one))
     assert loaded.keys() == alone.keys()
     for name, tensor in loaded.items():

@@ -24,6 +24,12 @@ def test_sets_beside_those_of_chance() -> None:
     assert found[["n_correct_base", "n_correct_run"]].to_numpy().tolist() == [[0, 0], [0, 4], [3, 0], [3, 8], [5, 8]]
 
 
+def test_a_control_alone_is_a_refusal() -> None:
+    """The frozen copy's own report: it is the base and the control, and no run is left."""
+    with pytest.raises(InputError, match="the control is the only run"):
+        solved_sets(BOTH, base="base", control="rl")
+
+
 def test_the_four_ratios_by_hand() -> None:
     row = support(solved_sets(BOTH, base="base")).iloc[0]
     # P 2, E 1, S 1: srr 2/3, ndr 1/3, nscr 0, sds 2 (2/3)(1/3) / 1 = 4/9

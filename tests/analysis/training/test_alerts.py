@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from relift.analysis import find_alerts, last_health
+from relift.analysis.training.alerts import checks_made
 from tests.analysis.frames import trajectories
 
 
@@ -68,3 +69,14 @@ def test_grader_and_truncation_have_limits() -> None:
     found = find_alerts(none, health=health)
     assert _kinds(found) == ["grader", "truncation"] and "1 of 16" in found["sentence"].iloc[0]
     assert _kinds(find_alerts(none, health=health.assign(n_undecided=0, n_truncated=1))) == []  # 6 % cut off
+
+
+def test_a_check_without_anything_to_go_by_is_not_made() -> None:
+    none = [float("nan")] * 6
+    health = pd.DataFrame({"run_id": ["r"], "run": "rl", "n_attempts": [8], "n_undecided": [0], "n_truncated": [0]})
+    updates = {"n_rl": [1] * 6, "n_sft": [0] * 6, "n_mixed": [0] * 6}
+    whole = checks_made(_dynamics(**updates), health=health)
+    assert _kinds(whole) == ["spiral", "entropy", "skipped updates", "sampler", "grader", "truncation"]
+    recorded = _dynamics(**{name: [0] * 6 for name in updates}, entropy=none, sampler_gap=none, effective_share=none)
+    assert _kinds(checks_made(recorded, health=health)) == ["spiral", "grader", "truncation"]
+    assert _kinds(checks_made(recorded.head(5))) == []  # too few steps to tell
