@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -69,11 +70,16 @@ def eval_(
     commit_answers: Annotated[int, typer.Option(min=1, help="commit after this many answers")] = 1024,
     commit_seconds: Annotated[float, typer.Option(min=0.0, help="commit after this many seconds at the latest")] = 30.0,
     quiet: Quiet = False,  # noqa: FBT002
+    from_: Annotated[str | None, typer.Option("--from", metavar="KIND", hidden=True)] = None,
 ) -> None:
     """Score models on benchmarks, with intervals.
 
     The same command again continues.
     """
+    if from_ is not None:
+        source, into = (models or ["FOLDER"])[0], out or "RUN"
+        command = shlex.join(("relift", "import", from_, source, "--into", str(into)))
+        raise InputError(f"--from {from_}: answers that are there are read by `{command}` (docs/importers.md)")
     if list_:
         from relift.benchmarks.listing import list_benchmarks, render_list
 

@@ -43,6 +43,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("-b", "arith_sequence", "--max-tokens", "1000"): (
         "arith_sequence: prompt + 1000 tokens exceed the model's 256 in 100 of 100; use --max-tokens 2",),
     ("-b", "aime24", "--data", "nowhere"): ("aime24: nowhere",),
+    ("--from", "lm-eval"): ("--from lm-eval: answers that are there are read by `relift import lm-eval ",),
 }  # fmt: skip
 
 
