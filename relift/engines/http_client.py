@@ -19,6 +19,7 @@ from relift.errors import InputError
 
 LARGEST_BODY = 64 * 2**20  # bytes
 CONNECT_SECONDS = 15.0
+DROPPED_SECONDS = 2.0  # a connection that is lost sooner was none
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")  # what may be shown: other names may be keys
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -103,6 +104,7 @@ class HttpClient:
         """Get the body of a reply with status 200. Raises Retryable or Rejected; never lasts longer than `seconds`,
         slow servers that send a byte now and then included."""
         assert self._client is not None
+        begin = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(seconds):
                 async with self._client.stream(method, self._base_url + path, json=body) as response:
@@ -115,7 +117,9 @@ class HttpClient:
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise Retryable(f"cannot connect: {self._words(error)}", connected=False) from None
         except httpx2.TransportError as error:
-            raise Retryable(f"connection lost: {self._words(error)}", paid=True) from None
+            # a proxy before a server that is gone takes each connection and drops it; a server that answers takes longer
+            there = asyncio.get_running_loop().time() - begin > DROPPED_SECONDS
+            raise Retryable(f"connection lost: {self._words(error)}", paid=True, connected=there) from None
         except httpx2.HTTPError as error:
             raise Retryable(self._words(error), paid=True) from None
 

@@ -55,7 +55,7 @@ _NOT_TAKEN = (
 
 class Retryable(Exception):
     """Another try may help. `after`: seconds the server asked to wait. `paid`: an answer may have been charged.
-    `connected`: somebody answered there."""
+    `connected`: somebody was there: false where no connection was made, or it was dropped at once."""
 
     def __init__(self, reason: str, *, after: float | None = None, paid: bool = False, connected: bool = True) -> None:
         super().__init__(reason)

@@ -407,6 +407,18 @@ def test_a_server_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(got) == [0, 1, 2] and len(read_ledger(tmp_path / REQUESTS).replies) == 3
 
 
+def test_a_proxy_that_drops_every_connection_is_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections dropped at once count as none, for a while without any reply; between replies they are repeated."""
+    monkeypatch.setattr(openai_session, "GONE_SECONDS", 0.5)
+    options = {"ledger": tmp_path / REQUESTS, "concurrency": 2, "deadline_seconds": 60.0}
+    with FlakyServer(lambda seed: GOOD if seed < 3 else "resets", visits=1e9) as server:
+        with engine_for(server, **options) as engine, pytest.raises(ServerGone, match="3 of 20 asks were answered"):
+            list(engine.stream(asks_of(20), WARM))
+    assert len(read_ledger(tmp_path / REQUESTS).replies) == 3
+    with FlakyServer(lambda seed: "resets", visits=2) as server:
+        assert len(ask_all(server, asks_of(5))) == 5
+
+
 def test_tokens_that_the_server_does_not_count() -> None:
     with FlakyServer(body=lambda r: good_body(r, usage=None)) as server:
         with pytest.raises(ReliftError, match="does not say how many tokens .* --tokenizer"):
