@@ -28,6 +28,8 @@ NOT_RUN = {
         "needs files of others: tests/importers"
     ),
     r"python (train\.py|docs/audit_grpo\.py .*)": "needs TRL: make test-peers runs it at a small size",
+    r"python docs/audit_relift\.py .*": "needs a checkpoint of TRL: make test-peers runs it at a small size",
+    r"python docs/real-model/make_questions\.py .*": "tests/test_printed_commands.py runs it into another folder",
     r"relift report runs/(mine|grpo-1) .*": "needs these runs: make test-peers",
     r"relift dashboard .*": "serves until it is stopped: tests/dashboards start it",
     r"relift study .*": "takes minutes to hours: tests/study runs small ones",

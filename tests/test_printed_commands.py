@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 from relift.cli import app
 from tests.printed_commands import NOT_RUN, PrintedCommand, commands_in, printed_commands, replaced
+from tests.repository import ROOT
 
 COMMANDS = printed_commands()
 RELIFT = [command for command in COMMANDS if command.words[0] == "relift"]
@@ -126,3 +128,13 @@ def test_what_the_demo_prints_runs(demo: tuple[Path, str]) -> None:
     from relift.analysis import read_trajectories
 
     assert len(read_trajectories(line)) > 0
+
+
+def test_the_questions_of_the_walk_on_a_real_model(tmp_path: Path) -> None:
+    """As docs/real-model.md prints it: four files that share no question, each demonstration ending in its answer."""
+    script = ROOT / "docs" / "real-model" / "make_questions.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=60)
+    rows = [json.loads(line) for file in sorted(tmp_path.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    assert sorted(file.stem for file in tmp_path.glob("*.jsonl")) == ["dev", "probe", "train", "warmup"]
+    assert len({row["problem"] for row in rows}) == len(rows) == 168 + 64 + 128 + 48
+    assert all(row["demonstration"].endswith(f"The answer is {row['answer']}.") for row in rows)

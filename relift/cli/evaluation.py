@@ -70,7 +70,7 @@ def eval_(
     commit_answers: Annotated[int, typer.Option(min=1, help="commit after this many answers")] = 1024,
     commit_seconds: Annotated[float, typer.Option(min=0.0, help="commit after this many seconds at the latest")] = 30.0,
     quiet: Quiet = False,  # noqa: FBT002
-    from_: Annotated[str | None, typer.Option("--from", metavar="KIND", hidden=True)] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="KIND", hidden=True, help="see relift import")] = None,
 ) -> None:
     """Score models on benchmarks, with intervals.
 

@@ -39,7 +39,7 @@ def export(
         bool, typer.Option("--adapter", help="of a run with lora.rank: the adapter alone, for peft; else merged")
     ] = False,
 ) -> None:
-    """Copy a checkpoint out, with a model card, or merge several into one.
+    """Copy a checkpoint out with a model card, or merge several.
 
     It is a plain transformers checkpoint; the card has base, recipe, data, and the numbers of the record, or of what it
     was merged and how. An adapter is merged into its base, or copied as it is with --adapter.

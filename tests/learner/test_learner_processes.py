@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from relift.learner.learner import Learner
 from tests.learner.tiny import relative_difference, tiny_model
-from tests.learner.two_processes import SETTINGS, SPECS, train, work
+from tests.learner.two_processes import SETTINGS, specs_of, train, work
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +81,7 @@ def test_two_processes_are_one(tmp_path: Path, kind: str) -> None:
     if mixed:
         return
     # One process continues from the file of two.
-    learner = Learner(tiny_model(tied=kind != "untied"), SPECS, token_budget=60, **SETTINGS[kind])
+    learner = Learner(tiny_model(tied=kind != "untied"), specs_of(kind), token_budget=60, **SETTINGS[kind])
     learner.load_state_dict(load_file(two / "middle.safetensors"), rows_of(two)[2])
     train(learner, range(2, 4))
     assert relative_difference(learner.model_state_dict(), load_file(one / "end.safetensors")) < off

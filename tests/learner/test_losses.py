@@ -37,7 +37,7 @@ class FakeView:
     given = np.array([1, 1, 0, 0, 1, 1, 1, 0.0])
 
     def by_sequence_top(self, x: Any, among: Any, share: float) -> Any:
-        """Of 2 and of 3 given tokens, at a share of .2, the one with the largest value."""
+        """Choose the one with the largest value, of 2 and of 3 given tokens at a share of .2."""
         assert share == 0.2
         top = among & False
         for part in (slice(0, 2), slice(4, 7)):

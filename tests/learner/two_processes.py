@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ from relift.schema import UpdateKind
 from tests.learner.tiny import component, some_sequences, tiny_model
 
 SPECS = {"rl": OptimizerSpec(lr=1e-2, max_grad_norm=0.1), "sft": OptimizerSpec(lr=1e-2)}
+# AdamW divides a gradient by its own size. Of an adapter whose B began at 0, some gradients are rounding noise after the
+# first step, which a tiny eps makes into whole steps in either direction.
+ADAPTER_SPECS = {name: replace(spec, eps=1e-3) for name, spec in SPECS.items()}
+
+
+def specs_of(kind: str) -> dict[str, OptimizerSpec]:
+    """Give the optimizers of a case."""
+    return ADAPTER_SPECS if "lora" in kind else SPECS
 
 
 def update(step: int) -> Update:
@@ -58,7 +67,7 @@ def work(out: Path, kind: str) -> None:
     torch.set_num_threads(1)
     tied = kind != "untied"
     dtype = torch.bfloat16 if kind == "lora_mixed" else torch.float32  # of the frozen weights
-    learner = Learner(tiny_model(tied=tied).to(dtype), SPECS, token_budget=60, **SETTINGS[kind])
+    learner = Learner(tiny_model(tied=tied).to(dtype), specs_of(kind), token_budget=60, **SETTINGS[kind])
     rows = train(learner, range(2))
     tensors, scalars = learner.state_dict()
     if learner.rank == 0:
@@ -68,7 +77,7 @@ def work(out: Path, kind: str) -> None:
     rows += train(learner, range(2, 4))
     # Of an adapter a state holds no more than it: the other learner must have the same base.
     other = tiny_model(seed=0 if "lora" in SETTINGS[kind] else 5, tied=tied).to(dtype)
-    again = Learner(other, SPECS, token_budget=60, **SETTINGS[kind])
+    again = Learner(other, specs_of(kind), token_budget=60, **SETTINGS[kind])
     again.load_state_dict(load_file(out / "middle.safetensors"), scalars)
     again_rows = train(again, range(2, 4))
     scores = learner.score(some_sequences(5))

@@ -27,7 +27,19 @@ OTHER: dict[str, Any] = {
     "recipe": "hpt", "name": "x", "seed": 1, "steps": 3,
     "sft.mu_peak": 0.5, "sft.mu_valley": 0.1, "sft.mu_warmup_steps": 3, "sft.mu_decay_steps": 7,
     "teacher.path": "t", "teacher.revision": "main", "teacher.weight": 2.0,
-    "teacher.final_weight": 0.1, "teacher.steps": 9,
+    "teacher.final_weight": 0.1, "teacher.steps": 9, "teacher.server": "http://127.0.0.1:1/v1",
+    "teacher.answers": "wrong", "privileged.weight": 2.0, "privileged.ratio_cap": 3.0,
+    "teacher.online.source": "self", "teacher.online.url": "http://127.0.0.1:1/v1", "teacher.online.model": "t",
+    "teacher.online.api_key_env": "KEY", "teacher.online.prompt": "plain", "teacher.online.system": "x",
+    "teacher.online.temperature": 0.1, "teacher.online.top_p": 0.5, "teacher.online.max_tokens": 9,
+    "teacher.online.tries": 3, "teacher.online.concurrency": 3, "teacher.online.timeout_seconds": 9.0,
+    "teacher.online.deadline_seconds": 9.0, "teacher.online.omit": ("seed",),
+    "teacher.online.length_field": "max_completion_tokens", "teacher.online.max_requests": 9,
+    "teacher.online.max_completion_tokens": 9, "teacher.online.max_usd": 9.0,
+    "teacher.online.usd_per_million_prompt_tokens": 0.5, "teacher.online.usd_per_million_completion_tokens": 0.5,
+    "teacher.online.file": "f.jsonl",
+    "prefix.final_low": 0.1, "prefix.final_high": 0.9, "prefix.schedule": "cosine", "prefix.schedule_steps": 9,
+    "prefix.stages": (0.5,), "prefix.top_entropy": 0.5,
     "budget.updates": 9, "budget.demonstrations": 9, "budget.generated_tokens": 9, "budget.flops": 9.0,
     "budget.seconds": 9.0, "buffer.gate": "entropy", "buffer.gate_below": 0.1, "buffer.gate_window": 3,
     "buffer.cooldown": 3,
@@ -87,6 +99,8 @@ def changed(name: str) -> Config:
         inner = inner[section]
     assert inner[leaf] != OTHER[name]
     inner[leaf] = OTHER[name]
+    if name == "teacher.online.max_usd":  # needs prices, which are of its class
+        inner |= {f"usd_per_million_{kind}_tokens": 0.5 for kind in ("prompt", "completion")}
     return parse_config(values, where="test")
 
 
