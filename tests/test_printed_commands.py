@@ -131,7 +131,7 @@ def test_what_the_demo_prints_runs(demo: tuple[Path, str]) -> None:
 
 
 def test_the_questions_of_the_walk_on_a_real_model(tmp_path: Path) -> None:
-    """As docs/real-model.md prints it: four files that share no question, each demonstration ending in its answer."""
+    """Run what docs/real-model.md prints: four files that share no question, demonstrations that end in the answer."""
     script = ROOT / "docs" / "real-model" / "make_questions.py"
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=60)
     rows = [json.loads(line) for file in sorted(tmp_path.glob("*.jsonl")) for line in file.read_text().splitlines()]

@@ -117,7 +117,7 @@ class HttpClient:
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise Retryable(f"cannot connect: {self._words(error)}", connected=False) from None
         except httpx2.TransportError as error:
-            # a proxy before a server that is gone takes each connection and drops it; a server that answers takes longer
+            # a proxy before a server that is gone takes each connection and drops it at once
             there = asyncio.get_running_loop().time() - begin > DROPPED_SECONDS
             raise Retryable(f"connection lost: {self._words(error)}", paid=True, connected=there) from None
         except httpx2.HTTPError as error:

@@ -22,8 +22,8 @@ from relift.schema import UpdateKind
 from tests.learner.tiny import component, some_sequences, tiny_model
 
 SPECS = {"rl": OptimizerSpec(lr=1e-2, max_grad_norm=0.1), "sft": OptimizerSpec(lr=1e-2)}
-# AdamW divides a gradient by its own size. Of an adapter whose B began at 0, some gradients are rounding noise after the
-# first step, which a tiny eps makes into whole steps in either direction.
+# AdamW divides a gradient by its own size. Of an adapter whose B began at 0, some gradients are rounding noise after
+# the first step, which a tiny eps makes into whole steps in either direction.
 ADAPTER_SPECS = {name: replace(spec, eps=1e-3) for name, spec in SPECS.items()}
 
 
