@@ -14,6 +14,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -203,10 +204,11 @@ def _a_way_in(value: Any) -> str:
     """Find the path to the first text of some length inside a list or struct; "" if there is none."""
     found = ""
     if isinstance(value, Mapping):
-        inner = {str(key): v for key, v in value.items()}
+        inner = {str(key): v for key, v in islice(value.items(), 64)}
         order = sorted(inner, key=lambda key: key not in ("content", "ground_truth", "text"))
     elif isinstance(value, list):
-        inner, order = {str(i): v for i, v in enumerate(value)}, [str(i) for i in range(min(len(value), 4))]
+        inner = {str(i): v for i, v in enumerate(value[:4])}  # a list may have millions
+        order = [*inner]
     else:
         return found
     for key in order:

@@ -153,7 +153,10 @@ def require_fitting_size(model_config: Any, path: str, *, option: str) -> None:
         try:
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  # it is no dictionary
-                    there += _product(opened.get_slice(name).get_shape())
+                    tensor = opened.get_slice(name)
+                    there += _product(tensor.get_shape())
+                    if tensor.get_dtype().startswith("C"):
+                        raise InputError(f"{option}{path!r}: {file.name}: {name} holds complex numbers, no weights")
         except (OSError, SafetensorError) as error:
             words = " ".join(str(error).split())[:200]
             raise InputError(f"{option}{path!r}: {file.name} cannot be read: {words}") from None
