@@ -76,7 +76,7 @@ def test_no_process_holds_more_than_its_half(tmp_path: Path) -> None:
     """151 M random parameters in float32, 577 MiB: 16 layers of 8.4 M, and embedding and head of 8.2 M each.
 
     Each process keeps half, 287 MiB. Beside it there may be a piece of a tensor, 16 MiB, the checked copy of the first
-    two layers, 64 MiB, and what torch itself takes the first time: 52 MiB in all when it was measured.
+    two layers, 64 MiB, and what torch itself takes the first time, 52 MiB when it was measured: 132 MiB by this count, and a process that loads whole takes 550.
     """
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -91,6 +91,6 @@ def test_no_process_holds_more_than_its_half(tmp_path: Path) -> None:
     before = load(tmp_path / "base", tmp_path / "whole", engine="torch")
     assert shards[0]["hashes"] == before[0]["hashes"]
     for told in shards:
-        assert 0.5 * whole < told["peak"] < 0.5 * whole + 80 * MIB
+        assert 0.5 * whole < told["peak"] < 0.5 * whole + 140 * MIB
     for told in before:
         assert told["peak"] > 0.95 * whole, "what loading whole takes, so that the test can tell"
