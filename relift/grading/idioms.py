@@ -26,7 +26,7 @@ _DEGREES = re.compile(
 )
 _FEET = re.compile(r"""([0-9]{1,4}+)' ?([0-9]{1,2}+(?:\.[0-9]{1,4}+)?)(?:''|")""")
 
-_CHOSEN = re.compile(r"(?:\{ ?\})?[_^]\{?([0-9]{1,4}+)\}? ?([CP])_\{?([0-9]{1,4}+)\}?")
+_CHOSEN = re.compile(r"(?:\{ ?\}|\A|(?<=[+\-*/=(,]))[_^]\{?([0-9]{1,4}+)\}? ?([CP])_\{?([0-9]{1,4}+)\}?")
 _REMAINDER = re.compile(
     rf"([0-9]{{1,18}}+),?(?: ?{_M}R ?| {_M}r(?:em(?:ainder)?)?\.? ?"
     rf"| (?:{_M}with (?:{_M}a )?)?{_M}remainder (?:{_M}of )?)([0-9]{{1,18}}+)"
@@ -44,7 +44,7 @@ _EVERY = re.compile(
     rf"(?:(reals)|real {_M}(?:numbers?|values?)(?: {_M}of [a-z])?|(integers?))",
     re.IGNORECASE,
 )
-_SET = re.compile(r"\\\{ ?([a-z])(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\\mid|\\vert|\||:) ?")
+_SET = re.compile(r"\\\{ ?(?:[a-hl-z](?<![mn])|[a-z](?= ?\\in))(?: ?\\in ?\\mathbb ?\{?R\}?)? ?(?:\\mid|\\vert|\||:) ?")
 _RELATION = re.compile(r"[<>=]|\\(?:leq?|geq?|neq?|lt|gt)(?![a-zA-Z])")
 _VECTOR = re.compile(
     r"(?:([+-]?) ?((?:[0-9]++(?:\.[0-9]++)?|\\frac\{-?[0-9]++\}\{[0-9]++\}|\\sqrt\{[0-9]++\})?) ?(?:\\cdot)? ?"
@@ -65,6 +65,7 @@ _ANGLES = re.compile(r"\\[lr]angle(?![a-zA-Z])")
 _SHORT_SCALE = re.compile(r"([0-9]{1,18}+(?:\.[0-9]{1,9}+)?)([kKMB])")
 _SHORT_SCALES = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}
 _CHOOSE = re.compile(r"([CP])\(([0-9]{1,4}+), ?([0-9]{1,4}+)\)|([0-9]{1,4}+)([CP])([0-9]{1,4}+)")
+_CAPITAL = re.compile(r"(?<![a-zA-Z\\])[A-Z]|(?<=[A-Z])[A-Z]")
 _CONSTANT = re.compile(r"\+(?:[cKk]|C_\{?[0-9]\}?|C')\Z")
 
 
@@ -190,7 +191,7 @@ def _value(text: str) -> Fraction | None:
     if text[0].isdigit():
         return Fraction(text)
     word = number_word(text)
-    return Fraction(1) if text.removeprefix(MARK) in ("one", "an") else None if word is None else Fraction(word)
+    return None if word is None else Fraction(word)
 
 
 def _total(parts: list[tuple[Fraction, str, int]], *, over: int = 3600) -> tuple[str, Unit] | None:
@@ -238,7 +239,8 @@ def beside_a_number(plain: str) -> str | None:
 
 def with_constant_of(gold: str, answer: str) -> str:
     """Name the answer's constant of integration as the gold does, which ends in +C; other answers stay."""
-    match = _CONSTANT.search(answer) if gold.endswith("+C") and gold.count("C") == 1 else None
+    alone = gold.endswith("+C") and len(_CAPITAL.findall(gold)) == 1  # A+B+C are three names
+    match = _CONSTANT.search(answer) if alone else None
     if match is None or answer.count(match[0][1]) > 1:
         return answer
     return answer[: match.start()] + "+C"

@@ -39,7 +39,8 @@ def judge(gold: Spelling, answer: Spelling, *, tolerance: Fraction | None = None
         gold, answer = _without_domain(gold, answer)
     if ":" in gold.plain or ":" in answer.plain:
         gold, answer = _in_halves_of_the_day(gold, answer), _in_halves_of_the_day(answer, gold)
-        if gold.plain == answer.plain and gold.plain.startswith("12:") and _says_morning(gold) != _says_morning(answer):
+        halves = {side.unit and side.unit.dimensions for side in (gold, answer)}
+        if gold.plain == answer.plain and gold.plain.startswith("12:") and halves == {None, _MORNING}:
             return unsure("colon")  # without am or pm, 12:00 is noon in one count of the hours and either in the other
     if PLAIN_NUMBER.fullmatch(gold.plain) and PLAIN_NUMBER.fullmatch(answer.plain) and gold.unit is answer.unit is None:
         if tolerance is None:
@@ -110,10 +111,6 @@ def _in_halves_of_the_day(time: Spelling, other: Spelling) -> Spelling:
         return time
     hour = int(match[1])
     return Spelling(f"{hour - 12}{match[2]}", other.unit) if 13 <= hour <= 23 else time
-
-
-def _says_morning(time: Spelling) -> bool:
-    return time.unit is not None and time.unit.dimensions == _MORNING
 
 
 def _judge_formulas(gold: str, answer: str, tolerance: Fraction | None) -> Decision | None:

@@ -88,6 +88,7 @@ PATTERNS: dict[str, dict[str, str]] = {
         "_ANGLES": "scan",
         "_SHORT_SCALE": "match",
         "_CHOOSE": "match",
+        "_CAPITAL": "scan",
         "_CONSTANT": "scan",
     },
     "latex": {

@@ -85,6 +85,11 @@ def test_right_spellings_as_golds_refuse_what_is_wrong(scorer: MathScorer, kind:
         (r"\pounds 5", r"\$5"),
         ("£5", "5 dollars"),
         ("C(5,2)", "10"),
+        ("A+B+C", "A+B+c"),
+        ("A+B+C", "A+B+K"),
+        ("x^2C_1", "2x"),
+        (r"\{n: 3<n<6\}", "(3,6)"),
+        ("12:00 PM", "12:00 AM"),
     ],
 )
 def test_what_looks_alike_is_not_accepted(scorer: MathScorer, gold: str, text: str) -> None:

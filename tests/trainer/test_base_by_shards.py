@@ -73,10 +73,12 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_process_holds_more_than_its_half(tmp_path: Path) -> None:
-    """151 M random parameters in float32, 577 MiB: 16 layers of 8.4 M, and embedding and head of 8.2 M each.
+    """151 M random parameters, stored in bfloat16 as published ones are and loaded as float32, 575 MiB: 16 layers of
+    8.4 M, and embedding and head of 8.2 M each.
 
-    Each process keeps half, 287 MiB. Beside it there may be a piece of a tensor, 16 MiB, the checked copy of the first
-    two layers, 64 MiB, and what torch itself takes the first time, 52 MiB when it was measured: 132 MiB by this count, and a process that loads whole takes 550.
+    Each process keeps half, 287 MiB, and took 52 to 83 MiB more in ten loads: pieces of tensors, the checked copy of
+    the first layers, torch's own. Loading whole takes the model and the stored copy. Stored in float32 it would not
+    tell: on a CPU a whole model is then mapped from its file and takes no memory of the process's own.
     """
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -85,12 +87,12 @@ def test_no_process_holds_more_than_its_half(tmp_path: Path) -> None:
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     whole = 4 * model.num_parameters()
-    model.save_pretrained(tmp_path / "base")
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "base")
     del model
     shards = load(tmp_path / "base", tmp_path / "two", engine="vllm")
     before = load(tmp_path / "base", tmp_path / "whole", engine="torch")
     assert shards[0]["hashes"] == before[0]["hashes"]
     for told in shards:
-        assert 0.5 * whole < told["peak"] < 0.5 * whole + 140 * MIB
+        assert 0.5 * whole < told["peak"] < 0.5 * whole + 100 * MIB
     for told in before:
-        assert told["peak"] > 0.95 * whole, "what loading whole takes, so that the test can tell"
+        assert told["peak"] > 1.1 * whole, "what loading whole takes, so that the test can tell"
