@@ -93,7 +93,7 @@ def config_of(inputs: Path, **changes: Any) -> Config:
 
 def run_here(config: Config, folder: Path, *, on_step: Callable[[Run, StepReport], None] | None = None) -> None:
     """Train to the end in this process."""
-    with open_run(config, folder) as run:
+    with open_run(config, folder, allow_changes=("steps",)) as run:
         if on_step is not None:
             run.on_step = lambda report: on_step(run, report)
         train(run)
