@@ -12,6 +12,7 @@ What a model is asked while training, probed with, and fine-tuned on is the same
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from relift.suggest import hint
 # The line of Qwen2.5-Math's model card ("CoT" prompt); there it stands in the system turn.
 BOX_INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
 THINK = "<think>"
+_HALF = re.compile("[\ud800-\udfff]")  # JSON can write one; no text file and no tokenizer can hold it
 
 Turns = tuple[tuple[str, str], ...]  # (role, text)
 
@@ -244,11 +246,16 @@ def completion_ids(text: str, prompt_ids: Sequence[int], tokenizer: Any) -> list
 
 
 def _ids(text: str, tokenizer: Any, *, special: bool = False) -> list[int]:
-    """Tokenize. Raises InputError where the tokenizer ends in a panic of its Rust code, as over a pattern of
-    tokenizer.json that backtracks for ever; that one is no Exception."""
+    """Tokenize. Raises InputError for a text with half of a character, and where the tokenizer ends in a panic of its
+    Rust code, as over a pattern of tokenizer.json that backtracks for ever; that one is no Exception."""
     try:
         return list(tokenizer(text, add_special_tokens=special)["input_ids"])
     except BaseException as error:
+        if isinstance(error, TypeError) and (half := _HALF.search(text)):
+            raise InputError(
+                f"a prompt holds half of a character (a lone surrogate, U+{ord(half[0]):04X}): take it out of the "
+                "chat template or the data"
+            ) from None
         if type(error).__name__ != "PanicException":
             raise
         words = " ".join(str(error).split())[:200]

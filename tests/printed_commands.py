@@ -30,8 +30,12 @@ NOT_RUN = {
     r"python (train\.py|docs/audit_grpo\.py .*)": "needs TRL: make test-peers runs it at a small size",
     r"python docs/audit_relift\.py .*": "needs a checkpoint of TRL: make test-peers runs it at a small size",
     r"python docs/real-model/make_questions\.py .*": "tests/test_printed_commands.py runs it into another folder",
-    r"relift report runs/(mine|grpo-1) .*": "needs these runs: make test-peers",
+    r"relift (report|export-questions) runs/(mine|grpo-1) .*": "needs these runs: make test-peers",
+    r"relift (train hard/|report runs/hard-).*": "needs that checkpoint: make test-peers",
     r"relift dashboard .*": "serves until it is stopped: tests/dashboards start it",
+    r"relift train relift --out .*model\.path=Qwen/.*": "needs the hub and a GPU; its dry run is run",
+    r"relift (train run\.toml|check runs/a).*": "needs a server that teaches: tests/resume/test_teacher.py has one",
+    r"relift (train docs/real-model/|export build/walk/).*": "needs a real model and hours: make test-real trains one",
     r"relift study .*": "takes minutes to hours: tests/study runs small ones",
     r"relift demo": "takes minutes: the tests run it with --quick, and the other commands on what it leaves",
 }

@@ -114,6 +114,12 @@ def test_a_template_in_a_file_writes_the_users_turn_or_the_whole_prompt(tokenize
     assert tokenizer.decode(plain.token_ids) == "<s>Q: 1+1?\nA:"
 
 
+def test_half_of_a_character_is_refused_in_one_line(tokenizer: Any) -> None:
+    """JSON can write a lone surrogate, in a chat template as in a problem; no tokenizer takes it."""
+    with pytest.raises(InputError, match=r"holds half of a character \(a lone surrogate, U\+D800\)"):
+        render("1+1? \ud800", "plain", tokenizer)
+
+
 def test_a_problem_is_text_and_no_template(tokenizer: Any, tmp_path: Path) -> None:
     file = tmp_path / "ask.jinja"
     file.write_text("{{ problem }}!")
